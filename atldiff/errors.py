@@ -1,0 +1,14 @@
+"""What is wrong with a user's photo, recording or path, and the remedy."""
+
+
+class InputError(ValueError):
+    """The user's input cannot be used; the message is one sentence for them.
+
+    Args:
+        problem: what is wrong, in the user's words ("No face was found in the photo").
+        remedy: what to do about it ("Use a photo that shows one face from the front").
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem, self.remedy = problem, remedy
+        super().__init__(f"{problem}: {remedy}")

@@ -1,0 +1,73 @@
+"""Identity features of the portrait: a pretrained ResNet (the paper's) or a compact encoder (starter's)."""
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+from transformers import ResNetConfig, ResNetModel
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class ResNetIdentityEncoder(ModelMixin, ConfigMixin):
+    """Pooled features of a frozen ResNet (Sec. 2.3, F_id); `microsoft/resnet-50` gives 2048.
+
+    Args:
+        resnet: keyword arguments of `transformers.ResNetConfig`; empty = ResNet-50.
+    """
+
+    @register_to_config
+    def __init__(self, resnet: dict | None = None) -> None:
+        super().__init__()
+        self.resnet = ResNetModel(ResNetConfig(**(resnet or {}))).eval().requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+
+    @property
+    def feature_dim(self) -> int:
+        """Width of the features."""
+        return self.resnet.config.hidden_sizes[-1]
+
+    @classmethod
+    def from_hub(cls, name: str = "microsoft/resnet-50") -> "ResNetIdentityEncoder":
+        """The pretrained network from the hub.
+
+        Raises:
+            OSError: the hub cannot be reached and the weights are not in its cache.
+        """
+        resnet = ResNetModel.from_pretrained(name)
+        encoder = cls(resnet.config.to_diff_dict())
+        encoder.resnet.load_state_dict(resnet.state_dict())
+        return encoder
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Portrait crops (B, 3, H, W) in [-1, 1] -> features (B, feature_dim)."""
+        return self.resnet(((frames + 1) / 2 - self.mean) / self.std).pooler_output.flatten(1)
+
+
+class CompactIdentityEncoder(ModelMixin, ConfigMixin):
+    """A small convolutional encoder, trained with the starter's U-Net.
+
+    Args:
+        channels: width of each stride-2 stage.
+        feature_dim: width of the features.
+    """
+
+    @register_to_config
+    def __init__(self, channels: tuple[int, ...] = (16, 32, 64, 64), feature_dim: int = 64) -> None:
+        super().__init__()
+        layers, width = [], 3
+        for out in channels:
+            layers += [nn.Conv2d(width, out, 3, stride=2, padding=1), nn.GroupNorm(8, out), nn.SiLU()]
+            width = out
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(width, feature_dim)
+
+    @property
+    def feature_dim(self) -> int:
+        """Width of the features."""
+        return self.config.feature_dim
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Portrait crops (B, 3, H, W) in [-1, 1] -> features (B, feature_dim)."""
+        return self.head(self.layers(frames).mean(dim=(2, 3)))

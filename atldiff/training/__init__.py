@@ -1,0 +1,1 @@
+"""Annex: everything that only trains. The corridor never imports it."""
