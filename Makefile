@@ -1,0 +1,52 @@
+# make demo   a talking video from examples/, in out/demo.mp4   make test   the tests
+# make app    the page, on this machine                         make lint   ruff
+# make bench  time and memory, end to end and by stage          make clean  all that make made
+# PYTHON=python3.12 make demo  picks the interpreter (3.11 or 3.12); VENV=dir picks another environment.
+
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python; do \
+	$$p -c '$(FITS)' 2>/dev/null && { echo $$p; break; }; done)
+PORTRAIT ?= examples/astronaut.jpg
+RECORDING ?= examples/hello_world.flac
+DEMO ?= out/demo.mp4
+
+.PHONY: demo test app lint bench install clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.installed
+	@$(RUN) -m atldiff generate $(PORTRAIT) $(RECORDING) -o $(DEMO)
+
+test: $(VENV)/.installed-dev
+	@$(RUN) -m pytest
+
+app: $(VENV)/.installed
+	@$(RUN) app.py
+
+lint: $(VENV)/.installed-dev
+	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check .
+
+bench: $(VENV)/.installed
+	@$(RUN) -m atldiff benchmark
+
+install: $(VENV)/.installed
+
+# The stamps remember what was installed, so that a second call goes straight to work.
+$(VENV)/.installed: requirements.txt
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' || { \
+		echo "Python 3.11 or 3.12 is needed; name one: make demo PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@echo "Installing requirements.txt into $(VENV) (about 2.5 minutes and 2.8 GB the first time) ..."
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(RUN) -c "import cv2" || { echo "OpenCV misses a system library; on Debian or Ubuntu:" \
+		"sudo apt-get install libgl1 libglib2.0-0" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
+	@echo "Installing what the tests need ..."
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf out build atldiff.egg-info .pytest_cache .ruff_cache .mypy_cache
