@@ -2,10 +2,105 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
+from PIL import Image, ImageFilter
 
-from atldiff.landmarks import NUM_LANDMARKS, mesh_to_landmarks
+from atldiff import landmarks as points
+from atldiff.errors import InputError
+from atldiff.landmarks import NUM_LANDMARKS, crop_box, mesh_to_landmarks
+from atldiff.advice import photo_advice
+from atldiff.photo import distinct_boxes, holds, crop_square, open_photo, padded, tiles, whole
+
+DETECTORS = ("mediapipe", "face-alignment")
+MIN_FACE = 64  # pixels; larger side of the landmarks' box
+GREEN = (0, 255, 0)
+MESH_SIZE = 512  # pixels; the square a face is brought to before the mesh is fitted
+# Each face is fitted in these crops (side over the detector's box), plain and mirrored, and the median
+# taken: one crop alone moves drawn and painted faces by several per cent of the eyes' distance.
+MESH_SCALES = (1.7, 2.0, 2.5)
+TURN_MARGIN = 0.1  # how much surer of a face the detector must be to turn the photo
+
+_FRONTAL = "Use a sharp photo that shows one face from the front"
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """One face in one photo.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, upright, the whole photo, its longer side at most 2048.
+        landmarks: (68, 2) float32 pixels of `image`.
+        box: (4,) float32 x0, y0, x1, y1: the network's square crop, pixels; may reach beyond the photo.
+        alpha: (H, W) float32 in [0, 1], 1 = person, or None.
+        faces: every face found, (4,) float32 x0, y0, x1, y1 pixels each, the largest first.
+        face_index: which of `faces` this is.
+        warnings: one sentence for each thing that will make the video worse.
+    """
+
+    image: np.ndarray
+    landmarks: np.ndarray
+    box: np.ndarray
+    alpha: np.ndarray | None = None
+    faces: tuple[np.ndarray, ...] = ()
+    face_index: int = 0
+    warnings: tuple[str, ...] = ()
+
+    def crop(self, size: int) -> np.ndarray:
+        """The network's square crop, (size, size, 3) uint8; the photo's border is repeated beyond it."""
+        return crop_square(self.image, self.box, size)
+
+
+def load_portrait(
+    source: str | Path | np.ndarray | Image.Image | Portrait,
+    face_index: int = 0,
+    detector: str = "mediapipe",
+    matte: bool = False,
+) -> Portrait:
+    """Finds the face of a photo.
+
+    A photo that lies on its side is turned upright, with a warning.
+
+    Args:
+        source: a path, array or Pillow image (see `open_photo`), or a Portrait, whose photo is used.
+        face_index: which face, 0 = the largest.
+        detector: "mediapipe", or "face-alignment" (the paper's; fetches its weights at first use).
+        matte: also cut the person out (`alpha`).
+
+    Raises:
+        InputError: no picture, no face, a face of less than 64 pixels, no such face, weights missing.
+    """
+    if detector not in DETECTORS:
+        raise InputError(f"There is no detector {detector!r}", f"Choose one of {', '.join(DETECTORS)}")
+    image = source.image if isinstance(source, Portrait) else open_photo(source)
+    with ExitStack() as stack:
+        finder = _Finder(stack)
+        image, turned = finder.upright(image)
+        faces = finder.faces(image)
+    if not faces:
+        raise InputError("No face was found in the photo", _FRONTAL)
+    if not 0 <= face_index < len(faces):
+        raise InputError(
+            f"There is no face number {face_index} in the photo", f"Choose from 0 to {len(faces) - 1}"
+        )
+    box, landmarks = faces[face_index]
+    if _side(landmarks) < MIN_FACE:
+        raise InputError(
+            f"The face is smaller than {MIN_FACE} pixels", "Use a larger photo, or one taken closer"
+        )
+    if detector == "face-alignment":
+        landmarks = _face_alignment(image, landmarks)
+    portrait = Portrait(image, landmarks, crop_box(landmarks))
+    notes = (["The photo lay on its side and was turned upright."] if turned else []) + photo_advice(
+        image, landmarks
+    )
+    alpha = segment(image) if matte else None
+    boxes = tuple(box for box, _ in faces)
+    return Portrait(image, landmarks, portrait.box, alpha, boxes, face_index, tuple(notes))
 
 
 def track_landmarks(frames: Iterable[np.ndarray]) -> np.ndarray:
@@ -17,14 +112,120 @@ def track_landmarks(frames: Iterable[np.ndarray]) -> np.ndarray:
     Returns:
         (F, 68, 2) float32 pixels; NaN rows where no face is found.
     """
-    tracked = []
+    tracked, missing = [], np.full((NUM_LANDMARKS, 2), np.nan)
     with _mediapipe().face_mesh.FaceMesh(
         static_image_mode=False, max_num_faces=1, refine_landmarks=True
     ) as mesh:
         for frame in frames:
             found = mesh.process(np.ascontiguousarray(frame)).multi_face_landmarks
-            tracked.append(_pixels(found[0], frame) if found else np.full((NUM_LANDMARKS, 2), np.nan))
+            tracked.append(_pixels(found[0], frame) if found else missing)
     return np.array(tracked, np.float32).reshape(-1, NUM_LANDMARKS, 2)
+
+
+def segment(image: np.ndarray) -> np.ndarray:
+    """Cuts the person out of an image (H, W, 3) uint8.
+
+    Returns:
+        (H, W) float32 in [0, 1], 1 = person, soft at the edge.
+    """
+    with _mediapipe().selfie_segmentation.SelfieSegmentation(model_selection=0) as network:
+        mask = network.process(np.ascontiguousarray(image)).segmentation_mask
+    return np.asarray(mask, np.float32)
+
+
+def green_screen(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The paper's background (Sec. 3.1): image (H, W, 3) uint8 over green by alpha (H, W) in [0, 1]."""
+    mixed = image * alpha[..., None] + np.float32(GREEN) * (1 - alpha[..., None])
+    return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+
+
+class _Finder:
+    """MediaPipe's graphs for one photo; `stack` closes them."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        solutions = _mediapipe()
+        detection = solutions.face_detection.FaceDetection
+        # The first sees large faces, the second faces from about a twentieth of the photo's side.
+        self._detectors = [
+            stack.enter_context(detection(model_selection=model, min_detection_confidence=0.5))
+            for model in (0, 1)
+        ]
+        self._mesh = stack.enter_context(
+            solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=4, refine_landmarks=True)
+        )
+
+    def upright(self, image: np.ndarray) -> tuple[np.ndarray, bool]:
+        """The photo in the quarter turn in which a face is surest and nearest to upright; was it turned?"""
+        scores = []
+        for turns in range(4):
+            found = self._detect(np.rot90(image, turns))
+            scores.append(max((score * np.cos(roll) for _, score, roll in found), default=0.0))
+        best = int(np.argmax(scores))
+        if scores[best] < scores[0] + TURN_MARGIN:
+            return image, False
+        return np.ascontiguousarray(np.rot90(image, best)), True
+
+    def faces(self, image: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(box (4,), landmarks (68, 2)) of each face, pixels, the largest first."""
+        for looks in (whole, padded, tiles):
+            boxes = [box for x, y, part in looks(image) for box in self._boxes(part, x, y)]
+            found = [(box, self._fit(image, box)) for box in distinct_boxes(boxes)]
+            faces = [(box, landmarks) for box, landmarks in found if landmarks is not None]
+            if faces:
+                return sorted(faces, key=lambda face: -_side(face[1]))
+        return []
+
+    def _boxes(self, part: np.ndarray, x: int, y: int) -> list[np.ndarray]:
+        """Boxes in a part of the photo whose corner is (x, y), in the photo's pixels, the surest first."""
+        found = sorted(self._detect(part), key=lambda face: -face[1])
+        return [box + np.float32([x, y, x, y]) for box, _, _ in found]
+
+    def _detect(self, image: np.ndarray) -> list[tuple[np.ndarray, float, float]]:
+        """(box (4,) pixels, score 0..1, roll of the eyes in radians) of each face."""
+        size, found = np.float32(image.shape[1::-1]), []
+        for detector in self._detectors:
+            for face in detector.process(np.ascontiguousarray(image)).detections or ():
+                box, eyes = face.location_data.relative_bounding_box, face.location_data.relative_keypoints
+                corner = np.float32([box.xmin, box.ymin]) * size
+                across = np.float32([eyes[1].x - eyes[0].x, eyes[1].y - eyes[0].y]) * size
+                corners = np.concatenate([corner, corner + np.float32([box.width, box.height]) * size])
+                found.append((corners, face.score[0], float(np.arctan2(across[1], across[0]))))
+        return found
+
+    def _fit(self, image: np.ndarray, box: np.ndarray) -> np.ndarray | None:
+        """Landmarks (68, 2) pixels of the face in the detector's box: the median over several crops."""
+        fits = []
+        for scale in MESH_SCALES:
+            centre, half = (box[:2] + box[2:]) / 2, scale * (box[2:] - box[:2]).max() / 2
+            square = np.concatenate([centre - half, centre + half])
+            crop = crop_square(image, square, MESH_SIZE)
+            for mirrored in (False, True):
+                found = self._mesh.process(np.ascontiguousarray(crop[:, ::-1] if mirrored else crop))
+                fitted = [_pixels(face, crop) for face in found.multi_face_landmarks or ()]
+                fitted = [points.mirror(face, MESH_SIZE) for face in fitted] if mirrored else fitted
+                fits += [face * (2 * half / MESH_SIZE) + square[:2] for face in fitted]
+        inside = [fit for fit in fits if holds(box, fit.mean(axis=0)) and 0.5 < _side(fit) / _side(box) < 2]
+        return np.median(inside, axis=0).astype(np.float32) if len(inside) >= len(MESH_SCALES) else None
+
+
+def _face_alignment(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """The paper's landmark network (FAN) on the box of the face found by MediaPipe; (68, 2) pixels."""
+    import face_alignment
+    import torch
+
+    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+    low[1] -= 0.25 * (high[1] - low[1])  # its boxes reach up to the hair, the landmarks only to the brows
+    try:
+        network = face_alignment.FaceAlignment(
+            face_alignment.LandmarksType.TWO_D, device="cpu", face_detector="folder", compile=False
+        )
+    except (OSError, RuntimeError) as error:
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        raise InputError(
+            "The weights of face-alignment could not be fetched",
+            f"Put 2DFAN4-11f355bf06.pth.tar from adrianbulat.com into {folder}, or use the detector mediapipe",
+        ) from error
+    return network.get_landmarks_from_image(image, detected_faces=[np.concatenate([low, high])])[0]
 
 
 def _mediapipe():
@@ -34,6 +235,11 @@ def _mediapipe():
     import mediapipe
 
     return mediapipe.solutions
+
+
+def _side(corners: np.ndarray) -> float:
+    """The larger side of the box round points (n, 2) or of a box (4,)."""
+    return float(np.ptp(corners.reshape(-1, 2), axis=0).max())
 
 
 def _pixels(face, image: np.ndarray) -> np.ndarray:

@@ -1,0 +1,172 @@
+"""Any picture -> upright RGB pixels of a bounded size."""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+from atldiff.errors import InputError
+
+LONG_SIDE = 2048  # pixels; a larger photo is reduced to this
+BACKDROP = (255, 255, 255)  # behind transparent pixels: the edges of cut-outs are mostly blended with white
+
+_REMEDY = "Use a JPEG, PNG or WebP photo"
+
+
+def open_photo(source: str | Path | np.ndarray | Image.Image, long_side: int = LONG_SIDE) -> np.ndarray:
+    """Reads a photo: upright by its EXIF tag, in sRGB, transparency on a plain backdrop.
+
+    Args:
+        source: a path, an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) (uint8, uint16, bool, or float in
+            [0, 1]), or a Pillow image of any mode.
+        long_side: the longer side is at most this, in pixels; a large JPEG is never decoded whole.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: missing, a folder, empty, broken, not a picture, or of more than 178 megapixels.
+    """
+    if isinstance(source, np.ndarray):
+        return _upright_rgb(_from_array(source), long_side)
+    if isinstance(source, Image.Image):
+        return _read(source, long_side, "the photo")
+    if not isinstance(source, (str, Path)):
+        raise InputError("This is not a photo", _REMEDY)
+    path = Path(source)
+    if not path.is_file():
+        problem = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"The photo {path} {problem}", "Check the path of the photo")
+    if path.stat().st_size == 0:
+        raise InputError(f"The photo {path.name} is empty (0 bytes)", "Save or upload it again")
+    try:
+        with warnings.catch_warnings():  # Pillow warns from 89 megapixels; they are within our bounds
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path)
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"The photo {path.name} has too many pixels", "Use one below 178 megapixels"
+        ) from error
+    except PermissionError as error:
+        raise InputError(f"The photo {path} may not be read", "Change its permissions") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"{path.name} is not a picture that can be read", _REMEDY) from error
+    with image:
+        image.draft(None, (long_side, long_side))  # a large JPEG is decoded at 1/2, 1/4 or 1/8
+        return _read(image, long_side, path.name)
+
+
+def crop_square(image: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
+    """The square box (x0, y0, x1, y1), in pixels, of an image (H, W, 3) uint8, at size x size.
+
+    Beyond the image its border is repeated. Shrinking averages areas, enlarging is bicubic.
+
+    Returns:
+        (size, size, 3) uint8.
+    """
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = (float(v) for v in box)
+    rows = np.clip(np.arange(int(np.floor(y0)), int(np.ceil(y1)) + 1), 0, height - 1)
+    columns = np.clip(np.arange(int(np.floor(x0)), int(np.ceil(x1)) + 1), 0, width - 1)
+    part = image[rows][:, columns]
+    x, y = x0 - np.floor(x0), y0 - np.floor(y0)
+    kernel = Image.Resampling.BOX if x1 - x0 > size else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(part).resize((size, size), kernel, (x, y, x + x1 - x0, y + y1 - y0)))
+
+
+def _read(image: Image.Image, long_side: int, name: str) -> np.ndarray:
+    """Decodes and converts a Pillow image, which itself stays as it was."""
+    try:
+        return _upright_rgb(image, long_side)
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise InputError(f"The photo {name} is broken", "Save it again as JPEG or PNG") from error
+
+
+def _upright_rgb(image: Image.Image, long_side: int) -> np.ndarray:
+    """(H, W, 3) uint8 of a Pillow image."""
+    icc = image.info.get("icc_profile")
+    image = _eight_bit(ImageOps.exif_transpose(image))
+    if max(image.size) > long_side:
+        scale = long_side / max(image.size)
+        size = tuple(max(1, round(side * scale)) for side in image.size)
+        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    image = _srgb(image, icc)
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (*BACKDROP, 255)), image)
+    return np.array(image.convert("RGB"))
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """The image as RGB, RGBA, L or CMYK with 8 bits a channel."""
+    if image.mode.startswith(("I", "F")):
+        return _from_array(np.asarray(image))
+    if image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        return image.convert("RGBA")
+    return image if image.mode in ("RGB", "RGBA", "L", "CMYK") else image.convert("RGB")
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    """Pillow image of an array of any of the accepted shapes and types."""
+    array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    if array.ndim not in (2, 3) or array.size == 0 or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise InputError(f"An array of shape {array.shape} is not a photo", "Give (H, W, 3) uint8")
+    if array.dtype.kind not in "uibf" or not np.isfinite(array.sum(dtype=np.float64)):
+        raise InputError("The array holds values that are not numbers", "Give (H, W, 3) uint8")
+    if array.dtype != np.uint8:
+        top = float(array.max())
+        white = 1.0 if array.dtype.kind in "bf" and top <= 1 else 255.0 if top <= 255 else 65535.0
+        array = np.clip(array * (255.0 / white) + 0.5, 0, 255).astype(np.uint8)
+    return Image.fromarray(array)
+
+
+def _srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """Converts the colours of another profile (CMYK, a phone's Display P3) to sRGB."""
+    if not icc or image.mode == "L":
+        return image
+    alpha = image.getchannel("A") if image.mode == "RGBA" else None
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        colours = image.convert("RGB") if alpha else image
+        colours = ImageCms.profileToProfile(
+            colours, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image  # a profile of another kind, or a broken one: the plain conversion is good enough
+    if alpha:
+        colours.putalpha(alpha)
+    return colours
+
+
+def whole(image: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
+    """The image (H, W, 3) as the only part of itself: (x, y, part), as `padded` and `tiles`."""
+    return [(0, 0, image)]
+
+
+def padded(image: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
+    """The image with a border of half its longer side: a face that fills it becomes an ordinary one."""
+    margin = max(image.shape[:2]) // 2
+    return [(-margin, -margin, np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge"))]
+
+
+def tiles(image: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
+    """Squares of 0.42 of the longer side that overlap by half, for small faces."""
+    side = int(0.42 * max(image.shape[:2]))
+    rows, columns = (range(0, max(1, length - side // 2), side // 2) for length in image.shape[:2])
+    return [(x, y, image[y : y + side, x : x + side]) for y in rows for x in columns]
+
+
+def holds(box: np.ndarray, point: np.ndarray) -> bool:
+    """Does the point (x, y) lie in the box (x0, y0, x1, y1)?"""
+    return bool((point > box[:2]).all() and (point < box[2:]).all())
+
+
+def distinct_boxes(boxes: list[np.ndarray]) -> list[np.ndarray]:
+    """Leaves out each box (4,) that holds the middle of an earlier one or has its own in it."""
+    kept: list[np.ndarray] = []
+    for box in boxes:
+        middle = (box[:2] + box[2:]) / 2
+        if not any(holds(other, middle) or holds(box, (other[:2] + other[2:]) / 2) for other in kept):
+            kept.append(box)
+    return kept
