@@ -43,6 +43,7 @@ _MESH_PAIRS = np.array([v if isinstance(v, tuple) else (v, v) for v in _MESH])
 
 CROP_SCALE = 1.5  # side of the network's square crop over the larger side of the landmarks' box
 CROP_LIFT = 0.06  # the crop's centre lies this far (of its side) above the box's, for the forehead
+MOUTH_SCALE = 0.5  # side of the mouth-centred crop over the network's
 
 
 def mesh_to_landmarks(mesh: np.ndarray) -> np.ndarray:
@@ -88,16 +89,31 @@ def yaw(landmarks: np.ndarray) -> np.ndarray:
 
 
 def crop_box(landmarks: np.ndarray, scale: float = CROP_SCALE) -> np.ndarray:
-    """The network's square crop round landmarks (68, 2) or a sequence (F, 68, 2).
+    """The network's square crop round landmarks (68, 2) or a sequence (F, 68, 2), in pixels.
 
     Returns:
-        (4,) float32 x0, y0, x1, y1 in the landmarks' unit; it may reach beyond the picture.
+        (4,) float32 x0, y0, x1, y1, whole pixels; it may reach beyond the picture.
     """
     still = np.median(landmarks, axis=0) if landmarks.ndim == 3 else landmarks
     low, high = still.min(axis=0), still.max(axis=0)
-    side = scale * float((high - low).max())
-    centre = (low + high) / 2 - (0, CROP_LIFT * side)
-    return np.concatenate([centre - side / 2, centre + side / 2]).astype(np.float32)
+    return square_box((low + high) / 2, scale * float((high - low).max()), lift=CROP_LIFT)
+
+
+def square_box(centre: np.ndarray, side: float, lift: float = 0.0) -> np.ndarray:
+    """The whole-pixel square (4,) of about that centre and side, moved up by `lift` of its side."""
+    whole = max(2, round(side))
+    corner = np.round(centre - (whole / 2, whole / 2 + lift * whole))
+    return np.concatenate([corner, corner + whole]).astype(np.float32)
+
+
+def mouth_box(landmarks: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The mouth-centred square of half the side of the crop `box`, or larger where the mouth
+    of landmarks (F, 68, 2), pixels, needs it: (4,) whole pixels.
+    """
+    mouth = landmarks[:, MOUTH].reshape(-1, 2)
+    low, high = mouth.min(axis=0), mouth.max(axis=0)
+    side = max(MOUTH_SCALE * float(box[2] - box[0]), 1.25 * float((high - low).max()))
+    return square_box((low + high) / 2, side)
 
 
 def to_crop(landmarks: np.ndarray, box: np.ndarray) -> np.ndarray:

@@ -135,9 +135,10 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
             width = below
         self.norm_out = FrameGroupNorm(8, first)
         self.conv_out = conv3d(first, FRAME_CHANNELS * area, 1)
-        for layer in (self.conv_out, self.identity_gain):  # untrained: r_0 = 0, the frame is its prior
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for layer in (self.conv_out, self.identity_gain, self.emotion_embedding):
+            nn.init.zeros_(layer.weight)  # untrained: r_0 = 0, the frame is its prior
+        nn.init.zeros_(self.conv_out.bias)
+        nn.init.zeros_(self.identity_gain.bias)
 
     def forward(
         self,
