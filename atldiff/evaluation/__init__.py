@@ -1,0 +1,1 @@
+"""Measures of what the networks make; nothing here is needed to make a video."""

@@ -1,0 +1,194 @@
+"""The paper's five measures (Sec. 3.2) and those of lip movement; pure functions of frames or landmarks.
+
+Frames are (F, H, W, 3) uint8, landmarks (F, 68, 2) at the frames' rate. What is measured frame by frame
+comes back as (F,) float64, so that the caller decides what to average over, and says of which size.
+"""
+
+import numpy as np
+import torch
+
+from atldiff.errors import InputError
+from atldiff.landmarks import inter_ocular_distance, mouth_opening
+
+WHOLE_FACE = slice(0, 68)
+SSIM_SIGMA, SSIM_RADIUS = 1.5, 5  # Wang et al. 2004: 11x11 Gaussian window
+SSIM_C1, SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+_BATCH = 16  # frames at once
+
+
+def psnr(frames: np.ndarray, truth: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:
+    """Peak signal-to-noise ratio in dB.
+
+    Args:
+        frames, truth: (F, H, W, 3) uint8.
+        boxes: (F, 4) or (4,) pixels x0, y0, x1, y1 to look at; None = the whole frame.
+
+    Returns:
+        (F,) dB; infinite where the two are equal.
+    """
+    _check(frames, truth)
+    errors = ((a.astype(np.float64) - b) ** 2 for a, b in zip(frames, truth, strict=True))
+    mean = np.array([_region(e, box).mean() for e, box in zip(errors, _each(boxes, frames), strict=True)])
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(255**2 / mean)
+
+
+def ssim(frames: np.ndarray, truth: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:
+    """Structural similarity with a Gaussian window, as scikit-image's `structural_similarity` with
+    gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=-1.
+
+    Args:
+        frames, truth: (F, H, W, 3) uint8, at least 11 pixels wide and high.
+        boxes: as in `psnr`; the map of the whole frame is averaged inside them.
+
+    Returns:
+        (F,) in [-1, 1], 1 = equal.
+    """
+    _check(frames, truth)
+    scores, edge = [], SSIM_RADIUS
+    whole = np.array([edge, edge, frames.shape[2] - edge, frames.shape[1] - edge])
+    for first in range(0, len(frames), _BATCH):
+        maps = _ssim_map(frames[first : first + _BATCH], truth[first : first + _BATCH])
+        each = _each(whole if boxes is None else boxes, frames)[first : first + _BATCH]
+        scores += [_region(m, box).mean() for m, box in zip(maps, each, strict=True)]
+    return np.array(scores)
+
+
+def part_box(landmarks: np.ndarray, part: slice = WHOLE_FACE, margin: float = 0.15) -> np.ndarray:
+    """The box round some landmarks, wider on each side by `margin` of the inter-ocular distance.
+
+    Args:
+        landmarks: (..., 68, 2) pixels; part: which of the 68, such as MOUTH.
+
+    Returns:
+        (..., 4) pixels x0, y0, x1, y1.
+    """
+    points, pad = landmarks[..., part, :], margin * inter_ocular_distance(landmarks)[..., None]
+    return np.concatenate([points.min(axis=-2) - pad, points.max(axis=-2) + pad], axis=-1)
+
+
+def landmark_distance(predicted: np.ndarray, truth: np.ndarray, part: slice = WHOLE_FACE) -> np.ndarray:
+    """LMD in the landmarks' unit, as the paper has it in pixels; with part=MOUTH its M-LMD.
+
+    Returns:
+        (F,) mean Euclidean distance of the points; NaN where either face is missing.
+    """
+    return np.linalg.norm(predicted[:, part] - truth[:, part], axis=-1).mean(axis=-1)
+
+
+def relative_landmark_distance(
+    predicted: np.ndarray, truth: np.ndarray, part: slice = WHOLE_FACE
+) -> np.ndarray:
+    """LMD or M-LMD (F,) in % of the true face's inter-ocular distance: the same for every picture size."""
+    return 100 * landmark_distance(predicted, truth, part) / inter_ocular_distance(truth)
+
+
+def mouth_correlation(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """Pearson correlation of the mouths' opening over time; NaN if either does not move at all."""
+    return correlation(mouth_opening(predicted), mouth_opening(truth))
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson correlation of two (F,) curves over the frames in which both are finite."""
+    both = np.isfinite(a) & np.isfinite(b)
+    a, b = a[both] - a[both].mean(), b[both] - b[both].mean()
+    scale = np.sqrt((a * a).sum() * (b * b).sum())
+    return float((a * b).sum() / scale) if scale > 1e-12 else float("nan")
+
+
+def best_lag(curve: np.ndarray, reference: np.ndarray, reach: int = 10) -> tuple[int, float]:
+    """By how many frames a (F,) curve, such as the mouth's opening, comes after its reference.
+
+    Args:
+        reach: the largest lag tried, either way; at least half of the frames stay in comparison.
+
+    Returns:
+        (lag, correlation there); lag > 0: the curve is late. (0, NaN) if either curve is flat.
+    """
+    assert len(curve) == len(reference), (len(curve), len(reference))
+    reach = min(reach, len(curve) // 2)
+    scores = {}
+    for lag in sorted(range(-reach, reach + 1), key=abs):  # of equals the smallest lag
+        late = slice(max(lag, 0), len(curve) + min(lag, 0))
+        early = slice(max(-lag, 0), len(curve) + min(-lag, 0))
+        scores[lag] = correlation(curve[late], reference[early])
+    if not np.isfinite(list(scores.values())).any():
+        return 0, float("nan")
+    lag = max(scores, key=lambda k: scores[k] if np.isfinite(scores[k]) else -2.0)
+    return lag, scores[lag]
+
+
+def silent_lip_motion(landmarks: np.ndarray, activity: np.ndarray, threshold: float = 0.1) -> float:
+    """How much the lips move where nobody speaks: mean change of the mouth's opening from frame to
+    frame, in % of the inter-ocular distance.
+
+    Args:
+        landmarks: (F, 68, 2); activity: (F,) voice activity in [0, 1], silence below the threshold.
+
+    Returns:
+        0 for lips at rest; NaN if there is no silence.
+    """
+    silent = activity < threshold
+    pairs = silent[1:] & silent[:-1]
+    return (
+        float(100 * np.abs(np.diff(mouth_opening(landmarks)))[pairs].mean()) if pairs.any() else float("nan")
+    )
+
+
+def fid(frames: np.ndarray, truth: np.ndarray) -> float:
+    """Frechet Inception Distance of two sets of frames (F, H, W, 3) uint8, of thousands each.
+
+    Raises:
+        InputError: torch-fidelity, which carries the Inception network, or its weights are missing.
+    """
+    try:
+        from torchmetrics.image.fid import FrechetInceptionDistance
+
+        measure = FrechetInceptionDistance(feature=2048)
+    except (ImportError, OSError) as error:  # OSError: the weights could not be fetched
+        remedy = "pip install 'atldiff[fid]' on a machine that can download its weights"
+        raise InputError("FID needs the Inception network of torch-fidelity", remedy) from error
+    for images, real in ((truth, True), (frames, False)):
+        for first in range(0, len(images), _BATCH):
+            batch = np.ascontiguousarray(images[first : first + _BATCH].transpose(0, 3, 1, 2))
+            measure.update(torch.from_numpy(batch), real=real)
+    return float(measure.compute())
+
+
+def _check(frames: np.ndarray, truth: np.ndarray) -> None:
+    assert frames.shape == truth.shape and frames.ndim == 4, (frames.shape, truth.shape)
+    assert frames.dtype == truth.dtype == np.uint8, (frames.dtype, truth.dtype)
+
+
+def _each(boxes: np.ndarray | None, frames: np.ndarray) -> np.ndarray:
+    """One box (F, 4) a frame."""
+    whole = np.array([0, 0, frames.shape[2], frames.shape[1]], np.float64)
+    return np.broadcast_to(whole if boxes is None else boxes, (len(frames), 4))
+
+
+def _region(values: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The part of (H, W, ...) values inside a box of pixels, rounded outwards, at least one pixel."""
+    height, width = values.shape[:2]
+    x0, y0 = np.clip(np.floor(box[:2]), 0, (width - 1, height - 1)).astype(int)
+    x1, y1 = np.clip(np.ceil(box[2:]), (x0 + 1, y0 + 1), (width, height)).astype(int)
+    return values[y0:y1, x0:x1]
+
+
+def _ssim_map(frames: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(B, H, W, 3) similarity of each pixel's neighbourhood, edges mirrored."""
+    a, b = (torch.from_numpy(x.astype(np.float64)).permute(0, 3, 1, 2) for x in (frames, truth))
+    mean_a, mean_b, aa, bb, ab = (_blur(x) for x in (a, b, a * a, b * b, a * b))
+    contrast = 2 * (ab - mean_a * mean_b) + SSIM_C2
+    spread = aa - mean_a**2 + bb - mean_b**2 + SSIM_C2
+    level = (2 * mean_a * mean_b + SSIM_C1) / (mean_a**2 + mean_b**2 + SSIM_C1)
+    return (level * contrast / spread).permute(0, 2, 3, 1).numpy()
+
+
+def _blur(images: torch.Tensor) -> torch.Tensor:
+    """The SSIM window's weighted mean round each pixel of (B, C, H, W)."""
+    channels, r = images.shape[1], SSIM_RADIUS
+    window = torch.exp(-0.5 * (torch.arange(-r, r + 1, dtype=images.dtype) / SSIM_SIGMA) ** 2)
+    window = (window / window.sum()).expand(channels, 1, 1, -1)
+    padded = torch.nn.functional.pad(images, (r, r, r, r), mode="reflect")
+    rows = torch.nn.functional.conv2d(padded, window, groups=channels)
+    return torch.nn.functional.conv2d(rows, window.transpose(2, 3), groups=channels)

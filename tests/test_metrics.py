@@ -1,0 +1,130 @@
+"""Measures against closed forms and against scikit-image."""
+
+import numpy as np
+import pytest
+
+from atldiff.errors import InputError
+from atldiff.evaluation import metrics
+from atldiff.landmarks import MOUTH
+
+
+@pytest.fixture(scope="module")
+def frames() -> np.ndarray:
+    """Three smooth pictures, 40x48."""
+    y, x = np.mgrid[:40, :48] / 8
+    waves = [np.sin(x * k) * np.cos(y * (k + 1)) for k in (1, 2, 3)]
+    return np.stack([(127 + 100 * np.stack([w, -w, w**2], -1)) for w in waves]).astype(np.uint8)
+
+
+def noisy(frames: np.ndarray, scale: float) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, scale, frames.shape)
+    return (frames + noise).clip(0, 255).astype(np.uint8)
+
+
+def moving_mouth(num_frames: int) -> np.ndarray:
+    """A face whose lips open by 0.1 + 0.1 sin(f / 3) of the 100 pixels between its eyes."""
+    points = np.random.default_rng(1).uniform(0, 200, (68, 2))
+    points[36], points[45] = (50, 60), (150, 60)
+    points[60:68, 1] = 150
+    points[[67, 66, 65], 0] = points[[61, 62, 63], 0]
+    frames = np.repeat(points[None], num_frames, axis=0)
+    frames[:, 65:68, 1] += 10 + 10 * np.sin(np.arange(num_frames) / 3)[:, None]
+    return frames
+
+
+def test_psnr_of_a_known_error(frames):
+    other = frames.copy()
+    other[:, :20] = np.where(frames[:, :20] > 127, frames[:, :20] - 10, frames[:, :20] + 10)
+    np.testing.assert_allclose(metrics.psnr(other, frames), 10 * np.log10(255**2 / 50))
+    top = metrics.psnr(other, frames, boxes=np.array([0, 0, 48, 20]))
+    np.testing.assert_allclose(top, 10 * np.log10(255**2 / 100))
+    assert np.isinf(metrics.psnr(other, frames, boxes=np.array([0, 20, 48, 40]))).all()
+
+
+def test_psnr_and_ssim_agree_with_scikit_image(frames):
+    skimage = pytest.importorskip("skimage.metrics")
+    other = noisy(frames, 12)
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "channel_axis": -1}
+    for k in range(3):
+        theirs = skimage.structural_similarity(other[k], frames[k], **options)
+        assert abs(metrics.ssim(other, frames)[k] - theirs) < 1e-6
+        assert (
+            abs(metrics.psnr(other, frames)[k] - skimage.peak_signal_noise_ratio(frames[k], other[k])) < 1e-9
+        )
+
+
+def test_ssim_is_one_of_equals_and_falls_with_noise(frames):
+    assert np.allclose(metrics.ssim(frames, frames), 1)
+    scores = [metrics.ssim(noisy(frames, s), frames).mean() for s in (2, 10, 40)]
+    assert scores == sorted(scores, reverse=True) and scores[-1] < 0.6
+
+
+def test_ssim_in_a_box_sees_only_the_box(frames):
+    other = frames.copy()
+    other[:, :, :16] = noisy(other, 40)[:, :, :16]
+    boxes = np.array([[30, 5, 48, 35]] * 3)
+    assert np.allclose(metrics.ssim(other, frames, boxes), 1)
+    assert metrics.ssim(other, frames, np.array([0, 0, 16, 40])).max() < 0.9
+
+
+def test_boxes_beyond_the_picture_are_cut(frames):
+    whole = metrics.psnr(noisy(frames, 5), frames)
+    np.testing.assert_array_equal(whole, metrics.psnr(noisy(frames, 5), frames, np.array([-9.0, -9, 99, 99])))
+    assert np.isfinite(metrics.psnr(noisy(frames, 5), frames, np.array([300.0, 300, 400, 400]))).all()
+
+
+def test_part_box_surrounds_the_part():
+    face = moving_mouth(4)
+    box = metrics.part_box(face, MOUTH, margin=0.1)
+    assert box.shape == (4, 4)
+    np.testing.assert_allclose(box[:, 0], face[:, MOUTH, 0].min(axis=1) - 10)
+    np.testing.assert_allclose(box[:, 3], face[:, MOUTH, 1].max(axis=1) + 10)
+
+
+def test_landmark_distance_of_a_known_shift():
+    face = moving_mouth(5)
+    moved = face.copy()
+    moved[:, MOUTH] += (3, 4)
+    np.testing.assert_allclose(metrics.landmark_distance(moved, face, MOUTH), 5)
+    np.testing.assert_allclose(metrics.landmark_distance(moved, face), 5 * 20 / 68)
+    np.testing.assert_allclose(metrics.relative_landmark_distance(3 * moved, 3 * face, MOUTH), 5)
+    moved[2] = np.nan
+    assert np.isnan(metrics.landmark_distance(moved, face)).tolist() == [False, False, True, False, False]
+
+
+def test_mouth_correlation():
+    face = moving_mouth(60)
+    assert metrics.mouth_correlation(face * 2 + 5, face) == pytest.approx(1)
+    upside = face.copy()
+    upside[:, 65:68, 1] = 170 - (face[:, 65:68, 1] - 150)
+    assert metrics.mouth_correlation(upside, face) == pytest.approx(-1)
+    assert np.isnan(metrics.mouth_correlation(np.repeat(face[:1], 60, axis=0), face))
+
+
+@pytest.mark.parametrize("lag", [-4, 0, 3])
+def test_best_lag_finds_a_shift_and_its_sign(lag):
+    curve = np.random.default_rng(3).normal(size=120)
+    reference, late = curve[10:110], curve[10 - lag : 110 - lag]  # late(t) = reference(t - lag)
+    found, score = metrics.best_lag(late, reference, reach=8)
+    assert found == lag and score == pytest.approx(1)
+
+
+def test_best_lag_of_a_flat_curve_is_none():
+    lag, score = metrics.best_lag(np.ones(30), np.arange(30.0))
+    assert lag == 0 and np.isnan(score)
+
+
+def test_lips_at_rest_in_silence():
+    face = moving_mouth(40)
+    activity = np.r_[np.zeros(20), np.ones(20)]
+    resting = face.copy()
+    resting[:20] = face[0]
+    assert metrics.silent_lip_motion(resting, activity) == 0
+    assert metrics.silent_lip_motion(face, activity) > 1
+    assert np.isnan(metrics.silent_lip_motion(face, np.ones(40)))
+
+
+def test_fid_names_what_it_needs(frames, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "torchmetrics.image.fid", None)
+    with pytest.raises(InputError, match="torch-fidelity.*pip install"):
+        metrics.fid(frames, frames)
