@@ -81,12 +81,30 @@ def test_files_and_functions_stay_short(path):
             assert node.end_lineno - node.lineno + 1 <= MAX_FUNCTION, node.name
 
 
+def at_import(node: ast.AST) -> list[ast.AST]:
+    """The node and all below it that runs when the file is imported."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    below = [
+        c
+        for child in ast.iter_child_nodes(node)
+        if not isinstance(child, functions)
+        for c in at_import(child)
+    ]
+    return [node, *below]
+
+
 @pytest.mark.parametrize("path", PACKAGE, ids=name)
-def test_the_package_reads_no_environment_and_names_no_device(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Attribute):
-            assert node.attr not in ("environ", "getenv"), ast.unparse(node)
-        if isinstance(node, ast.Constant) and name(path) != "atldiff/__main__.py":
+def test_the_package_reads_no_environment_when_imported(path):
+    for node in at_import(ast.parse(path.read_text(encoding="utf-8"))):
+        assert not (isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")), node.lineno
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=name)
+def test_no_device_is_chosen_by_name_and_no_exception_is_swallowed(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    asked = {id(c) for node in ast.walk(tree) if isinstance(node, ast.Compare) for c in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and name(path) != "atldiff/__main__.py" and id(node) not in asked:
             assert node.value != "cuda", f"line {node.lineno}"
         assert not (isinstance(node, ast.ExceptHandler) and node.type is None), (
             f"line {node.lineno}: bare except"
