@@ -1,0 +1,204 @@
+"""Scores of a checkpoint on unseen people: pictures from true landmarks, landmarks from speech."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from atldiff import landmarks as lm
+from atldiff.audio import Speech, voice_activity
+from atldiff.composite import composite, make_canvas, warped_frames
+from atldiff.config import FRAME_SIZE
+from atldiff.errors import InputError
+from atldiff.evaluation import metrics
+from atldiff.face import Portrait
+from atldiff.photo import crop_square
+from atldiff.sequence import LandmarkSequence
+from atldiff.studio import load_pipeline
+from atldiff.training.clips import MAX_YAW_CHANGE, StoredClip, load_clips
+
+FRAMES = 60  # of each clip, in a row
+MAX_LAG = 3  # frames; clips whose own sound and picture are further apart say nothing about lips
+MARGIN = 0.1  # of the boxes round mouth and face, in inter-ocular distances
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A portrait and what its face really did next: photo pixels (F, 68, 2) and (F, 128, 128, 3) crops."""
+
+    portrait: Portrait
+    points: np.ndarray
+    truth: np.ndarray
+
+
+def validate(
+    data: Path,
+    weights: str | None = None,
+    steps: tuple[int, ...] = (1, 2, 4, 8),
+    max_clips: int | None = None,
+    device: str = "cpu",
+    out: Path | None = None,
+) -> dict:
+    """Renders the validation clips from their true landmarks, and predicts landmarks from their sound.
+
+    Args:
+        data: prepared clips (`atldiff.training.prepare`).  out: file for the result, as JSON.
+
+    Returns:
+        {"pictures": {way: {measure: mean}}, "landmarks": {measure: mean}, "clips", "people", "frames",
+        "heard"}; the ways are "still photo", "prior alone" and "N steps". Means are of the clips' means.
+
+    Raises:
+        InputError: `data` was not prepared, or there is no such checkpoint.
+    """
+    if not (data / "index.json").is_file():
+        raise InputError(f"There are no prepared clips in {data}", "Run python -m atldiff prepare first")
+    pipeline = load_pipeline(weights, device)
+    trials = [(clip, trial) for clip in load_clips(data, "val") if (trial := make_trial(clip)) is not None]
+    trials = trials[:max_clips]
+    zeros = np.zeros(pipeline.unet.config.emotion_dim, np.float32)
+    ways: dict[str, Callable[[Trial], np.ndarray]] = {"still photo": _still, "prior alone": _prior}
+    for count in steps:
+        ways[f"{count} steps"] = lambda trial, count=count: _rendered(pipeline, trial, zeros, count)
+    scores: dict[str, list[dict]] = {name: [] for name in ways}
+    for _, trial in tqdm(trials, desc="pictures"):
+        for name, way in ways.items():
+            scores[name].append(picture_scores(way(trial), trial))
+    heard = [
+        s
+        for entry in tqdm(_spoken(data, max_clips), desc="landmarks")
+        if (s := _heard(pipeline, data, entry))
+    ]
+    result = {"pictures": {name: _mean(values) for name, values in scores.items()}, "landmarks": _mean(heard)}
+    result |= {
+        "clips": len(trials),
+        "people": len({clip.identity for clip, _ in trials}),
+        "heard": len(heard),
+    }
+    result["frames"] = int(sum(len(trial.points) for _, trial in trials))
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=1))
+    return result
+
+
+def as_table(result: dict) -> str:
+    """The scores as Markdown."""
+    names = list(next(iter(result["pictures"].values())))
+    size = f"{FRAME_SIZE}x{FRAME_SIZE}"
+    lines = [f"{result['clips']} clips of {result['people']} people, {result['frames']} frames of {size}", ""]
+    lines += [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for way, scores in result["pictures"].items():
+        cells = [f"{scores[name]:.3f}" if "SSIM" in name else f"{scores[name]:.2f}" for name in names]
+        lines.append(f"| {way} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"landmarks from the sound of {result['heard']} clips",
+        "",
+        "| measure | mean |",
+        "|---|---|",
+    ]
+    return "\n".join(lines + [f"| {name} | {value:.2f} |" for name, value in result["landmarks"].items()])
+
+
+def make_trial(clip: StoredClip, frames: int = FRAMES) -> Trial | None:
+    """The clip's longest run of usable frames turned like its portrait (at most `frames`, and 70 % of
+    them), and as portrait the frame outside of it with the most closed mouth; None if there are none.
+    """
+    turn = lm.yaw(clip.points)
+    alike = clip.usable & (np.abs(turn - np.median(turn[clip.usable])) < MAX_YAW_CHANGE)
+    frames = min(frames, int(0.7 * alike.sum()))
+    edges = np.flatnonzero(np.diff(np.r_[0, alike, 0]))
+    runs = [(start, min(stop, start + frames)) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+    if not runs:
+        return None
+    start, stop = max(runs, key=lambda run: run[1] - run[0])
+    alike[start:stop] = False
+    if stop - start < 10 or not alike.any():
+        return None
+    still = min(np.flatnonzero(alike), key=lambda index: lm.mouth_opening(clip.points[index]))
+    points = clip.points[still].astype(np.float32)
+    box = lm.crop_box(points)
+    portrait = Portrait(clip.frame(still), points, box, None, (box,), 0, ())
+    moved = clip.points[start:stop].astype(np.float32)
+    truth = [_crop(replace(portrait, image=clip.frame(index)), moved) for index in range(start, stop)]
+    return Trial(portrait, moved, np.stack(truth))
+
+
+def picture_scores(frames: np.ndarray, trial: Trial) -> dict[str, float]:
+    """PSNR in dB and SSIM of the whole 128x128 frame, the face's box and the mouth's box."""
+    canvas = make_canvas(trial.portrait, trial.points, "crop")
+    points = lm.to_crop(canvas.to_canvas(trial.points), canvas.frame_box) * FRAME_SIZE
+    mouth, face = (metrics.part_box(points, part, MARGIN) for part in (lm.MOUTH, metrics.WHOLE_FACE))
+    scores = {}
+    for name, boxes in (("frame", None), ("face", face), ("mouth", mouth)):
+        scores[f"PSNR {name}"] = float(metrics.psnr(frames, trial.truth, boxes).mean())
+        scores[f"SSIM {name}"] = float(metrics.ssim(frames, trial.truth, boxes).mean())
+    return scores
+
+
+def landmark_scores(predicted: np.ndarray, truth: np.ndarray, speech: Speech) -> dict[str, float]:
+    """How well predicted landmarks (F, 68, 2) follow true ones whose head movement was taken out."""
+    lag, _ = metrics.best_lag(lm.mouth_opening(predicted), lm.mouth_opening(truth))
+    return {
+        "mouth correlation": metrics.mouth_correlation(predicted, truth),
+        "LMD %": float(np.nanmean(metrics.relative_landmark_distance(predicted, truth))),
+        "M-LMD %": float(np.nanmean(metrics.relative_landmark_distance(predicted, truth, lm.MOUTH))),
+        "lag (frames)": float(lag),
+        "|lag| (frames)": float(abs(lag)),
+        "lips in silence %": metrics.silent_lip_motion(predicted, voice_activity(speech)[: len(predicted)]),
+    }
+
+
+def _crop(portrait: Portrait, points: np.ndarray) -> np.ndarray:
+    """The portrait's picture as the "crop" output would show it, (128, 128, 3) uint8."""
+    canvas = make_canvas(portrait, points, "crop")
+    return crop_square(canvas.image, canvas.frame_box, FRAME_SIZE)
+
+
+def _still(trial: Trial) -> np.ndarray:
+    return np.repeat(_crop(trial.portrait, trial.points)[None], len(trial.points), axis=0)
+
+
+def _prior(trial: Trial) -> np.ndarray:
+    """The warp with a residual of zero."""
+    canvas = make_canvas(trial.portrait, trial.points, "crop")
+    size = (len(canvas.views), FRAME_SIZE, FRAME_SIZE)
+    nothing = np.zeros((*size, 3), np.float32), np.zeros((*size, 3), np.uint8), np.zeros(size, np.float32)
+    moving = warped_frames(canvas, canvas.to_canvas(trial.points))
+    return np.stack([composite(canvas, part, *nothing) for part in moving])
+
+
+def _rendered(pipeline, trial: Trial, emotion: np.ndarray, steps: int) -> np.ndarray:
+    sequence = LandmarkSequence(trial.points, trial.portrait.landmarks, emotion)
+    return np.stack(list(pipeline.render(trial.portrait, sequence, steps, output="crop")))
+
+
+def _spoken(data: Path, max_clips: int | None) -> list[dict]:
+    """Validation clips with speech whose own sound and picture belong together."""
+    entries = json.loads((data / "index.json").read_text())
+    return [e for e in entries if e["split"] == "val" and abs(e.get("lag", 99)) <= MAX_LAG][:max_clips]
+
+
+def _heard(pipeline, data: Path, entry: dict) -> dict[str, float] | None:
+    """Scores of the landmarks predicted from one clip's sound, unedited; None if its face is lost often."""
+    with np.load(data / f"{entry['stem']}.npz") as arrays:
+        truth, found, samples = arrays["landmarks30"], arrays["ok30"], arrays["samples"]
+    speech = Speech.from_samples(samples)
+    frames = min(len(truth), speech.num_frames)
+    truth, found = truth[:frames].astype(np.float64), found[:frames]
+    if found.mean() < 0.9 or frames < 20:
+        return None
+    closed = np.argsort(lm.mouth_opening(truth[found]))[: max(1, found.sum() // 10)]
+    identity = truth[found][closed[len(closed) // 2]]
+    predicted = pipeline.landmark_generator.predict(pipeline.speech_encoder.encode(speech), identity, frames)
+    still = lm.align_rigid(truth, identity)
+    still[~found] = np.nan
+    return landmark_scores(np.asarray(predicted), still, speech)
+
+
+def _mean(scores: list[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.nanmean([s[name] for s in scores])) for name in scores[0]} if scores else {}
