@@ -7,19 +7,18 @@ from pathlib import Path
 import av
 import numpy as np
 import soundfile
-import soxr
 
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
+from atldiff.loudness import as_float, level, mono, resample, rms, speech_activity
 
 SAMPLE_RATE = 16_000  # what wav2vec2 and every network here hear
 MAX_SOUND_RATE = 48_000  # the highest rate the video carries
 MIN_SECONDS = 0.1
 MAX_SECONDS = 600.0
 SILENCE = 10 ** (-60 / 20)  # a recording whose loudest 20 ms lie below -60 dBFS is silent
-SPEECH_LEVEL = 10 ** (-23 / 20)  # RMS of the loud parts of `Speech.samples`
-MAX_GAIN = 10 ** (40 / 20)  # the noise of a nearly silent recording is lifted no further than this
 PTS_SLACK = 0.05  # seconds; timestamps jitter, a larger step is a real gap or overlap
+MAX_PADDING = 4096  # samples; codecs work in blocks of up to half of this
 MAX_GAP = 60.0  # seconds; a longer step is a clock that was reset, not silence
 # Self-contained files only: a playlist (hls, concat, sdp) would open other files or addresses.
 CONTAINERS = (
@@ -60,8 +59,18 @@ class Speech:
         sound = sound[:, None] if sound.ndim == 1 else sound
         sound = sound if sound.shape[1] <= 2 else sound.mean(axis=1, keepdims=True)
         sound_rate = min(rate, MAX_SOUND_RATE)
-        heard = _level(_resample(_mono(sound), rate, SAMPLE_RATE))
-        return cls(heard, _resample(sound, rate, sound_rate), sound_rate)
+        heard = level(resample(mono(sound), rate, SAMPLE_RATE), SAMPLE_RATE)
+        return cls(heard, resample(sound, rate, sound_rate), sound_rate)
+
+    def cut(self, start: float, end: float) -> "Speech":
+        """The part between two moments in seconds, at the same level; silence where there is no sound."""
+
+        def part(sound: np.ndarray, rate: int) -> np.ndarray:
+            first, last = round(start * rate), round(end * rate)
+            missing = max(0, last - max(first, len(sound)))
+            return np.pad(sound[first:last], ((0, missing), *[(0, 0)] * (sound.ndim - 1)))
+
+        return Speech(part(self.samples, SAMPLE_RATE), part(self.sound, self.sound_rate), self.sound_rate)
 
 
 def load_speech(
@@ -140,30 +149,32 @@ def read_sound(
         written += len(block)
         if written > (max_seconds + 0.1) * rate:
             raise _too_long(max_seconds)
-    return _join(blocks), rate
+    if "mov" in container.format.name and stream.duration and blocks:
+        # The codec's last block is filled up with silence; this container knows the true length.
+        end = float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin
+        written = max(round(end * rate), written - MAX_PADDING)
+    return _join(blocks)[:written], rate
 
 
 def voice_activity(speech: Speech) -> np.ndarray:
     """How surely somebody speaks in each video frame; frame f is heard at (f + 0.5) / FRAME_RATE.
 
-    The loudness of 40 ms round each frame is placed between the recording's own noise floor and its
-    speech level, so steady background noise counts as silence.
-
     Returns:
-        (num_frames,) float32 in [0, 1], smooth over about 100 ms.
+        (num_frames,) float32 in [0, 1], smooth; steady background noise counts as silence.
     """
-    raise NotImplementedError
+    times = (np.arange(speech.num_frames) + 0.5) / FRAME_RATE
+    return speech_activity(speech.samples, SAMPLE_RATE, times)
 
 
 def _decoded(container, stream, rate: int) -> Iterator[tuple[float, np.ndarray]]:
-    """(seconds on the container's clock, (n, 1 or 2) float32 at `rate`) for each frame; broken ones are left out."""
+    """(seconds on the container's clock, (n, 1 or 2) float32 at `rate`) of each frame that is not broken."""
     layout = "mono" if stream.channels == 1 else "stereo"
     resampler, template, clock = None, None, 0.0
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
         except av.FFmpegError:
-            continue  # one damaged packet: the timestamps leave silence in its place
+            continue  # one damaged packet: the timestamps leave silence for it
         for frame in frames:
             key = (frame.format.name, frame.layout.name, frame.sample_rate)
             if key != template:  # some streams change their format on the way
@@ -231,13 +242,7 @@ def _from_array(rate: int, samples: np.ndarray) -> tuple[np.ndarray, int]:
         samples = samples.T
     if samples.ndim not in (1, 2) or samples.dtype.kind not in "iuf" or not 1000 <= rate <= 768_000:
         raise InputError("This is not a recording", "Give (rate, samples) with samples (n,) or (n, channels)")
-    if samples.dtype.kind in "iu":
-        info = np.iinfo(samples.dtype)
-        middle = (info.max + 1) // 2 if info.min == 0 else 0
-        samples = (samples.astype(np.float64) - middle) / ((info.max - middle) + 1)
-    samples = samples.astype(np.float32).reshape(len(samples), -1)
-    peak = np.abs(samples).max(initial=0)
-    return (samples / peak if 1 < peak < np.inf else samples), int(rate)
+    return as_float(samples).reshape(len(samples), -1), int(rate)
 
 
 def _check(sound: np.ndarray, rate: int, max_seconds: float) -> None:
@@ -248,38 +253,9 @@ def _check(sound: np.ndarray, rate: int, max_seconds: float) -> None:
         raise _too_long(max_seconds)
     if not np.isfinite(sound.sum()):
         raise InputError("The recording holds values that are not numbers", "Export it again, as 16-bit WAV")
-    if _loudness(_mono(sound), max(1, round(0.02 * rate))).max() < SILENCE:
+    if rms(mono(sound), max(1, round(0.02 * rate))).max() < SILENCE:
         raise InputError("The recording is silent throughout", "Check the microphone and record again")
 
 
 def _too_long(max_seconds: float) -> InputError:
     return InputError(f"The recording is longer than {max_seconds:g} s", "Cut it, or raise the limit")
-
-
-def _mono(sound: np.ndarray) -> np.ndarray:
-    """(m, channels) -> (m,) without DC; the louder channel where the two cancel out."""
-    mixed = sound.mean(axis=1)
-    if sound.shape[1] == 2 and mixed.std() < 0.1 * sound.std(axis=0).max():
-        mixed = sound[:, sound.std(axis=0).argmax()]
-    return mixed - mixed.mean()
-
-
-def _resample(sound: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-    return sound if rate == new_rate else soxr.resample(sound, rate, new_rate).astype(np.float32)
-
-
-def _loudness(samples: np.ndarray, block: int) -> np.ndarray:
-    """RMS of consecutive blocks of (n,) samples; the last, incomplete one is padded with silence."""
-    padded = np.pad(samples, (0, -len(samples) % block)).reshape(-1, block)
-    return np.sqrt((padded.astype(np.float64) ** 2).mean(axis=1))
-
-
-def _level(samples: np.ndarray) -> np.ndarray:
-    """Brings (n,) samples to SPEECH_LEVEL: the RMS of the blocks within 20 dB of the loudest ones."""
-    if not len(samples):
-        return samples
-    loudness = _loudness(samples, SAMPLE_RATE // 20)
-    loud = loudness[loudness >= 0.1 * np.quantile(loudness, 0.95)]
-    level = np.sqrt((loud**2).mean())
-    gain = min(SPEECH_LEVEL / max(level, 1e-9), MAX_GAIN)
-    return np.clip(samples * gain, -1, 1).astype(np.float32)

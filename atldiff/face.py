@@ -5,16 +5,15 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from atldiff import landmarks as points
+from atldiff.advice import photo_advice
 from atldiff.errors import InputError
 from atldiff.landmarks import NUM_LANDMARKS, crop_box, mesh_to_landmarks
-from atldiff.advice import photo_advice
-from atldiff.photo import distinct_boxes, holds, crop_square, open_photo, padded, tiles, whole
+from atldiff.photo import crop_square, distinct_boxes, holds, open_photo, padded, tiles, whole
 
 DETECTORS = ("mediapipe", "face-alignment")
 MIN_FACE = 64  # pixels; larger side of the landmarks' box
