@@ -4,6 +4,7 @@ The forward process is `guide.noisy_residual`; the network predicts r_0 ("sample
 diffusers' DDIM step holds unchanged: the noise it recovers is M eps.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -43,8 +44,9 @@ class Condition:
 
     def predict(self, unet: IdentityUNet3DModel, residual: Tensor, timestep: Tensor) -> Tensor:
         """The network's r_0 of the noisy residual (B, 3, F, H, W)."""
-        noisy = self.prior + residual
-        return unet(noisy, timestep, self.prior, self.identity, self.emotion, self.guide).sample
+        inputs = (self.prior + residual, self.prior, self.identity, self.emotion, self.guide)
+        noisy, prior, identity, emotion, guide = (x if x is None else x.to(unet.dtype) for x in inputs)
+        return unet(noisy, timestep, prior, identity, emotion, guide).sample.to(residual.dtype)
 
 
 @torch.no_grad()
@@ -55,23 +57,36 @@ def sample_residual(
     noise: Tensor,
     steps: int,
     known: Tensor | None = None,
+    on_step: Callable[[int, Tensor, Tensor], None] | None = None,
 ) -> Tensor:
     """Samples r_0 (B, 3, F, H, W) in `steps` DDIM steps from the frames' noise (same shape).
 
     `known` (B, 3, K, H, W) are the clean residuals of the first K frames: at each step they are
     noised to its level and replace the model's (RePaint in time), so that windows join unseen.
+    `on_step(index, timestep, residual)` is called after each step.
     """
     scheduler = DDIMScheduler.from_config(scheduler.config)  # stateful: one per call
     scheduler.set_timesteps(steps, device=noise.device)
     overlap = 0 if known is None else known.shape[2]
     residual = condition.mask * noise
-    for timestep in scheduler.timesteps:
+    for index, timestep in enumerate(scheduler.timesteps):
         if known is not None:
             alpha_bar = scheduler.alphas_cumprod[timestep.cpu()]
             mask = condition.mask[:, :, :overlap]
             residual[:, :, :overlap] = noisy_residual(known, noise[:, :, :overlap], mask, alpha_bar)
         prediction = condition.predict(unet, residual, timestep)
         residual = scheduler.step(prediction, timestep, residual).prev_sample
+        if on_step is not None:
+            on_step(index, timestep, residual)
     if known is not None:
         residual[:, :, :overlap] = known
     return residual
+
+
+def compute_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device computes it faster than float32 (a GPU, or a CPU with its instructions)."""
+    if device.type == "cpu":
+        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    else:
+        fast = device.type == "cuda"
+    return torch.bfloat16 if fast else torch.float32

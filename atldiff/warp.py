@@ -126,19 +126,3 @@ def region_rect(box: np.ndarray) -> tuple[int, int, int, int]:
     side = float(box[2] - box[0])
     corners = (box[0] + low * side, box[1] + low * side, box[0] + high * side, box[1] + high * side)
     return int(np.floor(corners[0])), int(np.floor(corners[1])), int(np.ceil(corners[2])), int(np.ceil(corners[3]))
-
-
-def crop_image(image: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
-    """The square `box` of whole pixels of the picture (H, W, C), resized to (size, size, C).
-
-    Beyond the picture its border is repeated; shrinking averages areas.
-    """
-    import cv2
-
-    x0, y0, x1, y1 = (int(v) for v in box)
-    height, width = image.shape[:2]
-    rows, columns = np.clip(np.arange(y0, y1), 0, height - 1), np.clip(np.arange(x0, x1), 0, width - 1)
-    inside = 0 <= x0 and 0 <= y0 and x1 <= width and y1 <= height
-    crop = image[y0:y1, x0:x1] if inside else image[rows][:, columns]
-    method = cv2.INTER_AREA if x1 - x0 > size else cv2.INTER_CUBIC
-    return cv2.resize(crop, (size, size), interpolation=method)

@@ -11,7 +11,8 @@ from torch.utils.data import IterableDataset
 from .. import landmarks as lm
 from ..config import FRAME_SIZE, GuideConfig
 from ..guide import fill_masks, guide_maps, point_mask
-from ..warp import crop_image, displacement_field, warp_image
+from ..photo import crop_square
+from ..warp import displacement_field, warp_image
 from .prepare import STORED_MARGIN, STORED_SIZE
 
 MAX_YAW = 0.45  # frames turned further are left out
@@ -136,11 +137,11 @@ def make_sample(
         box = _mouth_box(points, photo_points, face, config, rng)
     guided = points + rng.normal(0, 0.25, points.shape) if config.augment else points
     warped = prior_frames(photo, photo_points, guided, face, box, config.prior)
-    target = np.stack([crop_image(frame, box, FRAME_SIZE) for frame in frames])
+    target = np.stack([crop_square(frame, box, FRAME_SIZE) for frame in frames])
     in_crop = lm.to_crop(guided, box)
     maps, mask = guide_maps(torch.from_numpy(in_crop)[None], FRAME_SIZE, config.guide)
     sample = {"prior": _planes(warped), "target": _planes(target)}
-    sample["identity"] = torch.from_numpy(crop_image(photo, face, FRAME_SIZE)).permute(2, 0, 1)
+    sample["identity"] = torch.from_numpy(crop_square(photo, face, FRAME_SIZE)).permute(2, 0, 1)
     sample["mask"], sample["weight"] = mask[0], loss_weight(in_crop)
     if maps is not None:
         sample["guide"] = maps[0]
@@ -157,12 +158,12 @@ def prior_frames(
 ) -> np.ndarray:
     """Prior frames (F, S, S, 3) uint8 of `box`; `face` is the crop the spline's units refer to."""
     if kind == "identity":
-        return np.repeat(crop_image(photo, box, FRAME_SIZE)[None], len(points), axis=0)
+        return np.repeat(crop_square(photo, box, FRAME_SIZE)[None], len(points), axis=0)
     fields = displacement_field(lm.to_crop(points, face), lm.to_crop(photo_points, face))
     x0, y0, x1, y1 = (int(v) for v in box)
     local = np.array([0, 0, x1 - x0, y1 - y0])
     warped = [warp_image(photo, field, face, (x0, y0, x1, y1)) for field in fields]
-    return np.stack([crop_image(frame, local, FRAME_SIZE) for frame in warped])
+    return np.stack([crop_square(frame, local, FRAME_SIZE) for frame in warped])
 
 
 def loss_weight(in_crop: np.ndarray) -> torch.Tensor:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from ..config import PRESETS, Preset
 from ..guide import noisy_residual
 from ..identity import CompactIdentityEncoder, ResNetIdentityEncoder
-from ..sampler import Condition, make_scheduler
+from ..sampler import Condition, compute_dtype, make_scheduler
 from ..unet3d import IdentityUNet3DModel, inflate
 from .clips import SampleConfig, WindowDataset, load_clips
 from .validate_diffusion import contact_sheet, validation_scores, validation_set
@@ -110,7 +110,7 @@ class Trainer:
         batch = {key: value.to(self.device) for key, value in batch.items()}
         prior, target, still = augment_colour(*(_signed(batch[k]) for k in ("prior", "target", "identity")))
         residual = target - prior
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast_bfloat16(self.device)):
+        with self.autocast():
             emotion = torch.zeros(len(prior), self.preset.unet.emotion_dim, device=self.device)
             identity = self.networks["identity"](still)
             condition = Condition(prior, batch.get("guide"), batch["mask"], identity, emotion)
@@ -132,6 +132,11 @@ class Trainer:
                 mean.lerp_(value, 1 - decay)
         return float(loss.detach())
 
+    def autocast(self) -> torch.autocast:
+        """bfloat16 arithmetic where the device has it."""
+        fast = compute_dtype(self.device) is torch.bfloat16
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
+
     def learning_rate(self) -> float:
         """Linear warm-up, then cosine decay to zero."""
         progress = self.step / self.stage.steps
@@ -140,7 +145,7 @@ class Trainer:
 
     def validate(self) -> dict[str, float]:
         """Scores of the averaged weights on unseen people; keeps the best by the mouth box."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast_bfloat16(self.device)):
+        with self.autocast():
             scores, frames = validation_scores(self.average, self.validation, self.device)
         contact_sheet(frames, self.out / f"sheet-{self.step:06d}.png")
         if scores["mouth_1"] > self.best:
@@ -207,13 +212,6 @@ def augment_colour(prior: Tensor, target: Tensor, still: Tensor) -> tuple[Tensor
     offset = shared + 0.1 * (torch.rand(len(prior), 3, 1, 1, 1, device=prior.device) - 0.5)
     prior, target = ((x * gain + offset).clamp(-1, 1) for x in (prior, target))
     return prior, target, (still * gain[..., 0] + offset[..., 0]).clamp(-1, 1)
-
-
-def fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 on the device: a GPU, or a CPU with its instructions."""
-    if device.type != "cpu":
-        return device.type == "cuda"
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def _signed(frames: Tensor) -> Tensor:

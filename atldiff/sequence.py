@@ -1,0 +1,92 @@
+"""A video's landmarks as one thing: made by the generator, edited by the user, saved, loaded, rendered."""
+
+import json
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from .config import FRAME_RATE
+from .errors import InputError
+from .landmarks import NUM_LANDMARKS, FaceFrame
+
+_REMEDY = "Use a .npz or .json file that atldiff saved"
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkSequence:
+    """Landmarks of every frame.
+
+    Attributes:
+        points: (F, 68, 2) float32, pixels of the photo.
+        identity: (68, 2) float32, the photo's own landmarks, pixels.
+        emotion: (E,) float32 emotion embedding of the speech.
+        fps: frames a second.
+    """
+
+    points: np.ndarray
+    identity: np.ndarray
+    emotion: np.ndarray
+    fps: int = FRAME_RATE
+
+    def save(self, path: str | Path) -> Path:
+        """Writes a .npz or .json file, by the path's ending.
+
+        Raises:
+            InputError: another ending, or the path cannot be written.
+        """
+        path = Path(path)
+        fields = {"points": self.points, "identity": self.identity, "emotion": self.emotion, "fps": self.fps}
+        try:
+            if path.suffix == ".npz":
+                np.savez_compressed(path, **fields)
+            elif path.suffix == ".json":
+                lists = {key: np.asarray(value).round(3).tolist() for key, value in fields.items()}
+                path.write_text(json.dumps(lists))
+            else:
+                raise InputError(f"{path.name} is not a landmark file's name", "End it in .npz or .json")
+        except OSError as error:
+            raise InputError(f"{path} cannot be written", "Choose another folder") from error
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> "LandmarkSequence":
+        """Reads what `save` wrote.
+
+        Raises:
+            InputError: the file is missing, broken, of another shape or holds NaN.
+        """
+        path = Path(path)
+        try:
+            if path.suffix == ".json":
+                fields = json.loads(path.read_text())
+            else:
+                with np.load(path, allow_pickle=False) as arrays:
+                    fields = dict(arrays)
+            points, identity, emotion = (
+                np.asarray(fields[key], np.float32) for key in ("points", "identity", "emotion")
+            )
+            fps = int(fields["fps"])
+        except FileNotFoundError as error:
+            raise InputError(f"There is no file {path.name}", "Check the path") from error
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path.name} is not a landmark file", _REMEDY) from error
+        shapes = points.shape[1:] == identity.shape == (NUM_LANDMARKS, 2) and len(points) > 0
+        if not shapes or emotion.ndim != 1 or fps != FRAME_RATE:
+            raise InputError(f"{path.name} does not hold 68 landmarks at {FRAME_RATE} frames a second", _REMEDY)
+        if not all(np.isfinite(values).all() for values in (points, identity, emotion)):
+            raise InputError(f"{path.name} holds landmarks that are not numbers", _REMEDY)
+        return cls(points, identity, emotion, fps)
+
+    def resampled(self, num_frames: int) -> "LandmarkSequence":
+        """The same motion in `num_frames` frames: cut, or its last frame held."""
+        index = np.minimum(np.arange(num_frames), len(self.points) - 1)
+        return replace(self, points=self.points[index])
+
+    def on_face(self, landmarks: np.ndarray) -> "LandmarkSequence":
+        """The same motion on another face's landmarks (68, 2): displacements move in face units."""
+        mine, theirs = FaceFrame.of(self.identity), FaceFrame.of(landmarks)
+        moved = theirs.vectors_from_face(mine.vectors_to_face(self.points - self.identity))
+        points = (landmarks + moved).astype(np.float32)
+        return replace(self, points=points, identity=np.asarray(landmarks, np.float32))
