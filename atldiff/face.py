@@ -3,8 +3,9 @@
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 from PIL import Image
@@ -14,6 +15,7 @@ from atldiff.advice import photo_advice
 from atldiff.errors import InputError
 from atldiff.landmarks import NUM_LANDMARKS, crop_box, mesh_to_landmarks
 from atldiff.photo import crop_square, distinct_boxes, holds, open_photo, padded, tiles, whole
+from atldiff.quiet import quiet_start
 
 DETECTORS = ("mediapipe", "face-alignment")
 MIN_FACE = 64  # pixels; larger side of the landmarks' box
@@ -65,7 +67,7 @@ def load_portrait(
     A photo that lies on its side is turned upright, with a warning.
 
     Args:
-        source: a path, array or Pillow image (see `open_photo`), or a Portrait, whose photo is used.
+        source: a path, array or Pillow image (see `open_photo`), or a Portrait, taken as it is.
         face_index: which face, 0 = the largest.
         detector: "mediapipe", or "face-alignment" (the paper's; fetches its weights at first use).
         matte: also cut the person out (`alpha`).
@@ -75,8 +77,11 @@ def load_portrait(
     """
     if detector not in DETECTORS:
         raise InputError(f"There is no detector {detector!r}", f"Choose one of {', '.join(DETECTORS)}")
-    image = source.image if isinstance(source, Portrait) else open_photo(source)
-    with ExitStack() as stack:
+    if isinstance(source, Portrait):
+        alpha = segment(source.image) if matte and source.alpha is None else source.alpha
+        return replace(source, alpha=alpha)
+    image = open_photo(source)
+    with quiet_start(), ExitStack() as stack:
         finder = _Finder(stack)
         image, turned = finder.upright(image)
         faces = finder.faces(image)
@@ -93,13 +98,16 @@ def load_portrait(
         )
     if detector == "face-alignment":
         landmarks = _face_alignment(image, landmarks)
-    portrait = Portrait(image, landmarks, crop_box(landmarks))
-    notes = (["The photo lay on its side and was turned upright."] if turned else []) + photo_advice(
-        image, landmarks
+    advice = photo_advice(image, landmarks, len(faces), face_index)
+    return Portrait(
+        image,
+        landmarks,
+        crop_box(landmarks),
+        segment(image) if matte else None,
+        tuple(box for box, _ in faces),
+        face_index,
+        ("The photo lay on its side and was turned upright.", *advice) if turned else tuple(advice),
     )
-    alpha = segment(image) if matte else None
-    boxes = tuple(box for box, _ in faces)
-    return Portrait(image, landmarks, portrait.box, alpha, boxes, face_index, tuple(notes))
 
 
 def track_landmarks(frames: Iterable[np.ndarray]) -> np.ndarray:
@@ -112,9 +120,11 @@ def track_landmarks(frames: Iterable[np.ndarray]) -> np.ndarray:
         (F, 68, 2) float32 pixels; NaN rows where no face is found.
     """
     tracked, missing = [], np.full((NUM_LANDMARKS, 2), np.nan)
-    with _mediapipe().face_mesh.FaceMesh(
-        static_image_mode=False, max_num_faces=1, refine_landmarks=True
-    ) as mesh:
+    options = {"static_image_mode": False, "max_num_faces": 1, "refine_landmarks": True}
+    with ExitStack() as stack:
+        with quiet_start():  # the graph starts in the background; its first answer ends the start
+            mesh = stack.enter_context(_mediapipe().face_mesh.FaceMesh(**options))
+            mesh.process(np.zeros((128, 128, 3), np.uint8))
         for frame in frames:
             found = mesh.process(np.ascontiguousarray(frame)).multi_face_landmarks
             tracked.append(_pixels(found[0], frame) if found else missing)
@@ -127,9 +137,11 @@ def segment(image: np.ndarray) -> np.ndarray:
     Returns:
         (H, W) float32 in [0, 1], 1 = person, soft at the edge.
     """
-    with _mediapipe().selfie_segmentation.SelfieSegmentation(model_selection=0) as network:
+    with quiet_start(), _mediapipe().selfie_segmentation.SelfieSegmentation(model_selection=0) as network:
         mask = network.process(np.ascontiguousarray(image)).segmentation_mask
-    return np.asarray(mask, np.float32)
+    # The network is unsure at the outer edge, where the old background shines through: leave that out.
+    sure = np.clip((np.asarray(mask, np.float32) - 0.3) / 0.6, 0, 1)
+    return sure * sure * (3 - 2 * sure)
 
 
 def green_screen(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -214,15 +226,14 @@ def _face_alignment(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     low[1] -= 0.25 * (high[1] - low[1])  # its boxes reach up to the hair, the landmarks only to the brows
+    kind = face_alignment.LandmarksType.TWO_D
     try:
-        network = face_alignment.FaceAlignment(
-            face_alignment.LandmarksType.TWO_D, device="cpu", face_detector="folder", compile=False
-        )
-    except (OSError, RuntimeError) as error:
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        network = face_alignment.FaceAlignment(kind, device="cpu", face_detector="folder", compile=False)
+    except (OSError, RuntimeError, UnpicklingError) as error:
         raise InputError(
-            "The weights of face-alignment could not be fetched",
-            f"Put 2DFAN4-11f355bf06.pth.tar from adrianbulat.com into {folder}, or use the detector mediapipe",
+            "The weights of face-alignment could not be loaded",
+            "Use the detector mediapipe, or put 2DFAN4-11f355bf06.pth.tar from www.adrianbulat.com into "
+            f"{torch.hub.get_dir()}/checkpoints",
         ) from error
     return network.get_landmarks_from_image(image, detected_faces=[np.concatenate([low, high])])[0]
 
