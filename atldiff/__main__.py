@@ -172,8 +172,8 @@ def _settings(args: argparse.Namespace):
 
     motion = Motion(**{name: getattr(args, name) for name in GAINS})
     dtype = None if args.dtype == "auto" else getattr(torch, args.dtype)
-    changed = {"motion": motion, "dtype": dtype, "device": _device(args.device)}
-    return Settings(**{f.name: changed.get(f.name, getattr(args, f.name)) for f in fields(Settings)})
+    given = vars(args) | {"motion": motion, "dtype": dtype, "device": _device(args.device)}
+    return Settings(**{field.name: given[field.name] for field in fields(Settings)})
 
 
 def _device(name: str) -> str:

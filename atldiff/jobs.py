@@ -61,9 +61,9 @@ def writable(paths: list[Path]) -> Iterator[None]:
             made += _folders_for(path)
         yield
     except BaseException:
-        for path in paths:
-            if path not in before:
-                path.unlink(missing_ok=True)
+        for path in set(paths) - before:
+            with suppress(OSError):
+                path.unlink()
         _remove(made)
         raise
 

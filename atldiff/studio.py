@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,9 +19,11 @@ from atldiff.errors import InputError
 from atldiff.face import Portrait, load_portrait
 from atldiff.jobs import Job, check_outputs, writable
 from atldiff.motion import Motion
-from atldiff.pipeline import ATLDiffPipeline
 from atldiff.sequence import LandmarkSequence
 from atldiff.video import write_video
+
+if TYPE_CHECKING:
+    from atldiff.pipeline import ATLDiffPipeline
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Studio:
         self.settings, self._pipeline = settings, None
 
     @property
-    def pipeline(self) -> ATLDiffPipeline:
+    def pipeline(self) -> "ATLDiffPipeline":
         """The networks, on their device and in their dtype."""
         if self._pipeline is None:
             self._pipeline = load_pipeline(self.settings.weights, self.settings.device, self.settings.dtype)
@@ -129,12 +132,14 @@ class Studio:
 
 def load_pipeline(
     weights: str | None = None, device: str = "cpu", dtype: torch.dtype | None = None
-) -> ATLDiffPipeline:
+) -> "ATLDiffPipeline":
     """Reads the networks and puts them to work on a device.
 
     Raises:
         InputError: there is no pipeline of that name, or no such device.
     """
+    from atldiff.pipeline import ATLDiffPipeline  # seconds: after the inputs were found to be good
+
     pipeline = ATLDiffPipeline.from_pretrained(weights)
     try:
         pipeline.to(device)
