@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from atldiff.errors import InputError
+from atldiff.training.commands import add_training
 
 GAINS = ("expression", "lips", "silence", "blinks", "sway", "smoothing")
 
@@ -34,8 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_generate(commands)
     _add_batch(commands)
-    _add_prepare(commands)
-    _add_train(commands)
+    add_training(commands, _command, _device)
     _add_measures(commands)
     return parser
 
@@ -107,37 +107,6 @@ def _gain(text: str) -> float:
     return value
 
 
-def _add_prepare(commands) -> None:
-    parser = _command(
-        commands, "prepare", _prepare, "Turn a folder of clips (with clips.csv) into training data."
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder with clips.csv and clips/")
-    parser.add_argument("--out", type=Path, default=Path("runs/data"), help="folder of the training data")
-    parser.add_argument("--workers", type=int, default=2, help="processes")
-
-
-def _add_train(commands) -> None:
-    train = commands.add_parser("train", help="Train one of the networks; run again to resume.")
-    parts = train.add_subparsers(required=True, metavar="PART")
-    diffusion = _command(
-        parts, "diffusion", _train_diffusion, "Train the renderer: spatial first, then temporal."
-    )
-    diffusion.add_argument(
-        "--stage", choices=("spatial", "temporal"), default="spatial", help="2D, or inflated"
-    )
-    diffusion.add_argument("--preset", default="starter", help="a row of config.PRESETS")
-    diffusion.add_argument("--batch", type=int, help="windows a step")
-    diffusion.add_argument("--learning-rate", type=float, help="peak")
-    diffusion.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
-    diffusion.add_argument("--data", type=Path, default=Path("runs/data"), help="what prepare wrote")
-    diffusion.add_argument("--out", type=Path, required=True, help="run folder")
-    diffusion.add_argument("--steps", type=int, help="optimiser steps")
-    diffusion.add_argument("--seed", type=int, default=0, help="of weights and samples")
-    diffusion.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto = a GPU if any"
-    )
-
-
 def _add_measures(commands) -> None:
     score = _command(commands, "validate", _validate, "Score a checkpoint on the validation clips.")
     score.add_argument("--data", type=Path, default=Path("runs/data"), help="what prepare wrote")
@@ -206,20 +175,6 @@ def _batch(args: argparse.Namespace) -> int:
             print(f"[{number}/{len(jobs)}] error: {job.output}: {error}", file=sys.stderr, flush=True)
             failed += 1
     return 2 if failed else 0
-
-
-def _prepare(args: argparse.Namespace) -> None:
-    from atldiff.training.prepare import prepare
-
-    print(f"{args.out}: {len(prepare(args.data, args.out, args.workers))} clips")
-
-
-def _train_diffusion(args: argparse.Namespace) -> None:
-    from atldiff.training.train_diffusion import train_diffusion
-
-    names = ("stage", "preset", "steps", "batch", "learning_rate", "seed", "start")
-    options = {name: getattr(args, name) for name in names}
-    print(train_diffusion(args.data, args.out, device=_device(args.device), **options))
 
 
 def _validate(args: argparse.Namespace) -> None:

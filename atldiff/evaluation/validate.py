@@ -9,11 +9,11 @@ import numpy as np
 from tqdm import tqdm
 
 from atldiff import landmarks as lm
-from atldiff.audio import Speech, voice_activity
 from atldiff.composite import composite, make_canvas, warped_frames
 from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
 from atldiff.evaluation import metrics
+from atldiff.evaluation.landmark_metrics import validate_landmarks
 from atldiff.face import Portrait
 from atldiff.photo import crop_square
 from atldiff.sequence import LandmarkSequence
@@ -21,7 +21,6 @@ from atldiff.studio import load_pipeline
 from atldiff.training.clips import MAX_YAW_CHANGE, StoredClip, load_clips
 
 FRAMES = 60  # of each clip, in a row
-MAX_LAG = 3  # frames; clips whose own sound and picture are further apart say nothing about lips
 MARGIN = 0.1  # of the boxes round mouth and face, in inter-ocular distances
 
 
@@ -67,17 +66,10 @@ def validate(
     for _, trial in tqdm(trials, desc="pictures"):
         for name, way in ways.items():
             scores[name].append(picture_scores(way(trial), trial))
-    heard = [
-        s
-        for entry in tqdm(_spoken(data, max_clips), desc="landmarks")
-        if (s := _heard(pipeline, data, entry))
-    ]
-    result = {"pictures": {name: _mean(values) for name, values in scores.items()}, "landmarks": _mean(heard)}
-    result |= {
-        "clips": len(trials),
-        "people": len({clip.identity for clip, _ in trials}),
-        "heard": len(heard),
-    }
+    heard = validate_landmarks(pipeline.speech_encoder, pipeline.landmark_generator, data)
+    result = {"pictures": {name: _mean(values) for name, values in scores.items()}}
+    result |= {"clips": len(trials), "people": len({clip.identity for clip, _ in trials})}
+    result |= {"heard": len(heard.pop("clips")), "landmarks": heard}
     result["frames"] = int(sum(len(trial.points) for _, trial in trials))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +93,7 @@ def as_table(result: dict) -> str:
         "| measure | mean |",
         "|---|---|",
     ]
-    return "\n".join(lines + [f"| {name} | {value:.2f} |" for name, value in result["landmarks"].items()])
+    return "\n".join(lines + [f"| {name} | {value:.3f} |" for name, value in result["landmarks"].items()])
 
 
 def make_trial(clip: StoredClip, frames: int = FRAMES) -> Trial | None:
@@ -140,19 +132,6 @@ def picture_scores(frames: np.ndarray, trial: Trial) -> dict[str, float]:
     return scores
 
 
-def landmark_scores(predicted: np.ndarray, truth: np.ndarray, speech: Speech) -> dict[str, float]:
-    """How well predicted landmarks (F, 68, 2) follow true ones whose head movement was taken out."""
-    lag, _ = metrics.best_lag(lm.mouth_opening(predicted), lm.mouth_opening(truth))
-    return {
-        "mouth correlation": metrics.mouth_correlation(predicted, truth),
-        "LMD %": float(np.nanmean(metrics.relative_landmark_distance(predicted, truth))),
-        "M-LMD %": float(np.nanmean(metrics.relative_landmark_distance(predicted, truth, lm.MOUTH))),
-        "lag (frames)": float(lag),
-        "|lag| (frames)": float(abs(lag)),
-        "lips in silence %": metrics.silent_lip_motion(predicted, voice_activity(speech)[: len(predicted)]),
-    }
-
-
 def _crop(portrait: Portrait, points: np.ndarray) -> np.ndarray:
     """The portrait's picture as the "crop" output would show it, (128, 128, 3) uint8."""
     canvas = make_canvas(portrait, points, "crop")
@@ -175,29 +154,6 @@ def _prior(trial: Trial) -> np.ndarray:
 def _rendered(pipeline, trial: Trial, emotion: np.ndarray, steps: int) -> np.ndarray:
     sequence = LandmarkSequence(trial.points, trial.portrait.landmarks, emotion)
     return np.stack(list(pipeline.render(trial.portrait, sequence, steps, output="crop")))
-
-
-def _spoken(data: Path, max_clips: int | None) -> list[dict]:
-    """Validation clips with speech whose own sound and picture belong together."""
-    entries = json.loads((data / "index.json").read_text())
-    return [e for e in entries if e["split"] == "val" and abs(e.get("lag", 99)) <= MAX_LAG][:max_clips]
-
-
-def _heard(pipeline, data: Path, entry: dict) -> dict[str, float] | None:
-    """Scores of the landmarks predicted from one clip's sound, unedited; None if its face is lost often."""
-    with np.load(data / f"{entry['stem']}.npz") as arrays:
-        truth, found, samples = arrays["landmarks30"], arrays["ok30"], arrays["samples"]
-    speech = Speech.from_samples(samples)
-    frames = min(len(truth), speech.num_frames)
-    truth, found = truth[:frames].astype(np.float64), found[:frames]
-    if found.mean() < 0.9 or frames < 20:
-        return None
-    closed = np.argsort(lm.mouth_opening(truth[found]))[: max(1, found.sum() // 10)]
-    identity = truth[found][closed[len(closed) // 2]]
-    predicted = pipeline.landmark_generator.predict(pipeline.speech_encoder.encode(speech), identity, frames)
-    still = lm.align_rigid(truth, identity)
-    still[~found] = np.nan
-    return landmark_scores(np.asarray(predicted), still, speech)
 
 
 def _mean(scores: list[dict[str, float]]) -> dict[str, float]:

@@ -1,0 +1,102 @@
+"""The commands that train, in order: `prepare`, `train emotion`, `train landmarks`, `train diffusion`."""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+CLIPS = Path("runs/data")  # what `prepare` writes and the others read
+
+
+def add_training(commands, add_command: Callable, device: Callable[[str], str]) -> None:
+    """Adds the commands to the parser's.
+
+    Args:
+        add_command: (commands, name, run, text) -> the new command's parser.
+        device: resolves "auto", "cpu" or "cuda".
+    """
+    parser = add_command(
+        commands, "prepare", _prepare, "Turn a folder of clips (with clips.csv) into training data."
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with clips.csv and clips/")
+    parser.add_argument("--out", type=Path, default=CLIPS, help="folder of the training data")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    train = commands.add_parser("train", help="Train one of the networks; run again to resume.")
+    parts = train.add_subparsers(required=True, metavar="PART")
+    emotion = add_command(parts, "emotion", _train_emotion, "Train the starter's emotion recogniser.")
+    emotion.add_argument("--data", type=Path, required=True, help="folder with emotional_speech.csv")
+    emotion.add_argument("--start", type=Path, help="speech encoder to begin from; a new one if left out")
+    marks = add_command(parts, "landmarks", _train_landmarks, "Train the landmark generator on speech clips.")
+    marks.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
+    marks.add_argument(
+        "--start", type=Path, required=True, help="speech encoder, as `train emotion` wrote it"
+    )
+    marks.add_argument("--head", choices=("kan", "mlp"), default="kan", help="of KFusion")
+    for row in ("kfusion", "context", "global"):
+        marks.add_argument(f"--no-{row}", action="store_true", help="the ablation of the paper's Table 3")
+    diffusion = add_command(
+        parts, "diffusion", _train_diffusion, "Train the renderer: spatial, then temporal."
+    )
+    diffusion.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
+    diffusion.add_argument(
+        "--stage", choices=("spatial", "temporal"), default="spatial", help="2D, or inflated"
+    )
+    diffusion.add_argument("--preset", default="starter", help="a row of config.PRESETS")
+    diffusion.add_argument("--batch", type=int, help="windows a step")
+    diffusion.add_argument("--learning-rate", type=float, help="peak")
+    diffusion.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
+    diffusion.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto = a GPU if any"
+    )
+    diffusion.set_defaults(resolve=device)
+    for part in (emotion, marks, diffusion):
+        part.add_argument("--out", type=Path, required=True, help="run folder")
+        part.add_argument("--steps", type=int, help="optimiser steps; the stage's own number if left out")
+        part.add_argument("--seed", type=int, default=0, help="of weights and samples")
+
+
+def _prepare(args: argparse.Namespace) -> None:
+    from .prepare import prepare
+
+    print(f"{args.out}: {len(prepare(args.data, args.out, args.workers))} clips")
+
+
+def _train_emotion(args: argparse.Namespace) -> None:
+    from ..speech_encoder import StarterSpeechEncoder
+    from .phonemes import copy_recogniser
+    from .train_emotion import EmotionStage, train_emotion
+
+    if args.start is None:
+        encoder = StarterSpeechEncoder()
+        copy_recogniser(encoder.mel, encoder.phonetic)
+    else:
+        encoder = StarterSpeechEncoder.from_pretrained(args.start)
+    scores = train_emotion(args.data, args.out, encoder, _with_steps(EmotionStage(), args.steps), args.seed)
+    encoder.save_pretrained(args.out / "speech_encoder")
+    print(json.dumps(scores, indent=1))
+
+
+def _train_landmarks(args: argparse.Namespace) -> None:
+    from ..landmark_generator import LandmarkGenerator
+    from ..speech_encoder import StarterSpeechEncoder
+    from .train_landmarks import LandmarkStage, train_landmarks
+
+    encoder = StarterSpeechEncoder.from_pretrained(args.start)
+    ablation = {f"no_{row}": getattr(args, f"no_{row}") for row in ("kfusion", "context", "global")}
+    generator = LandmarkGenerator(encoder.feature_dim, head=args.head, **ablation)
+    stage = _with_steps(LandmarkStage(), args.steps)
+    scores = train_landmarks(args.data, args.out, encoder, generator, stage, args.seed)
+    print(json.dumps({name: value for name, value in scores.items() if name != "clips"}, indent=1))
+
+
+def _train_diffusion(args: argparse.Namespace) -> None:
+    from .train_diffusion import train_diffusion
+
+    names = ("stage", "preset", "steps", "batch", "learning_rate", "seed", "start")
+    options = {name: getattr(args, name) for name in names}
+    print(train_diffusion(args.data, args.out, device=args.resolve(args.device), **options))
+
+
+def _with_steps(stage, steps: int | None):
+    return stage if steps is None else replace(stage, steps=steps)
