@@ -1,0 +1,33 @@
+"""One portrait and one recording of speech in, a video of that person saying it out (ATL-Diff).
+
+    from atldiff import ATLDiffPipeline
+    frames = ATLDiffPipeline.from_pretrained()("face.jpg", "speech.wav").frames
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ATLDiffPipeline": "pipeline",
+    "ATLDiffPipelineOutput": "pipeline",
+    "build_pipeline": "pipeline",
+    "IdentityUNet3DModel": "unet3d",
+    "InputError": "errors",
+    "LandmarkSequence": "sequence",
+    "Motion": "motion",
+    "Portrait": "face",
+    "Speech": "audio",
+    "load_portrait": "face",
+    "load_speech": "audio",
+    "read_clip": "video",
+    "write_video": "video",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    """The public names, imported when first asked for: `import atldiff` alone loads nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

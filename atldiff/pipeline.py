@@ -1,7 +1,7 @@
 """ATLDiffPipeline: the one place where the stages meet: prepare -> landmarks -> render."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +13,14 @@ from PIL import Image
 from . import landmarks as lm
 from .audio import Speech, load_speech
 from .composite import Canvas, composite, make_canvas, still_frames, view_of, warped_frames
-from .config import FRAME_RATE, FRAME_SIZE, PRESETS, WINDOW, GuideConfig
+from .config import FRAME_RATE, FRAME_SIZE, PRESETS, WINDOW
 from .errors import InputError
 from .face import Portrait, load_portrait
 from .guide import frame_noise, guide_maps
 from .identity import CompactIdentityEncoder, ResNetIdentityEncoder  # noqa: F401 - loaded by name
 from .landmark_generator import LandmarkGenerator
 from .motion import Motion, edit_landmarks
-from .sampler import Condition, compute_dtype, sample_residual
+from .sampler import Condition, compute_dtype, make_scheduler, sample_residual
 from .sequence import LandmarkSequence
 from .speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder  # noqa: F401 - loaded by name
 from .unet3d import IdentityUNet3DModel
@@ -249,12 +249,32 @@ class ATLDiffPipeline(DiffusionPipeline):
         return self
 
 
-def build_pipeline(preset: str = "starter", seed: int = 0, **components) -> ATLDiffPipeline:
-    """A pipeline of the preset with random weights, or with the given components.
+def build_pipeline(preset: str = "starter", pretrained: bool = False, **parts) -> ATLDiffPipeline:
+    """A pipeline of the preset with new networks, or with the given parts.
 
     An untrained U-Net predicts r_0 = 0: the video is the prior alone.
+
+    Args:
+        pretrained: take wav2vec2 and ResNet from the hub where the preset uses them.
+        parts: any of the pipeline's components by name.
+
+    Raises:
+        OSError: `pretrained`, and the hub cannot be reached.
     """
-    raise NotImplementedError
+    row = PRESETS[preset]
+    if "speech_encoder" not in parts:
+        kind = StarterSpeechEncoder if row.speech == "starter" else Wav2Vec2SpeechEncoder
+        from_hub = pretrained and row.speech == "wav2vec2"
+        parts["speech_encoder"] = kind.from_hub() if from_hub else kind()
+    if "identity_encoder" not in parts:
+        kind = CompactIdentityEncoder if row.identity == "compact" else ResNetIdentityEncoder
+        from_hub = pretrained and row.identity == "resnet"
+        parts["identity_encoder"] = kind.from_hub() if from_hub else kind()
+    if "landmark_generator" not in parts:
+        parts["landmark_generator"] = LandmarkGenerator(feature_dim=parts["speech_encoder"].feature_dim)
+    parts.setdefault("unet", IdentityUNet3DModel(**asdict(row.unet)))
+    parts.setdefault("scheduler", make_scheduler())
+    return ATLDiffPipeline(**parts, preset=preset)
 
 
 def _from_hub(name: str) -> Path:

@@ -32,7 +32,7 @@ class Stage:
     learning_rate: float
     warmup: int = 50
     ema: float = 0.998
-    save_seconds: float = 150.0
+    save_seconds: float = 300.0
 
 
 STAGES = {"spatial": Stage(1, 24, 2400, 6e-4), "temporal": Stage(8, 2, 600, 5e-5)}

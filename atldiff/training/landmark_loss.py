@@ -1,0 +1,68 @@
+"""What the landmark network is asked for: right places, right speed, lips that open and close as they do."""
+
+import torch
+from torch import Tensor
+
+from .. import landmarks as lm
+
+FACE_SHARE, MOUTH_SHARE = 0.2, 0.8  # the released code's weights of face and mouth
+UNIT = 0.03  # face units: about one standard deviation of a mouth point while speaking
+
+
+def landmark_loss(
+    predicted: Tensor, target: Tensor, identity: Tensor, ok: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of displacements (B, F, 68, 2) against targets, both from identity (B, 68, 2), face units.
+
+    Beside the released code's mean squares: velocity, the gap and width of the lips, and for each
+    window the correlation and the deviation of the lips' opening, because plain regression opens
+    the mouth too little. Frames that are not ok (B, F) do not count.
+
+    Returns:
+        the loss, and its terms by name.
+    """
+    frames = ok.float()
+    pairs = frames[:, 1:] * frames[:, :-1]
+    error, speed = (predicted - target) / UNIT, (predicted - target).diff(dim=1) / UNIT
+    lips, wanted = lip_shape(predicted + identity[:, None]), lip_shape(target + identity[:, None])
+    agreement, deviation = opening_agreement(lips[..., 0], wanted[..., 0], frames)
+    terms = {
+        "place": _mean(_weighted(error), frames),
+        "speed": _mean(_weighted(speed), pairs),
+        "lips": _mean(((lips - wanted) / UNIT).abs().mean(-1), frames),
+        "correlation": (1 - agreement).mean(),
+        "deviation": deviation.mean(),
+    }
+    weights = {"place": 1.0, "speed": 0.5, "lips": 0.5, "correlation": 0.5, "deviation": 0.2}
+    return sum(weights[name] * term for name, term in terms.items()), terms
+
+
+def _weighted(error: Tensor) -> Tensor:
+    square = error.square().mean(-1)
+    return FACE_SHARE * square.mean(-1) + MOUTH_SHARE * square[..., lm.MOUTH].mean(-1)
+
+
+def _mean(values: Tensor, weights: Tensor) -> Tensor:
+    return (values * weights).sum() / weights.sum().clamp_min(1)
+
+
+def lip_shape(points: Tensor) -> Tensor:
+    """(..., 68, 2) landmarks in face units -> (..., 3): inner gap, outer gap, width of the mouth."""
+    inner = points[..., lm.LOWER_INNER_LIP, :] - points[..., lm.UPPER_INNER_LIP, :]
+    outer = points[..., (58, 57, 56), :] - points[..., (50, 51, 52), :]
+    width = points[..., 54, 0] - points[..., 48, 0]
+    return torch.stack([inner[..., 1].mean(-1), outer[..., 1].mean(-1), width], -1)
+
+
+def opening_agreement(predicted: Tensor, wanted: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Of two curves (B, F) over the frames (B, F) that count: correlation and |log ratio of deviations|, (B,).
+
+    Windows whose lips hardly move are left out: 1 and 0.
+    """
+    count = frames.sum(1, keepdim=True).clamp_min(1)
+    a, b = ((c - (c * frames).sum(1, keepdim=True) / count) * frames for c in (predicted, wanted))
+    spread_a, spread_b = (((c * c).sum(1) / count[:, 0] + 1e-6).sqrt() for c in (a, b))
+    moving = (spread_b > 0.01) & (count[:, 0] > 15)
+    correlation = (a * b).sum(1) / count[:, 0] / (spread_a * spread_b)
+    ratio = (spread_a / spread_b).log().abs()
+    return torch.where(moving, correlation, 1.0), torch.where(moving, ratio, 0.0)

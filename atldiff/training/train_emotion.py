@@ -1,0 +1,170 @@
+"""Trains the Conformer emotion recogniser on acted speech (RAVDESS), split by actor."""
+
+import csv
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import InputError
+from ..phonetic_encoder import SAMPLE_RATE, level
+from ..speech_encoder import StarterSpeechEncoder
+
+TEST_ACTORS = ("19", "20", "21", "22")  # two men, two women
+
+
+@dataclass(frozen=True)
+class EmotionStage:
+    """Settings: recordings a batch, steps, peak learning rate, mel columns (10 ms) of an example."""
+
+    batch: int = 32
+    steps: int = 2200
+    learning_rate: float = 1.5e-3
+    columns: int = 320
+    ema: float = 0.995
+    save_seconds: float = 120.0
+
+
+def train_emotion(
+    data: Path,
+    out: Path,
+    encoder: StarterSpeechEncoder,
+    stage: EmotionStage = EmotionStage(),
+    seed: int = 0,
+) -> dict:
+    """Trains `encoder.emotion` on `data/emotional_speech.csv`; run again to resume.
+
+    Writes `out/emotion.pt` (state to resume from) and `out/emotion.jsonl` (losses), and leaves the
+    trained weights and the emotions' prototypes in `encoder`.
+
+    Returns:
+        accuracy, confusion (rows = truth) and per-emotion counts on the actors that were held out.
+
+    Raises:
+        InputError: there is no such data.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    mels, labels, held_out = load_emotional_speech(data, encoder)
+    net, names = encoder.emotion.train(), encoder.emotions
+    average = torch.optim.swa_utils.AveragedModel(
+        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(stage.ema), use_buffers=True
+    )
+    optimizer = torch.optim.AdamW(net.parameters(), stage.learning_rate, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.learning_rate, stage.steps + 1)
+    parts = {"net": net, "average": average, "optimizer": optimizer, "schedule": schedule}
+    step, saved = _resume(out / "emotion.pt", parts), time.monotonic()
+    known = np.flatnonzero(~held_out)
+    weight = torch.tensor(len(known) / np.maximum(np.bincount(labels[known], minlength=len(names)), 1))
+    while step < stage.steps:
+        rng = np.random.default_rng([seed, step])
+        batch = rng.choice(known, stage.batch)
+        examples = torch.stack([augment(mels[index], stage.columns, rng) for index in batch])
+        scores = net.head(F.dropout(net(examples), 0.2))
+        loss = F.cross_entropy(
+            scores, torch.from_numpy(labels[batch]), (weight / weight.mean()).float(), label_smoothing=0.1
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        average.update_parameters(net)
+        step += 1
+        if step % 50 == 0:
+            _log(out / "emotion.jsonl", {"step": step, "loss": loss.item()})
+        if time.monotonic() - saved > stage.save_seconds or step == stage.steps:
+            torch.save({"step": step} | {k: v.state_dict() for k, v in parts.items()}, out / "emotion.pt")
+            saved = time.monotonic()
+    net.load_state_dict(average.module.state_dict())
+    net.eval()
+    set_prototypes(encoder, [mels[i] for i in known], labels[known])
+    report = test_emotion(encoder, [mels[i] for i in np.flatnonzero(held_out)], labels[held_out])
+    _log(out / "emotion.jsonl", {"stage": asdict(stage)} | report)
+    return report
+
+
+def load_emotional_speech(
+    data: Path, encoder: StarterSpeechEncoder
+) -> tuple[list[Tensor], np.ndarray, np.ndarray]:
+    """Every recording of `data/emotional_speech.csv`.
+
+    Returns:
+        log-mels (80, M) of the levelled recordings, labels (n,) int64, held out (n,) bool.
+    """
+    table = data / "emotional_speech.csv"
+    if not table.exists():
+        raise InputError(f"{table} does not exist", "Name the folder that holds emotional_speech.csv")
+    with open(table, newline="") as file:
+        rows = list(csv.DictReader(file))
+    mels = []
+    for row in rows:
+        samples, rate = soundfile.read(
+            data / "emotional_speech" / row["file"], dtype="float32", always_2d=True
+        )
+        mono = torch.from_numpy(soxr.resample(samples.mean(axis=1), rate, SAMPLE_RATE))[None]
+        mels.append(encoder.mel(level(mono))[0])
+    labels = np.array([encoder.emotions.index(row["emotion"]) for row in rows])
+    return mels, labels, np.array([row["actor"] in TEST_ACTORS for row in rows])
+
+
+def augment(mel: Tensor, columns: int, rng: np.random.Generator) -> Tensor:
+    """One random version (80, columns) of a log-mel (80, M).
+
+    Another speed, another vocal tract (bands shifted), another microphone (slope over the
+    bands), a noise floor, and SpecAugment's masks; shorter recordings are padded with silence.
+    """
+    bands, length = mel.shape
+    stretched = int(length * rng.uniform(0.87, 1.15))
+    mel = F.interpolate(mel[None], stretched, mode="linear")[0]
+    mel = torch.roll(mel, int(rng.integers(-2, 3)), 0)
+    mel = mel + float(rng.normal(0, 0.7)) * torch.linspace(-1, 1, bands)[:, None]
+    floor = mel.amax() - float(rng.uniform(9, 20))
+    mel = torch.logaddexp(mel, floor + 0.3 * torch.randn(mel.shape))
+    start = int(rng.integers(0, max(1, stretched - columns + 1)))
+    mel = mel[:, start : start + columns]
+    mel = F.pad(mel, (0, columns - mel.shape[1]), value=float(mel.amin()))
+    for _ in range(2):
+        band, column = int(rng.integers(0, bands - 12)), int(rng.integers(0, columns - 40))
+        mel[band : band + int(rng.integers(0, 12))] = mel.mean()
+        mel[:, column : column + int(rng.integers(0, 40))] = mel.mean()
+    return mel
+
+
+@torch.no_grad()
+def set_prototypes(encoder: StarterSpeechEncoder, mels: list[Tensor], labels: np.ndarray) -> None:
+    """Stores the mean embedding of each label: what `emotion_embedding(name)` returns."""
+    embeddings = torch.cat([encoder.emotion(mel[None]) for mel in mels])
+    for label in range(len(encoder.emotions)):
+        encoder.emotion.prototypes[label] = embeddings[labels == label].mean(0)
+
+
+@torch.no_grad()
+def test_emotion(encoder: StarterSpeechEncoder, mels: list[Tensor], labels: np.ndarray) -> dict:
+    """Accuracy and confusion (rows = truth, columns = answer, counts) on log-mels with these labels."""
+    answers = np.array([int(encoder.emotion.head(encoder.emotion(mel[None])).argmax()) for mel in mels])
+    count = len(encoder.emotions)
+    confusion = np.zeros((count, count), int)
+    np.add.at(confusion, (labels, answers), 1)
+    return {"accuracy": float((answers == labels).mean()), "confusion": confusion.tolist()}
+
+
+def _resume(path: Path, parts: dict) -> int:
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return state["step"]
+
+
+def _log(path: Path, entry: dict) -> None:
+    with open(path, "a") as log:
+        log.write(json.dumps(entry) + "\n")
