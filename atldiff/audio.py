@@ -242,7 +242,8 @@ def _from_array(rate: int, samples: np.ndarray) -> tuple[np.ndarray, int]:
         samples = samples.T
     if samples.ndim not in (1, 2) or samples.dtype.kind not in "iuf" or not 1000 <= rate <= 768_000:
         raise InputError("This is not a recording", "Give (rate, samples) with samples (n,) or (n, channels)")
-    return as_float(samples).reshape(len(samples), -1), int(rate)
+    samples = as_float(samples)
+    return samples[:, None] if samples.ndim == 1 else samples, int(rate)
 
 
 def _check(sound: np.ndarray, rate: int, max_seconds: float) -> None:

@@ -20,6 +20,7 @@ from atldiff.quiet import quiet_start
 DETECTORS = ("mediapipe", "face-alignment")
 MIN_FACE = 64  # pixels; larger side of the landmarks' box
 GREEN = (0, 255, 0)
+MAX_FACES = 8  # of a crowd, the largest
 MESH_SIZE = 512  # pixels; the square a face is brought to before the mesh is fitted
 # Each face is fitted in these crops (side over the detector's box), plain and mirrored, and the median
 # taken: one crop alone moves drawn and painted faces by several per cent of the eyes' distance.
@@ -93,9 +94,7 @@ def load_portrait(
         )
     box, landmarks = faces[face_index]
     if _side(landmarks) < MIN_FACE:
-        raise InputError(
-            f"The face is smaller than {MIN_FACE} pixels", "Use a larger photo, or one taken closer"
-        )
+        raise InputError(f"The face is smaller than {MIN_FACE} pixels", "Use a photo taken from closer")
     if detector == "face-alignment":
         landmarks = _face_alignment(image, landmarks)
     advice = photo_advice(image, landmarks, len(faces), face_index)
@@ -106,7 +105,7 @@ def load_portrait(
         segment(image) if matte else None,
         tuple(box for box, _ in faces),
         face_index,
-        ("The photo lay on its side and was turned upright.", *advice) if turned else tuple(advice),
+        ("The photo was not upright and was turned.", *advice) if turned else tuple(advice),
     )
 
 
@@ -156,11 +155,8 @@ class _Finder:
     def __init__(self, stack: ExitStack) -> None:
         solutions = _mediapipe()
         detection = solutions.face_detection.FaceDetection
-        # The first sees large faces, the second faces from about a twentieth of the photo's side.
-        self._detectors = [
-            stack.enter_context(detection(model_selection=model, min_detection_confidence=0.5))
-            for model in (0, 1)
-        ]
+        # Model 0 sees large faces, model 1 faces from about a twentieth of the photo's side.
+        self._detectors = [stack.enter_context(detection(0.5, model_selection=model)) for model in (0, 1)]
         self._mesh = stack.enter_context(
             solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=4, refine_landmarks=True)
         )
@@ -179,17 +175,17 @@ class _Finder:
     def faces(self, image: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """(box (4,), landmarks (68, 2)) of each face, pixels, the largest first."""
         for looks in (whole, padded, tiles):
-            boxes = [box for x, y, part in looks(image) for box in self._boxes(part, x, y)]
-            found = [(box, self._fit(image, box)) for box in distinct_boxes(boxes)]
+            boxes = [
+                box + np.float32([x, y, x, y])
+                for x, y, part in looks(image)
+                for box, _, _ in sorted(self._detect(part), key=lambda face: -face[1])
+            ]
+            boxes = sorted(distinct_boxes(boxes), key=_side, reverse=True)[:MAX_FACES]
+            found = [(box, self._fit(image, box)) for box in boxes]
             faces = [(box, landmarks) for box, landmarks in found if landmarks is not None]
             if faces:
                 return sorted(faces, key=lambda face: -_side(face[1]))
         return []
-
-    def _boxes(self, part: np.ndarray, x: int, y: int) -> list[np.ndarray]:
-        """Boxes in a part of the photo whose corner is (x, y), in the photo's pixels, the surest first."""
-        found = sorted(self._detect(part), key=lambda face: -face[1])
-        return [box + np.float32([x, y, x, y]) for box, _, _ in found]
 
     def _detect(self, image: np.ndarray) -> list[tuple[np.ndarray, float, float]]:
         """(box (4,) pixels, score 0..1, roll of the eyes in radians) of each face."""
@@ -197,10 +193,9 @@ class _Finder:
         for detector in self._detectors:
             for face in detector.process(np.ascontiguousarray(image)).detections or ():
                 box, eyes = face.location_data.relative_bounding_box, face.location_data.relative_keypoints
-                corner = np.float32([box.xmin, box.ymin]) * size
-                across = np.float32([eyes[1].x - eyes[0].x, eyes[1].y - eyes[0].y]) * size
-                corners = np.concatenate([corner, corner + np.float32([box.width, box.height]) * size])
-                found.append((corners, face.score[0], float(np.arctan2(across[1], across[0]))))
+                corner, extent = np.float32([(box.xmin, box.ymin), (box.width, box.height)]) * size
+                x, y = (eyes[1].x - eyes[0].x) * size[0], (eyes[1].y - eyes[0].y) * size[1]
+                found.append((np.concatenate([corner, corner + extent]), face.score[0], np.arctan2(y, x)))
         return found
 
     def _fit(self, image: np.ndarray, box: np.ndarray) -> np.ndarray | None:

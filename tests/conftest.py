@@ -1,7 +1,19 @@
-"""What every test runs under: no network, no telemetry, one thread a process."""
+"""Inputs that several rooms' tests share."""
 
-import os
+from pathlib import Path
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture(scope="session")
+def portrait_path() -> Path:
+    """A photo of one face, 512 x 512 pixels."""
+    return EXAMPLES / "astronaut.jpg"
+
+
+@pytest.fixture(scope="session")
+def speech_path() -> Path:
+    """About five seconds of speech, 16 kHz mono."""
+    return EXAMPLES / "hello_world.flac"
