@@ -138,8 +138,12 @@ def load_pipeline(
     Raises:
         InputError: there is no pipeline of that name, or no such device.
     """
-    from atldiff.pipeline import ATLDiffPipeline  # seconds: after the inputs were found to be good
+    from diffusers.utils import logging
 
+    from atldiff.pipeline import ATLDiffPipeline  # takes seconds: only once the inputs were found to be good
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
     pipeline = ATLDiffPipeline.from_pretrained(weights)
     try:
         pipeline.to(device)
