@@ -55,7 +55,7 @@ def lip_shape(points: Tensor) -> Tensor:
 
 
 def opening_agreement(predicted: Tensor, wanted: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-    """Of two curves (B, F) over the frames (B, F) that count: correlation and |log ratio of deviations|, (B,).
+    """Correlation (B,) and |log ratio of deviations| (B,) of two curves (B, F) over the frames that count.
 
     Windows whose lips hardly move are left out: 1 and 0.
     """

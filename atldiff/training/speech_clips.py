@@ -22,9 +22,19 @@ from ..speech_encoder import SpeechFeatures, StarterSpeechEncoder, Wav2Vec2Speec
 MAX_YAW = 0.5  # frames that are turned further show the mouth too foreshortened to learn from
 # McGurk stimuli: the sound is another syllable than the one the lips form.
 INCONGRUENT = (
-    [f"mcgurk_filyp__{key}" for key in "0c261e1f 4def856c 572b0642 57dbf3a1 b8612c79 bf4550a3".split()]
-    + [f"mcgurk_luvgho__{key}" for key in "04737138 1aa0431b 6d628360 82e70396 9c3431b5 d1fc90be".split()]
-)  # fmt: skip
+    "mcgurk_filyp__0c261e1f",
+    "mcgurk_filyp__4def856c",
+    "mcgurk_filyp__572b0642",
+    "mcgurk_filyp__57dbf3a1",
+    "mcgurk_filyp__b8612c79",
+    "mcgurk_filyp__bf4550a3",
+    "mcgurk_luvgho__04737138",
+    "mcgurk_luvgho__1aa0431b",
+    "mcgurk_luvgho__6d628360",
+    "mcgurk_luvgho__82e70396",
+    "mcgurk_luvgho__9c3431b5",
+    "mcgurk_luvgho__d1fc90be",
+)
 
 
 @dataclass(frozen=True, eq=False)

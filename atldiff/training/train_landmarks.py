@@ -69,7 +69,7 @@ def train_landmarks(
     optimizer = torch.optim.AdamW(net.parameters(), stage.learning_rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.learning_rate, stage.steps + 1)
     parts = {"net": net, "average": average, "optimizer": optimizer, "schedule": schedule}
-    state = {"step": 0, "best": -1.0, "lags": [0] * len(clips)}
+    state = {"step": 0, "best": -1.0, "lags": [0] * len(clips), "trust": [1.0] * len(clips)}
     if (out / "landmarks.pt").exists():
         saved = torch.load(out / "landmarks.pt", weights_only=True)
         for name, part in parts.items():
@@ -77,7 +77,7 @@ def train_landmarks(
         state = saved["state"]
     while state["step"] < stage.steps:
         rng = np.random.default_rng([seed, state["step"]])
-        loss, terms = landmark_loss(*_predict_batch(net, versions, clips, state["lags"], stage, rng))
+        loss, terms = landmark_loss(*_predict_batch(net, versions, clips, state, stage, rng))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -89,7 +89,7 @@ def train_landmarks(
             for mean, weight in zip(average.parameters(), net.parameters(), strict=True):
                 mean.lerp_(weight, 1 - decay)
         if state["step"] == stage.lag_step:
-            state["lags"] = measure_lags(average, versions[0])
+            state["lags"], state["trust"] = measure_lags(average, clips, versions[0])
         if state["step"] % stage.validate_every == 0 or state["step"] == stage.steps:
             _validate_and_save(data, out, encoder, average, parts, state, terms)
     best = json.loads((out / "best.json").read_text())
@@ -145,13 +145,14 @@ def _predict_batch(
     net: nn.ModuleDict,
     versions: list[list[Example]],
     clips: list[SpeechClip],
-    lags: list[int],
+    state: dict,
     stage: LandmarkStage,
     rng: np.random.Generator,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Draws windows and predicts them: displacements, targets, identity, ok."""
-    share = np.sqrt([len(clip.ok) for clip in clips])
+    share = clip_shares(clips) * state["trust"]
     drawn = rng.choice(len(clips), stage.batch, p=share / share.sum())
+    lags = state["lags"]
     windows = [_window(versions[rng.integers(len(versions))][i], lags[i], stage.frames, rng) for i in drawn]
     acoustic, emotion, target, identity, ok = (torch.stack(column) for column in zip(*windows, strict=True))
     acoustic = acoustic + 0.1 * torch.randn_like(acoustic)
@@ -161,6 +162,12 @@ def _predict_batch(
     context = net["gate"](acoustic, emotion)
     features = SpeechFeatures(acoustic, context, emotion)
     return net["generator"](features, identity, stage.frames), target, identity, ok
+
+
+def clip_shares(clips: list[SpeechClip]) -> np.ndarray:
+    """How often each clip is drawn: long ones more often, those of a speaker with many clips less."""
+    speakers = [clip.speaker for clip in clips]
+    return np.array([len(clip.ok) ** 0.5 / speakers.count(clip.speaker) ** 0.25 for clip in clips])
 
 
 def _window(example: Example, lag: int, frames: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
@@ -191,9 +198,15 @@ def mirrored(vectors: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def measure_lags(net: nn.ModuleDict, examples: list[Example]) -> list[int]:
-    """Frames by which each clip's picture comes after its sound, where the network is sure of it."""
-    lags = []
+def measure_lags(
+    net: nn.ModuleDict, clips: list[SpeechClip], examples: list[Example]
+) -> tuple[list[int], list[float]]:
+    """How late each clip's picture comes after its sound, in frames, and how far the network trusts it.
+
+    The network itself may be early or late; speakers vote on that, one vote each. A clip's trust is
+    its correlation at its lag, at least 0.1.
+    """
+    found, trust = [], []
     for example in examples:
         acoustic = example.acoustic.float()
         features = SpeechFeatures(acoustic, net["gate"](acoustic, example.emotion), example.emotion)
@@ -201,8 +214,14 @@ def measure_lags(net: nn.ModuleDict, examples: list[Example]) -> list[int]:
         curves = [lip_gap((d + example.identity).numpy()) for d in (moved, example.displacements)]
         lag, at_lag = best_lag(*curves, example.ok.numpy())
         _, at_zero = best_lag(*curves, example.ok.numpy(), max_lag=0)
-        lags.append(lag if at_lag > max(0.4, at_zero + 0.02) else 0)
-    return lags
+        found.append((lag if at_lag > at_zero + 0.02 else 0) if at_lag > 0.4 else None)
+        trust.append(max(0.1, at_lag))
+    votes: dict[str, list[int]] = {}
+    for clip, lag in zip(clips, found, strict=True):
+        if lag is not None:
+            votes.setdefault(clip.speaker, []).append(lag)
+    centre = round(float(np.median([np.median(lags) for lags in votes.values()]))) if votes else 0
+    return [0 if lag is None else lag - centre for lag in found], trust
 
 
 def _validate_and_save(

@@ -1,0 +1,158 @@
+"""Samples -> log-mel spectrum -> phonetic features: a small Conformer that was trained to recognise phonemes.
+
+It takes wav2vec2's role in the starter. The layout is that of the phoneme recogniser in the
+Apache-2.0 package `hama` (Conformer-CTC, 191 IPA symbols), whose weights it starts from:
+`training/phonemes.py` copies them.
+"""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SAMPLE_RATE = 16_000
+HOP, WINDOW = 160, 400  # samples: 10 ms and 25 ms
+MEL_BANDS = 80
+FEATURE_RATE = 50  # features a second: the mel's 100 Hz, halved by the stem
+FEATURE_HOP = SAMPLE_RATE // FEATURE_RATE  # samples a feature
+# Long recordings are heard in windows: seconds that are kept, and seconds more on each side.
+WINDOW_SECONDS, MARGIN_SECONDS = 12, 1
+LEVEL = 10 ** (-20 / 20)  # RMS that the loud parts of every recording are brought to
+MAX_GAIN = 10 ** (40 / 20)
+
+
+def level(samples: Tensor) -> Tensor:
+    """Recordings (B, n) scaled so that their loud parts (95th percentile of 20 ms RMS) lie at LEVEL."""
+    whole = F.pad(samples, (0, -samples.shape[-1] % FEATURE_HOP)).unflatten(-1, (-1, FEATURE_HOP))
+    loud = whole.square().mean(-1).sqrt().quantile(0.95, dim=-1, keepdim=True)
+    return samples * (LEVEL / loud.clamp_min(1e-8)).clamp_max(MAX_GAIN)
+
+
+def windows(count: int) -> Iterator[tuple[slice, slice]]:
+    """Cuts `count` samples into windows: (samples to hear, features to keep of what was heard).
+
+    The kept parts join without gap or overlap: together they are count // FEATURE_HOP + 1 features.
+    """
+    step, margin = WINDOW_SECONDS * SAMPLE_RATE, MARGIN_SECONDS * SAMPLE_RATE
+    for start in range(0, count, step):
+        last = start + step >= count - margin  # a short rest joins the window before it
+        stop = count if last else start + step
+        heard = slice(max(0, start - margin), min(count, stop + margin))
+        first = (start - heard.start) // FEATURE_HOP
+        yield heard, slice(first, None if last else first + (stop - start) // FEATURE_HOP)
+        if last:
+            return
+
+
+def mel_bank() -> Tensor:
+    """(MEL_BANDS, 201) triangular filters on the HTK mel scale up to 8 kHz, each of area 1 (Slaney)."""
+    top = 2595 * math.log10(1 + SAMPLE_RATE / 2 / 700)
+    edges = 700 * (10 ** (torch.linspace(0, top, MEL_BANDS + 2) / 2595) - 1)
+    bins = torch.linspace(0, SAMPLE_RATE / 2, WINDOW // 2 + 1)
+    low, centre, high = (edges[i : i + MEL_BANDS, None] for i in range(3))
+    triangles = torch.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clamp_min(0)
+    return triangles * 2 / (high - low)
+
+
+class LogMel(nn.Module):
+    """(B, n) samples at 16 kHz -> (B, MEL_BANDS, n // 160 + 1) natural-log mel power at 100 Hz.
+
+    Column i is centred on sample 160 i. The filterbank travels with the weights.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("bank", mel_bank())
+        self.register_buffer("window", torch.hann_window(WINDOW))
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Samples to log-mel, as above."""
+        if samples.shape[-1] <= WINDOW // 2:  # the reflection needs more samples than its padding
+            samples = F.pad(samples, (0, WINDOW // 2 + 1 - samples.shape[-1]))
+        spectrum = torch.stft(
+            samples, WINDOW, HOP, window=self.window, pad_mode="reflect", return_complex=True
+        )
+        return torch.log((self.bank @ spectrum.abs().square()).clamp_min(1e-10))
+
+
+def feed_forward(width: int) -> nn.Sequential:
+    """Half-step feed-forward module of a Conformer block: (B, T, width) -> same."""
+    return nn.Sequential(
+        nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width)
+    )
+
+
+class ConvolutionModule(nn.Module):
+    """Gated depthwise convolution over time: (B, T, width) -> same (Conformer, Sec. 2.2)."""
+
+    def __init__(self, width: int, kernel: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.gate = nn.Linear(width, 2 * width)
+        self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, width) -> same."""
+        x = F.glu(self.gate(self.norm(x)), dim=-1)
+        x = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
+        return self.out(F.silu(x))
+
+
+class ConformerBlock(nn.Module):
+    """Half feed-forward, attention, convolution, half feed-forward: (B, T, width) -> same.
+
+    Attention has no position encoding; the convolutions tell the order.
+    """
+
+    def __init__(self, width: int, heads: int, kernel: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.first = feed_forward(width)
+        self.attention_norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.convolution = ConvolutionModule(width, kernel)
+        self.second = feed_forward(width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, width) -> same."""
+        x = x + 0.5 * self.first(x)
+        x = x + self._attention(self.attention_norm(x))
+        x = x + self.convolution(x)
+        return self.norm(x + 0.5 * self.second(x))
+
+    def _attention(self, x: Tensor) -> Tensor:
+        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return self.attention_out(mixed.transpose(1, 2).flatten(-2))
+
+
+class PhoneticEncoder(nn.Module):
+    """(B, 80, M) log-mel at 100 Hz -> phonetic features at 50 Hz, one (B, ceil(M / 2), width) a block.
+
+    Feature i is centred on i / 50 seconds. The last block is peaky (CTC), the middle ones tell the
+    shape of the mouth best. `symbols` is the width of the phoneme head (`phonemes`).
+    """
+
+    def __init__(self, width: int, layers: int, heads: int, kernel: int, symbols: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(MEL_BANDS, width, 3, stride=2, padding=1)
+        self.blocks = nn.ModuleList(ConformerBlock(width, heads, kernel) for _ in range(layers))
+        self.head = nn.Linear(width, symbols)
+
+    def forward(self, mel: Tensor) -> list[Tensor]:
+        """Log-mel to the output of every block, first to last."""
+        x = F.gelu(self.stem(mel)).transpose(1, 2)
+        outputs = []
+        for block in self.blocks:
+            x = block(x)
+            outputs.append(x)
+        return outputs
+
+    def phonemes(self, last: Tensor) -> Tensor:
+        """Last block's output (B, T, width) -> log-probabilities (B, T, symbols); the last is blank."""
+        return self.head(last).log_softmax(-1)
