@@ -13,13 +13,13 @@ class ResNetIdentityEncoder(ModelMixin, ConfigMixin):
     """Pooled features of a frozen ResNet (Sec. 2.3, F_id); `microsoft/resnet-50` gives 2048.
 
     Args:
-        resnet: keyword arguments of `transformers.ResNetConfig`; empty = ResNet-50.
+        resnet_config: keyword arguments of `transformers.ResNetConfig`; empty = ResNet-50.
     """
 
     @register_to_config
-    def __init__(self, resnet: dict | None = None) -> None:
+    def __init__(self, resnet_config: dict | None = None) -> None:
         super().__init__()
-        self.resnet = ResNetModel(ResNetConfig(**(resnet or {}))).eval().requires_grad_(False)
+        self.resnet = ResNetModel(ResNetConfig(**(resnet_config or {}))).eval().requires_grad_(False)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
 

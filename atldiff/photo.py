@@ -73,7 +73,7 @@ def crop_square(image: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
     part = image[rows][:, columns]
     x, y = x0 - np.floor(x0), y0 - np.floor(y0)
     kernel = Image.Resampling.BOX if x1 - x0 > size else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(part).resize((size, size), kernel, (x, y, x + x1 - x0, y + y1 - y0)))
+    return np.array(Image.fromarray(part).resize((size, size), kernel, (x, y, x + x1 - x0, y + y1 - y0)))
 
 
 def _read(image: Image.Image, long_side: int, name: str) -> np.ndarray:
