@@ -1,0 +1,41 @@
+"""Trained parts -> one folder that `ATLDiffPipeline.from_pretrained` reads."""
+
+from pathlib import Path
+
+import torch
+
+from ..config import PRESETS
+from ..identity import CompactIdentityEncoder, ResNetIdentityEncoder
+from ..landmark_generator import LandmarkGenerator
+from ..pipeline import ATLDiffPipeline, build_pipeline
+from ..speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder
+from ..unet3d import IdentityUNet3DModel
+
+
+def export(out: Path, renderer: Path, speech: Path, preset: str = "starter") -> ATLDiffPipeline:
+    """Writes the pipeline's folder, the U-Net's weights as float16 (half the size; loaded as float32).
+
+    Args:
+        out: the folder; what it holds of the same parts is overwritten.
+        renderer: a diffusion run's best/ or last/, with unet/ and identity_encoder/.
+        speech: a folder with speech_encoder/ and landmark_generator/; may be `out` itself.
+    """
+    row = PRESETS[preset]
+    encoder = StarterSpeechEncoder if row.speech == "starter" else Wav2Vec2SpeechEncoder
+    identity = CompactIdentityEncoder if row.identity == "compact" else ResNetIdentityEncoder
+    pipeline = build_pipeline(
+        preset,
+        speech_encoder=encoder.from_pretrained(speech / "speech_encoder"),
+        landmark_generator=LandmarkGenerator.from_pretrained(speech / "landmark_generator"),
+        identity_encoder=identity.from_pretrained(renderer / "identity_encoder"),
+        unet=IdentityUNet3DModel.from_pretrained(renderer / "unet"),
+    )
+    pipeline.unet.to(torch.float16)
+    for part in (pipeline.unet, pipeline.identity_encoder, pipeline.scheduler):
+        name = next(key for key, value in pipeline.components.items() if value is part)
+        part.save_pretrained(out / name)
+    if speech.resolve() != out.resolve():
+        for name in ("speech_encoder", "landmark_generator"):
+            pipeline.components[name].save_pretrained(out / name)
+    pipeline.save_config(out)
+    return pipeline
