@@ -35,7 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_generate(commands)
     _add_batch(commands)
-    add_training(commands, _command, _device)
+    add_training(commands, _command, _add_device)
     _add_measures(commands)
     return parser
 
@@ -93,10 +93,17 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         meaning = "1 = as predicted" if name in ("expression", "lips") else "1 = natural, 0 = off"
         add(f"--{name}", type=_gain, default=1.0, metavar="X", help=f"landmark edit, {meaning}")
     add("--weights", metavar="DIR", help="a pipeline's folder or hub id; the embedded starter if left out")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto = a GPU if there is one")
+    _add_device(parser)
     add("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="auto = the fastest")
     add("--max-seconds", type=float, default=600.0, metavar="S", help="the longest recording accepted")
     add("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    """The option --device, and `resolve`, which says what "auto" is here."""
+    choices = ("auto", "cpu", "cuda")
+    parser.add_argument("--device", choices=choices, default="auto", help="auto = a GPU if there is one")
+    parser.set_defaults(resolve=_device)
 
 
 def _gain(text: str) -> float:
@@ -110,9 +117,6 @@ def _gain(text: str) -> float:
 def _add_measures(commands) -> None:
     score = _command(commands, "validate", _validate, "Score a checkpoint on the validation clips.")
     score.add_argument("--data", type=Path, default=Path("runs/data"), help="what prepare wrote")
-    score.add_argument(
-        "--weights", metavar="DIR", help="a pipeline's folder; the embedded starter if left out"
-    )
     score.add_argument(
         "--steps", type=int, nargs="+", default=[1, 2, 4, 8], help="numbers of DDIM steps to try"
     )
@@ -129,8 +133,9 @@ def _add_measures(commands) -> None:
     )
     for parser in (score, time):
         parser.add_argument(
-            "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto = a GPU if any"
+            "--weights", metavar="DIR", help="a pipeline's folder; the embedded starter if left out"
         )
+        _add_device(parser)
 
 
 def _settings(args: argparse.Namespace):
@@ -187,7 +192,8 @@ def _validate(args: argparse.Namespace) -> None:
 def _benchmark(args: argparse.Namespace) -> None:
     from atldiff.evaluation.benchmark import as_table, benchmark
 
-    rows = benchmark(args.photo, args.recording, tuple(args.seconds), args.size, _device(args.device))
+    about = (tuple(args.seconds), args.size, _device(args.device), args.weights)
+    rows = benchmark(args.photo, args.recording, *about)
     print(as_table(rows))
 
 

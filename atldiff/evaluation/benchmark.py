@@ -50,6 +50,7 @@ def benchmark(
     seconds: tuple[float, ...] = (4, 30, 300),
     size: int = 512,
     device: str = "cpu",
+    weights: str | None = None,
 ) -> list[Row]:
     """Makes a video of each length, cold (a fresh process, nothing loaded) and, if short, again warm.
 
@@ -70,7 +71,7 @@ def benchmark(
     rows = []
     for length in seconds:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
-            rows += fresh.submit(_run, photo, recording, length, size, device).result()
+            rows += fresh.submit(_run, photo, recording, length, size, device, weights).result()
     return rows
 
 
@@ -97,19 +98,22 @@ def machine() -> str:
     return f"{model}, {cores} cores{gpu}; Python {platform.python_version()}, torch {torch.__version__}"
 
 
-def _run(photo: Path, recording: Path, seconds: float, size: int, device: str) -> list[Row]:
+def _run(
+    photo: Path, recording: Path, seconds: float, size: int, device: str, weights: str | None
+) -> list[Row]:
     """In a fresh process: the cold run and, if short, the warm one."""
     cold = Row(seconds, size, warm=False)
     with cold.timed("import"):
         from PIL import Image
 
+        import atldiff.pipeline  # noqa: F401 - what takes the time
         from atldiff.audio import Speech, load_speech
         from atldiff.studio import load_pipeline
     voice = load_speech(recording)
     sound = np.resize(voice.sound[:, 0], round(seconds * voice.sound_rate))
     picture = np.asarray(Image.open(photo).convert("RGB").resize((size, size)))
     with cold.timed("load"):
-        pipeline = load_pipeline(None, device)
+        pipeline = load_pipeline(weights, device)
     rows = [cold] + [Row(seconds, size, warm=True)] * (seconds <= WARM_SECONDS)
     for row in rows:
         _make(pipeline, picture, lambda: Speech.from_samples(sound, voice.sound_rate), row)

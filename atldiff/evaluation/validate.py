@@ -100,6 +100,8 @@ def make_trial(clip: StoredClip, frames: int = FRAMES) -> Trial | None:
     """The clip's longest run of usable frames turned like its portrait (at most `frames`, and 70 % of
     them), and as portrait the frame outside of it with the most closed mouth; None if there are none.
     """
+    if not clip.usable.any():
+        return None
     turn = lm.yaw(clip.points)
     alike = clip.usable & (np.abs(turn - np.median(turn[clip.usable])) < MAX_YAW_CHANGE)
     frames = min(frames, int(0.7 * alike.sum()))

@@ -9,12 +9,12 @@ from pathlib import Path
 CLIPS = Path("runs/data")  # what `prepare` writes and the others read
 
 
-def add_training(commands, add_command: Callable, device: Callable[[str], str]) -> None:
+def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     """Adds the commands to the parser's.
 
     Args:
         add_command: (commands, name, run, text) -> the new command's parser.
-        device: resolves "auto", "cpu" or "cuda".
+        add_device: gives a parser its --device option and `resolve`, which reads it.
     """
     parser = add_command(
         commands, "prepare", _prepare, "Turn a folder of clips (with clips.csv) into training data."
@@ -46,10 +46,7 @@ def add_training(commands, add_command: Callable, device: Callable[[str], str]) 
     diffusion.add_argument("--batch", type=int, help="windows a step")
     diffusion.add_argument("--learning-rate", type=float, help="peak")
     diffusion.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
-    diffusion.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto = a GPU if any"
-    )
-    diffusion.set_defaults(resolve=device)
+    add_device(diffusion)
     for part in (emotion, marks, diffusion):
         part.add_argument("--out", type=Path, required=True, help="run folder")
         part.add_argument("--steps", type=int, help="optimiser steps; the stage's own number if left out")
