@@ -38,14 +38,14 @@ $(VENV)/.installed: requirements.txt
 		echo "Python 3.11 or 3.12 is needed; name one: make demo PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing requirements.txt into $(VENV) (about 2.5 minutes and 2.8 GB the first time) ..."
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(RUN) -m pip install -qq --disable-pip-version-check -r requirements.txt
 	@$(RUN) -c "import cv2" || { echo "OpenCV misses a system library; on Debian or Ubuntu:" \
 		"sudo apt-get install libgl1 libglib2.0-0" >&2; exit 1; }
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
 	@echo "Installing what the tests need ..."
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@$(RUN) -m pip install -qq --disable-pip-version-check --editable ".[dev]"
 	@touch $@
 
 clean:
