@@ -10,7 +10,15 @@ from .config import FRAME_SIZE
 from .errors import InputError
 from .face import Portrait, green_screen
 from .photo import crop_square
-from .warp import REGION, displacement_field, region_rect, warp_image
+from .warp import (
+    REGION,
+    displacement_field,
+    fill_mouth,
+    inside_colour,
+    newly_open,
+    region_rect,
+    warp_image,
+)
 
 OUTPUTS = ("photo", "square", "crop")
 BACKGROUNDS = ("keep", "green", "matte")
@@ -132,8 +140,12 @@ def warped_frames(canvas: Canvas, points: np.ndarray) -> Iterator[np.ndarray]:
     """
     face = canvas.views[0]
     fields = displacement_field(lm.to_crop(points, face), lm.to_crop(canvas.landmarks, face))
-    for field in fields:
-        yield warp_image(canvas.image, field, face, canvas.rect)
+    colour = inside_colour(canvas.image, canvas.landmarks)
+    shares = newly_open(points, canvas.landmarks)
+    for field, inner, share in zip(fields, points[:, lm.INNER_LIPS], shares, strict=True):
+        moving = warp_image(canvas.image, field, face, canvas.rect)
+        fill_mouth(moving, inner - np.array(canvas.rect[:2], np.float32), colour, share)
+        yield moving
 
 
 def still_frames(canvas: Canvas, count: int) -> Iterator[np.ndarray]:

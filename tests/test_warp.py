@@ -4,8 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from atldiff.landmarks import crop_box, to_crop
-from atldiff.warp import REGION, _anchors, displacement_field, region_rect, spline_at, warp_image
+from atldiff.landmarks import LOWER_INNER_LIP, UPPER_INNER_LIP, crop_box, to_crop
+from atldiff.warp import (
+    INSIDE_OVER_SKIN,
+    REGION,
+    _anchors,
+    displacement_field,
+    fill_mouth,
+    inside_colour,
+    newly_open,
+    region_rect,
+    spline_at,
+    warp_image,
+)
 
 
 @pytest.fixture
@@ -69,3 +80,29 @@ def test_region_is_wider_than_the_crop(still):
     x0, y0, x1, y1 = region_rect(box)
     assert x0 < box[0] and y0 < box[1] and x1 > box[2] and y1 > box[3]
     assert to_crop(np.array([[x0, y0]]), box).min() == pytest.approx(REGION[0], abs=0.02)
+
+
+def test_only_the_newly_opened_share_of_the_mouth_is_painted(still):
+    closed, open_, wide = (still.copy() for _ in range(3))
+    for points, gap in ((closed, 0.0), (open_, 0.05), (wide, 0.1)):
+        points[list(UPPER_INNER_LIP)], points[list(LOWER_INNER_LIP)] = (0.5, 0.5), (0.5, 0.5 + gap)
+    np.testing.assert_allclose(newly_open(np.stack([closed, open_, wide]), closed), [0, 1, 1])
+    np.testing.assert_allclose(newly_open(np.stack([open_, wide]), open_), [0, 0.5], atol=1e-5)
+
+
+def test_painting_the_mouth_changes_its_inside_alone():
+    angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    inner = np.stack([100 + 40 * np.cos(angles), 60 + 20 * np.sin(angles)], -1)
+    image = np.full((120, 200, 4), 200, np.uint8)
+    fill_mouth(image, inner, np.array([90, 50, 40]), 1.0)
+    np.testing.assert_array_equal(image[60, 100], [90, 50, 40, 200])
+    assert (image[:30] == 200).all() and (image[:, :50] == 200).all()
+    unchanged = image.copy()
+    fill_mouth(image, inner, np.zeros(3), 0.0)
+    np.testing.assert_array_equal(image, unchanged)
+
+
+def test_inside_of_the_mouth_is_a_darker_shade_of_the_skin(still):
+    image = np.full((100, 100, 3), (200, 150, 120), np.uint8)
+    colour = inside_colour(image, still * 100)
+    np.testing.assert_allclose(colour, np.array([200, 150, 120]) * INSIDE_OVER_SKIN, rtol=1e-4)
