@@ -118,7 +118,7 @@ def test_lips_at_rest_in_silence():
     face = moving_mouth(40)
     activity = np.r_[np.zeros(20), np.ones(20)]
     resting = face.copy()
-    resting[:20] = face[0]
+    resting[:15] = face[0]  # the lips part within the margin before speech
     assert metrics.silent_lip_motion(resting, activity) == 0
     assert metrics.silent_lip_motion(face, activity) > 1
     assert np.isnan(metrics.silent_lip_motion(face, np.ones(40)))

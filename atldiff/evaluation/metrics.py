@@ -118,21 +118,23 @@ def best_lag(curve: np.ndarray, reference: np.ndarray, reach: int = 10) -> tuple
     return lag, scores[lag]
 
 
-def silent_lip_motion(landmarks: np.ndarray, activity: np.ndarray, threshold: float = 0.1) -> float:
+def silent_lip_motion(
+    landmarks: np.ndarray, activity: np.ndarray, threshold: float = 0.1, margin: int = 5
+) -> float:
     """How much the lips move where nobody speaks: mean change of the mouth's opening from frame to
     frame, in % of the inter-ocular distance.
 
     Args:
         landmarks: (F, 68, 2); activity: (F,) voice activity in [0, 1], silence below the threshold.
+        margin: frames round speech that do not count: there the lips part and close.
 
     Returns:
         0 for lips at rest; NaN if there is no silence.
     """
-    silent = activity < threshold
-    pairs = silent[1:] & silent[:-1]
-    return (
-        float(100 * np.abs(np.diff(mouth_opening(landmarks)))[pairs].mean()) if pairs.any() else float("nan")
-    )
+    near = np.convolve(activity >= threshold, np.ones(2 * margin + 1), "same") > 0
+    pairs = ~near[1:] & ~near[:-1]
+    moved = np.abs(np.diff(mouth_opening(landmarks)))
+    return float(100 * moved[pairs].mean()) if pairs.any() else float("nan")
 
 
 def fid(frames: np.ndarray, truth: np.ndarray) -> float:
