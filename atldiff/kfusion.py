@@ -5,6 +5,11 @@ columns. The KAN stands on pykan's splines alone (`kan.spline`); pykan's own `KA
 every generator, writes files and cannot live inside a ModelMixin.
 """
 
+from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,6 +17,22 @@ from torch.nn import functional as F
 from .landmarks import MOUTH, NUM_LANDMARKS
 
 GRID_INTERVALS, SPLINE_ORDER = 5, 3
+
+
+@cache
+def splines() -> ModuleType:
+    """The splines of pykan (`kan.spline`), loaded by its file, which needs torch alone.
+
+    `import kan.spline` would run the package's start as well: pandas, sympy, scikit-learn and
+    matplotlib, several seconds for nothing.
+    """
+    package = find_spec("kan")
+    assert package is not None and package.submodule_search_locations, "pykan is not installed"
+    file = Path(package.submodule_search_locations[0]) / "spline.py"
+    spec = spec_from_file_location("kan_spline", file)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class KANLayer(nn.Module):
@@ -22,19 +43,15 @@ class KANLayer(nn.Module):
 
     def __init__(self, width_in: int, width_out: int) -> None:
         super().__init__()
-        from kan.spline import extend_grid  # late: importing kan takes seconds
-
         knots = torch.linspace(-1, 1, GRID_INTERVALS + 1).repeat(width_in, 1)
-        self.register_buffer("grid", extend_grid(knots, k_extend=SPLINE_ORDER))
+        self.register_buffer("grid", splines().extend_grid(knots, k_extend=SPLINE_ORDER))
         self.base = nn.Linear(width_in, width_out)
         basis = GRID_INTERVALS + SPLINE_ORDER
         self.coefficients = nn.Parameter(0.1 * torch.randn(width_in, width_out, basis) / width_in**0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, width_in) -> (N, width_out)."""
-        from kan.spline import B_batch
-
-        basis = B_batch(x, self.grid, k=SPLINE_ORDER)
+        basis = splines().B_batch(x, self.grid, k=SPLINE_ORDER)
         return self.base(F.silu(x)) + torch.einsum("nib,iob->no", basis.to(x.dtype), self.coefficients)
 
 

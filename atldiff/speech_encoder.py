@@ -18,7 +18,7 @@ from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import W
 from .audio import Speech
 from .config import EMOTION_DIM
 from .errors import InputError
-from .phonetic_encoder import FEATURE_HOP, MEL_BANDS, LogMel, PhoneticEncoder, level, windows
+from .phonetic_encoder import FEATURE_HOP, MEL_BANDS, ContextGate, LogMel, PhoneticEncoder, level, windows
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 
@@ -59,12 +59,8 @@ class EmotionRecogniser(nn.Module):
             layerdrop=0.0,
             attn_implementation="eager",
         )
-        self.stem = nn.Sequential(
-            nn.Conv1d(MEL_BANDS, width, 5, stride=2, padding=2),
-            nn.GELU(),
-            nn.Conv1d(width, width, 5, stride=2, padding=2),
-            nn.GELU(),
-        )
+        halves = [nn.Conv1d(bands, width, 5, stride=2, padding=2) for bands in (MEL_BANDS, width)]
+        self.stem = nn.Sequential(halves[0], nn.GELU(), halves[1], nn.GELU())
         self.conformer = Wav2Vec2ConformerEncoder(config)
         self.attention = nn.Linear(width, 1)
         self.embed = nn.Sequential(nn.Linear(2 * width, emotion_dim), nn.Tanh())
@@ -82,23 +78,6 @@ class EmotionRecogniser(nn.Module):
         mean = (weights * x).sum(1)
         spread = ((weights * x.square()).sum(1) - mean.square()).clamp_min(1e-5).sqrt()
         return self.embed(torch.cat([mean, spread], -1))
-
-
-class ContextGate(nn.Module):
-    """Eq. 2: acoustic features times a weight in (0, 2) a channel, learned from the emotion.
-
-    The released code multiplies by a softmax over the batch axis, which is 1 for one recording.
-    """
-
-    def __init__(self, emotion_dim: int, feature_dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Linear(emotion_dim, feature_dim)
-        nn.init.normal_(self.weight.weight, std=0.01)
-        nn.init.zeros_(self.weight.bias)
-
-    def forward(self, acoustic: Tensor, emotion: Tensor) -> Tensor:
-        """Features (B, T, D) and embedding (B, E) -> context features (B, T, D)."""
-        return acoustic * 2 * torch.sigmoid(self.weight(emotion))[:, None]
 
 
 class StarterSpeechEncoder(ModelMixin, ConfigMixin):
@@ -190,16 +169,12 @@ class StarterSpeechEncoder(ModelMixin, ConfigMixin):
             InputError: no such emotion.
         """
         samples = level(torch.from_numpy(speech.samples).to(self.device)[None])
-        acoustic, embeddings, weights = [], [], []
+        acoustic, embedding, total = [], 0.0, 0
         for heard, kept in windows(samples.shape[-1]):
             window = samples[:, heard]
             acoustic.append(self.hear(window)[:, kept])
-            embeddings.append(self.feel(window))
-            weights.append(window.shape[-1])
-        share = torch.tensor(weights, device=self.device)[:, None, None] / sum(weights)
-        embedding = (share * torch.stack(embeddings)).sum(0)
-        if emotion is not None:
-            embedding = self.emotion_embedding(emotion)[None]
+            embedding, total = embedding + self.feel(window) * window.shape[-1], total + window.shape[-1]
+        embedding = embedding / total if emotion is None else self.emotion_embedding(emotion)[None]
         joined = torch.cat(acoustic, 1)
         return SpeechFeatures(joined, self.gate(joined, embedding), embedding)
 

@@ -10,6 +10,7 @@ from ..speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder
 from ..training.speech_clips import SpeechClip, load_speech_clips
 
 MAX_LAG = 6  # frames searched for the audio-video lag
+QUIET = 10 ** (-40 / 20)  # a frame this far below the recording's loud parts is silence
 
 
 def lip_gap(points: np.ndarray) -> np.ndarray:
@@ -44,6 +45,14 @@ def best_lag(
 def landmark_distance(predicted: np.ndarray, true: np.ndarray, ok: np.ndarray) -> float:
     """LMD: mean distance of landmarks (F, P, 2), in % of the inter-ocular distance."""
     return 100 * float(np.linalg.norm(predicted - true, axis=-1)[ok].mean())
+
+
+def quiet_frames(samples: np.ndarray, frames: int) -> np.ndarray:
+    """(frames,) bool: nobody has spoken within 0.1 s of the frame, judged by loudness."""
+    hop = len(samples) // frames
+    loudness = np.sqrt((samples[: hop * frames].reshape(frames, hop) ** 2).mean(1))
+    heard = loudness > QUIET * np.percentile(loudness, 95)
+    return ~np.convolve(heard, np.ones(7), "same").astype(bool)
 
 
 def clip_scores(clip: SpeechClip, predicted: np.ndarray) -> dict[str, float]:
