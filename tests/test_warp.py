@@ -86,7 +86,7 @@ def test_only_the_newly_opened_share_of_the_mouth_is_painted(still):
     closed, open_, wide = (still.copy() for _ in range(3))
     for points, gap in ((closed, 0.0), (open_, 0.05), (wide, 0.1)):
         points[list(UPPER_INNER_LIP)], points[list(LOWER_INNER_LIP)] = (0.5, 0.5), (0.5, 0.5 + gap)
-    np.testing.assert_allclose(newly_open(np.stack([closed, open_, wide]), closed), [0, 1, 1])
+    np.testing.assert_allclose(newly_open(np.stack([open_, wide]), closed), [1, 1])
     np.testing.assert_allclose(newly_open(np.stack([open_, wide]), open_), [0, 0.5], atol=1e-5)
 
 
