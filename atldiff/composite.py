@@ -160,8 +160,16 @@ def still_frames(canvas: Canvas, count: int) -> Iterator[np.ndarray]:
 
 def view_of(canvas: Canvas, moving: np.ndarray, view: int) -> np.ndarray:
     """What the network sees of a moving part: (S, S, 3) uint8 prior frame of that view."""
-    local = canvas.views[view] - np.array([*canvas.rect[:2]] * 2, np.float32)
-    return crop_square(np.ascontiguousarray(moving[..., :3]), local, FRAME_SIZE)
+    import cv2
+
+    x0, y0, x1, y1 = _in_moving(canvas, canvas.views[view])
+    method = cv2.INTER_AREA if x1 - x0 > FRAME_SIZE else cv2.INTER_CUBIC
+    return cv2.resize(moving[y0:y1, x0:x1, :3], (FRAME_SIZE, FRAME_SIZE), interpolation=method)
+
+
+def _in_moving(canvas: Canvas, box: np.ndarray) -> tuple[int, ...]:
+    """A box of whole canvas pixels in the pixels of the moving part, which holds it."""
+    return tuple(int(v) for v in box - np.array([*canvas.rect[:2]] * 2, np.float32))
 
 
 def composite(
@@ -181,10 +189,9 @@ def composite(
     """
     import cv2
 
-    origin = np.array([*canvas.rect[:2]] * 2, np.float32)
     untouched = moving.copy() if len(canvas.views) > 1 else moving
     for index, view in enumerate(canvas.views):
-        x0, y0, x1, y1 = (int(v) for v in view - origin)
+        x0, y0, x1, y1 = _in_moving(canvas, view)
         side, fade = x1 - x0, _window(FRAME_SIZE)
         change = residuals[index] * 127.5
         inner = np.clip(1.5 * cv2.blur(mouth[index], (3, 3)), 0, 1)[..., None]

@@ -71,10 +71,15 @@ def spline_at(target: Tensor, source: Tensor, where: Tensor, smoothing: float = 
     system[:, count:, :count] = affine.transpose(1, 2)
     values = torch.cat([offset, torch.zeros(frames, 3, 2, dtype=target.dtype)], dim=1)
     weights = torch.linalg.solve(system, values).float()
-    # the many evaluations: single precision, the whole window at once
-    basis = _kernel(_squared_distance(where.float().expand(frames, -1, 2), target.float()))
-    flat = torch.cat([torch.ones(len(where), 1), where.float()], dim=-1)
-    return basis @ weights[:, :count] + flat @ weights[:, count:]
+    where, target = where.float(), target.float()
+    flat = torch.cat([torch.ones(len(where), 1), where], dim=-1)
+    # frame by frame and in place: one frame's basis stays in the cache, a window's does not
+    result = flat @ weights[:, count:]
+    for frame in range(frames):
+        squared = (where[:, :1] - target[frame, :, 0]).square_()
+        squared.add_((where[:, 1:] - target[frame, :, 1]).square_())
+        result[frame].addmm_(squared.clamp(min=1e-12).log_().mul_(squared), weights[frame, :count])
+    return result
 
 
 def displacement_field(landmarks: np.ndarray, identity: np.ndarray, cells: int = GRID) -> np.ndarray:
