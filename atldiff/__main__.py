@@ -11,7 +11,7 @@ from pathlib import Path
 from atldiff.errors import InputError
 from atldiff.training.commands import add_training
 
-GAINS = ("expression", "lips", "silence", "blinks", "sway", "smoothing")
+GAINS = ("expression", "lips", "silence", "blinks", "sway", "smoothing", "closure")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """Edits of a landmark sequence between the landmark network and the renderer.
 
-Everything happens in face units (upright, inter-ocular distance 1, y down) and frame by frame or by
-short filters, so the first frames of a long recording move as those of a short one.
+Face units (upright, inter-ocular distance 1, y down); frame by frame or by short filters, so the
+first frames of a long recording move as those of a short one.
 """
 
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ from atldiff.landmarks import (
 # Outer-lip points and, for each, the inner-lip pair (0, 1, 2 from the right corner) it moves with.
 _UPPER_OUTER, _UPPER_PAIR = (49, 50, 51, 52, 53), (0, 0, 1, 2, 2)
 _LOWER_OUTER, _LOWER_PAIR = (55, 56, 57, 58, 59), (2, 2, 1, 0, 0)
-_UPPER_SHARE = 0.3  # of a closing mouth's gap; the lower lip and the jaw do the rest
-_JAW_SHARE = 0.5  # the chin follows the lower lip by this much
+_LIPS = (UPPER_INNER_LIP, LOWER_INNER_LIP, (60, 64))
+_UPPER_SHARE, _JAW_SHARE = 0.3, 0.5  # of a closing gap the upper lip's; of the lower lip's way the chin's
 # How far each point belongs to speech: lips 1, along the jaw from 0 at the ears to 1 at the chin.
 _SPEECH_WEIGHT = np.zeros((68, 1))
 _SPEECH_WEIGHT[MOUTH], _SPEECH_WEIGHT[JAW, 0] = 1, np.sin(np.linspace(0, np.pi, 17)) ** 2
@@ -38,14 +38,11 @@ _EARLY, _LATE, _RAMP = 3, 3, 2  # frames: lips part before a sound and linger af
 # Blinks as 346 of them look in 1,156 s of tracked speech: 18 a minute, shut within two frames, open
 # again within about six, nine tenths of the way by the upper lid, brows at rest. Of a shut eye the
 # tracker leaves a fifth to a third of the gap; less than that would fold the warped lashes.
-_BLINKS_A_MINUTE = 17.0
-_LID_SHARE, _LID_CLOSED = 0.9, 0.8
+_BLINKS_A_MINUTE, _LID_SHARE, _LID_CLOSED = 17.0, 0.9, 0.8
 
 _PIVOT = np.array([0.0, 1.9])  # the neck, about which the head rolls
-_SWAY_BAND = (0.07, 0.45)  # Hz
 # Root-mean-square of roll (radians), shift to the side, shift down, turn and nod (of depth 1).
 _SWAY_SIZE = np.array([0.014, 0.012, 0.010, 0.018, 0.018])
-_SWAY_RISE = 1.5  # seconds from rest to full sway
 # Rough depth of each point towards the camera, in inter-ocular distances; the eyes lie at 0.
 _DEPTH = np.zeros((68, 1))
 _DEPTH[JAW, 0] = -0.75 + 0.85 * np.sin(np.linspace(0, np.pi, 17))
@@ -65,6 +62,8 @@ class Motion:
         blinks: rate over the natural one of 17 a minute (0 = off).
         sway: size of the head's slow movement over the natural one (0 = off).
         smoothing: width of the temporal filter over the usual one (0 = off).
+        closure: how far the photo's own open mouth is closed under its speech, 0 (off) to 1. The
+            network moves a closed mouth: added to an open smile, no p or m would close it.
     """
 
     expression: float = 1.0
@@ -73,11 +72,12 @@ class Motion:
     blinks: float = 1.0
     sway: float = 1.0
     smoothing: float = 1.0
+    closure: float = 1.0
 
     @classmethod
     def none(cls) -> "Motion":
         """No edit at all."""
-        return cls(silence=0.0, blinks=0.0, sway=0.0, smoothing=0.0)
+        return cls(silence=0.0, blinks=0.0, sway=0.0, smoothing=0.0, closure=0.0)
 
 
 def edit_landmarks(
@@ -102,6 +102,7 @@ def edit_landmarks(
     rest, points = frame.to_face(identity), frame.to_face(np.asarray(landmarks, np.float64))
     activity = _activity(speech, len(points))
     points = _gain(points, rest, motion.expression, motion.lips)
+    points = _close_smile(points, rest, motion.closure * min(motion.lips, 1))
     points = _smooth(points, motion.smoothing)
     points = _close_in_silence(points, rest, motion.silence * (1 - _gate(activity)))
     points = _blink(points, blink_curve(len(points), motion.blinks, seed))
@@ -112,8 +113,7 @@ def edit_landmarks(
 def blink_curve(num_frames: int, rate: float, seed: int) -> np.ndarray:
     """How far the eyes are shut, (num_frames,) in [0, 1].
 
-    Intervals are gamma distributed round 60 / (17 rate) s, none below 0.8 s; a blink shuts in about
-    70 ms, stays for a frame and opens in about 150 ms. None begins within the first half second.
+    Intervals are gamma distributed, none below 0.8 s; none begins within the first half second.
     """
     closed = np.zeros(num_frames)
     if rate <= 0:
@@ -133,11 +133,10 @@ def blink_curve(num_frames: int, rate: float, seed: int) -> np.ndarray:
 def sway_curves(activity: np.ndarray, seed: int) -> np.ndarray:
     """Slow head movement for (F,) voice activity: (F, 5) roll, side, down, turn, nod.
 
-    Sums of six sines between 0.07 and 0.45 Hz, at rest in frame 0, half as large again in speech;
-    the head also dips a little while it speaks.
+    Sums of six sines that rise from rest within 1.5 s; half as large again in speech, and a little lower.
     """
     rng = np.random.default_rng([seed, 2])
-    frequency = rng.uniform(*_SWAY_BAND, (5, 6))
+    frequency = rng.uniform(0.07, 0.45, (5, 6))  # Hz
     phase, weight = rng.uniform(0, 2 * np.pi, (5, 6)), rng.uniform(0.5, 1.0, (5, 6))
     weight *= np.sqrt(2) / np.linalg.norm(weight, axis=1, keepdims=True)
     seconds = np.arange(len(activity)) / FRAME_RATE
@@ -146,7 +145,7 @@ def sway_curves(activity: np.ndarray, seed: int) -> np.ndarray:
     lively = _gaussian(activity[:, None], 0.4 * FRAME_RATE)
     curves *= 0.7 + 0.35 * lively
     curves[:, 4] += 0.012 * lively[:, 0]
-    return curves * _smoothstep(seconds / _SWAY_RISE)[:, None]
+    return curves * _smoothstep(seconds / 1.5)[:, None]
 
 
 def _activity(speech: Speech, num_frames: int) -> np.ndarray:
@@ -162,6 +161,12 @@ def _gain(points: np.ndarray, rest: np.ndarray, expression: float, lips: float) 
     if expression == lips == 1:
         return points
     return rest + (points - rest) * (expression + (lips - expression) * _SPEECH_WEIGHT)
+
+
+def _close_smile(points: np.ndarray, rest: np.ndarray, share: float) -> np.ndarray:
+    """Takes a share of the gap between the photo's own lips (68, 2) off every frame's, at most all of it."""
+    down, gap = _gaps(points, *_LIPS)
+    return _narrow_mouth(points, down, np.clip(share * _gaps(rest[None], *_LIPS)[1], 0, np.maximum(gap, 0)))
 
 
 def _smooth(points: np.ndarray, strength: float) -> np.ndarray:
@@ -184,12 +189,10 @@ def _gate(activity: np.ndarray) -> np.ndarray:
 
 
 def _close_in_silence(points: np.ndarray, rest: np.ndarray, closing: np.ndarray) -> np.ndarray:
-    """Brings mouth and chin back to rest by `closing` (F,) in [0, 1], and the inner lips together;
-    lips that a large gain pushed through one another are parted.
-    """
+    """Brings mouth and chin to rest and the lips together by `closing` (F,); parts lips that cross."""
     closing = np.clip(closing, 0, 1)[:, None]
     calm = points + closing[..., None] * _SPEECH_WEIGHT * (rest - points)
-    down, gap = _gaps(calm, UPPER_INNER_LIP, LOWER_INNER_LIP, (60, 64))
+    down, gap = _gaps(calm, *_LIPS)
     return _narrow_mouth(calm, down, np.where(gap > 0, closing * gap, gap))
 
 

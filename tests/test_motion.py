@@ -71,12 +71,12 @@ def test_everything_off_is_the_identity(spoken):
     assert np.array_equal(edited, landmarks) and edited is not landmarks
 
 
-@pytest.mark.parametrize("name", ["silence", "blinks", "sway", "smoothing"])
+@pytest.mark.parametrize("name", ["silence", "blinks", "sway", "smoothing", "closure"])
 def test_each_edit_acts_alone_and_is_off_at_zero(name, spoken):
     landmarks, speech = talk(200), spoken(np.zeros(200))
     on = edit_landmarks(landmarks, face(), speech, replace(OFF, **{name: 1.0}), seed=3)
     assert np.abs(on - landmarks).max() > 0.5
-    others = {n: 1.0 for n in ("silence", "blinks", "sway", "smoothing") if n != name}
+    others = {n: 1.0 for n in ("silence", "blinks", "sway", "smoothing", "closure") if n != name}
     moved = edit_landmarks(landmarks, face(), speech, replace(OFF, **others, expression=1.2), seed=3)
     same = edit_landmarks(
         landmarks, face(), speech, replace(OFF, **others, expression=1.2, **{name: 0.0}), seed=3
@@ -112,6 +112,19 @@ def test_silence_closes_even_a_smile_and_moves_the_chin(spoken):
     np.testing.assert_allclose(edited[:, 27:48], landmarks[:, 27:48], atol=1e-3)
     half = edit_landmarks(landmarks, identity, spoken(np.zeros(60)), replace(OFF, silence=0.5), seed=0)
     assert 0.2 < mouth_opening(half).mean() / 0.09 < 0.8
+
+
+def test_an_open_smile_closes_on_a_plosive_as_a_closed_mouth_would(spoken):
+    smile, speech = face(0.12), spoken(np.ones(60))
+    opening = 0.06 + 0.06 * np.cos(np.arange(60) / 3)  # what a closed mouth was predicted to do
+    landmarks = np.stack([smile + face(o) - face(0.0) for o in opening])
+    edited = edit_landmarks(landmarks, smile, speech, replace(OFF, closure=1.0), seed=0)
+    np.testing.assert_allclose(mouth_opening(landmarks).min(), 0.12, atol=0.01)
+    np.testing.assert_allclose(mouth_opening(edited), opening, atol=1e-3)
+    still = edit_landmarks(
+        landmarks, smile, speech, replace(OFF, closure=1.0, expression=0.0, lips=0.0), seed=0
+    )
+    np.testing.assert_allclose(still, np.broadcast_to(smile, still.shape), atol=1e-3)
 
 
 def test_silence_gate_opens_before_a_word_and_never_chops_it(spoken):
