@@ -10,7 +10,7 @@ import soundfile
 
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
-from atldiff.loudness import as_float, level, mono, resample, rms, speech_activity
+from atldiff.loudness import as_float, join, level, mono, resample, rms, speech_activity
 
 SAMPLE_RATE = 16_000  # what wav2vec2 and every network here hear
 MAX_SOUND_RATE = 48_000  # the highest rate the video carries
@@ -153,7 +153,7 @@ def read_sound(
         # The codec's last block is filled up with silence; this container knows the true length.
         end = float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin
         written = max(round(end * rate), written - MAX_PADDING)
-    return _join(blocks)[:written], rate
+    return join(blocks)[:written], rate
 
 
 def voice_activity(speech: Speech) -> np.ndarray:
@@ -193,19 +193,6 @@ def _origin(container, first_sound: float) -> float:
         if not still and stream.start_time is not None:
             begins.append(float(stream.start_time * stream.time_base))
     return min(begins)
-
-
-def _join(blocks: list[np.ndarray]) -> np.ndarray:
-    """Concatenates and empties the list, so that the sound is not held twice."""
-    if not blocks:
-        return np.zeros((0, 1), np.float32)
-    joined, at = np.empty((sum(map(len, blocks)), blocks[0].shape[1]), np.float32), 0
-    blocks.reverse()
-    while blocks:
-        block = blocks.pop()
-        joined[at : at + len(block)] = block
-        at += len(block)
-    return joined
 
 
 def _read_file(path: Path, max_seconds: float) -> tuple[np.ndarray, int]:

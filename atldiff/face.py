@@ -8,13 +8,14 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from atldiff import landmarks as points
 from atldiff.advice import photo_advice
+from atldiff.boxes import distinct_boxes, holds, is_upright, longest_side, padded, tiles, whole
 from atldiff.errors import InputError
 from atldiff.landmarks import NUM_LANDMARKS, crop_box, mesh_to_landmarks
-from atldiff.photo import crop_square, distinct_boxes, holds, open_photo, padded, tiles, whole
+from atldiff.photo import crop_square, open_photo
 from atldiff.quiet import quiet_start
 
 DETECTORS = ("mediapipe", "face-alignment")
@@ -27,7 +28,7 @@ MESH_SIZE = 512  # pixels; the square a face is brought to before the mesh is fi
 MESH_SCALES = (1.7, 2.0, 2.5)
 TURN_MARGIN = 0.1  # how much surer of a face the detector must be to turn the photo
 
-_FRONTAL = "Use a sharp photo that shows one face from the front"
+_FRONTAL = "Use a sharp photo that shows one face from the front, upright"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +80,10 @@ def load_portrait(
     if detector not in DETECTORS:
         raise InputError(f"There is no detector {detector!r}", f"Choose one of {', '.join(DETECTORS)}")
     if isinstance(source, Portrait):
-        alpha = segment(source.image) if matte and source.alpha is None else source.alpha
-        return replace(source, alpha=alpha)
+        return replace(source, alpha=segment(source.image)) if matte and source.alpha is None else source
     image = open_photo(source)
+    if min(image.shape[:2]) < MIN_FACE // 2:
+        raise InputError("The photo is too small to show a face", _FRONTAL)
     with quiet_start(), ExitStack() as stack:
         finder = _Finder(stack)
         image, turned = finder.upright(image)
@@ -89,11 +91,9 @@ def load_portrait(
     if not faces:
         raise InputError("No face was found in the photo", _FRONTAL)
     if not 0 <= face_index < len(faces):
-        raise InputError(
-            f"There is no face number {face_index} in the photo", f"Choose from 0 to {len(faces) - 1}"
-        )
-    box, landmarks = faces[face_index]
-    if _side(landmarks) < MIN_FACE:
+        raise InputError(f"The photo has no face number {face_index}", f"Choose from 0 to {len(faces) - 1}")
+    landmarks = faces[face_index][1]
+    if longest_side(landmarks) < MIN_FACE:
         raise InputError(f"The face is smaller than {MIN_FACE} pixels", "Use a photo taken from closer")
     if detector == "face-alignment":
         landmarks = _face_alignment(image, landmarks)
@@ -138,8 +138,11 @@ def segment(image: np.ndarray) -> np.ndarray:
     """
     with quiet_start(), _mediapipe().selfie_segmentation.SelfieSegmentation(model_selection=0) as network:
         mask = network.process(np.ascontiguousarray(image)).segmentation_mask
-    # The network is unsure at the outer edge, where the old background shines through: leave that out.
-    sure = np.clip((np.asarray(mask, np.float32) - 0.3) / 0.6, 0, 1)
+    # The network sees 256 x 256 pixels: its steps are smoothed. It is unsure at the outer edge, where the
+    # old background shines through: that is left out.
+    mask = Image.fromarray(np.uint8(np.asarray(mask) * 255 + 0.5))
+    mask = np.asarray(mask.filter(ImageFilter.GaussianBlur(max(mask.size) / 400)), np.float32) / 255
+    sure = np.clip((mask - 0.3) / 0.6, 0, 1)
     return sure * sure * (3 - 2 * sure)
 
 
@@ -153,24 +156,22 @@ class _Finder:
     """MediaPipe's graphs for one photo; `stack` closes them."""
 
     def __init__(self, stack: ExitStack) -> None:
-        solutions = _mediapipe()
-        detection = solutions.face_detection.FaceDetection
+        detection, face_mesh = _mediapipe().face_detection.FaceDetection, _mediapipe().face_mesh.FaceMesh
         # Model 0 sees large faces, model 1 faces from about a twentieth of the photo's side.
         self._detectors = [stack.enter_context(detection(0.5, model_selection=model)) for model in (0, 1)]
-        self._mesh = stack.enter_context(
-            solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=4, refine_landmarks=True)
-        )
+        self._mesh = stack.enter_context(face_mesh(True, max_num_faces=4, refine_landmarks=True))
 
     def upright(self, image: np.ndarray) -> tuple[np.ndarray, bool]:
         """The photo in the quarter turn in which a face is surest and nearest to upright; was it turned?"""
-        scores = []
+        best, surest, kept = image, 0.0, 0
         for turns in range(4):
-            found = self._detect(np.rot90(image, turns))
-            scores.append(max((score * np.cos(roll) for _, score, roll in found), default=0.0))
-        best = int(np.argmax(scores))
-        if scores[best] < scores[0] + TURN_MARGIN:
-            return image, False
-        return np.ascontiguousarray(np.rot90(image, best)), True
+            turned = np.ascontiguousarray(np.rot90(image, turns))
+            found = [(score * np.cos(roll), box) for box, score, roll in self._detect(turned)]
+            score, box = max(found, key=lambda face: face[0], default=(0.0, None))
+            # The detector misjudges the roll of small faces; the mesh does not.
+            if turns == 0 or (score > surest and is_upright(self._fit(turned, box))):
+                best, kept, surest = turned, turns, score + (TURN_MARGIN if turns == 0 else 0)
+        return best, kept != 0
 
     def faces(self, image: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """(box (4,), landmarks (68, 2)) of each face, pixels, the largest first."""
@@ -180,11 +181,11 @@ class _Finder:
                 for x, y, part in looks(image)
                 for box, _, _ in sorted(self._detect(part), key=lambda face: -face[1])
             ]
-            boxes = sorted(distinct_boxes(boxes), key=_side, reverse=True)[:MAX_FACES]
+            boxes = sorted(distinct_boxes(boxes), key=longest_side, reverse=True)[:MAX_FACES]
             found = [(box, self._fit(image, box)) for box in boxes]
             faces = [(box, landmarks) for box, landmarks in found if landmarks is not None]
             if faces:
-                return sorted(faces, key=lambda face: -_side(face[1]))
+                return sorted(faces, key=lambda face: -longest_side(face[1]))
         return []
 
     def _detect(self, image: np.ndarray) -> list[tuple[np.ndarray, float, float]]:
@@ -210,8 +211,8 @@ class _Finder:
                 fitted = [_pixels(face, crop) for face in found.multi_face_landmarks or ()]
                 fitted = [points.mirror(face, MESH_SIZE) for face in fitted] if mirrored else fitted
                 fits += [face * (2 * half / MESH_SIZE) + square[:2] for face in fitted]
-        inside = [fit for fit in fits if holds(box, fit.mean(axis=0)) and 0.5 < _side(fit) / _side(box) < 2]
-        return np.median(inside, axis=0).astype(np.float32) if len(inside) >= len(MESH_SCALES) else None
+        fits = [fit for fit in fits if holds(box, fit.mean(axis=0))]  # not those of a neighbour
+        return np.median(fits, axis=0).astype(np.float32) if len(fits) >= len(MESH_SCALES) else None
 
 
 def _face_alignment(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -235,16 +236,11 @@ def _face_alignment(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 def _mediapipe():
     """MediaPipe's solutions, imported when first needed; its C++ side logs errors only."""
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for level in ("GLOG_minloglevel", "TF_CPP_MIN_LOG_LEVEL"):
+        os.environ.setdefault(level, "2")
     import mediapipe
 
     return mediapipe.solutions
-
-
-def _side(corners: np.ndarray) -> float:
-    """The larger side of the box round points (n, 2) or of a box (4,)."""
-    return float(np.ptp(corners.reshape(-1, 2), axis=0).max())
 
 
 def _pixels(face, image: np.ndarray) -> np.ndarray:

@@ -21,6 +21,19 @@ def as_float(samples: np.ndarray) -> np.ndarray:
     return (samples / peak if 1 < peak < np.inf else samples).astype(np.float32)
 
 
+def join(blocks: list[np.ndarray]) -> np.ndarray:
+    """Joins blocks (n, channels), emptying the list, so that the sound is not held twice."""
+    if not blocks:
+        return np.zeros((0, 1), np.float32)
+    joined, at = np.empty((sum(map(len, blocks)), blocks[0].shape[1]), np.float32), 0
+    blocks.reverse()
+    while blocks:
+        block = blocks.pop()
+        joined[at : at + len(block)] = block
+        at += len(block)
+    return joined
+
+
 def mono(sound: np.ndarray) -> np.ndarray:
     """(m, channels) -> (m,) without DC; the louder channel where the two cancel each other."""
     mixed = sound.mean(axis=1)

@@ -54,7 +54,8 @@ def open_photo(source: str | Path | np.ndarray | Image.Image, long_side: int = L
     except (OSError, ValueError, SyntaxError) as error:
         raise InputError(f"{path.name} is not a picture that can be read", _REMEDY) from error
     with image:
-        image.draft(None, (long_side, long_side))  # a large JPEG is decoded at 1/2, 1/4 or 1/8
+        scale = long_side / max(image.size)
+        image.draft(None, (int(image.width * scale), int(image.height * scale)))  # JPEG: at 1/2, 1/4 or 1/8
         return _read(image, long_side, path.name)
 
 
@@ -137,36 +138,3 @@ def _srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     if alpha:
         colours.putalpha(alpha)
     return colours
-
-
-def whole(image: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
-    """The image (H, W, 3) as the only part of itself: (x, y, part), as `padded` and `tiles`."""
-    return [(0, 0, image)]
-
-
-def padded(image: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
-    """The image with a border of half its longer side: a face that fills it becomes an ordinary one."""
-    margin = max(image.shape[:2]) // 2
-    return [(-margin, -margin, np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge"))]
-
-
-def tiles(image: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
-    """Squares of 0.42 of the longer side that overlap by half, for small faces."""
-    side = int(0.42 * max(image.shape[:2]))
-    rows, columns = (range(0, max(1, length - side // 2), side // 2) for length in image.shape[:2])
-    return [(x, y, image[y : y + side, x : x + side]) for y in rows for x in columns]
-
-
-def holds(box: np.ndarray, point: np.ndarray) -> bool:
-    """Does the point (x, y) lie in the box (x0, y0, x1, y1)?"""
-    return bool((point > box[:2]).all() and (point < box[2:]).all())
-
-
-def distinct_boxes(boxes: list[np.ndarray]) -> list[np.ndarray]:
-    """Leaves out each box (4,) that holds the middle of an earlier one or has its own in it."""
-    kept: list[np.ndarray] = []
-    for box in boxes:
-        middle = (box[:2] + box[2:]) / 2
-        if not any(holds(other, middle) or holds(box, (other[:2] + other[2:]) / 2) for other in kept):
-            kept.append(box)
-    return kept

@@ -1,10 +1,10 @@
-"""Frames + speech -> video file, whole or in segments; video file -> frames + speech (PyAV alone)."""
+"""Frames + speech -> video file; video file -> frames + speech (PyAV alone)."""
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from uuid import uuid4
 
@@ -115,36 +115,6 @@ def write_video(
     finally:
         part.unlink(missing_ok=True)
     return path
-
-
-def stream_segments(
-    folder: str | Path,
-    frames: Iterable[np.ndarray],
-    speech: Speech,
-    fps: float = FRAME_RATE,
-    seconds: float = 3.0,
-) -> Iterator[Path]:
-    """Writes the video in pieces that play one after another, each as soon as its frames are there.
-
-    Every piece is a whole .mp4 with its share of the sound, to the sample; an end of less than a second
-    goes with the piece before it (players stutter on shorter ones).
-
-    Yields:
-        folder/segment_0000.mp4, ...
-    """
-    frames, begin, number = iter(frames), 0, 0
-    length = max(1, round(seconds * fps))
-    while True:
-        rest = speech.num_frames - begin
-        last = begin < speech.num_frames < begin + length + fps
-        group = list(islice(frames, rest if last else length))
-        if not group:
-            return
-        end = max(speech.seconds, (begin + len(group)) / fps) if last else (begin + len(group)) / fps
-        yield write_video(
-            Path(folder) / f"segment_{number:04d}.mp4", group, speech.cut(begin / fps, end), fps
-        )
-        begin, number = begin + len(group), number + 1
 
 
 def _even_frames(container, stream, fps: float, max_frames: int | None) -> tuple[float, list[np.ndarray]]:
