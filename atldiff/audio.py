@@ -10,7 +10,7 @@ import soundfile
 
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
-from atldiff.loudness import as_float, join, level, mono, resample, rms, speech_activity
+from atldiff.loudness import appended, as_float, level, mono, resample, rms, speech_activity
 
 SAMPLE_RATE = 16_000  # what wav2vec2 and every network here hear
 MAX_SOUND_RATE = 48_000  # the highest rate the video carries
@@ -139,21 +139,22 @@ def read_sound(
     """
     stream = container.streams.audio[0]
     rate = stream.rate or SAMPLE_RATE
-    blocks, written = [], 0
+    seconds = min((container.duration or 0) / av.time_base, max_seconds)
+    sound, written = np.empty((round((seconds + 1) * rate), 1 if stream.channels == 1 else 2), np.float32), 0
     for time, block in _decoded(container, stream, rate):
         origin = _origin(container, time) if origin is None else origin
         gap = round((time - origin) * rate) - written
         if (written == 0 or abs(gap) > PTS_SLACK * rate) and abs(gap) < MAX_GAP * rate:
             block = block[-gap:] if gap < 0 else np.pad(block, ((gap, 0), (0, 0)))
-        blocks.append(block)
+        sound = appended(sound, written, block)
         written += len(block)
         if written > (max_seconds + 0.1) * rate:
             raise _too_long(max_seconds)
-    if "mov" in container.format.name and stream.duration and blocks:
+    if "mov" in container.format.name and stream.duration and written:
         # The codec's last block is filled up with silence; this container knows the true length.
-        end = float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin
-        written = max(round(end * rate), written - MAX_PADDING)
-    return join(blocks)[:written], rate
+        end = round((float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin) * rate)
+        written = end if 0 < written - end <= MAX_PADDING else written
+    return sound[:written], rate
 
 
 def voice_activity(speech: Speech) -> np.ndarray:

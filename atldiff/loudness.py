@@ -21,25 +21,26 @@ def as_float(samples: np.ndarray) -> np.ndarray:
     return (samples / peak if 1 < peak < np.inf else samples).astype(np.float32)
 
 
-def join(blocks: list[np.ndarray]) -> np.ndarray:
-    """Joins blocks (n, channels), emptying the list, so that the sound is not held twice."""
-    if not blocks:
-        return np.zeros((0, 1), np.float32)
-    joined, at = np.empty((sum(map(len, blocks)), blocks[0].shape[1]), np.float32), 0
-    blocks.reverse()
-    while blocks:
-        block = blocks.pop()
-        joined[at : at + len(block)] = block
-        at += len(block)
-    return joined
+def appended(buffer: np.ndarray, used: int, block: np.ndarray) -> np.ndarray:
+    """The buffer (capacity, channels) with a block after its first `used` rows; a full one is doubled."""
+    if used + len(block) > len(buffer):
+        larger = np.empty((2 * (used + len(block)), buffer.shape[1]), buffer.dtype)
+        larger[:used] = buffer[:used]
+        buffer = larger
+    buffer[used : used + len(block)] = block
+    return buffer
 
 
 def mono(sound: np.ndarray) -> np.ndarray:
     """(m, channels) -> (m,) without DC; the louder channel where the two cancel each other."""
     mixed = sound.mean(axis=1)
-    if sound.shape[1] == 2 and mixed.std() < 0.1 * sound.std(axis=0).max():
-        mixed = sound[:, sound.std(axis=0).argmax()]
-    return mixed - mixed.mean()
+    mixed -= mixed.mean()
+    if sound.shape[1] == 2 and len(sound):
+        power = [np.dot(channel, channel) - len(sound) * channel.mean() ** 2 for channel in sound.T]
+        if np.dot(mixed, mixed) < 0.01 * max(power):
+            mixed = sound[:, int(np.argmax(power))]
+            mixed = mixed - mixed.mean()
+    return mixed
 
 
 def resample(sound: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
@@ -49,8 +50,10 @@ def resample(sound: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
 def rms(samples: np.ndarray, block: int) -> np.ndarray:
     """RMS of consecutive blocks of (n,) samples; the last, incomplete one is padded with silence."""
-    padded = np.pad(samples, (0, -len(samples) % block)).reshape(-1, block)
-    return np.sqrt(np.einsum("ij,ij->i", padded, padded, dtype=np.float64) / block)
+    whole = samples[: len(samples) // block * block].reshape(-1, block)
+    rest = samples[whole.size :]
+    power = np.einsum("ij,ij->i", whole, whole)  # no copy: a recording may be long
+    return np.sqrt((np.append(power, np.dot(rest, rest)) if len(rest) else power) / block)
 
 
 def level(samples: np.ndarray, rate: int) -> np.ndarray:

@@ -96,13 +96,13 @@ class Tape:
     """Stands for a container in `read_sound`, which asks it for these alone."""
 
     class _Stream:
-        rate, start_time, duration = 1000, 0, None
+        rate, start_time, duration, channels = 1000, 0, None, 1
 
     class _Streams:
         video = ()
 
     def __init__(self) -> None:
-        self.streams, self.format = self._Streams(), type("Format", (), {"name": "tape"})
+        self.streams, self.format, self.duration = self._Streams(), type("Format", (), {"name": "tape"}), None
         self.streams.audio = (self._Stream(),)
 
 
