@@ -1,7 +1,7 @@
 """Training samples of the diffusion network: an identity frame, a window of frames, their landmarks."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +9,11 @@ import torch
 from torch.utils.data import IterableDataset
 
 from .. import landmarks as lm
-from ..config import FRAME_SIZE, GuideConfig
+from ..audio import SAMPLE_RATE, Speech
+from ..config import EMOTION_DIM, FRAME_SIZE, GuideConfig
 from ..guide import fill_masks, guide_maps, point_mask
 from ..photo import crop_square
+from ..speech_encoder import StarterSpeechEncoder
 from ..warp import displacement_field, fill_mouth, inside_colour, newly_open, warp_image
 from .prepare import STORED_MARGIN, STORED_SIZE
 
@@ -19,13 +21,15 @@ MAX_YAW = 0.45  # frames turned further are left out
 MAX_YAW_CHANGE = 0.12  # between the identity frame and the window
 MAX_SIZE_CHANGE = 1.15  # of the inter-ocular distance between them
 MAX_PITCH_CHANGE = 0.12  # of the nose's length over the inter-ocular distance
-MOUTH_SHARE = 0.4  # of the samples are mouth-centred crops
+MOUTH_SHARE = 0.5  # of the samples are mouth-centred crops
 MIN_FRAMES = 15  # usable frames a clip must have
 
 
 @dataclass(frozen=True, eq=False)
 class StoredClip:
-    """One prepared clip: JPEG crops of STORED_SIZE and landmarks (T, 68, 2) in their pixels."""
+    """One prepared clip: JPEG crops of STORED_SIZE, landmarks (T, 68, 2) in their pixels, and the
+    speech's emotion embedding (zeros: unknown, or silent).
+    """
 
     stem: str
     identity: str
@@ -33,6 +37,7 @@ class StoredClip:
     offsets: np.ndarray
     points: np.ndarray
     usable: np.ndarray
+    emotion: np.ndarray = field(default_factory=lambda: np.zeros(EMOTION_DIM, np.float32))
 
     def frame(self, index: int) -> np.ndarray:
         """(STORED_SIZE, STORED_SIZE, 3) uint8 RGB."""
@@ -42,8 +47,11 @@ class StoredClip:
         return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
 
 
-def load_clips(data: Path, split: str) -> list[StoredClip]:
-    """The prepared clips of `split` that have pictures and enough usable frames."""
+def load_clips(data: Path, split: str, encoder: StarterSpeechEncoder | None = None) -> list[StoredClip]:
+    """The prepared clips of `split` that have pictures and enough usable frames.
+
+    `encoder` hears the emotion of those with sound; without it, it is unknown.
+    """
     clips = []
     for entry in json.loads((data / "index.json").read_text()):
         if entry["split"] != split or entry["use"] == "landmarks":
@@ -54,8 +62,17 @@ def load_clips(data: Path, split: str) -> list[StoredClip]:
             usable = ok & (np.abs(lm.yaw(points)) < MAX_YAW)
             if usable.sum() >= MIN_FRAMES:
                 jpeg, offsets = arrays["jpeg"], arrays["offsets"]
-                clips.append(StoredClip(entry["stem"], entry["identity"], jpeg, offsets, points, usable))
+                emotion = _emotion(arrays["samples"], encoder)
+                name = entry["stem"], entry["identity"]
+                clips.append(StoredClip(*name, jpeg, offsets, points, usable, emotion))
     return clips
+
+
+def _emotion(samples: np.ndarray, encoder: StarterSpeechEncoder | None) -> np.ndarray:
+    if encoder is None or len(samples) < SAMPLE_RATE // 2:
+        return np.zeros(EMOTION_DIM, np.float32)
+    with torch.no_grad():
+        return encoder.encode(Speech.from_samples(samples)).emotion[0].numpy()
 
 
 @dataclass(frozen=True)
@@ -123,7 +140,7 @@ def make_sample(
 
     Returns:
         prior, target: (3, F, S, S) uint8; identity: (3, S, S) uint8, the face crop of the still;
-        guide: (G, F, S, S), mask: (1, F, S, S), weight: (1, F, S, S) float32.
+        guide: (G, F, S, S), mask: (1, F, S, S), weight: (1, F, S, S), emotion: (E,) float32.
     """
     window = slice(first, first + config.frames)
     points, photo_points = clip.points[window], clip.points[still]
@@ -143,6 +160,7 @@ def make_sample(
     sample = {"prior": _planes(warped), "target": _planes(target)}
     sample["identity"] = torch.from_numpy(crop_square(photo, face, FRAME_SIZE)).permute(2, 0, 1)
     sample["mask"], sample["weight"] = mask[0], loss_weight(in_crop)
+    sample["emotion"] = torch.from_numpy(clip.emotion)
     if maps is not None:
         sample["guide"] = maps[0]
     return sample

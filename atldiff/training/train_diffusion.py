@@ -15,11 +15,13 @@ from ..config import PRESETS, Preset
 from ..guide import noisy_residual
 from ..identity import CompactIdentityEncoder, ResNetIdentityEncoder
 from ..sampler import Condition, compute_dtype, make_scheduler
+from ..speech_encoder import StarterSpeechEncoder
 from ..unet3d import IdentityUNet3DModel, inflate
 from .clips import SampleConfig, WindowDataset, load_clips
 from .validate_diffusion import contact_sheet, validation_scores, validation_set
 
-SHARE_OF_LAST = 0.4  # of the samples train at t = T - 1, where few-step sampling lives
+SHARE_OF_LAST = 0.8  # of the samples train at t = T - 1: one step gives the best frames, so it is learnt first
+EMOTION_DROPOUT = 0.2  # of the samples do not know their emotion
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def train_diffusion(
     seed: int = 0,
     device: str = "cpu",
     start: Path | None = None,
+    speech_encoder: Path | None = None,
 ) -> Path:
     """Trains one stage; run again with the same arguments to resume.
 
@@ -57,6 +60,7 @@ def train_diffusion(
             sheet-*.png, best/ and last/ (unet/ and identity_encoder/, EMA weights).
         stage: "spatial" (temporal kernel 1) or "temporal" (`start` is a spatial run's best/ or last/).
         start: folder with unet/ and identity_encoder/ to begin from.
+        speech_encoder: saved encoder that hears the clips' emotion; None = the U-Net learns none.
 
     Returns:
         The folder of the best weights by validation score of the mouth box.
@@ -67,7 +71,8 @@ def train_diffusion(
     torch.manual_seed(seed)
     trainer = Trainer(PRESETS[preset], chosen, stage, out, torch.device(device), start)
     config = SampleConfig(chosen.frames, PRESETS[preset].prior, PRESETS[preset].guide)
-    dataset = WindowDataset(load_clips(data, "train"), config, seed + 1000 * trainer.step)
+    encoder = None if speech_encoder is None else StarterSpeechEncoder.from_pretrained(speech_encoder)
+    dataset = WindowDataset(load_clips(data, "train", encoder), config, seed + 1000 * trainer.step)
     loader = DataLoader(dataset, batch_size=chosen.batch, num_workers=1, prefetch_factor=4)
     trainer.validation = validation_set(load_clips(data, "val"), config)
     trainer.run(iter(loader))
@@ -111,7 +116,8 @@ class Trainer:
         prior, target, still = augment_colour(*(_signed(batch[k]) for k in ("prior", "target", "identity")))
         residual = target - prior
         with self.autocast():
-            emotion = torch.zeros(len(prior), self.preset.unet.emotion_dim, device=self.device)
+            heard = torch.rand(len(prior), 1, device=self.device) > EMOTION_DROPOUT
+            emotion = batch["emotion"] * heard
             identity = self.networks["identity"](still)
             condition = Condition(prior, batch.get("guide"), batch["mask"], identity, emotion)
             timesteps = torch.randint(0, 1000, (len(prior),), device=self.device)
