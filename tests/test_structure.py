@@ -21,7 +21,13 @@ ROOMS = {
     "mediapipe": {"atldiff/face.py"},
     "face_alignment": {"atldiff/face.py"},
     "transformers": {"atldiff/speech_encoder.py", "atldiff/identity.py"},
-    "av": {"atldiff/audio.py", "atldiff/video.py", "atldiff/broadcast.py", "examples/make_recordings.py"},
+    "av": {
+        "atldiff/audio.py",
+        "atldiff/video.py",
+        "atldiff/broadcast.py",
+        "atldiff/segments.py",
+        "examples/make_recordings.py",
+    },
 }
 ANNEXES = ("atldiff.training", "atldiff.evaluation")
 
