@@ -1,0 +1,256 @@
+"""The page, its API and its MCP tools: the only file that knows gradio and spaces.
+
+`python app.py --help` tells how to serve it. Environment: ATLDIFF_WEIGHTS names other weights than the
+embedded starter, ATLDIFF_AUTH="name:password,..." asks for a login, and all of gradio's own.
+"""
+
+# ruff: noqa: E402 - spaces comes before all that could touch CUDA, and gradio reads its folder when imported
+import spaces  # isort: skip
+
+import functools
+import html
+import inspect
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+_TEMP = tempfile.TemporaryDirectory(prefix="atldiff-")  # gone when the server stops
+TEMP = os.environ.setdefault("GRADIO_TEMP_DIR", _TEMP.name)
+
+import gradio as gr
+import torch
+
+from atldiff import session, wording
+from atldiff.audio import Speech
+from atldiff.broadcast import piece_seconds
+from atldiff.face import Portrait
+from atldiff.preview import face_at, progress, spoken_time
+from atldiff.sequence import LandmarkSequence
+from atldiff.studio import load_pipeline
+from atldiff.wording import BACKGROUNDS, NOTES, OUTPUTS, STYLES, serving_options
+from atldiff.workshop import LOOK, Workshop
+
+HERE, ON_GPU = Path(__file__).parent, torch.cuda.is_available()
+PIPELINE = load_pipeline(os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu")
+KEEP = 3600  # seconds; older files are deleted
+QUEUE = 32  # people who may wait; the next one is told that it is full
+HIDDEN = {"api_visibility": "private", "show_progress": "hidden"}
+HEAVY = {"concurrency_id": "videos", "concurrency_limit": 1}
+LIGHT = {"concurrency_id": "looks", "concurrency_limit": 2}
+
+
+class Photo(gr.Image):
+    """An image input that hands on the file as it came, so that one reader judges every photo."""
+
+    is_template = True
+
+    def preprocess(self, payload):  # noqa: ANN201, D102
+        return None if payload is None else payload.path or super().preprocess(payload)
+
+
+class TalkingVideo(gr.Video):
+    """Plays MPEG-TS pieces as they come, or a whole file; needs no ffmpeg on the machine."""
+
+    is_template = True
+
+    def postprocess(self, value):  # noqa: ANN201, D102
+        return value if value is None or str(value).endswith(".ts") else self._format_video(value)
+
+    async def stream_output(self, value, output_id, first_chunk):  # noqa: ANN201, D102
+        stream = {"path": output_id, "is_stream": True, "orig_name": "talking.mp4"}
+        stream["meta"] = {"_type": "gradio.FileData"}
+        if not isinstance(value, str):
+            return None, value or stream
+        data, seconds = Path(value).read_bytes(), piece_seconds(Path(value))
+        return {"data": data, "duration": seconds, "extension": ".ts"}, stream
+
+
+@spaces.GPU(duration=15)
+def predict(portrait: Portrait, speech: Speech, emotion: str | None) -> LandmarkSequence:
+    """`session.predict` with this server's pipeline."""
+    return session.predict(PIPELINE, portrait, speech, emotion)
+
+
+@spaces.GPU(duration=lambda take: min(120, 15 + take.speech.num_frames * take.order.steps // 60))
+def make(take: session.Take) -> Iterator[session.Step]:
+    """`session.make` with this server's pipeline."""
+    yield from session.make(PIPELINE, take)
+
+
+WORKSHOP = Workshop(predict, make, TEMP, pace=0.002 if ON_GPU else 0.015)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turns errors into sentences for the visitor."""
+    try:
+        yield
+    except Exception as error:
+        raise gr.Error(html.escape(session.explain(error)), print_exception=False) from error
+
+
+def endpoint(function: Callable) -> Callable:
+    """A generator of the workshop as gradio calls it: errors explained, steps shown as progress."""
+    parts = list(inspect.signature(function).parameters.values())
+    tracker = inspect.Parameter("tracker", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=gr.Progress())
+
+    @functools.wraps(function)
+    def run(*values):
+        *values, tracker = values
+        with explained():
+            looked = 0.0
+            for outcome in function(*values):
+                if not isinstance(outcome[0], session.Step):
+                    yield outcome
+                elif outcome[0].video:
+                    yield str(outcome[0].video)
+                elif time.monotonic() > looked + LOOK:
+                    looked, (step, left) = time.monotonic(), outcome
+                    tracker((step.done, step.total), f"{spoken_time(left)} left", unit="frames")
+                    yield None
+
+    run.__signature__ = inspect.Signature([*parts, tracker])
+    return run
+
+
+def watch(live: bool, *values) -> Iterator[tuple]:
+    """The page's Animate: (video or a piece of it, progress, finished file)."""
+    with explained():
+        for outputs in WORKSHOP.watch(live, session.Order(*values)):
+            yield tuple(gr.skip() if value is None else value for value in outputs)
+
+
+def look_at_photo(portrait: str | None, face: int = 0) -> tuple:
+    """What is seen in a photo: (picture, chooser of the face, note, tab)."""
+    picture, several, words, problem = WORKSHOP.see(portrait, face)
+    if problem:
+        gr.Warning(html.escape(problem))
+    return picture, gr.Number(value=face, visible=several), words, gr.Tabs(selected="seen")
+
+
+def look_at_speech(*values) -> str:
+    """A recording's length, and the time its video will take."""
+    words, problem = WORKSHOP.hear(*values)
+    if problem:
+        gr.Warning(html.escape(problem))
+    return words
+
+
+def choose_face(portrait: str, at: gr.SelectData) -> tuple:
+    """As `look_at_photo`, of the face that was clicked in the annotated photo."""
+    return look_at_photo(portrait, face_at(session.read_portrait(portrait), *at.index) or 0)
+
+
+def move_again(previewed: bool, *values) -> Iterator[tuple]:
+    """The motion preview anew, if there is one."""
+    with explained():
+        yield from WORKSHOP.landmarks(*values) if previewed else [(gr.skip(), gr.skip())]
+
+
+def busy(now: bool) -> tuple[gr.Button, gr.Button]:
+    """Animate while nothing is made, Cancel while something is."""
+    return gr.Button(visible=not now), gr.Button(visible=now)
+
+
+def begin() -> tuple:
+    """The page as a job begins."""
+    waiting = progress("Waiting for a place in the queue")
+    return *busy(True), gr.Video(value=None, autoplay=True), waiting, gr.Button(interactive=False)
+
+
+with gr.Blocks(title=wording.TITLE, delete_cache=(600, KEEP)) as demo:
+    gr.Markdown(wording.TOP, elem_id="top")
+    with gr.Row():
+        with gr.Column(scale=5):
+            with gr.Row():
+                portrait = Photo(label="Portrait", sources=["upload", "webcam", "clipboard"], height=290)
+                with gr.Tabs() as tabs:
+                    with gr.Tab("What is seen", id="seen"):
+                        seen = gr.Image(show_label=False, interactive=False, height=240, buttons=[])
+                    with gr.Tab("How it moves", id="motion"):
+                        motion = gr.Video(show_label=False, height=240, autoplay=True, loop=True, buttons=[])
+            face = gr.Number(0, precision=0, minimum=0, label="Face (or click it above)", visible=False)
+            photo_note = gr.HTML()
+            speech = gr.Audio(label="Speech", sources=["upload", "microphone"], type="filepath")
+            speech_note = gr.HTML()
+            pairs = [[f"{HERE}/examples/{a}.jpg", f"{HERE}/examples/{b}.flac"] for a, b in wording.PAIRS]
+            gr.Examples(pairs, [portrait, speech], label="Or try one of these")
+        with gr.Column(scale=6):
+            talk = TalkingVideo(label="Video", elem_id="talk", streaming=True, autoplay=True, buttons=[])
+            status = gr.HTML(progress(""))
+            with gr.Row():
+                start = gr.Button("Animate", variant="primary", elem_id="animate", scale=3)
+                stop = gr.Button("Cancel", variant="stop", elem_id="stop", scale=3, visible=False)
+                preview = gr.Button("Preview motion", elem_id="preview", scale=2)
+                finished = gr.DownloadButton("Download", elem_id="download", scale=2, interactive=False)
+            with gr.Accordion("Motion"):
+                with gr.Row():
+                    style = gr.Radio(list(STYLES), value="Natural", label="Preset", info=STYLES["Natural"][1])
+                    emotion = gr.Dropdown([session.AUTOMATIC, *PIPELINE.emotions], label="Emotion")
+                with gr.Row():
+                    gains = [
+                        gr.Slider(0, session.MAX_GAIN, 1.0, step=0.05, label=label, info=info, min_width=150)
+                        for label, info in wording.GAINS
+                    ]
+            with gr.Accordion("Advanced", open=False):
+                with gr.Row():
+                    steps = gr.Slider(1, session.MAX_STEPS, 2, step=1, label="Steps", info=NOTES["steps"])
+                    seed = gr.Number(0, precision=0, minimum=0, label="Seed", info=NOTES["seed"])
+                    dice = gr.Button("🎲", elem_id="dice")
+                output = gr.Radio(OUTPUTS, value="photo", label="Size", info=NOTES["output"])
+                background = gr.Radio(BACKGROUNDS, value="keep", label="Background", info=NOTES["background"])
+                live = gr.Checkbox(True, label="Play while it is made", info=NOTES["live"])
+                given = gr.File(label="Landmarks to use", file_types=[".npz", ".json"], height=120)
+                gr.Markdown(NOTES["given"])
+                file_format = gr.Radio(["npz", "json"], value="npz", label="Landmarks of the preview")
+                saved = gr.File(show_label=False, interactive=False, height=80)
+    gr.Markdown(wording.FOOT, elem_id="foot")
+    previewed, found, seen_too = gr.State(False), gr.JSON(visible=False), gr.Image(visible=False)
+    video, doors = gr.Video(visible=False), [gr.Button(visible=False) for _ in range(2)]
+
+    moves = [portrait, speech, face, emotion, *gains]
+    sketch, sketched = [*moves, seed, file_format], [saved, motion]
+    orders = [*moves, steps, seed, output, background, given]
+    doors[0].click(endpoint(WORKSHOP.animate), orders, video, api_name="animate", **HEAVY)
+    check = endpoint(WORKSHOP.check_portrait)
+    doors[1].click(check, [portrait, face], [found, seen_too], api_name="check_portrait", **LIGHT)
+    move = endpoint(WORKSHOP.landmarks)
+    moved = preview.click(move, sketch, sketched, api_name="landmarks", show_progress_on=motion, **LIGHT)
+    moved.success(lambda: (True, gr.Tabs(selected="motion")), None, [previewed, tabs], **HIDDEN)
+    edits = [slider.change for slider in gains] + [emotion.change, seed.change, file_format.change]
+    gr.on(edits, move_again, [previewed, *sketch], sketched, trigger_mode="always_last", **HIDDEN, **LIGHT)
+
+    sights = [seen, face, photo_note, tabs]
+    portrait.change(look_at_photo, portrait, sights, **HIDDEN, **LIGHT)
+    face.input(look_at_photo, [portrait, face], sights, **HIDDEN, **LIGHT)
+    seen.select(choose_face, portrait, sights, **HIDDEN, **LIGHT)
+    looks = [speech.change, portrait.change, steps.change, output.change]
+    gr.on(looks, look_at_speech, [speech, portrait, steps, output], speech_note, **HIDDEN, **LIGHT)
+    styled = [*gains, steps, output, background, style]
+    style.input(lambda name: (*STYLES[name][0], gr.Radio(info=STYLES[name][1])), style, styled, **HIDDEN)
+    dice.click(lambda: random.randrange(10**6), None, seed, **HIDDEN)
+
+    at_once = {"queue": False, **HIDDEN}
+    cleared = [start, stop, talk, status, finished]
+    started = start.click(begin, None, cleared, js=wording.SHOW_VIDEO, **at_once)
+    run = started.then(watch, [live, *orders], [talk, status, finished], **HIDDEN, **HEAVY)
+    run.then(lambda: busy(False), None, [start, stop], **at_once)
+    run.success(lambda: gr.Button(interactive=True), None, finished, **at_once)
+    run.failure(lambda: progress(""), None, status, **at_once)
+    calm = [start, stop, status]
+    stop.click(lambda: (*busy(False), progress("Cancelled.")), None, calm, cancels=run, **at_once)
+    talk.end(lambda path: gr.Video(value=path, autoplay=False), finished, talk, **at_once)
+
+
+if __name__ == "__main__":
+    demo.queue(max_size=QUEUE, api_open=False).launch(
+        max_file_size=session.MAX_UPLOAD, mcp_server=find_spec("mcp") is not None, run_history=False,
+        theme=gr.themes.Soft(primary_hue="orange", font=["system-ui", "sans-serif"]),
+        css_paths=HERE / "app.css", footer_links=["api", "settings"],
+        **serving_options(os.environ.get("ATLDIFF_AUTH", "")),
+    )  # fmt: skip

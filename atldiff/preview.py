@@ -1,0 +1,101 @@
+"""Pictures and short videos that a visitor sees before the wait: what was found, and how it will move."""
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from atldiff.audio import Speech
+from atldiff.composite import draw_landmarks
+from atldiff.config import FRAME_RATE
+from atldiff.face import Portrait
+from atldiff.landmarks import square_box
+from atldiff.photo import crop_square
+from atldiff.sequence import LandmarkSequence
+from atldiff.video import write_video
+
+LONG_SIDE = 640  # pixels of the annotated photo
+MOTION_SIDE = 320  # pixels of the motion preview
+MOTION_SECONDS = 10.0  # of a longer recording only the beginning is shown
+_CROP, _CHOSEN, _OTHER = (255, 255, 255), (255, 145, 60), (150, 150, 160)
+_DIM = 0.45  # brightness of the photo behind the moving landmarks
+_REACH = 1.25  # side of the motion preview over the network's crop
+
+
+def annotated(portrait: Portrait) -> np.ndarray:
+    """The photo with the network's crop, the 68 landmarks and a numbered box for each face.
+
+    Returns:
+        (h, w, 3) uint8, its longer side at most 640.
+    """
+    height, width = portrait.image.shape[:2]
+    scale = min(1.0, LONG_SIDE / max(height, width))
+    size = (round(width * scale), round(height * scale))
+    small = np.asarray(Image.fromarray(portrait.image).resize(size, Image.Resampling.LANCZOS))
+    picture = Image.fromarray(draw_landmarks(small, portrait.landmarks * scale))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle(tuple(portrait.box * scale), outline=_CROP, width=2)
+    if len(portrait.faces) > 1:
+        font = ImageFont.load_default(18)
+        for number, face in enumerate(portrait.faces):
+            colour = _CHOSEN if number == portrait.face_index else _OTHER
+            x0, y0, x1, y1 = (float(v) * scale for v in face)
+            draw.rectangle((x0, y0, x1, y1), outline=colour, width=3)
+            draw.rectangle((x0, y0, x0 + 24, y0 + 24), fill=colour)
+            draw.text((x0 + 12, y0 + 12), str(number), fill=(20, 20, 20), font=font, anchor="mm")
+    return np.asarray(picture)
+
+
+def face_at(portrait: Portrait, x: float, y: float) -> int | None:
+    """The number of the face at a pixel of the annotated photo."""
+    scale = min(1.0, LONG_SIDE / max(portrait.image.shape[:2]))
+    for number, (x0, y0, x1, y1) in enumerate(portrait.faces):
+        if x0 <= x / scale <= x1 and y0 <= y / scale <= y1:
+            return number
+    return None
+
+
+def findings(portrait: Portrait) -> dict:
+    """What was found in a photo, as plain numbers: pixels of the upright photo."""
+    height, width = portrait.image.shape[:2]
+    return {
+        "size": [width, height],
+        "faces": [[round(float(v), 1) for v in face] for face in portrait.faces],
+        "face": portrait.face_index,
+        "crop": [round(float(v), 1) for v in portrait.box],
+        "landmarks": portrait.landmarks.round(1).tolist(),
+        "warnings": list(portrait.warnings),
+    }
+
+
+def motion_video(path: Path, portrait: Portrait, sequence: LandmarkSequence, speech: Speech) -> Path:
+    """Writes the moving landmarks over the darkened face, with sound: 320 x 320, at most 10 s."""
+    x0, y0, x1, y1 = portrait.box
+    box = square_box(np.array([(x0 + x1) / 2, (y0 + y1) / 2]), float(x1 - x0) * _REACH)
+    still = (crop_square(portrait.image, box, MOTION_SIDE) * _DIM).astype(np.uint8)
+    points = (sequence.points - box[:2]) * (MOTION_SIDE / float(box[2] - box[0]))
+    count = min(len(points), round(MOTION_SECONDS * FRAME_RATE))
+    heard = speech.cut(0, count / FRAME_RATE) if count < len(points) else speech
+    return write_video(path, (draw_landmarks(still, frame) for frame in points[:count]), heard)
+
+
+def note(lines: Sequence[str], kind: str = "good") -> str:
+    """HTML of a note beside an input; kind is "good", "warn" or "bad"."""
+    items = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+    return f"<div class='note {kind}' role='status'>{items}</div>" if lines else ""
+
+
+def progress(stage: str, share: float | None = None) -> str:
+    """HTML of the line under the video: what is being done, and how much of it is."""
+    bar = "" if share is None else f"<progress value='{share:.3f}' max='1'></progress>"
+    return (
+        f"<div class='progress' role='status' aria-live='polite'><span>{html.escape(stage)}</span>{bar}</div>"
+    )
+
+
+def spoken_time(seconds: float) -> str:
+    """A length of time as people say it: "8 s", "1 min 20 s"."""
+    whole = max(1, round(seconds))
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"

@@ -1,0 +1,66 @@
+"""What the page says, and what its choices stand for."""
+
+import argparse
+
+from atldiff.session import MAX_SECONDS, MAX_UPLOAD
+
+TITLE = "ATL-Diff: make a portrait speak"
+TOP = f"""# Make a portrait speak
+One photo and one recording in, a talking video out: in sync, and as sharp as the photo.
+<p class="limits">Photo up to {MAX_UPLOAD.removesuffix("mb")} MB, speech up to {MAX_SECONDS:g} s. \
+Files are deleted within the hour.</p>"""
+FOOT = """Animate only people who agreed to it, or whom nobody could take the video for; speech needs its \
+speaker's consent too. Every video is marked as AI-generated in its metadata."""
+
+# Name: (expression, lips, sway, blinks, steps, output, background), and what it is good for.
+STYLES = {
+    "Natural": ((1.0, 1.0, 1.0, 1.0, 2, "photo", "keep"), "Moves as the voice suggests."),
+    "Still": ((0.7, 1.0, 0.0, 1.0, 2, "photo", "keep"), "The head stays where it is; the face speaks."),
+    "Lively": ((1.4, 1.2, 1.5, 1.2, 2, "photo", "keep"), "Larger movements of face and head."),
+    "Quick": ((1.0, 1.0, 1.0, 1.0, 1, "square", "keep"), "One step, 512 pixels: the fastest."),
+    "Paper": ((1.0, 1.0, 0.0, 0.0, 8, "crop", "green"), "128 pixels, 8 steps, green screen, nothing added."),
+}
+OUTPUTS = (("Whole photo", "photo"), ("512 square", "square"), ("128 paper crop", "crop"))
+BACKGROUNDS = (("Keep", "keep"), ("Green screen", "green"), ("Transparent", "matte"))
+# Label of each gain's slider, and its note.
+GAINS = (
+    ("Expression", "Brows, cheeks, eyes."),
+    ("Lip strength", "Lips and chin."),
+    ("Head motion", "0 keeps the head still."),
+    ("Blinking", "0 never blinks."),
+)
+NOTES = {
+    "steps": "1 is fastest and smoothest; more are slower, and may be crisper.",
+    "seed": "Of blinks, sway and noise; the same seed gives the same video.",
+    "output": "The whole photo keeps its own resolution; the square shows the head; the crop is the paper's.",
+    "background": "Transparent makes a .webm file and takes longest.",
+    "live": "Starts after about three seconds of video; off, it appears when it is whole.",
+    "given": "Edited or kept from a preview; the motion's sliders then change nothing.",
+}
+SHOW_VIDEO = (
+    "() => { document.querySelector('#talk').scrollIntoView({behavior: 'smooth', block: 'nearest'}) }"
+)
+PAIRS = (("astronaut", "hello_world"), ("mona_lisa", "italiano"), ("drawn", "bilabials"))
+
+
+def serving_options(logins: str) -> dict:
+    """Reads the command line of `app.py`.
+
+    Args:
+        logins: "name:password,name:password", or nothing: everybody may use the page.
+
+    Returns:
+        Keywords of gradio's `launch`; what is None is left to gradio's environment variables.
+    """
+    parser = argparse.ArgumentParser(description=TITLE)
+    parser.add_argument("--host", help="address to serve at; 0.0.0.0 = every one of this machine")
+    parser.add_argument("--port", type=int, help="port; the first free one from 7860 if left out")
+    parser.add_argument("--share", action="store_true", help="also make a public link by gradio's relay")
+    args = parser.parse_args()
+    auth = [tuple(pair.split(":", 1)) for pair in logins.split(",") if ":" in pair]
+    return {
+        "server_name": args.host,
+        "server_port": args.port,
+        "share": args.share or None,
+        "auth": auth or None,
+    }
