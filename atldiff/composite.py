@@ -15,7 +15,7 @@ from .warp import (
     displacement_field,
     fill_mouth,
     inside_colour,
-    newly_open,
+    opened_mouth,
     region_rect,
     warp_image,
 )
@@ -141,8 +141,8 @@ def warped_frames(canvas: Canvas, points: np.ndarray) -> Iterator[np.ndarray]:
     face = canvas.views[0]
     fields = displacement_field(lm.to_crop(points, face), lm.to_crop(canvas.landmarks, face))
     colour = inside_colour(canvas.image, canvas.landmarks)
-    shares = newly_open(points, canvas.landmarks)
-    for field, inner, share in zip(fields, points[:, lm.INNER_LIPS], shares, strict=True):
+    outlines, shares = opened_mouth(points, canvas.landmarks)
+    for field, inner, share in zip(fields, outlines, shares, strict=True):
         moving = warp_image(canvas.image, field, face, canvas.rect)
         fill_mouth(moving, inner - np.array(canvas.rect[:2], np.float32), colour, share)
         yield moving

@@ -9,14 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .landmarks import mouth_opening
+from .landmarks import (
+    BROWS,
+    EYE_CORNERS,
+    INNER_LIPS,
+    LOWER_INNER_LIP,
+    UPPER_INNER_LIP,
+    inter_ocular_distance,
+    mouth_opening,
+)
 
 REGION = (-0.35, 1.35)  # the field's extent in crop units, both axes; at its border nothing moves
 GRID = 80  # cells of the field per axis, about 2.7 pixels of the 128-pixel crop each
 SMOOTHING = 1e-4  # regularisation of the spline: how far a landmark may miss its place
 _ANCHORS_PER_SIDE = 4
 _FADE = 0.12  # width of the fade to zero at the region's border, crop units
-INSIDE_OVER_SKIN = (0.62, 0.54, 0.58)  # colour of a mouth's inside over the skin's, a little below the mean
+INSIDE_OVER_SKIN = (0.52, 0.42, 0.44)  # colour of a mouth's inside over the skin's, darker than its mean
+_LIDS_BELOW_BROWS = [36, 37, 38, 38, 39, 42, 43, 43, 44, 45]  # the eye's point under each brow point
 _SKIN = (2, 3, 13, 14, 31, 35, 29)  # landmarks round cheeks and nose, where skin is seen
 
 
@@ -88,10 +97,11 @@ def displacement_field(landmarks: np.ndarray, identity: np.ndarray, cells: int =
     Returns:
         (F, cells, cells, 2) float32 backward displacements in crop units, zero at the region's border.
     """
-    anchors = torch.from_numpy(_anchors())
-    source = torch.cat([torch.from_numpy(identity).double(), anchors])
-    target = torch.from_numpy(landmarks).double()
-    target = torch.cat([target, anchors.expand(len(target), -1, 2)], dim=1)
+    anchors = _anchors()
+    source = np.concatenate([identity, guards(identity[None], identity)[0], anchors])
+    fixed = np.broadcast_to(anchors, (len(landmarks), *anchors.shape))
+    target = np.concatenate([landmarks, guards(landmarks, identity), fixed], axis=1)
+    source, target = torch.from_numpy(source).double(), torch.from_numpy(target).double()
     grid = grid_points(cells)
     field = spline_at(target, source, grid.view(-1, 2)).view(-1, cells, cells, 2)
     low, high = REGION
@@ -140,7 +150,7 @@ def region_rect(box: np.ndarray) -> tuple[int, int, int, int]:
 def inside_colour(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """Colour (3,) float32 for the inside of the mouth of a face with landmarks (68, 2) in `image`.
 
-    Over 103 people's open mouths the inside's mean colour is 0.70, 0.64, 0.70 of the skin's.
+    Over 103 people's open mouths the mean of inside, teeth and tongue is 0.70, 0.64, 0.70 of the skin.
     """
     import cv2
 
@@ -151,18 +161,54 @@ def inside_colour(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     return (np.median(skin, axis=0) * INSIDE_OVER_SKIN).astype(np.float32)
 
 
-def newly_open(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
-    """Share (F,) in [0, 1] of the mouth's opening in landmarks (F, 68, 2) that the photo's (68, 2) does not show."""
-    return np.clip(1 - mouth_opening(still) / np.maximum(mouth_opening(landmarks), 1e-6), 0, 1)
+def guards(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """Further points of the spline, (F, 13, 2), in frames with landmarks (F, 68, 2) of a photo's (68, 2).
+
+    Ten below the brows, which move with the brows: a closing lid does not drag them along. Three in
+    the mouth: what the photo shows of its inside hangs from the upper lip and is not stretched.
+    """
+    to_lids = 0.4 * (still[_LIDS_BELOW_BROWS] - still[BROWS])
+    below_brows = landmarks[:, BROWS] + _turned(to_lids, landmarks, still)
+    upper, shown = landmarks[:, UPPER_INNER_LIP], 0.9 * _shown_gap(landmarks, still)
+    return np.concatenate([below_brows, upper + shown], axis=1)
+
+
+def _shown_gap(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """From each upper inner-lip point to where the photo's inside of the mouth ends, (F, 3, 2)."""
+    gap = landmarks[:, LOWER_INNER_LIP] - landmarks[:, UPPER_INNER_LIP]
+    length = np.linalg.norm(gap, axis=-1, keepdims=True)
+    scale = inter_ocular_distance(landmarks) / inter_ocular_distance(still)
+    seen = np.linalg.norm(still[list(LOWER_INNER_LIP)] - still[list(UPPER_INNER_LIP)], axis=-1)
+    return gap * np.minimum(1, seen[:, None] * scale[:, None, None] / np.maximum(length, 1e-9))
+
+
+def _turned(vectors: np.ndarray, landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """Vectors (N, 2) of the photo, turned and scaled with the line between the eyes, (F, N, 2)."""
+    eyes = [p[..., EYE_CORNERS[1], :] - p[..., EYE_CORNERS[0], :] for p in (landmarks, still)]
+    now, then = (e[..., 0] + 1j * e[..., 1] for e in eyes)
+    turned = (now / then)[:, None] * (vectors[:, 0] + 1j * vectors[:, 1])
+    return np.stack([turned.real, turned.imag], axis=-1)
+
+
+def opened_mouth(landmarks: np.ndarray, still: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What frames with landmarks (F, 68, 2) show of the mouth's inside and the photo (68, 2) does not.
+
+    Returns:
+        (F, 8, 2) outlines, and (F,) in [0, 1] how surely it is newly open.
+    """
+    outline = landmarks[:, INNER_LIPS].copy()
+    outline[:, 1:4] = landmarks[:, UPPER_INNER_LIP] + _shown_gap(landmarks, still)
+    share = 1 - mouth_opening(still) / np.maximum(mouth_opening(landmarks), 1e-6)
+    return outline, np.clip(3 * share, 0, 1)
 
 
 def fill_mouth(image: np.ndarray, inner: np.ndarray, colour: np.ndarray, share: float) -> None:
-    """Paints the inner mouth, in place: the spline can only stretch lip skin over what the photo
+    """Paints what opened of the mouth, in place: the spline can only stretch lip skin over what the photo
     does not show.
 
     Args:
-        image: (H, W, >=3) uint8 warped picture.  inner: (8, 2) inner-lip landmarks, its pixels.
-        colour: of `inside_colour`.  share: of `newly_open`; 0 leaves the warp as it is.
+        image: (H, W, >=3) uint8 warped picture.  inner, share: of `opened_mouth`, in its pixels;
+            a share of 0 leaves the warp as it is.  colour: of `inside_colour`.
     """
     import cv2
 

@@ -11,8 +11,9 @@ from atldiff.warp import (
     _anchors,
     displacement_field,
     fill_mouth,
+    guards,
     inside_colour,
-    newly_open,
+    opened_mouth,
     region_rect,
     spline_at,
     warp_image,
@@ -82,12 +83,31 @@ def test_region_is_wider_than_the_crop(still):
     assert to_crop(np.array([[x0, y0]]), box).min() == pytest.approx(REGION[0], abs=0.02)
 
 
-def test_only_the_newly_opened_share_of_the_mouth_is_painted(still):
-    closed, open_, wide = (still.copy() for _ in range(3))
-    for points, gap in ((closed, 0.0), (open_, 0.05), (wide, 0.1)):
-        points[list(UPPER_INNER_LIP)], points[list(LOWER_INNER_LIP)] = (0.5, 0.5), (0.5, 0.5 + gap)
-    np.testing.assert_allclose(newly_open(np.stack([open_, wide]), closed), [1, 1])
-    np.testing.assert_allclose(newly_open(np.stack([open_, wide]), open_), [0, 0.5], atol=1e-5)
+def mouth_with_gap(still: np.ndarray, gap: float) -> np.ndarray:
+    points = still.copy()
+    points[list(UPPER_INNER_LIP)] = [(0.4, 0.6), (0.5, 0.6), (0.6, 0.6)]
+    points[list(LOWER_INNER_LIP)] = points[list(UPPER_INNER_LIP)] + (0, gap)
+    return points
+
+
+def test_only_what_newly_opened_of_the_mouth_is_to_be_painted(still):
+    photo, same, wide = (mouth_with_gap(still, gap) for gap in (0.05, 0.05, 0.15))
+    outlines, shares = opened_mouth(np.stack([same, wide]), photo)
+    np.testing.assert_allclose(shares, [0, 1], atol=1e-5)
+    np.testing.assert_allclose(outlines[1, 1:4, 1], 0.65, atol=1e-6)  # below what the photo shows
+    np.testing.assert_allclose(outlines[1, 5:, 1], 0.75, atol=1e-6)  # down to the lower lip
+
+
+def test_shown_inside_of_the_mouth_hangs_from_the_upper_lip_unstretched(still):
+    photo, wide = mouth_with_gap(still, 0.05), mouth_with_gap(still, 0.15)
+    in_mouth = guards(np.stack([photo, wide]), photo)[:, -3:]
+    np.testing.assert_allclose(in_mouth[0], in_mouth[1], atol=1e-6)
+
+
+def test_guards_follow_a_turned_and_scaled_face(still):
+    turn = 1.2 * np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]])
+    moved = (still @ turn + 0.1)[None]
+    np.testing.assert_allclose(guards(moved, still)[0], guards(still[None], still)[0] @ turn + 0.1, atol=1e-5)
 
 
 def test_painting_the_mouth_changes_its_inside_alone():

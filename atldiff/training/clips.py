@@ -14,7 +14,7 @@ from ..config import EMOTION_DIM, FRAME_SIZE, GuideConfig
 from ..guide import fill_masks, guide_maps, point_mask
 from ..photo import crop_square
 from ..speech_encoder import StarterSpeechEncoder
-from ..warp import displacement_field, fill_mouth, inside_colour, newly_open, warp_image
+from ..warp import displacement_field, fill_mouth, inside_colour, opened_mouth, warp_image
 from .prepare import STORED_MARGIN, STORED_SIZE
 
 MAX_YAW = 0.45  # frames turned further are left out
@@ -181,9 +181,9 @@ def prior_frames(
     x0, y0, x1, y1 = (int(v) for v in box)
     local = np.array([0, 0, x1 - x0, y1 - y0])
     warped = [warp_image(photo, field, face, (x0, y0, x1, y1)) for field in fields]
-    colour, shares = inside_colour(photo, photo_points), newly_open(points, photo_points)
-    for frame, inner, share in zip(warped, points[:, lm.INNER_LIPS] - box[:2], shares, strict=True):
-        fill_mouth(frame, inner, colour, share)
+    colour, (outlines, shares) = inside_colour(photo, photo_points), opened_mouth(points, photo_points)
+    for frame, inner, share in zip(warped, outlines, shares, strict=True):
+        fill_mouth(frame, inner - box[:2], colour, share)
     return np.stack([crop_square(frame, local, FRAME_SIZE) for frame in warped])
 
 
