@@ -91,7 +91,7 @@ def test_encode_of_a_short_recording_is_forward(make):
     encoder, x = make(), noise(2.0)
     with torch.no_grad():
         whole = encoder(torch.from_numpy(x)[None])
-    encoded = encoder.encode(Speech.from_samples(x))
+    encoded = encoder.encode(Speech(x, x[:, None], 16_000))
     for name in ("acoustic", "context", "emotion"):
         torch.testing.assert_close(getattr(encoded, name), getattr(whole, name), rtol=1e-3, atol=1e-3)
 

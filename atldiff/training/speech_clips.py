@@ -19,6 +19,7 @@ from ..config import FRAME_RATE
 from ..errors import InputError
 from ..speech_encoder import SpeechFeatures, StarterSpeechEncoder, Wav2Vec2SpeechEncoder
 
+Encoder = StarterSpeechEncoder | Wav2Vec2SpeechEncoder
 MAX_YAW = 0.5  # frames that are turned further show the mouth too foreshortened to learn from
 # McGurk stimuli: the sound is another syllable than the one the lips form.
 INCONGRUENT = (
@@ -112,7 +113,7 @@ def pose_free(points: np.ndarray, ok: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 @torch.no_grad()
-def encode_clip(encoder: StarterSpeechEncoder | Wav2Vec2SpeechEncoder, clip: SpeechClip) -> Example:
+def encode_clip(encoder: Encoder, clip: SpeechClip) -> Example:
     """The clip's features (without the gate, which is trained) and targets."""
     features: SpeechFeatures = encoder.encode(clip.speech)
     return Example(
@@ -122,6 +123,34 @@ def encode_clip(encoder: StarterSpeechEncoder | Wav2Vec2SpeechEncoder, clip: Spe
         torch.from_numpy(clip.identity),
         torch.from_numpy(clip.ok),
     )
+
+
+@torch.no_grad()
+def fit_features(encoder: Encoder, clips: list[SpeechClip]) -> dict[str, Tensor]:
+    """Sets the buffers that standardise the starter's features from the clips, and returns them."""
+    if not hasattr(encoder, "std"):
+        return {}
+    encoder.mean.zero_()
+    encoder.std.fill_(1.0)
+    heard = torch.cat([encoder.encode(clip.speech).acoustic[0, ::5] for clip in clips])
+    encoder.mean.copy_(heard.mean(0))
+    encoder.std.copy_(heard.std(0) + 1e-3)
+    return {"mean": encoder.mean, "std": encoder.std}
+
+
+def cached_versions(
+    out: Path, encoder: Encoder, clips: list[SpeechClip], count: int, seed: int
+) -> list[list[Example]]:
+    """`count` encoded versions of every clip, the first one unchanged; kept in `out` for a resumed run."""
+    versions = []
+    for version in range(count):
+        path = out / f"version_{version}.pt"
+        if not path.exists():
+            rng = np.random.default_rng([seed, version])
+            varied = [vary(clip, clips, rng) for clip in clips] if version else clips
+            torch.save([vars(encode_clip(encoder, clip)) for clip in varied], path)
+        versions.append([Example(**fields) for fields in torch.load(path, weights_only=True)])
+    return versions
 
 
 def vary(clip: SpeechClip, others: list[SpeechClip], rng: np.random.Generator) -> SpeechClip:

@@ -15,11 +15,10 @@ from ..config import FRAME_RATE
 from ..evaluation.landmark_metrics import best_lag, lip_gap, validate_landmarks
 from ..landmark_generator import LandmarkGenerator
 from ..phonetic_encoder import FEATURE_RATE
-from ..speech_encoder import SpeechFeatures, StarterSpeechEncoder, Wav2Vec2SpeechEncoder
+from ..speech_encoder import SpeechFeatures
 from .landmark_loss import landmark_loss
-from .speech_clips import Example, SpeechClip, encode_clip, load_speech_clips, vary
+from .speech_clips import Encoder, Example, SpeechClip, cached_versions, fit_features, load_speech_clips
 
-Encoder = StarterSpeechEncoder | Wav2Vec2SpeechEncoder
 MOUTH_WEIGHT = 2.0  # of the mouth's coordinates in the principal components
 
 
@@ -27,16 +26,16 @@ MOUTH_WEIGHT = 2.0  # of the mouth's coordinates in the principal components
 class LandmarkStage:
     """Settings: windows a batch, frames a window, steps, peak learning rate, versions of each clip.
 
-    After `lag_step` steps the network measures how late each clip's picture is against its sound,
-    and the rest of the training corrects it.
+    Every `lag_step` steps the network measures how late each clip's picture is against its sound,
+    and from there on the training corrects it.
     """
 
     batch: int = 16
     frames: int = 90
-    steps: int = 1500
+    steps: int = 900
     learning_rate: float = 1.5e-3
-    versions: int = 6
-    lag_step: int = 400
+    versions: int = 3
+    lag_step: int = 250
     ema: float = 0.99
     validate_every: int = 100
 
@@ -61,7 +60,10 @@ def train_landmarks(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     clips = load_speech_clips(data, "train")
-    fit_features(encoder, clips)
+    if (out / "features.pt").exists():
+        encoder.load_state_dict(torch.load(out / "features.pt", weights_only=True), strict=False)
+    else:
+        torch.save(fit_features(encoder, clips), out / "features.pt")
     versions = cached_versions(out, encoder, clips, stage.versions, seed)
     fit_components(generator, clips)
     net = nn.ModuleDict({"generator": generator, "gate": encoder.gate}).train()
@@ -71,10 +73,7 @@ def train_landmarks(
     parts = {"net": net, "average": average, "optimizer": optimizer, "schedule": schedule}
     state = {"step": 0, "best": -1.0, "lags": [0] * len(clips), "trust": [1.0] * len(clips)}
     if (out / "landmarks.pt").exists():
-        saved = torch.load(out / "landmarks.pt", weights_only=True)
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
-        state = saved["state"]
+        state = _resume(out / "landmarks.pt", parts)
     while state["step"] < stage.steps:
         rng = np.random.default_rng([seed, state["step"]])
         loss, terms = landmark_loss(*_predict_batch(net, versions, clips, state, stage, rng))
@@ -84,11 +83,8 @@ def train_landmarks(
         optimizer.step()
         schedule.step()
         state["step"] += 1
-        decay = min(stage.ema, state["step"] / (state["step"] + 10))
-        with torch.no_grad():
-            for mean, weight in zip(average.parameters(), net.parameters(), strict=True):
-                mean.lerp_(weight, 1 - decay)
-        if state["step"] == stage.lag_step:
+        _follow(average, net, min(stage.ema, state["step"] / (state["step"] + 10)))
+        if state["step"] % stage.lag_step == 0:
             state["lags"], state["trust"] = measure_lags(average, clips, versions[0])
         if state["step"] % stage.validate_every == 0 or state["step"] == stage.steps:
             _validate_and_save(data, out, encoder, average, parts, state, terms)
@@ -100,16 +96,17 @@ def train_landmarks(
     return best
 
 
+def _resume(path: Path, parts: dict) -> dict:
+    saved = torch.load(path, weights_only=True)
+    for name, part in parts.items():
+        part.load_state_dict(saved[name])
+    return saved["state"]
+
+
 @torch.no_grad()
-def fit_features(encoder: Encoder, clips: list[SpeechClip]) -> None:
-    """Sets the buffers that standardise the starter's features from the clips."""
-    if not hasattr(encoder, "std"):
-        return
-    encoder.mean.zero_()
-    encoder.std.fill_(1.0)
-    heard = torch.cat([encoder.encode(clip.speech).acoustic[0, ::5] for clip in clips])
-    encoder.mean.copy_(heard.mean(0))
-    encoder.std.copy_(heard.std(0) + 1e-3)
+def _follow(average: nn.Module, net: nn.Module, decay: float) -> None:
+    for mean, weight in zip(average.parameters(), net.parameters(), strict=True):
+        mean.lerp_(weight, 1 - decay)
 
 
 def fit_components(generator: LandmarkGenerator, clips: list[SpeechClip]) -> None:
@@ -124,21 +121,6 @@ def fit_components(generator: LandmarkGenerator, clips: list[SpeechClip]) -> Non
     generator.basis.copy_(torch.from_numpy(rows[:count] / weight.reshape(-1)))
     generator.scale.copy_(torch.from_numpy(values[:count] / len(both) ** 0.5))
     generator.mean.copy_(torch.from_numpy(mean))
-
-
-def cached_versions(
-    out: Path, encoder: Encoder, clips: list[SpeechClip], count: int, seed: int
-) -> list[list[Example]]:
-    """`count` encoded versions of every clip, the first one unchanged; kept in `out` for a resumed run."""
-    versions = []
-    for version in range(count):
-        path = out / f"version_{version}.pt"
-        if not path.exists():
-            rng = np.random.default_rng([seed, version])
-            varied = [vary(clip, clips, rng) for clip in clips] if version else clips
-            torch.save([vars(encode_clip(encoder, clip)) for clip in varied], path)
-        versions.append([Example(**fields) for fields in torch.load(path, weights_only=True)])
-    return versions
 
 
 def _predict_batch(
