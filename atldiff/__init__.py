@@ -1,7 +1,7 @@
 """One portrait and one recording of speech in, a video of that person saying it out (ATL-Diff).
 
-    from atldiff import ATLDiffPipeline
-    frames = ATLDiffPipeline.from_pretrained()("face.jpg", "speech.wav").frames
+from atldiff import ATLDiffPipeline
+frames = ATLDiffPipeline.from_pretrained()("face.jpg", "speech.wav").frames
 """
 
 from importlib import import_module
@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "ATLDiffPipeline": "pipeline",
     "ATLDiffPipelineOutput": "pipeline",
-    "build_pipeline": "pipeline",
+    "build_pipeline": "build",
     "IdentityUNet3DModel": "unet3d",
     "InputError": "errors",
     "LandmarkSequence": "sequence",

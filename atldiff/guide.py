@@ -102,4 +102,3 @@ def noisy_residual(residual: Tensor, noise: Tensor, mask: Tensor, alpha_bar: Ten
     alpha = torch.as_tensor(alpha_bar, dtype=residual.dtype, device=residual.device)
     alpha = alpha.reshape(-1, 1, 1, 1, 1)
     return alpha.sqrt() * residual + (1 - alpha).sqrt() * mask * noise
-

@@ -1,7 +1,7 @@
 """ATLDiffPipeline: the one place where the stages meet: prepare -> landmarks -> render."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +10,16 @@ from diffusers import DDIMScheduler, DiffusionPipeline
 from diffusers.utils import BaseOutput
 from PIL import Image
 
-from . import landmarks as lm
 from .audio import Speech, load_speech
-from .composite import Canvas, composite, make_canvas, still_frames, view_of, warped_frames
-from .config import FRAME_RATE, FRAME_SIZE, PRESETS, WINDOW
+from .composite import make_canvas
+from .config import FRAME_RATE, PRESETS, Preset
 from .errors import InputError
 from .face import Portrait, load_portrait
-from .guide import frame_noise, guide_maps
 from .identity import CompactIdentityEncoder, ResNetIdentityEncoder  # noqa: F401 - loaded by name
 from .landmark_generator import LandmarkGenerator
 from .motion import Motion, edit_landmarks
-from .sampler import Condition, compute_dtype, make_scheduler, sample_residual
+from .renderer import Renderer
+from .sampler import compute_dtype
 from .sequence import LandmarkSequence
 from .speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder  # noqa: F401 - loaded by name
 from .unet3d import IdentityUNet3DModel
@@ -81,7 +80,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         return super().from_pretrained(str(folder), use_safetensors=True, local_files_only=True, **kwargs)
 
     @property
-    def preset(self):
+    def preset(self) -> Preset:
         """The row of `config.PRESETS` this pipeline was built from."""
         return PRESETS[self.config.preset]
 
@@ -158,53 +157,8 @@ class ATLDiffPipeline(DiffusionPipeline):
             raise InputError(f"{steps} steps cannot be made", f"Choose 1 to {MAX_STEPS}")
         zoom = self.preset.prior == "warp"
         canvas = make_canvas(portrait, sequence.points, output, background, mouth=zoom)
-        return self._frames(portrait, sequence, canvas, steps, seed, callback, on_step)
-
-    def _frames(self, portrait, sequence, canvas, steps, seed, callback, on_step) -> Iterator[np.ndarray]:
-        points, total = canvas.to_canvas(sequence.points), len(sequence.points)
-        identity, emotion = self._embeddings(portrait, sequence, len(canvas.views))
-        overlap, known, priors = self.preset.overlap, None, None
-        start = done = 0
-        while done < total:
-            stop = min(start + WINDOW, total)
-            moving = list(self._moving(canvas, points[done:stop]))
-            fresh = np.stack([[view_of(canvas, m, v) for m in moving] for v in range(len(canvas.views))])
-            priors = fresh if known is None else np.concatenate([priors[:, -overlap:], fresh], axis=1)
-            condition, mouths = self._condition(canvas, points[start:stop], priors, identity, emotion)
-            noises = [frame_noise(seed, start, stop - start, FRAME_SIZE, v) for v in range(len(canvas.views))]
-            noise = torch.stack(noises).to(self.device)
-            residual = sample_residual(self.unet, self.scheduler, condition, noise, steps, known, on_step)
-            known = residual[:, :, -overlap:]
-            frames = residual.permute(2, 0, 3, 4, 1).float().cpu().numpy()
-            for offset, part in enumerate(moving, start=done - start):
-                yield composite(canvas, part, frames[offset], priors[:, offset], mouths[:, offset])
-                done += 1
-                if callback is not None:
-                    callback(done, total)
-            start = done - overlap
-
-    def _moving(self, canvas: Canvas, points: np.ndarray) -> Iterator[np.ndarray]:
-        if self.preset.prior == "warp":
-            return warped_frames(canvas, points)
-        return still_frames(canvas, len(points))
-
-    def _embeddings(self, portrait: Portrait, sequence: LandmarkSequence, views: int):
-        """Identity features and emotion embedding, repeated for each view."""
-        still = _signed(portrait.crop(FRAME_SIZE)[None]).permute(0, 3, 1, 2).to(self.device)
-        with torch.no_grad():
-            identity = self.identity_encoder(still.to(self.identity_encoder.dtype)).float()
-        emotion = torch.from_numpy(sequence.emotion)[None].to(self.device)
-        if emotion.shape[1] != self.unet.config.emotion_dim:
-            raise InputError("The landmarks were made with other weights", "Make them again with these")
-        return identity.expand(views, -1), emotion.expand(views, -1)
-
-    def _condition(self, canvas, points, priors, identity, emotion) -> tuple[Condition, np.ndarray]:
-        """The window's condition, and (V, F, S, S) the filled mouth of each view."""
-        in_view = torch.from_numpy(np.stack([lm.to_crop(points, view) for view in canvas.views]))
-        maps, mask = guide_maps(in_view.to(self.device), FRAME_SIZE, self.preset.guide)
-        prior = _signed(priors).permute(0, 4, 1, 2, 3).to(self.device)
-        mouths = np.zeros(mask.shape[:1] + mask.shape[2:]) if maps is None else maps[:, 1].cpu().numpy()
-        return Condition(prior, maps, mask, identity, emotion), mouths
+        renderer = Renderer(self.unet, self.identity_encoder, self.scheduler, self.preset)
+        return renderer.frames(portrait, sequence, canvas, steps, seed, callback, on_step)
 
     @torch.no_grad()
     def __call__(
@@ -237,8 +191,9 @@ class ATLDiffPipeline(DiffusionPipeline):
             def step(index, timestep, residual):
                 callback_on_step_end(self, index, timestep, {"latents": residual})
 
-        rendered = self.render(portrait, sequence, num_inference_steps, seed, output, background, on_step=step)
-        frames = _as_type(np.stack(list(rendered)), output_type)
+        options = (num_inference_steps, seed, output, background)
+        frames = np.stack(list(self.render(portrait, sequence, *options, on_step=step)))
+        frames = _as_type(frames, output_type)
         if not return_dict:
             return frames, sequence, FRAME_RATE
         return ATLDiffPipelineOutput(frames, sequence, FRAME_RATE)
@@ -247,34 +202,6 @@ class ATLDiffPipeline(DiffusionPipeline):
         """Puts the U-Net in the memory layout and type its device computes fastest; returns self."""
         self.unet.to(dtype=compute_dtype(self.device)).to(memory_format=torch.channels_last_3d)
         return self
-
-
-def build_pipeline(preset: str = "starter", pretrained: bool = False, **parts) -> ATLDiffPipeline:
-    """A pipeline of the preset with new networks, or with the given parts.
-
-    An untrained U-Net predicts r_0 = 0: the video is the prior alone.
-
-    Args:
-        pretrained: take wav2vec2 and ResNet from the hub where the preset uses them.
-        parts: any of the pipeline's components by name.
-
-    Raises:
-        OSError: `pretrained`, and the hub cannot be reached.
-    """
-    row = PRESETS[preset]
-    if "speech_encoder" not in parts:
-        kind = StarterSpeechEncoder if row.speech == "starter" else Wav2Vec2SpeechEncoder
-        from_hub = pretrained and row.speech == "wav2vec2"
-        parts["speech_encoder"] = kind.from_hub() if from_hub else kind()
-    if "identity_encoder" not in parts:
-        kind = CompactIdentityEncoder if row.identity == "compact" else ResNetIdentityEncoder
-        from_hub = pretrained and row.identity == "resnet"
-        parts["identity_encoder"] = kind.from_hub() if from_hub else kind()
-    if "landmark_generator" not in parts:
-        parts["landmark_generator"] = LandmarkGenerator(feature_dim=parts["speech_encoder"].feature_dim)
-    parts.setdefault("unet", IdentityUNet3DModel(**asdict(row.unet)))
-    parts.setdefault("scheduler", make_scheduler())
-    return ATLDiffPipeline(**parts, preset=preset)
 
 
 def _from_hub(name: str) -> Path:
@@ -288,11 +215,6 @@ def _from_hub(name: str) -> Path:
             f"The weights {name!r} are no folder here and could not be fetched from the hub",
             "Check the name and the connection, or leave them out to use the embedded starter",
         ) from error
-
-
-def _signed(frames: np.ndarray) -> torch.Tensor:
-    """uint8 -> float32 in [-1, 1], same shape."""
-    return torch.from_numpy(frames.astype(np.float32) / 127.5 - 1)
 
 
 def _as_type(frames: np.ndarray, output_type: str) -> np.ndarray | torch.Tensor | list:

@@ -74,7 +74,9 @@ class LandmarkSequence:
             raise InputError(f"{path.name} is not a landmark file", _REMEDY) from error
         shapes = points.shape[1:] == identity.shape == (NUM_LANDMARKS, 2) and len(points) > 0
         if not shapes or emotion.ndim != 1 or fps != FRAME_RATE:
-            raise InputError(f"{path.name} does not hold 68 landmarks at {FRAME_RATE} frames a second", _REMEDY)
+            raise InputError(
+                f"{path.name} does not hold 68 landmarks at {FRAME_RATE} frames a second", _REMEDY
+            )
         if not all(np.isfinite(values).all() for values in (points, identity, emotion)):
             raise InputError(f"{path.name} holds landmarks that are not numbers", _REMEDY)
         return cls(points, identity, emotion, fps)

@@ -25,9 +25,10 @@ class IdentityUNet3DOutput(BaseOutput):
 
 
 class FrameGroupNorm(nn.GroupNorm):
-    """Group norm of each frame by itself: (B, C, F, H, W) -> same."""
+    """Group norm of each frame by itself."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, F, H, W) -> same."""
         batch, channels, frames, height, width = x.shape
         flat = x.permute(0, 2, 1, 3, 4).reshape(batch * frames, channels, height, width)
         normed = super().forward(flat)
@@ -58,6 +59,7 @@ class ResidualBlock3D(nn.Module):
         self.skip = nn.Identity() if same else nn.Conv3d(channels_in, channels_out, 1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Latents (B, C_in, F, H, W) and embedding (B, E) -> (B, C_out, F, H, W)."""
         h = self.conv1(F.silu(self.norm1(x)))
         scale, shift = self.embed(F.silu(embedding))[:, :, None, None, None].chunk(2, dim=1)
         h = self.norm2(h) * (1 + scale) + shift
@@ -72,6 +74,7 @@ class Upsample(nn.Module):
         self.conv = conv3d(channels_in, channels_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, F, H, W) -> (B, C_out, F, 2 H, 2 W)."""
         return self.conv(F.interpolate(x, scale_factor=(1.0, 2.0, 2.0), mode="nearest"))
 
 

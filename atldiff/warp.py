@@ -111,7 +111,9 @@ def displacement_field(landmarks: np.ndarray, identity: np.ndarray, cells: int =
     return (field * fade[..., None].float()).numpy()
 
 
-def warp_image(image: np.ndarray, field: np.ndarray, box: np.ndarray, rect: tuple[int, int, int, int]):
+def warp_image(
+    image: np.ndarray, field: np.ndarray, box: np.ndarray, rect: tuple[int, int, int, int]
+) -> np.ndarray:
     """The part `rect` of the picture, warped.
 
     Args:
@@ -140,11 +142,11 @@ def warp_image(image: np.ndarray, field: np.ndarray, box: np.ndarray, rect: tupl
 
 
 def region_rect(box: np.ndarray) -> tuple[int, int, int, int]:
-    """The whole pixels of the photo that a field over the crop `box` can move (may reach beyond the photo)."""
-    low, high = REGION
+    """The whole pixels that a field over the crop `box` can move (they may reach beyond the photo)."""
     side = float(box[2] - box[0])
-    corners = (box[0] + low * side, box[1] + low * side, box[0] + high * side, box[1] + high * side)
-    return int(np.floor(corners[0])), int(np.floor(corners[1])), int(np.ceil(corners[2])), int(np.ceil(corners[3]))
+    x0, y0 = np.floor(box[:2] + REGION[0] * side)
+    x1, y1 = np.ceil(box[:2] + REGION[1] * side)
+    return int(x0), int(y0), int(x1), int(y1)
 
 
 def inside_colour(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

@@ -55,7 +55,9 @@ def test_opened_mouth_shows_the_networks_frame_not_the_stretched_photo(portrait)
     assert (frame[y0 + 30 : y1 - 30, x0 + 30 : x1 - 30] == 90).all()
 
 
-@pytest.mark.parametrize(("output", "shape"), [("photo", (320, 400, 3)), ("square", (512, 512, 3)), ("crop", (128, 128, 3))])
+@pytest.mark.parametrize(
+    ("output", "shape"), [("photo", (320, 400, 3)), ("square", (512, 512, 3)), ("crop", (128, 128, 3))]
+)
 def test_each_output_has_its_size(portrait, output, shape):
     assert still(make_canvas(portrait, portrait.landmarks[None], output)).shape == shape
 

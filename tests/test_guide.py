@@ -32,14 +32,25 @@ def test_a_lone_point_is_a_gaussian_of_peak_one():
 
 
 def test_mask_moves_smoothly_with_a_point():
-    masks = point_mask(torch.stack([far_away({0: ((20 + d) / SIZE, 0.5)}) for d in (0.0, 0.25, 0.5)]), SIZE, 11)
+    masks = point_mask(
+        torch.stack([far_away({0: ((20 + d) / SIZE, 0.5)}) for d in (0.0, 0.25, 0.5)]), SIZE, 11
+    )
     step = (masks[1] - masks[0]).abs().max()
     assert 0 < step < 0.2
 
 
 def test_filled_mouth_has_its_area_and_a_closed_one_none():
     landmarks = np.full((2, 68, 2), -0.5, np.float32)
-    square = [(0.25, 0.25), (0.5, 0.25), (0.75, 0.25), (0.75, 0.5), (0.75, 0.75), (0.5, 0.75), (0.25, 0.75), (0.25, 0.5)]
+    square = [
+        (0.25, 0.25),
+        (0.5, 0.25),
+        (0.75, 0.25),
+        (0.75, 0.5),
+        (0.75, 0.75),
+        (0.5, 0.75),
+        (0.25, 0.75),
+        (0.25, 0.5),
+    ]
     landmarks[0, INNER_LIPS] = square
     landmarks[1, INNER_LIPS] = [(x, 0.5) for x, _ in square]
     masks = fill_masks(landmarks, SIZE)

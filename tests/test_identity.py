@@ -9,7 +9,9 @@ TINY_RESNET = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "
 
 
 @pytest.mark.parametrize(
-    "encoder", [CompactIdentityEncoder((8, 8), 4), ResNetIdentityEncoder(TINY_RESNET)], ids=["compact", "resnet"]
+    "encoder",
+    [CompactIdentityEncoder((8, 8), 4), ResNetIdentityEncoder(TINY_RESNET)],
+    ids=["compact", "resnet"],
 )
 def test_features_tell_faces_apart_and_come_back_after_saving(encoder, tmp_path):
     encoder.eval()

@@ -16,7 +16,9 @@ from atldiff.speech_encoder import StarterSpeechEncoder
 @pytest.fixture(scope="module")
 def pipeline() -> ATLDiffPipeline:
     torch.manual_seed(0)
-    encoder = StarterSpeechEncoder(width=16, layers=1, taps=(0,), symbols=8, emotion_width=16, emotion_layers=1)
+    encoder = StarterSpeechEncoder(
+        width=16, layers=1, taps=(0,), symbols=8, emotion_width=16, emotion_layers=1
+    )
     generator = LandmarkGenerator(encoder.feature_dim, width=16, heads=2, layers=1, channels=2, hidden=8)
     config = {"block_out_channels": (8, 16), "patch_size": 2, "guide_channels": 3, "identity_dim": 64}
     unet = IdentityUNet3DModel(**config, emotion_dim=encoder.config.emotion_dim)
@@ -102,7 +104,9 @@ def test_emotion_changes_the_landmarks_and_unknown_ones_are_refused(pipeline, po
         pipeline.landmarks(portrait, speech, emotion="hungry")
 
 
-def test_untrained_network_gives_the_prior_and_motion_none_leaves_the_networks_landmarks(pipeline, portrait, speech):
+def test_untrained_network_gives_the_prior_and_motion_none_leaves_the_networks_landmarks(
+    pipeline, portrait, speech
+):
     plain = build_pipeline(
         speech_encoder=pipeline.speech_encoder,
         landmark_generator=pipeline.landmark_generator,
@@ -126,9 +130,11 @@ def test_call_is_all_stages_at_once(pipeline, portrait, speech):
         callback_on_step_end=lambda pipe, index, timestep, tensors: steps.append(index),
     )
     assert result.frames.shape == (45, 3, 128, 128) and result.fps == 30
-    assert 0 <= result.frames.min() and result.frames.max() <= 1
+    assert result.frames.min() >= 0 and result.frames.max() <= 1
     assert steps == [0, 1, 0, 1]
-    again = pipeline(portrait, speech, num_inference_steps=2, generator=5, output="crop", return_dict=False)[0]
+    again = pipeline(portrait, speech, num_inference_steps=2, generator=5, output="crop", return_dict=False)[
+        0
+    ]
     np.testing.assert_array_equal((result.frames * 255).round().byte().permute(0, 2, 3, 1), again)
 
 

@@ -25,7 +25,9 @@ class Oracle(torch.nn.Module):
 def case():
     torch.manual_seed(0)
     shape = (1, 3, 4, 8, 8)
-    condition = Condition(torch.rand(shape), None, torch.rand(1, 1, 4, 8, 8), torch.zeros(1, 2), torch.zeros(1, 2))
+    condition = Condition(
+        torch.rand(shape), None, torch.rand(1, 1, 4, 8, 8), torch.zeros(1, 2), torch.zeros(1, 2)
+    )
     return torch.randn(shape) * 0.3, condition, frame_noise(0, 0, 4, 8)[None]
 
 

@@ -44,7 +44,12 @@ def test_motion_on_its_own_face_stays(sequence):
 
 
 def broken(kind: str) -> dict:
-    fields = {"points": np.zeros((2, 68, 2)).tolist(), "identity": np.zeros((68, 2)).tolist(), "emotion": [0.0], "fps": 30}
+    fields = {
+        "points": np.zeros((2, 68, 2)).tolist(),
+        "identity": np.zeros((68, 2)).tolist(),
+        "emotion": [0.0],
+        "fps": 30,
+    }
     changes = {
         "no points": {"points": None},
         "67 points": {"points": np.zeros((2, 67, 2)).tolist()},
@@ -55,7 +60,9 @@ def broken(kind: str) -> dict:
     return fields | changes[kind]
 
 
-@pytest.mark.parametrize("kind", ["no points", "67 points", "no frames", "not a number", "25 frames a second"])
+@pytest.mark.parametrize(
+    "kind", ["no points", "67 points", "no frames", "not a number", "25 frames a second"]
+)
 def test_a_wrong_file_is_refused(kind, tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps(broken(kind)))

@@ -58,7 +58,8 @@ def load_clips(data: Path, split: str, encoder: StarterSpeechEncoder | None = No
             continue
         with np.load(data / f"{entry['stem']}.npz") as arrays:
             ok = arrays["ok"]
-            points = np.where(ok[:, None, None], arrays["landmarks"], arrays["landmarks"][ok][:1]) * STORED_SIZE
+            known = arrays["landmarks"] * STORED_SIZE
+            points = np.where(ok[:, None, None], known, known[ok][:1])
             usable = ok & (np.abs(lm.yaw(points)) < MAX_YAW)
             if usable.sum() >= MIN_FRAMES:
                 jpeg, offsets = arrays["jpeg"], arrays["offsets"]
@@ -151,7 +152,7 @@ def make_sample(
     face = _face_box(config, rng)
     box = face
     if rng.random() < config.mouth_share:
-        box = _mouth_box(points, photo_points, face, config, rng)
+        box = _mouth_box(np.concatenate([points, photo_points[None]]), face, config.augment, rng)
     guided = points + rng.normal(0, 0.25, points.shape) if config.augment else points
     warped = prior_frames(photo, photo_points, guided, face, box, config.prior)
     target = np.stack([crop_square(frame, box, FRAME_SIZE) for frame in frames])
@@ -188,7 +189,9 @@ def prior_frames(
 
 
 def loss_weight(in_crop: np.ndarray) -> torch.Tensor:
-    """Weights (1, F, S, S) of the loss: inner mouth 6, lips 4, eyes 3, near landmarks 2, face 0.5, else 0.1."""
+    """Weights (1, F, S, S) of the loss: inner mouth 6, lips 4, eyes 3, near landmarks 2, face 0.5,
+    elsewhere 0.1.
+    """
     import cv2
 
     fills = fill_masks(in_crop, FRAME_SIZE)
@@ -215,14 +218,12 @@ def _face_box(config: SampleConfig, rng: np.random.Generator) -> np.ndarray:
     return lm.square_box(centre, side)
 
 
-def _mouth_box(
-    points: np.ndarray, photo_points: np.ndarray, face: np.ndarray, config: SampleConfig, rng: np.random.Generator
-) -> np.ndarray:
-    box = lm.mouth_box(np.concatenate([points, photo_points[None]]), face)
+def _mouth_box(points: np.ndarray, face: np.ndarray, augment: bool, rng: np.random.Generator) -> np.ndarray:
+    box = lm.mouth_box(points, face)
     side = float(box[2] - box[0])
     shift, zoom = rng.uniform(-0.08, 0.08, 2) * side, rng.uniform(0.9, 1.2)
     centre = (box[:2] + box[2:]) / 2
-    return lm.square_box(centre + shift, side * zoom) if config.augment else box
+    return lm.square_box(centre + shift, side * zoom) if augment else box
 
 
 def _nose_length(points: np.ndarray) -> np.ndarray:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import torch
 
+from ..build import build_pipeline
 from ..config import PRESETS
 from ..identity import CompactIdentityEncoder, ResNetIdentityEncoder
 from ..landmark_generator import LandmarkGenerator
-from ..pipeline import ATLDiffPipeline, build_pipeline
+from ..pipeline import ATLDiffPipeline
 from ..speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder
 from ..unet3d import IdentityUNet3DModel
 

@@ -104,7 +104,7 @@ def _at_frame_rate(points: np.ndarray, found: np.ndarray, fps: float) -> tuple[n
 
 
 def _lag(points: np.ndarray, ok: np.ndarray, samples: np.ndarray) -> tuple[int, float]:
-    """Frames by which the mouth opens after the sound (best correlation with loudness), and that correlation."""
+    """Frames by which the mouth opens after the sound gets loud, and their correlation at that lag."""
     hop = 16_000 // FRAME_RATE
     frames = min(len(points), len(samples) // hop)
     power = (samples[: frames * hop].reshape(frames, hop) ** 2).mean(axis=1)

@@ -20,7 +20,7 @@ from ..unet3d import IdentityUNet3DModel, inflate
 from .clips import SampleConfig, WindowDataset, load_clips
 from .validate_diffusion import contact_sheet, validation_scores, validation_set
 
-SHARE_OF_LAST = 0.8  # of the samples train at t = T - 1: one step gives the best frames, so it is learnt first
+SHARE_OF_LAST = 0.8  # of the samples train at t = T - 1: the only one that one-step sampling sees
 EMOTION_DROPOUT = 0.2  # of the samples do not know their emotion
 
 

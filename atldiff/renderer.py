@@ -1,0 +1,98 @@
+"""Landmarks -> frames, window by window: prior, guided noise, sampling, compositing (Sec. 2.2, 2.3).
+
+Windows overlap; the overlap is inpainted in time, so memory does not grow with the recording.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+from . import landmarks as lm
+from .composite import Canvas, composite, still_frames, view_of, warped_frames
+from .config import FRAME_SIZE, WINDOW, Preset
+from .errors import InputError
+from .face import Portrait
+from .guide import frame_noise, guide_maps
+from .identity import CompactIdentityEncoder, ResNetIdentityEncoder
+from .sampler import Condition, sample_residual
+from .sequence import LandmarkSequence
+from .unet3d import IdentityUNet3DModel
+
+
+@dataclass(frozen=True, eq=False)
+class Renderer:
+    """The parts of a pipeline that make pictures; holds nothing of a request."""
+
+    unet: IdentityUNet3DModel
+    identity_encoder: CompactIdentityEncoder | ResNetIdentityEncoder
+    scheduler: DDIMScheduler
+    preset: Preset
+
+    def frames(
+        self,
+        portrait: Portrait,
+        sequence: LandmarkSequence,
+        canvas: Canvas,
+        steps: int,
+        seed: int,
+        callback: Callable[[int, int], None] | None = None,
+        on_step: Callable[[int, Tensor, Tensor], None] | None = None,
+    ) -> Iterator[np.ndarray]:
+        """The frames one after the other; see `ATLDiffPipeline.render`."""
+        points, total = canvas.to_canvas(sequence.points), len(sequence.points)
+        identity, emotion = self._embeddings(portrait, sequence, len(canvas.views))
+        overlap, known, priors = self.preset.overlap, None, None
+        start = done = 0
+        while done < total:
+            stop = min(start + WINDOW, total)
+            moving = list(self._moving(canvas, points[done:stop]))
+            fresh = np.stack([[view_of(canvas, m, v) for m in moving] for v in range(len(canvas.views))])
+            priors = fresh if known is None else np.concatenate([priors[:, -overlap:], fresh], axis=1)
+            condition, mouths = self._condition(canvas, points[start:stop], priors, identity, emotion)
+            noises = [frame_noise(seed, start, stop - start, FRAME_SIZE, v) for v in range(len(canvas.views))]
+            noise = torch.stack(noises).to(self.unet.device)
+            residual = sample_residual(self.unet, self.scheduler, condition, noise, steps, known, on_step)
+            known = residual[:, :, -overlap:]
+            frames = residual.permute(2, 0, 3, 4, 1).float().cpu().numpy()
+            for offset, part in enumerate(moving, start=done - start):
+                yield composite(canvas, part, frames[offset], priors[:, offset], mouths[:, offset])
+                done += 1
+                if callback is not None:
+                    callback(done, total)
+            start = done - overlap
+
+    def _moving(self, canvas: Canvas, points: np.ndarray) -> Iterator[np.ndarray]:
+        if self.preset.prior == "warp":
+            return warped_frames(canvas, points)
+        return still_frames(canvas, len(points))
+
+    def _embeddings(
+        self, portrait: Portrait, sequence: LandmarkSequence, views: int
+    ) -> tuple[Tensor, Tensor]:
+        """Identity features and emotion embedding, repeated for each view."""
+        still = _signed(portrait.crop(FRAME_SIZE)[None]).permute(0, 3, 1, 2).to(self.unet.device)
+        with torch.no_grad():
+            identity = self.identity_encoder(still.to(self.identity_encoder.dtype)).float()
+        emotion = torch.from_numpy(sequence.emotion)[None].to(self.unet.device)
+        if emotion.shape[1] != self.unet.config.emotion_dim:
+            raise InputError("The landmarks were made with other weights", "Make them again with these")
+        return identity.expand(views, -1), emotion.expand(views, -1)
+
+    def _condition(
+        self, canvas: Canvas, points: np.ndarray, priors: np.ndarray, identity: Tensor, emotion: Tensor
+    ) -> tuple[Condition, np.ndarray]:
+        """The window's condition, and (V, F, S, S) the filled mouth of each view."""
+        in_view = torch.from_numpy(np.stack([lm.to_crop(points, view) for view in canvas.views]))
+        maps, mask = guide_maps(in_view.to(self.unet.device), FRAME_SIZE, self.preset.guide)
+        prior = _signed(priors).permute(0, 4, 1, 2, 3).to(self.unet.device)
+        mouths = np.zeros(mask.shape[:1] + mask.shape[2:]) if maps is None else maps[:, 1].cpu().numpy()
+        return Condition(prior, maps, mask, identity, emotion), mouths
+
+
+def _signed(frames: np.ndarray) -> Tensor:
+    """uint8 -> float32 in [-1, 1], same shape."""
+    return torch.from_numpy(frames.astype(np.float32) / 127.5 - 1)
