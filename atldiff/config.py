@@ -1,6 +1,6 @@
 """Numbers of the paper, and the presets: a preset's row builds the networks and travels with them."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 FRAME_RATE = 30  # video frames a second (Sec. 3.1)
 FRAME_SIZE = 128  # the network's square frames, pixels (Sec. 3.1)

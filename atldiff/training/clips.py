@@ -129,7 +129,7 @@ def choose_frames(clip: StoredClip, frames: int, rng: np.random.Generator) -> tu
     near &= np.abs(nose / nose[middle] - 1) < MAX_PITCH_CHANGE
     near[first : first + frames] = False
     if rng.random() < 0.5:
-        near &= opening < max(0.03, np.quantile(opening[clip.usable], 0.3))
+        near &= opening <= max(0.03, np.quantile(opening[clip.usable], 0.3))
     candidates = np.flatnonzero(near)
     return (int(rng.choice(candidates)), first) if len(candidates) else None
 
