@@ -24,7 +24,7 @@ GRID = 80  # cells of the field per axis, about 2.7 pixels of the 128-pixel crop
 SMOOTHING = 1e-4  # regularisation of the spline: how far a landmark may miss its place
 _ANCHORS_PER_SIDE = 4
 _FADE = 0.12  # width of the fade to zero at the region's border, crop units
-INSIDE_OVER_SKIN = (0.52, 0.42, 0.44)  # colour of a mouth's inside over the skin's, darker than its mean
+INSIDE_OVER_SKIN = (0.65, 0.58, 0.62)  # colour of a mouth's inside over the skin's, a little below the mean
 _LIDS_BELOW_BROWS = [36, 37, 38, 38, 39, 42, 43, 43, 44, 45]  # the eye's point under each brow point
 _SKIN = (2, 3, 13, 14, 31, 35, 29)  # landmarks round cheeks and nose, where skin is seen
 
