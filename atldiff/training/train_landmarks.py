@@ -50,7 +50,8 @@ def train_landmarks(
 ) -> dict:
     """Trains `generator` and `encoder.gate` on `data` (see `prepare`); run again to resume.
 
-    Writes `out/landmarks.pt` (state to resume from), `out/landmarks.jsonl` (losses and validation
+    Writes `out/landmarks.pt` (state to resume from), `out/lags.json` (a second run that finds it
+    there knows the clips' lags from its first step), `out/landmarks.jsonl` (losses and validation
     scores), `out/best.json` and, at each best validation correlation, `out/speech_encoder` and
     `out/landmark_generator`. Leaves the best weights in both networks.
 
@@ -72,6 +73,8 @@ def train_landmarks(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.learning_rate, stage.steps + 1)
     parts = {"net": net, "average": average, "optimizer": optimizer, "schedule": schedule}
     state = {"step": 0, "best": -1.0, "lags": [0] * len(clips), "trust": [1.0] * len(clips)}
+    if (out / "lags.json").exists():
+        state |= json.loads((out / "lags.json").read_text())
     if (out / "landmarks.pt").exists():
         state = _resume(out / "landmarks.pt", parts)
     while state["step"] < stage.steps:
@@ -85,7 +88,8 @@ def train_landmarks(
         state["step"] += 1
         _follow(average, net, min(stage.ema, state["step"] / (state["step"] + 10)))
         if state["step"] % stage.lag_step == 0:
-            state["lags"], state["trust"] = measure_lags(average, clips, versions[0])
+            state |= measure_lags(average, clips, versions[0])
+            (out / "lags.json").write_text(json.dumps({key: state[key] for key in ("lags", "trust")}))
         if state["step"] % stage.validate_every == 0 or state["step"] == stage.steps:
             _validate_and_save(data, out, encoder, average, parts, state, terms)
     best = json.loads((out / "best.json").read_text())
@@ -137,10 +141,10 @@ def _predict_batch(
     lags = state["lags"]
     windows = [_window(versions[rng.integers(len(versions))][i], lags[i], stage.frames, rng) for i in drawn]
     acoustic, emotion, target, identity, ok = (torch.stack(column) for column in zip(*windows, strict=True))
-    acoustic = acoustic + 0.1 * torch.randn_like(acoustic)
+    acoustic = acoustic + 0.2 * torch.randn_like(acoustic)
     for row in acoustic:  # SpecAugment in time
         start = int(rng.integers(row.shape[0]))
-        row[start : start + int(rng.integers(0, 12))] = 0
+        row[start : start + int(rng.integers(0, 15))] = 0
     context = net["gate"](acoustic, emotion)
     features = SpeechFeatures(acoustic, context, emotion)
     return net["generator"](features, identity, stage.frames), target, identity, ok
@@ -180,9 +184,7 @@ def mirrored(vectors: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def measure_lags(
-    net: nn.ModuleDict, clips: list[SpeechClip], examples: list[Example]
-) -> tuple[list[int], list[float]]:
+def measure_lags(net: nn.ModuleDict, clips: list[SpeechClip], examples: list[Example]) -> dict[str, list]:
     """How late each clip's picture comes after its sound, in frames, and how far the network trusts it.
 
     The network itself may be early or late; speakers vote on that, one vote each. A clip's trust is
@@ -202,8 +204,8 @@ def measure_lags(
     for clip, lag in zip(clips, found, strict=True):
         if lag is not None:
             votes.setdefault(clip.speaker, []).append(lag)
-    centre = round(float(np.median([np.median(lags) for lags in votes.values()]))) if votes else 0
-    return [0 if lag is None else lag - centre for lag in found], trust
+    centre = round(float(np.mean([np.median(lags) for lags in votes.values()]))) if votes else 0
+    return {"lags": [0 if lag is None else lag - centre for lag in found], "trust": trust}
 
 
 def _validate_and_save(
