@@ -16,11 +16,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
-_TEMP = tempfile.TemporaryDirectory(prefix="atldiff-")  # gone when the server stops
-TEMP = os.environ.setdefault("GRADIO_TEMP_DIR", _TEMP.name)
+TEMP = tempfile.TemporaryDirectory(prefix="atldiff-")  # gone when the server stops
+os.environ.setdefault("GRADIO_TEMP_DIR", f"{TEMP.name}/files")  # jobs work beside it: gradio takes copies
 
 import gradio as gr
 import torch
@@ -71,18 +70,16 @@ class TalkingVideo(gr.Video):
 
 
 @spaces.GPU(duration=15)
-def predict(portrait: Portrait, speech: Speech, emotion: str | None) -> LandmarkSequence:
-    """`session.predict` with this server's pipeline."""
+def _predict(portrait: Portrait, speech: Speech, emotion: str | None) -> LandmarkSequence:
     return session.predict(PIPELINE, portrait, speech, emotion)
 
 
 @spaces.GPU(duration=lambda take: min(120, 15 + take.speech.num_frames * take.order.steps // 60))
-def make(take: session.Take) -> Iterator[session.Step]:
-    """`session.make` with this server's pipeline."""
+def _make(take: session.Take) -> Iterator[session.Step]:
     yield from session.make(PIPELINE, take)
 
 
-WORKSHOP = Workshop(predict, make, TEMP, pace=0.002 if ON_GPU else 0.015)
+WORKSHOP = Workshop(_predict, _make, TEMP.name, pace=0.002 if ON_GPU else 0.015)
 
 
 @contextmanager
@@ -118,49 +115,47 @@ def endpoint(function: Callable) -> Callable:
     return run
 
 
-def watch(live: bool, *values) -> Iterator[tuple]:
+def _watch(live: bool, *values) -> Iterator[tuple]:
     """The page's Animate: (video or a piece of it, progress, finished file)."""
     with explained():
         for outputs in WORKSHOP.watch(live, session.Order(*values)):
             yield tuple(gr.skip() if value is None else value for value in outputs)
 
 
-def look_at_photo(portrait: str | None, face: int = 0) -> tuple:
-    """What is seen in a photo: (picture, chooser of the face, note, tab)."""
-    picture, several, words, problem = WORKSHOP.see(portrait, face)
+def _warned(outputs: tuple) -> tuple:
+    """All outputs but the last, a problem, which is shown as a warning."""
+    *outputs, problem = outputs
     if problem:
         gr.Warning(html.escape(problem))
+    return outputs
+
+
+def _look_at_photo(portrait: str | None, face: int = 0) -> tuple:
+    picture, several, words = _warned(WORKSHOP.see(portrait, face))
     return picture, gr.Number(value=face, visible=several), words, gr.Tabs(selected="seen")
 
 
-def look_at_speech(*values) -> str:
-    """A recording's length, and the time its video will take."""
-    words, problem = WORKSHOP.hear(*values)
-    if problem:
-        gr.Warning(html.escape(problem))
-    return words
+def _look_at_speech(*values) -> str:
+    return _warned(WORKSHOP.hear(*values))[0]
 
 
-def choose_face(portrait: str, at: gr.SelectData) -> tuple:
-    """As `look_at_photo`, of the face that was clicked in the annotated photo."""
-    return look_at_photo(portrait, face_at(session.read_portrait(portrait), *at.index) or 0)
+def _choose_face(portrait: str, at: gr.SelectData) -> tuple:
+    return _look_at_photo(portrait, face_at(session.read_portrait(portrait), *at.index) or 0)
 
 
-def move_again(previewed: bool, *values) -> Iterator[tuple]:
+def _move_again(previewed: bool, *values) -> Iterator[tuple]:
     """The motion preview anew, if there is one."""
     with explained():
         yield from WORKSHOP.landmarks(*values) if previewed else [(gr.skip(), gr.skip())]
 
 
-def busy(now: bool) -> tuple[gr.Button, gr.Button]:
-    """Animate while nothing is made, Cancel while something is."""
+def _busy(now: bool) -> tuple[gr.Button, gr.Button]:
     return gr.Button(visible=not now), gr.Button(visible=now)
 
 
-def begin() -> tuple:
-    """The page as a job begins."""
+def _begin() -> tuple:
     waiting = progress("Waiting for a place in the queue")
-    return *busy(True), gr.Video(value=None, autoplay=True), waiting, gr.Button(interactive=False)
+    return *_busy(True), gr.Video(value=None, autoplay=True), waiting, gr.Button(interactive=False)
 
 
 with gr.Blocks(title=wording.TITLE, delete_cache=(600, KEEP)) as demo:
@@ -168,22 +163,25 @@ with gr.Blocks(title=wording.TITLE, delete_cache=(600, KEEP)) as demo:
     with gr.Row():
         with gr.Column(scale=5):
             with gr.Row():
-                portrait = Photo(label="Portrait", sources=["upload", "webcam", "clipboard"], height=290)
+                portrait = Photo(label="Portrait", sources=["upload", "webcam", "clipboard"], height=300)
                 with gr.Tabs() as tabs:
                     with gr.Tab("What is seen", id="seen"):
-                        seen = gr.Image(show_label=False, interactive=False, height=240, buttons=[])
+                        seen = gr.Image(show_label=False, interactive=False, height=250, buttons=[])
                     with gr.Tab("How it moves", id="motion"):
-                        motion = gr.Video(show_label=False, height=240, autoplay=True, loop=True, buttons=[])
+                        motion = gr.Video(label="preview", height=250, autoplay=True, loop=True)
             face = gr.Number(0, precision=0, minimum=0, label="Face (or click it above)", visible=False)
             photo_note = gr.HTML()
-            speech = gr.Audio(label="Speech", sources=["upload", "microphone"], type="filepath")
+            speech = gr.Audio(label="Speech", sources=["upload", "microphone"], type="filepath", render=False)
+            gr.Examples(
+                wording.PAIRS, [portrait, speech], label="Click one, then Animate", visible_columns=[0]
+            )
+            speech.render()
             speech_note = gr.HTML()
-            pairs = [[f"{HERE}/examples/{a}.jpg", f"{HERE}/examples/{b}.flac"] for a, b in wording.PAIRS]
-            gr.Examples(pairs, [portrait, speech], label="Or try one of these")
+            gr.Examples(wording.RECORDINGS, speech, label="Or let it say", example_labels=wording.LINES)
         with gr.Column(scale=6):
-            talk = TalkingVideo(label="Video", elem_id="talk", streaming=True, autoplay=True, buttons=[])
+            talk = TalkingVideo(elem_id="talk", streaming=True, autoplay=True, buttons=[], height=460)
             status = gr.HTML(progress(""))
-            with gr.Row():
+            with gr.Row(elem_id="make"):
                 start = gr.Button("Animate", variant="primary", elem_id="animate", scale=3)
                 stop = gr.Button("Cancel", variant="stop", elem_id="stop", scale=3, visible=False)
                 preview = gr.Button("Preview motion", elem_id="preview", scale=2)
@@ -193,10 +191,8 @@ with gr.Blocks(title=wording.TITLE, delete_cache=(600, KEEP)) as demo:
                     style = gr.Radio(list(STYLES), value="Natural", label="Preset", info=STYLES["Natural"][1])
                     emotion = gr.Dropdown([session.AUTOMATIC, *PIPELINE.emotions], label="Emotion")
                 with gr.Row():
-                    gains = [
-                        gr.Slider(0, session.MAX_GAIN, 1.0, step=0.05, label=label, info=info, min_width=150)
-                        for label, info in wording.GAINS
-                    ]
+                    gain = functools.partial(gr.Slider, 0, session.MAX_GAIN, 1.0, step=0.05, min_width=240)
+                    gains = [gain(label=label, info=info) for label, info in wording.GAINS]
             with gr.Accordion("Advanced", open=False):
                 with gr.Row():
                     steps = gr.Slider(1, session.MAX_STEPS, 2, step=1, label="Steps", info=NOTES["steps"])
@@ -208,49 +204,47 @@ with gr.Blocks(title=wording.TITLE, delete_cache=(600, KEEP)) as demo:
                 given = gr.File(label="Landmarks to use", file_types=[".npz", ".json"], height=120)
                 gr.Markdown(NOTES["given"])
                 file_format = gr.Radio(["npz", "json"], value="npz", label="Landmarks of the preview")
-                saved = gr.File(show_label=False, interactive=False, height=80)
+                saved = gr.File(label="landmark file", show_label=False, interactive=False, height=80)
     gr.Markdown(wording.FOOT, elem_id="foot")
-    previewed, found, seen_too = gr.State(False), gr.JSON(visible=False), gr.Image(visible=False)
-    video, doors = gr.Video(visible=False), [gr.Button(visible=False) for _ in range(2)]
+    found, picture = gr.JSON(label="findings", visible=False), gr.Image(label="picture", visible=False)
+    video, previewed = gr.Video(label="video", visible=False), gr.State(False)
+    doors = [gr.Button(visible=False) for _ in range(2)]
 
     moves = [portrait, speech, face, emotion, *gains]
     sketch, sketched = [*moves, seed, file_format], [saved, motion]
     orders = [*moves, steps, seed, output, background, given]
     doors[0].click(endpoint(WORKSHOP.animate), orders, video, api_name="animate", **HEAVY)
     check = endpoint(WORKSHOP.check_portrait)
-    doors[1].click(check, [portrait, face], [found, seen_too], api_name="check_portrait", **LIGHT)
+    doors[1].click(check, [portrait, face], [found, picture], api_name="check_portrait", **LIGHT)
     move = endpoint(WORKSHOP.landmarks)
     moved = preview.click(move, sketch, sketched, api_name="landmarks", show_progress_on=motion, **LIGHT)
     moved.success(lambda: (True, gr.Tabs(selected="motion")), None, [previewed, tabs], **HIDDEN)
     edits = [slider.change for slider in gains] + [emotion.change, seed.change, file_format.change]
-    gr.on(edits, move_again, [previewed, *sketch], sketched, trigger_mode="always_last", **HIDDEN, **LIGHT)
+    gr.on(edits, _move_again, [previewed, *sketch], sketched, trigger_mode="always_last", **HIDDEN, **LIGHT)
 
     sights = [seen, face, photo_note, tabs]
-    portrait.change(look_at_photo, portrait, sights, **HIDDEN, **LIGHT)
-    face.input(look_at_photo, [portrait, face], sights, **HIDDEN, **LIGHT)
-    seen.select(choose_face, portrait, sights, **HIDDEN, **LIGHT)
+    portrait.change(_look_at_photo, portrait, sights, **HIDDEN, **LIGHT)
+    face.input(_look_at_photo, [portrait, face], sights, **HIDDEN, **LIGHT)
+    seen.select(_choose_face, portrait, sights, **HIDDEN, **LIGHT)
     looks = [speech.change, portrait.change, steps.change, output.change]
-    gr.on(looks, look_at_speech, [speech, portrait, steps, output], speech_note, **HIDDEN, **LIGHT)
+    gr.on(looks, _look_at_speech, [speech, portrait, steps, output], speech_note, **HIDDEN, **LIGHT)
     styled = [*gains, steps, output, background, style]
     style.input(lambda name: (*STYLES[name][0], gr.Radio(info=STYLES[name][1])), style, styled, **HIDDEN)
     dice.click(lambda: random.randrange(10**6), None, seed, **HIDDEN)
 
     at_once = {"queue": False, **HIDDEN}
     cleared = [start, stop, talk, status, finished]
-    started = start.click(begin, None, cleared, js=wording.SHOW_VIDEO, **at_once)
-    run = started.then(watch, [live, *orders], [talk, status, finished], **HIDDEN, **HEAVY)
-    run.then(lambda: busy(False), None, [start, stop], **at_once)
+    started = start.click(_begin, None, cleared, js=wording.SHOW_VIDEO, **at_once)
+    run = started.then(_watch, [live, *orders], [talk, status, finished], **HIDDEN, **HEAVY)
+    run.then(lambda: _busy(False), None, [start, stop], **at_once)
     run.success(lambda: gr.Button(interactive=True), None, finished, **at_once)
     run.failure(lambda: progress(""), None, status, **at_once)
     calm = [start, stop, status]
-    stop.click(lambda: (*busy(False), progress("Cancelled.")), None, calm, cancels=run, **at_once)
+    stop.click(lambda: (*_busy(False), progress("Cancelled.")), None, calm, cancels=run, **at_once)
     talk.end(lambda path: gr.Video(value=path, autoplay=False), finished, talk, **at_once)
 
 
 if __name__ == "__main__":
-    demo.queue(max_size=QUEUE, api_open=False).launch(
-        max_file_size=session.MAX_UPLOAD, mcp_server=find_spec("mcp") is not None, run_history=False,
-        theme=gr.themes.Soft(primary_hue="orange", font=["system-ui", "sans-serif"]),
-        css_paths=HERE / "app.css", footer_links=["api", "settings"],
-        **serving_options(os.environ.get("ATLDIFF_AUTH", "")),
-    )  # fmt: skip
+    theme = gr.themes.Soft(primary_hue="orange", font=["system-ui", "sans-serif"]).set(**wording.THEME)
+    options = serving_options(os.environ.get("ATLDIFF_AUTH", ""))
+    demo.queue(max_size=QUEUE, api_open=False).launch(theme=theme, css_paths=HERE / "app.css", **options)

@@ -89,9 +89,9 @@ def note(lines: Sequence[str], kind: str = "good") -> str:
 
 def progress(stage: str, share: float | None = None) -> str:
     """HTML of the line under the video: what is being done, and how much of it is."""
-    bar = "" if share is None else f"<progress value='{share:.3f}' max='1'></progress>"
+    bar = "" if share is None else f"<div class='bar'><div style='width: {share:.1%}'></div></div>"
     return (
-        f"<div class='progress' role='status' aria-live='polite'><span>{html.escape(stage)}</span>{bar}</div>"
+        f"<div class='making' role='status' aria-live='polite'><span>{html.escape(stage)}</span>{bar}</div>"
     )
 
 

@@ -149,7 +149,7 @@ def make(pipeline: ATLDiffPipeline, take: Take) -> Iterator[Step]:
         A step a frame, the last with the video: .mp4, or .webm for a matte.
     """
     order = take.order
-    choices = (order.steps, order.seed, order.output, order.background)
+    choices = (int(order.steps), int(order.seed), order.output, order.background)
     frames = pipeline.render(take.portrait, take.sequence, *choices)
     matte, total = order.background == "matte", len(take.sequence.points)
     path = take.folder / ("talking.webm" if matte else "talking.mp4")

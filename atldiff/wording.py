@@ -1,6 +1,8 @@
 """What the page says, and what its choices stand for."""
 
 import argparse
+from importlib.util import find_spec
+from pathlib import Path
 
 from atldiff.session import MAX_SECONDS, MAX_UPLOAD
 
@@ -40,7 +42,36 @@ NOTES = {
 SHOW_VIDEO = (
     "() => { document.querySelector('#talk').scrollIntoView({behavior: 'smooth', block: 'nearest'}) }"
 )
-PAIRS = (("astronaut", "hello_world"), ("mona_lisa", "italiano"), ("drawn", "bilabials"))
+# Theme variables: quiet labels, so that the pictures and the one button stand out.
+THEME = {
+    "body_background_fill": "*neutral_50",
+    "body_background_fill_dark": "*neutral_950",
+    "block_border_width": "1px",
+    "block_title_background_fill": "none",
+    "block_title_background_fill_dark": "none",
+    "block_title_text_color": "*body_text_color",
+    "block_title_text_color_dark": "*body_text_color",
+    "block_title_padding": "0",
+    "block_label_background_fill": "*background_fill_primary",
+    "block_label_background_fill_dark": "*background_fill_secondary",
+    "block_label_text_color": "*body_text_color_subdued",
+    "block_label_text_color_dark": "*body_text_color_subdued",
+}
+_EXAMPLES = Path(__file__).parent.parent / "examples"
+# (portrait, recording) of each example, and recordings with the words on their buttons.
+PAIRS = [
+    [str(_EXAMPLES / f"{portrait}.jpg"), str(_EXAMPLES / f"{recording}.flac")]
+    for portrait, recording in (
+        ("drawn", "hello_world"),
+        ("mona_lisa", "italiano"),
+        ("astronaut", "bilabials"),
+    )
+]
+RECORDINGS = [
+    [str(_EXAMPLES / f"{name}.flac")]
+    for name in ("hello_world", "busy_line", "italiano", "bilabials", "pause")
+]
+LINES = ["Hello world", "Please stay on the line", "Arrivederci", "My puppy bumped", "One moment, please"]
 
 
 def serving_options(logins: str) -> dict:
@@ -63,4 +94,8 @@ def serving_options(logins: str) -> dict:
         "server_port": args.port,
         "share": args.share or None,
         "auth": auth or None,
+        "max_file_size": MAX_UPLOAD,
+        "mcp_server": find_spec("mcp") is not None,
+        "run_history": False,  # it would keep portraits in the browser
+        "footer_links": ["api", "settings"],
     }

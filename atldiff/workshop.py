@@ -203,7 +203,7 @@ class Workshop:
         if order.landmarks:
             return replace(take, sequence=uploaded(take))
         predicted = self._predicted(order.portrait, order.face, order.speech, order.chosen_emotion)
-        points = edit_landmarks(predicted.points, portrait.landmarks, speech, order.motion, order.seed)
+        points = edit_landmarks(predicted.points, portrait.landmarks, speech, order.motion, int(order.seed))
         return replace(take, sequence=replace(predicted, points=points))
 
     def steps(self, order: Order, live: bool = False) -> Iterator[tuple[Step, float]]:
