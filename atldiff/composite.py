@@ -10,21 +10,15 @@ from .config import FRAME_SIZE
 from .errors import InputError
 from .face import Portrait, green_screen
 from .photo import crop_square
-from .warp import (
-    REGION,
-    displacement_field,
-    fill_mouth,
-    inside_colour,
-    opened_mouth,
-    region_rect,
-    warp_image,
-)
+from .unseen import fill_mouth, inside_colour, opened_mouth
+from .warp import REGION, displacement_field, region_rect, warp_image
 
 OUTPUTS = ("photo", "square", "crop")
 BACKGROUNDS = ("keep", "green", "matte")
 SQUARE_SIZE = 512
 SQUARE_SCALE = 1.6  # side of the "square" output over the network's crop
 CROP_WORK_SIZE = 2 * FRAME_SIZE  # the "crop" output is worked at twice its size, then averaged
+_COARSE = 2.0  # standard deviation, in network pixels, of the blur that leaves the residual's coarse part
 _FADE = 0.12  # width of the residual's fade at a view's border, share of its side
 
 
@@ -49,6 +43,11 @@ class Canvas:
     rect: tuple[int, int, int, int]
     frame_box: np.ndarray
     frame_size: tuple[int, int]
+
+    @property
+    def keeps_detail(self) -> bool:
+        """Whether a frame is finer than the network's, so that the photo's detail is worth more."""
+        return self.frame_size != (FRAME_SIZE, FRAME_SIZE)
 
     def to_canvas(self, points: np.ndarray) -> np.ndarray:
         """Photo pixels (..., 2) -> canvas pixels."""
@@ -173,7 +172,7 @@ def _in_moving(canvas: Canvas, box: np.ndarray) -> tuple[int, ...]:
 
 
 def composite(
-    canvas: Canvas, moving: np.ndarray, residuals: np.ndarray, priors: np.ndarray, mouth: np.ndarray
+    canvas: Canvas, moving: np.ndarray, residuals: np.ndarray, priors: np.ndarray, unseen: np.ndarray
 ) -> np.ndarray:
     """One finished frame.
 
@@ -181,8 +180,9 @@ def composite(
         moving: the warped moving part (h, w, C) uint8; changed in place.
         residuals: (V, S, S, 3) float32 in [-2, 2], the network's r_0 of each view.
         priors: (V, S, S, 3) uint8 priors of the views.
-        mouth: (V, S, S) float32 filled inner mouth in [0, 1] of the views. There the photo's fine
-            detail is lip skin stretched over the opening, so the network's frame replaces it.
+        unseen: (V, S, S) float32 in [0, 1], `unseen.unseen_mask` of the views. There the network's
+            frame replaces the photo's fine detail. Elsewhere a larger output takes only the
+            residual's coarse part, light and shade: the photo's own detail is finer.
 
     Returns:
         (height, width, C) uint8 frame, C as the canvas's.
@@ -193,8 +193,10 @@ def composite(
     for index, view in enumerate(canvas.views):
         x0, y0, x1, y1 = _in_moving(canvas, view)
         side, fade = x1 - x0, _window(FRAME_SIZE)
-        change = residuals[index] * 127.5
-        inner = np.clip(1.5 * cv2.blur(mouth[index], (3, 3)), 0, 1)[..., None]
+        change, inner = residuals[index] * 127.5, unseen[index][..., None]
+        if canvas.keeps_detail:
+            coarse = cv2.GaussianBlur(change, (0, 0), _COARSE)
+            change = coarse + (change - coarse) * inner
         planes = np.concatenate([change, priors[index] * inner, inner, fade], axis=-1)
         planes = cv2.resize(planes.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
         photo = untouched[y0:y1, x0:x1, :3]
@@ -216,7 +218,7 @@ def _window(size: int) -> np.ndarray:
 def _frame(canvas: Canvas, moving: np.ndarray) -> np.ndarray:
     """The frame that shows the moving part in its place."""
     x0, y0, x1, y1 = canvas.rect
-    if canvas.frame_size == (FRAME_SIZE, FRAME_SIZE):
+    if not canvas.keeps_detail:
         local = canvas.frame_box - np.array([x0, y0] * 2, np.float32)
         return _crop_channels(moving, local, FRAME_SIZE)
     height, width = canvas.image.shape[:2]

@@ -70,7 +70,7 @@ PRESETS = {
             UNetConfig(patch_size=2, guide_channels=3, identity_dim=64),
             GuideConfig(kernel=11, maps=True),
             prior="warp",
-            steps=2,
+            steps=1,
             speech="starter",
             identity="compact",
         ),

@@ -21,6 +21,7 @@ from .identity import CompactIdentityEncoder, ResNetIdentityEncoder
 from .sampler import Condition, sample_residual
 from .sequence import LandmarkSequence
 from .unet3d import IdentityUNet3DModel
+from .unseen import unseen_mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +53,14 @@ class Renderer:
             moving = list(self._moving(canvas, points[done:stop]))
             fresh = np.stack([[view_of(canvas, m, v) for m in moving] for v in range(len(canvas.views))])
             priors = fresh if known is None else np.concatenate([priors[:, -overlap:], fresh], axis=1)
-            condition, mouths = self._condition(canvas, points[start:stop], priors, identity, emotion)
+            condition, unseen = self._condition(canvas, points[start:stop], priors, identity, emotion)
             noises = [frame_noise(seed, start, stop - start, FRAME_SIZE, v) for v in range(len(canvas.views))]
             noise = torch.stack(noises).to(self.unet.device)
             residual = sample_residual(self.unet, self.scheduler, condition, noise, steps, known, on_step)
             known = residual[:, :, -overlap:]
             frames = residual.permute(2, 0, 3, 4, 1).float().cpu().numpy()
             for offset, part in enumerate(moving, start=done - start):
-                yield composite(canvas, part, frames[offset], priors[:, offset], mouths[:, offset])
+                yield composite(canvas, part, frames[offset], priors[:, offset], unseen[:, offset])
                 done += 1
                 if callback is not None:
                     callback(done, total)
@@ -85,12 +86,12 @@ class Renderer:
     def _condition(
         self, canvas: Canvas, points: np.ndarray, priors: np.ndarray, identity: Tensor, emotion: Tensor
     ) -> tuple[Condition, np.ndarray]:
-        """The window's condition, and (V, F, S, S) the filled mouth of each view."""
+        """The window's condition, and (V, F, S, S) what each view shows that the photo does not."""
         in_view = torch.from_numpy(np.stack([lm.to_crop(points, view) for view in canvas.views]))
         maps, mask = guide_maps(in_view.to(self.unet.device), FRAME_SIZE, self.preset.guide)
         prior = _signed(priors).permute(0, 4, 1, 2, 3).to(self.unet.device)
-        mouths = np.zeros(mask.shape[:1] + mask.shape[2:]) if maps is None else maps[:, 1].cpu().numpy()
-        return Condition(prior, maps, mask, identity, emotion), mouths
+        new = [unseen_mask(points, canvas.landmarks, view, FRAME_SIZE) for view in canvas.views]
+        return Condition(prior, maps, mask, identity, emotion), np.stack(new)
 
 
 def _signed(frames: np.ndarray) -> Tensor:

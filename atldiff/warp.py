@@ -12,11 +12,9 @@ from torch import Tensor
 from .landmarks import (
     BROWS,
     EYE_CORNERS,
-    INNER_LIPS,
     LOWER_INNER_LIP,
     UPPER_INNER_LIP,
     inter_ocular_distance,
-    mouth_opening,
 )
 
 REGION = (-0.35, 1.35)  # the field's extent in crop units, both axes; at its border nothing moves
@@ -24,9 +22,7 @@ GRID = 80  # cells of the field per axis, about 2.7 pixels of the 128-pixel crop
 SMOOTHING = 1e-4  # regularisation of the spline: how far a landmark may miss its place
 _ANCHORS_PER_SIDE = 4
 _FADE = 0.12  # width of the fade to zero at the region's border, crop units
-INSIDE_OVER_SKIN = (0.65, 0.58, 0.62)  # colour of a mouth's inside over the skin's, a little below the mean
 _LIDS_BELOW_BROWS = [36, 37, 38, 38, 39, 42, 43, 43, 44, 45]  # the eye's point under each brow point
-_SKIN = (2, 3, 13, 14, 31, 35, 29)  # landmarks round cheeks and nose, where skin is seen
 
 
 def _anchors() -> np.ndarray:
@@ -149,20 +145,6 @@ def region_rect(box: np.ndarray) -> tuple[int, int, int, int]:
     return int(x0), int(y0), int(x1), int(y1)
 
 
-def inside_colour(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """Colour (3,) float32 for the inside of the mouth of a face with landmarks (68, 2) in `image`.
-
-    Over 103 people's open mouths the mean of inside, teeth and tongue is 0.70, 0.64, 0.70 of the skin.
-    """
-    import cv2
-
-    mask = np.zeros(image.shape[:2], np.uint8)
-    hull = cv2.convexHull(np.round(landmarks[list(_SKIN)]).astype(np.int32))
-    cv2.fillConvexPoly(mask, hull, 1)
-    skin = image[..., :3][mask > 0] if mask.any() else image[..., :3].reshape(-1, 3)
-    return (np.median(skin, axis=0) * INSIDE_OVER_SKIN).astype(np.float32)
-
-
 def guards(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
     """Further points of the spline, (F, 13, 2), in frames with landmarks (F, 68, 2) of a photo's (68, 2).
 
@@ -170,12 +152,12 @@ def guards(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
     the mouth: what the photo shows of its inside hangs from the upper lip and is not stretched.
     """
     to_lids = 0.4 * (still[_LIDS_BELOW_BROWS] - still[BROWS])
-    below_brows = landmarks[:, BROWS] + _turned(to_lids, landmarks, still)
-    upper, shown = landmarks[:, UPPER_INNER_LIP], 0.9 * _shown_gap(landmarks, still)
+    below_brows = landmarks[:, BROWS] + turned(to_lids, landmarks, still)
+    upper, shown = landmarks[:, UPPER_INNER_LIP], 0.9 * shown_gap(landmarks, still)
     return np.concatenate([below_brows, upper + shown], axis=1)
 
 
-def _shown_gap(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+def shown_gap(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
     """From each upper inner-lip point to where the photo's inside of the mouth ends, (F, 3, 2)."""
     gap = landmarks[:, LOWER_INNER_LIP] - landmarks[:, UPPER_INNER_LIP]
     length = np.linalg.norm(gap, axis=-1, keepdims=True)
@@ -184,45 +166,9 @@ def _shown_gap(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
     return gap * np.minimum(1, seen[:, None] * scale[:, None, None] / np.maximum(length, 1e-9))
 
 
-def _turned(vectors: np.ndarray, landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+def turned(vectors: np.ndarray, landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
     """Vectors (N, 2) of the photo, turned and scaled with the line between the eyes, (F, N, 2)."""
     eyes = [p[..., EYE_CORNERS[1], :] - p[..., EYE_CORNERS[0], :] for p in (landmarks, still)]
     now, then = (e[..., 0] + 1j * e[..., 1] for e in eyes)
     turned = (now / then)[:, None] * (vectors[:, 0] + 1j * vectors[:, 1])
     return np.stack([turned.real, turned.imag], axis=-1)
-
-
-def opened_mouth(landmarks: np.ndarray, still: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What frames with landmarks (F, 68, 2) show of the mouth's inside and the photo (68, 2) does not.
-
-    Returns:
-        (F, 8, 2) outlines, and (F,) in [0, 1] how surely it is newly open.
-    """
-    outline = landmarks[:, INNER_LIPS].copy()
-    outline[:, 1:4] = landmarks[:, UPPER_INNER_LIP] + _shown_gap(landmarks, still)
-    share = 1 - mouth_opening(still) / np.maximum(mouth_opening(landmarks), 1e-6)
-    return outline, np.clip(3 * share, 0, 1)
-
-
-def fill_mouth(image: np.ndarray, inner: np.ndarray, colour: np.ndarray, share: float) -> None:
-    """Paints what opened of the mouth, in place: the spline can only stretch lip skin over what the photo
-    does not show.
-
-    Args:
-        image: (H, W, >=3) uint8 warped picture.  inner, share: of `opened_mouth`, in its pixels;
-            a share of 0 leaves the warp as it is.  colour: of `inside_colour`.
-    """
-    import cv2
-
-    height, width = image.shape[:2]
-    softness = max(1.0, 0.02 * float(np.ptp(inner[:, 0])))
-    margin = 3 * softness
-    x0, y0 = np.maximum(np.floor(inner.min(axis=0) - margin), 0).astype(int)
-    x1, y1 = np.minimum(np.ceil(inner.max(axis=0) + margin), (width, height)).astype(int)
-    if share <= 0 or x0 >= x1 or y0 >= y1:
-        return
-    mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-    cv2.fillPoly(mask, [np.round((inner - (x0, y0)) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    weight = cv2.GaussianBlur(mask, (0, 0), softness).astype(np.float32)[..., None] * (share / 255)
-    part = image[y0:y1, x0:x1, :3]
-    part[:] = np.round(part + (colour - part) * weight).astype(np.uint8)

@@ -39,13 +39,13 @@ def test_residual_is_added_inside_the_crop_and_nowhere_else(portrait):
     canvas = make_canvas(portrait, portrait.landmarks[None])
     change = still(canvas, 0.2).astype(int) - portrait.image
     x0, y0, x1, y1 = (int(v) for v in portrait.box)
-    middle = change[(y0 + y1) // 2, (x0 + x1) // 2]
+    middle = change[(y0 + y1) // 2, (x0 + x1) // 2]  # a flat residual is all coarse
     np.testing.assert_allclose(middle, 0.2 * 127.5, atol=1)
     change[y0:y1, x0:x1] = 0
     assert not change.any()
 
 
-def test_opened_mouth_shows_the_networks_frame_not_the_stretched_photo(portrait):
+def test_where_the_photo_shows_nothing_the_networks_frame_does(portrait):
     canvas = make_canvas(portrait, portrait.landmarks[None], mouth=False)
     moving = next(warped_frames(canvas, canvas.landmarks[None]))
     flat = np.full((1, S, S, 3), 90, np.uint8)
@@ -94,3 +94,15 @@ def test_drawn_landmarks_leave_the_photo_alone(portrait):
     np.testing.assert_array_equal(portrait.image, before)
     x, y = portrait.landmarks[30].round().astype(int)
     assert drawn[y, x].min() > 200
+
+
+@pytest.mark.parametrize(("output", "kept"), [("photo", False), ("crop", True)])
+def test_fine_residual_is_left_to_the_networks_own_size(portrait, output, kept):
+    canvas = make_canvas(portrait, portrait.landmarks[None], output, mouth=False)
+    moving = next(warped_frames(canvas, canvas.landmarks[None]))
+    prior = view_of(canvas, moving, 0)[None]
+    stripes = np.zeros((1, S, S, 3), np.float32)
+    stripes[:, :, ::2], stripes[:, :, 1::2] = 0.2, -0.2
+    plain = composite(canvas, moving.copy(), np.zeros_like(stripes), prior, np.zeros((1, S, S), np.float32))
+    fine = composite(canvas, moving.copy(), stripes, prior, np.zeros((1, S, S), np.float32))
+    assert (np.abs(fine.astype(int) - plain).max() > 10) == kept

@@ -6,14 +6,10 @@ import torch
 
 from atldiff.landmarks import LOWER_INNER_LIP, UPPER_INNER_LIP, crop_box, to_crop
 from atldiff.warp import (
-    INSIDE_OVER_SKIN,
     REGION,
     _anchors,
     displacement_field,
-    fill_mouth,
     guards,
-    inside_colour,
-    opened_mouth,
     region_rect,
     spline_at,
     warp_image,
@@ -90,14 +86,6 @@ def mouth_with_gap(still: np.ndarray, gap: float) -> np.ndarray:
     return points
 
 
-def test_only_what_newly_opened_of_the_mouth_is_to_be_painted(still):
-    photo, same, wide = (mouth_with_gap(still, gap) for gap in (0.05, 0.05, 0.15))
-    outlines, shares = opened_mouth(np.stack([same, wide]), photo)
-    np.testing.assert_allclose(shares, [0, 1], atol=1e-5)
-    np.testing.assert_allclose(outlines[1, 1:4, 1], 0.65, atol=1e-6)  # below what the photo shows
-    np.testing.assert_allclose(outlines[1, 5:, 1], 0.75, atol=1e-6)  # down to the lower lip
-
-
 def test_shown_inside_of_the_mouth_hangs_from_the_upper_lip_unstretched(still):
     photo, wide = mouth_with_gap(still, 0.05), mouth_with_gap(still, 0.15)
     in_mouth = guards(np.stack([photo, wide]), photo)[:, -3:]
@@ -108,21 +96,3 @@ def test_guards_follow_a_turned_and_scaled_face(still):
     turn = 1.2 * np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]])
     moved = (still @ turn + 0.1)[None]
     np.testing.assert_allclose(guards(moved, still)[0], guards(still[None], still)[0] @ turn + 0.1, atol=1e-5)
-
-
-def test_painting_the_mouth_changes_its_inside_alone():
-    angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
-    inner = np.stack([100 + 40 * np.cos(angles), 60 + 20 * np.sin(angles)], -1)
-    image = np.full((120, 200, 4), 200, np.uint8)
-    fill_mouth(image, inner, np.array([90, 50, 40]), 1.0)
-    np.testing.assert_array_equal(image[60, 100], [90, 50, 40, 200])
-    assert (image[:30] == 200).all() and (image[:, :50] == 200).all()
-    unchanged = image.copy()
-    fill_mouth(image, inner, np.zeros(3), 0.0)
-    np.testing.assert_array_equal(image, unchanged)
-
-
-def test_inside_of_the_mouth_is_a_darker_shade_of_the_skin(still):
-    image = np.full((100, 100, 3), (200, 150, 120), np.uint8)
-    colour = inside_colour(image, still * 100)
-    np.testing.assert_allclose(colour, np.array([200, 150, 120]) * INSIDE_OVER_SKIN, rtol=1e-4)

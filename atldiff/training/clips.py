@@ -14,7 +14,8 @@ from ..config import EMOTION_DIM, FRAME_SIZE, GuideConfig
 from ..guide import fill_masks, guide_maps, point_mask
 from ..photo import crop_square
 from ..speech_encoder import StarterSpeechEncoder
-from ..warp import displacement_field, fill_mouth, inside_colour, opened_mouth, warp_image
+from ..unseen import fill_mouth, inside_colour, opened_mouth
+from ..warp import displacement_field, warp_image
 from .prepare import STORED_MARGIN, STORED_SIZE
 
 MAX_YAW = 0.45  # frames turned further are left out
