@@ -50,7 +50,7 @@ class Preset:
     steps: int = 8
     speech: str = "wav2vec2"
     identity: str = "resnet"
-    overlap: int = 6
+    overlap: int = 4
 
     def as_dict(self) -> dict:
         """Plain dict for `config.json`."""

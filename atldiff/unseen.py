@@ -11,6 +11,8 @@ from .landmarks import INNER_LIPS, LEFT_EYE, RIGHT_EYE, UPPER_INNER_LIP, eye_ope
 from .warp import shown_gap, turned
 
 INSIDE_OVER_SKIN = (0.65, 0.58, 0.62)  # colour of a mouth's inside over the skin's, a little below the mean
+_SHOWS_TEETH = 0.03  # opening of a photo's mouth from which on its inside is seen
+_OUTER_EIGHT = [48, 50, 51, 52, 54, 56, 57, 58]  # the outer lips, a point to each inner one
 _SKIN = (2, 3, 13, 14, 31, 35, 29)  # landmarks round cheeks and nose, where skin is seen
 
 
@@ -72,7 +74,8 @@ def unseen_mask(landmarks: np.ndarray, still: np.ndarray, view: np.ndarray, size
         view: (4,) the square box that is looked at, in the landmarks' unit.
 
     Returns:
-        (F, size, size) float32 in [0, 1], soft: opened mouth, and eyes by how far they are closed.
+        (F, size, size) float32 in [0, 1], soft: opened mouth, eyes by how far they are closed, and the
+        lips by how far they close over teeth that the photo shows.
     """
     import cv2
 
@@ -86,5 +89,12 @@ def unseen_mask(landmarks: np.ndarray, still: np.ndarray, view: np.ndarray, size
         shapes[:, eye] = centre + turned(1.15 * offsets, landmarks, still)
     mouth, eyes = fill_masks(to_crop(shapes, view), size).transpose(1, 0, 2, 3)
     mask = np.maximum(mouth * opened[:, None, None], eyes * closed[:, None, None])
+    then = float(mouth_opening(still))
+    if then > _SHOWS_TEETH:
+        shapes[:, INNER_LIPS] = landmarks[:, _OUTER_EIGHT]
+        lips = fill_masks(to_crop(shapes, view), size)[:, 0]
+        mask = np.maximum(
+            mask, lips * np.clip(1.5 - 2 * mouth_opening(landmarks) / then, 0, 1)[:, None, None]
+        )
     soft = [cv2.GaussianBlur(cv2.dilate(frame, np.ones((3, 3), np.uint8)), (0, 0), 1.0) for frame in mask]
     return np.stack(soft)

@@ -60,3 +60,16 @@ def test_mask_covers_the_opened_mouth_and_the_closed_eyes_alone():
     assert same.max() == 0
     assert mouth[77, 50] == pytest.approx(1, abs=0.01) and mouth[:50].max() == 0
     assert eyes[30, 30] == pytest.approx(1, abs=0.01) and eyes[50:].max() == 0
+
+
+def test_mask_covers_lips_that_close_over_shown_teeth(still):
+    photo = mouth_with_gap(still, 0.1)
+    photo[[48, 50, 51, 52, 54, 56, 57, 58]] = [
+        *[(0.3, 0.65), (0.42, 0.55), (0.5, 0.54), (0.58, 0.55)],
+        *[(0.7, 0.65), (0.58, 0.8), (0.5, 0.82), (0.42, 0.8)],
+    ]
+    closed = photo.copy()
+    closed[list(LOWER_INNER_LIP)] = closed[list(UPPER_INNER_LIP)]
+    box = np.array([0, 0, 1, 1], np.float32)
+    open_, shut = unseen_mask(np.stack([photo, closed]), photo, box, 100)
+    assert open_[65, 50] == 0 and shut[65, 50] == pytest.approx(1, abs=0.01)

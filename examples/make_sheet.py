@@ -1,0 +1,42 @@
+"""Draws docs/faces.jpg for the README: the example portraits saying an example recording.
+
+Run from the repository's root: python examples/make_sheet.py
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from atldiff import ATLDiffPipeline
+from atldiff.composite import draw_landmarks
+from atldiff.landmarks import eye_opening, mouth_opening
+from atldiff.photo import crop_square
+
+HERE = Path(__file__).parent
+CELL = 240  # pixels
+NAMES = ("astronaut.jpg", "mona_lisa.jpg", "drawn.jpg")
+
+
+def row(pipeline: ATLDiffPipeline, name: str) -> np.ndarray:
+    """Photo, landmarks, then frames: half open, widest open, lips closed on a word, blinking."""
+    portrait, speech = pipeline.prepare(HERE / name, HERE / "hello_world.flac")
+    sequence = pipeline.landmarks(portrait, speech)
+    opening = mouth_opening(sequence.points)
+    half = np.abs(opening - opening.max() / 2).argmin()
+    middle = slice(len(opening) // 4, 3 * len(opening) // 4)
+    closed = middle.start + opening[middle].argmin()
+    moments = [half, opening.argmax(), closed, eye_opening(sequence.points).argmin()]
+    shown = set(range(len(opening))) & {int(m) for m in moments}
+    frames = pipeline.render(portrait, replace(sequence, points=sequence.points[: max(shown) + 1]))
+    kept = {index: frame for index, frame in enumerate(frames) if index in shown}
+    widest = draw_landmarks(portrait.image, sequence.points[moments[1]])
+    pictures = [portrait.image, widest, *(kept[int(m)] for m in moments)]
+    return np.concatenate([crop_square(p, portrait.box, CELL) for p in pictures], axis=1)
+
+
+if __name__ == "__main__":
+    pipeline = ATLDiffPipeline.from_pretrained().use_fast_dtype()
+    sheet = np.concatenate([row(pipeline, name) for name in NAMES])
+    Image.fromarray(sheet).save(HERE.parent / "docs" / "faces.jpg", quality=88)
