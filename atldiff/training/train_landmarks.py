@@ -19,6 +19,8 @@ from ..speech_encoder import SpeechFeatures
 from .landmark_loss import landmark_loss
 from .speech_clips import Encoder, Example, SpeechClip, cached_versions, fit_features, load_speech_clips
 
+# The shipped generator's shape: half an hour of speech supports no more.
+STARTER_SHAPE = {"width": 64, "layers": 1, "channels": 4, "hidden": 64, "components": 24, "dropout": 0.3}
 MOUTH_WEIGHT = 2.0  # of the mouth's coordinates in the principal components
 
 
@@ -32,7 +34,7 @@ class LandmarkStage:
 
     batch: int = 16
     frames: int = 90
-    steps: int = 900
+    steps: int = 600
     learning_rate: float = 1.5e-3
     versions: int = 3
     lag_step: int = 250
