@@ -167,16 +167,16 @@ with gr.Blocks(title=wording.TITLE, delete_cache=(600, KEEP)) as demo:
                 with gr.Tabs() as tabs:
                     with gr.Tab("What is seen", id="seen"):
                         seen = gr.Image(show_label=False, interactive=False, height=250, buttons=[])
-                    with gr.Tab("How it moves", id="motion"):
-                        motion = gr.Video(label="preview", height=250, autoplay=True, loop=True)
+                    with gr.Tab("How it moves", id="motion", elem_id="motion"):
+                        motion = gr.Video(label="Preview", height=250, autoplay=True, loop=True)
             face = gr.Number(0, precision=0, minimum=0, label="Face (or click it above)", visible=False)
-            photo_note = gr.HTML()
+            photo_note = gr.HTML(elem_id="photo-note")
             speech = gr.Audio(label="Speech", sources=["upload", "microphone"], type="filepath", render=False)
             gr.Examples(
                 wording.PAIRS, [portrait, speech], label="Click one, then Animate", visible_columns=[0]
             )
             speech.render()
-            speech_note = gr.HTML()
+            speech_note = gr.HTML(elem_id="speech-note")
             gr.Examples(wording.RECORDINGS, speech, label="Or let it say", example_labels=wording.LINES)
         with gr.Column(scale=6):
             talk = TalkingVideo(elem_id="talk", streaming=True, autoplay=True, buttons=[], height=460)

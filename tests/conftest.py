@@ -1,7 +1,10 @@
 """Inputs that several rooms' tests share."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import page
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -17,3 +20,15 @@ def portrait_path() -> Path:
 def speech_path() -> Path:
     """About five seconds of speech, 16 kHz mono."""
     return EXAMPLES / "hello_world.flac"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory) -> Iterator[tuple[str, Path]]:
+    """The page, served with a small renderer: (address, the folder that holds all its files)."""
+    temp = tmp_path_factory.mktemp("server")
+    weights = page.small_weights()
+    with page.served(temp, weights) as url:
+        yield url, temp
+    shutil.rmtree(weights)
+    left = [path.name for path in temp.iterdir() if path.name.startswith(("atldiff", "take", "gradio"))]
+    assert left == []

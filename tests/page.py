@@ -1,0 +1,119 @@
+"""What the tests of the page share: a server of app.py with a small renderer, and small inputs."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+
+import av
+import soundfile
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+PATIENCE = 240  # seconds; two cores may be shared with much else
+
+
+@cache
+def small_weights() -> Path:
+    """The starter with an untrained U-Net of a few channels: the plain warp, which already talks."""
+    from atldiff.config import PRESETS
+    from atldiff.pipeline import ATLDiffPipeline
+    from atldiff.unet3d import IdentityUNet3DModel
+
+    pipeline = ATLDiffPipeline.from_pretrained()
+    unet = replace(PRESETS["starter"].unet, block_out_channels=(8, 8, 16))
+    pipeline.register_modules(unet=IdentityUNet3DModel(**asdict(unet)))
+    folder = Path(tempfile.mkdtemp(prefix="atldiff-weights-"))
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+@contextmanager
+def served(temp: Path, weights: Path | None = None, options: tuple[str, ...] = ()) -> Iterator[str]:
+    """Runs app.py as a process of its own, with its files under `temp`; yields its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"TMPDIR": str(temp), "GRADIO_SERVER_PORT": str(port), **QUIET}
+    if weights:
+        settings["ATLDIFF_WEIGHTS"] = str(weights)
+    log = temp / "server.log"
+    with log.open("w") as out:
+        command = [sys.executable, str(ROOT / "app.py"), *options]
+        server = subprocess.Popen(
+            command, cwd=temp, env=os.environ | settings, stdout=out, stderr=subprocess.STDOUT
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{port}/", server, log)
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            server.send_signal(signal.SIGINT)
+            try:
+                server.wait(30)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        assert server.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(url, timeout=10):
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"no answer from {url}\n{log.read_text()}")
+
+
+def recording(path: Path, seconds: float, name: str = "hello_world") -> Path:
+    """The beginning of an example's words."""
+    sound, rate = soundfile.read(EXAMPLES / f"{name}.flac")
+    soundfile.write(path, sound[int(0.2 * rate) :][: int(seconds * rate)], rate)
+    return path
+
+
+def photo(path: Path, width: int) -> Path:
+    """The drawn portrait at another width: a video of it can be told by its size."""
+    Image.open(EXAMPLES / "drawn.jpg").resize((width, width), Image.Resampling.LANCZOS).save(path)
+    return path
+
+
+def landscape(path: Path) -> Path:
+    """Sky over grass, nobody there."""
+    picture = Image.new("RGB", (640, 400), (120, 170, 230))
+    picture.paste((70, 130, 60), (0, 240, 640, 400))
+    picture.save(path)
+    return path
+
+
+def probe(path: str | Path) -> dict:
+    """Size, frames, rate, codecs, sound and tags of a video."""
+    with av.open(str(path)) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        found = {
+            "size": (video.width, video.height),
+            "rate": float(video.average_rate),
+            "codecs": (video.codec_context.name, audio.codec_context.name),
+            "tags": {key.lower(): value for key, value in container.metadata.items()},
+        }
+        return found | {"frames": sum(1 for _ in container.decode(video))}
+
+
+def api_example() -> str:
+    """The Python block under the README's heading "API"."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"^## API$.*?```python\n(.*?)```", text, re.S | re.M)
+    return found.group(1) if found else ""

@@ -1,0 +1,197 @@
+"""The page's API over the wire: its endpoints, bad files, many clients at once, cancelling."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import page
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from atldiff.sequence import LandmarkSequence
+
+FAST = {"output": "crop", "steps": 1}
+
+
+@pytest.fixture(scope="module")
+def client(server) -> Client:
+    return Client(server[0], verbose=False)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> tuple:
+    """A small portrait and a second of speech."""
+    folder = tmp_path_factory.mktemp("inputs")
+    return (
+        handle_file(page.photo(folder / "face.png", 320)),
+        handle_file(page.recording(folder / "voice.wav", 1)),
+    )
+
+
+def takes(server) -> list[Path]:
+    """Folders of jobs at work."""
+    return list(server[1].glob("atldiff-*/take-*"))
+
+
+def test_three_endpoints_whose_arguments_may_be_left_out_from_the_third_on(client):
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(endpoints) == {"/animate", "/landmarks", "/check_portrait"}
+    for name, endpoint in endpoints.items():
+        needed = [p["parameter_name"] for p in endpoint["parameters"] if not p["parameter_has_default"]]
+        assert needed == (["portrait"] if name == "/check_portrait" else ["portrait", "speech"])
+        assert all(p["python_type"]["type"] != "Any" for p in endpoint["parameters"])
+
+
+def test_check_portrait(client, inputs):
+    found, picture = client.predict(inputs[0], api_name="/check_portrait")
+    assert found["size"] == [320, 320] and found["face"] == 0 and found["warnings"] == []
+    assert np.shape(found["faces"]) == (1, 4) and np.shape(found["landmarks"]) == (68, 2)
+    assert Path(picture).stat().st_size > 1000
+
+
+@pytest.mark.parametrize("kind", ["npz", "json"])
+def test_landmarks_go_out_and_come_back(client, inputs, kind):
+    saved, preview = client.predict(*inputs, blinks=0, file_format=kind, api_name="/landmarks")
+    assert Path(saved).suffix == f".{kind}" and LandmarkSequence.load(saved).points.shape == (30, 68, 2)
+    assert page.probe(preview)["frames"] == 30
+    video = client.predict(*inputs, landmarks=handle_file(saved), **FAST, api_name="/animate")
+    assert page.probe(video)["frames"] == 30
+
+
+def test_animate_gives_a_marked_video_with_sound(client, inputs):
+    found = page.probe(client.predict(*inputs, api_name="/animate"))
+    assert found["size"] == (320, 320) and found["frames"] == 30 and found["rate"] == 30
+    assert found["codecs"] == ("h264", "aac") and "AI-generated" in found["tags"]["comment"]
+
+
+def test_a_matte_is_a_webm(client, inputs):
+    video = client.predict(*inputs, background="matte", **FAST, api_name="/animate")
+    assert Path(video).suffix == ".webm" and page.probe(video)["codecs"][0].startswith(("vp9", "libvpx"))
+
+
+def bad_files(folder: Path) -> dict[str, tuple[Path, Path, str]]:
+    """Name: (photo, recording, a word of the sentence)."""
+    face, voice = page.photo(folder / "face.png", 320), page.recording(folder / "voice.wav", 1)
+    empty, text, silent = folder / "empty.jpg", folder / "text.jpg", folder / "silent.wav"
+    empty.touch()
+    text.write_text("no picture")
+    page.soundfile.write(silent, np.zeros(16_000), 16_000)
+    broken = folder / "broken.png"
+    broken.write_bytes(face.read_bytes()[:400])
+    return {
+        "no face": (page.landscape(folder / "land.jpg"), voice, "face"),
+        "an empty photo": (empty, voice, "empty"),
+        "text for a photo": (text, voice, "picture"),
+        "a broken photo": (broken, voice, "broken"),
+        "sound for a photo": (voice, voice, "picture"),
+        "a photo for speech": (face, face, "recording"),
+        "empty speech": (face, empty, "empty"),
+        "silence": (face, silent, "silent"),
+    }
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["no face", "an empty photo", "text for a photo", "a broken photo",
+     "sound for a photo", "a photo for speech", "empty speech", "silence"],
+)  # fmt: skip
+def test_bad_files_are_told_in_a_sentence(client, server, tmp_path, kind):
+    photo, voice, word = bad_files(tmp_path)[kind]
+    with pytest.raises(AppError) as told:
+        client.predict(handle_file(photo), handle_file(voice), **FAST, api_name="/animate")
+    assert word in str(told.value) and str(server[1]) not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [{"steps": 9}, {"steps": 0}, {"expression": -1}, {"lips": 5}, {"output": "huge"}, {"background": "red"},
+     {"emotion": "hungry"}, {"face": 3}, {"face": -1}, {"seed": -5}],
+    ids=str,
+)  # fmt: skip
+def test_values_out_of_range_are_refused(client, inputs, argument):
+    with pytest.raises((AppError, ValueError)):
+        client.predict(*inputs, **(FAST | argument), api_name="/animate")
+
+
+def test_a_recording_over_the_limit(client, inputs, tmp_path):
+    page.soundfile.write(tmp_path / "long.wav", np.tile(np.sin(np.arange(16_000) / 9), 61), 16_000)
+    with pytest.raises(AppError, match="longer than 60 s"):
+        client.predict(inputs[0], handle_file(tmp_path / "long.wav"), api_name="/landmarks")
+
+
+def test_a_hundred_megabytes_are_not_taken_in(client, server, inputs, tmp_path):
+    (tmp_path / "large.png").write_bytes(bytes(100 << 20))
+    with pytest.raises((AppError, ValueError, httpx.HTTPError)):
+        client.predict(handle_file(tmp_path / "large.png"), inputs[1], api_name="/animate")
+    assert not any(path.stat().st_size > 50 << 20 for path in server[1].rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", str(page.EXAMPLES / "drawn.jpg"), "../../etc/passwd"])
+def test_files_of_the_server_cannot_be_named(client, inputs, path):
+    stolen = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises((AppError, ValueError)) as told:
+        client.predict(stolen, inputs[1], api_name="/animate")
+    assert "root:" not in str(told.value)
+
+
+def test_helpers_cannot_be_called(client):
+    config = client.config["dependencies"]
+    public = {d["api_name"] for d in config if d["api_visibility"] == "public"}
+    assert public == {"animate", "landmarks", "check_portrait"}
+
+
+def test_eight_clients_at_once_each_get_their_own_video(server, tmp_path):
+    def ask(number: int) -> tuple[dict, int]:
+        face = page.photo(tmp_path / f"{number}.png", 200 + 16 * number)
+        voice = page.recording(tmp_path / f"{number}.wav", 0.3 + 0.1 * number)
+        client = Client(server[0], verbose=False)
+        return page.probe(client.predict(handle_file(face), handle_file(voice), steps=1, api_name="/animate"))
+
+    with ThreadPoolExecutor(8) as pool:
+        videos = list(pool.map(ask, range(8)))
+    assert [v["size"][0] for v in videos] == [200 + 16 * n for n in range(8)]
+    assert [v["frames"] for v in videos] == [round(30 * (0.3 + 0.1 * n)) for n in range(8)]
+    assert takes(server) == []
+
+
+def test_a_cancelled_job_stops_and_disturbs_nobody(client, server, inputs, tmp_path):
+    long = handle_file(page.recording(tmp_path / "long.wav", 4.5))
+    other = Client(server[0], verbose=False)
+    job = client.submit(inputs[0], long, steps=8, api_name="/animate")
+    until(lambda: takes(server))
+    waiting = other.submit(*inputs, **FAST, api_name="/animate")
+    job.cancel()
+    assert page.probe(waiting.result(timeout=page.PATIENCE))["frames"] == 30
+    until(lambda: not takes(server))
+    assert job.done()
+
+
+def until(holds) -> None:
+    end = time.monotonic() + page.PATIENCE
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_an_agent_finds_the_tools_described(server):
+    pytest.importorskip("mcp")
+    tools = {tool["name"]: tool for tool in httpx.get(f"{server[0]}gradio_api/mcp/schema").json()}
+    assert len(tools) == 3
+    animate = next(tool for name, tool in tools.items() if name.endswith("animate"))
+    assert "consent" in animate["description"]
+    schema = json.dumps(animate["inputSchema"])
+    assert "photo of one person from the front" in schema and "transparent" in schema
+
+
+def test_the_example_in_the_readme(server, tmp_path, monkeypatch):
+    code = page.api_example()
+    if not code:
+        pytest.skip("the README has no section 'API' yet")
+    monkeypatch.chdir(page.ROOT)
+    made = {}
+    exec(compile(code.replace("http://127.0.0.1:7860/", server[0]), "README.md", "exec"), made)
+    assert page.probe(made["video"])["codecs"] == ("h264", "aac")
