@@ -20,7 +20,7 @@ from atldiff.sequence import LandmarkSequence
 from atldiff.studio import load_pipeline
 from atldiff.training.clips import MAX_YAW_CHANGE, StoredClip, load_clips
 
-FRAMES = 60  # of each clip, in a row
+FRAMES = 30  # of each clip, in a row
 MARGIN = 0.1  # of the boxes round mouth and face, in inter-ocular distances
 
 
