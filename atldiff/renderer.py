@@ -46,25 +46,27 @@ class Renderer:
         """The frames one after the other; see `ATLDiffPipeline.render`."""
         points, total = canvas.to_canvas(sequence.points), len(sequence.points)
         identity, emotion = self._embeddings(portrait, sequence, len(canvas.views))
-        overlap, known, priors = self.preset.overlap, None, None
+        views, overlap = range(len(canvas.views)), self.preset.overlap
+        held, priors, known = [], None, None  # of the frames that the next window sees again
         start = done = 0
         while done < total:
             stop = min(start + WINDOW, total)
-            moving = list(self._moving(canvas, points[done:stop]))
-            fresh = np.stack([[view_of(canvas, m, v) for m in moving] for v in range(len(canvas.views))])
-            priors = fresh if known is None else np.concatenate([priors[:, -overlap:], fresh], axis=1)
+            fresh = list(self._moving(canvas, points[start + len(held) : stop]))
+            seen = np.stack([[view_of(canvas, moving, view) for moving in fresh] for view in views])
+            priors = seen if known is None else np.concatenate([priors, seen], axis=1)
             condition, unseen = self._condition(canvas, points[start:stop], priors, identity, emotion)
-            noises = [frame_noise(seed, start, stop - start, FRAME_SIZE, v) for v in range(len(canvas.views))]
+            noises = [frame_noise(seed, start, stop - start, FRAME_SIZE, view) for view in views]
             noise = torch.stack(noises).to(self.unet.device)
             residual = sample_residual(self.unet, self.scheduler, condition, noise, steps, known, on_step)
-            known = residual[:, :, -overlap:]
             frames = residual.permute(2, 0, 3, 4, 1).float().cpu().numpy()
-            for offset, part in enumerate(moving, start=done - start):
-                yield composite(canvas, part, frames[offset], priors[:, offset], unseen[:, offset])
+            moving, ready = held + fresh, stop - start - (overlap if stop < total else 0)
+            for index in range(ready):
+                yield composite(canvas, moving[index], frames[index], priors[:, index], unseen[:, index])
                 done += 1
                 if callback is not None:
                     callback(done, total)
-            start = done - overlap
+            held, priors, known = moving[ready:], priors[:, ready:], residual[:, :, ready:]
+            start = done
 
     def _moving(self, canvas: Canvas, points: np.ndarray) -> Iterator[np.ndarray]:
         if self.preset.prior == "warp":
@@ -90,8 +92,11 @@ class Renderer:
         in_view = torch.from_numpy(np.stack([lm.to_crop(points, view) for view in canvas.views]))
         maps, mask = guide_maps(in_view.to(self.unet.device), FRAME_SIZE, self.preset.guide)
         prior = _signed(priors).permute(0, 4, 1, 2, 3).to(self.unet.device)
+        condition = Condition(prior, maps, mask, identity, emotion)
+        if self.preset.prior != "warp":  # nothing of the photo moves: the residual is all that is new
+            return condition, np.zeros(mask.shape[:1] + mask.shape[2:], np.float32)
         new = [unseen_mask(points, canvas.landmarks, view, FRAME_SIZE) for view in canvas.views]
-        return Condition(prior, maps, mask, identity, emotion), np.stack(new)
+        return condition, np.stack(new)
 
 
 def _signed(frames: np.ndarray) -> Tensor:

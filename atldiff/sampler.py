@@ -61,8 +61,9 @@ def sample_residual(
 ) -> Tensor:
     """Samples r_0 (B, 3, F, H, W) in `steps` DDIM steps from the frames' noise (same shape).
 
-    `known` (B, 3, K, H, W) are the clean residuals of the first K frames: at each step they are
-    noised to its level and replace the model's (RePaint in time), so that windows join unseen.
+    `known` (B, 3, K, H, W) are the clean residuals that the window before gave the first K frames: at
+    each step they are noised to its level and replace the model's (RePaint in time); at the end they
+    fade into the model's, so that windows join unseen.
     `on_step(index, timestep, residual)` is called after each step.
     """
     scheduler = DDIMScheduler.from_config(scheduler.config)  # stateful: one per call
@@ -79,7 +80,8 @@ def sample_residual(
         if on_step is not None:
             on_step(index, timestep, residual)
     if known is not None:
-        residual[:, :, :overlap] = known
+        fade = torch.linspace(0, 1, overlap + 2, device=noise.device)[1:-1].view(-1, 1, 1)
+        residual[:, :, :overlap] = torch.lerp(known, residual[:, :, :overlap], fade)
     return residual
 
 

@@ -59,12 +59,14 @@ def test_every_step_follows_the_forward_process(case):
         torch.testing.assert_close(seen, expected, atol=1e-4, rtol=0)
 
 
-def test_known_frames_are_kept_and_shown_at_each_steps_noise(case):
+def test_known_frames_are_shown_at_each_steps_noise_and_fade_into_the_models(case):
     residual, condition, noise = case
     oracle, scheduler = Oracle(residual), make_scheduler()
     known = torch.full_like(residual[:, :, :2], 0.5)
     sampled = sample_residual(oracle, scheduler, condition, noise, 4, known)
-    torch.testing.assert_close(sampled[:, :, :2], known)
+    for frame, share in ((0, 1 / 3), (1, 2 / 3)):
+        expected = known[:, :, frame] * (1 - share) + residual[:, :, frame] * share
+        torch.testing.assert_close(sampled[:, :, frame], expected, atol=1e-4, rtol=0)
     torch.testing.assert_close(sampled[:, :, 2:], residual[:, :, 2:], atol=1e-4, rtol=0)
     timestep, seen = oracle.seen[-1]
     alpha = scheduler.alphas_cumprod[timestep]
