@@ -25,7 +25,6 @@ ROOMS = {
         "atldiff/audio.py",
         "atldiff/video.py",
         "atldiff/broadcast.py",
-        "atldiff/segments.py",
         "examples/make_recordings.py",
     },
 }

@@ -1,4 +1,4 @@
-"""The commands that train, in order: `prepare`, `train emotion`, `train landmarks`, `train diffusion`."""
+"""The commands that train, in order: `prepare`, `train emotion`, `landmarks`, `diffusion`, `export`."""
 
 import argparse
 import json
@@ -46,7 +46,13 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     diffusion.add_argument("--batch", type=int, help="windows a step")
     diffusion.add_argument("--learning-rate", type=float, help="peak")
     diffusion.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
+    diffusion.add_argument("--speech-encoder", type=Path, help="hears the clips' emotion; none if left out")
     add_device(diffusion)
+    whole = add_command(parts, "export", _export, "Put trained networks together: a folder for --weights.")
+    whole.add_argument("--renderer", type=Path, required=True, help="a diffusion run's best/ or last/")
+    whole.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
+    whole.add_argument("--preset", default="starter", help="a row of config.PRESETS")
+    whole.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
     for part in (emotion, marks, diffusion):
         part.add_argument("--out", type=Path, required=True, help="run folder")
         part.add_argument("--steps", type=int, help="optimiser steps; the stage's own number if left out")
@@ -77,11 +83,11 @@ def _train_emotion(args: argparse.Namespace) -> None:
 def _train_landmarks(args: argparse.Namespace) -> None:
     from ..landmark_generator import LandmarkGenerator
     from ..speech_encoder import StarterSpeechEncoder
-    from .train_landmarks import LandmarkStage, train_landmarks
+    from .train_landmarks import STARTER_SHAPE, LandmarkStage, train_landmarks
 
     encoder = StarterSpeechEncoder.from_pretrained(args.start)
     ablation = {f"no_{row}": getattr(args, f"no_{row}") for row in ("kfusion", "context", "global")}
-    generator = LandmarkGenerator(encoder.feature_dim, head=args.head, **ablation)
+    generator = LandmarkGenerator(encoder.feature_dim, head=args.head, **STARTER_SHAPE, **ablation)
     stage = _with_steps(LandmarkStage(), args.steps)
     scores = train_landmarks(args.data, args.out, encoder, generator, stage, args.seed)
     print(json.dumps({name: value for name, value in scores.items() if name != "clips"}, indent=1))
@@ -90,9 +96,16 @@ def _train_landmarks(args: argparse.Namespace) -> None:
 def _train_diffusion(args: argparse.Namespace) -> None:
     from .train_diffusion import train_diffusion
 
-    names = ("stage", "preset", "steps", "batch", "learning_rate", "seed", "start")
+    names = ("stage", "preset", "steps", "batch", "learning_rate", "seed", "start", "speech_encoder")
     options = {name: getattr(args, name) for name in names}
     print(train_diffusion(args.data, args.out, device=args.resolve(args.device), **options))
+
+
+def _export(args: argparse.Namespace) -> None:
+    from .export import export
+
+    export(args.out, args.renderer, args.speech, args.preset)
+    print(args.out)
 
 
 def _with_steps(stage, steps: int | None):
