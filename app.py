@@ -233,13 +233,13 @@ with gr.Blocks(title=wording.TITLE, delete_cache=(600, KEEP)) as demo:
     dice.click(lambda: random.randrange(10**6), None, seed, **HIDDEN)
 
     at_once = {"queue": False, **HIDDEN}
-    cleared = [start, stop, talk, status, finished]
-    started = start.click(_begin, None, cleared, js=wording.SHOW_VIDEO, **at_once)
+    everything = [start, stop, talk, status, finished]
+    started = start.click(_begin, None, everything, js=wording.SHOW_VIDEO, **at_once)
     run = started.then(_watch, [live, *orders], [talk, status, finished], **HIDDEN, **HEAVY)
-    run.then(lambda: _busy(False), None, [start, stop], **at_once)
-    run.success(lambda: gr.Button(interactive=True), None, finished, **at_once)
-    run.failure(lambda: progress(""), None, status, **at_once)
+    over = [start, stop, finished]
+    run.success(lambda: (*_busy(False), gr.Button(interactive=True)), None, over, **at_once)
     calm = [start, stop, status]
+    run.failure(lambda: (*_busy(False), progress("")), None, calm, **at_once)  # .then would not run
     stop.click(lambda: (*_busy(False), progress("Cancelled.")), None, calm, cancels=run, **at_once)
     talk.end(lambda path: gr.Video(value=path, autoplay=False), finished, talk, **at_once)
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
 PATIENCE = 240  # seconds; two cores may be shared with much else
 
 
@@ -41,17 +41,19 @@ def small_weights() -> Path:
 
 
 @contextmanager
-def served(temp: Path, weights: Path | None = None, options: tuple[str, ...] = ()) -> Iterator[str]:
+def served(temp: Path, weights: Path | None = None, threads: int | None = 1) -> Iterator[str]:
     """Runs app.py as a process of its own, with its files under `temp`; yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     settings = {"TMPDIR": str(temp), "GRADIO_SERVER_PORT": str(port), **QUIET}
+    if threads:
+        settings["OMP_NUM_THREADS"] = str(threads)
     if weights:
         settings["ATLDIFF_WEIGHTS"] = str(weights)
     log = temp / "server.log"
     with log.open("w") as out:
-        command = [sys.executable, str(ROOT / "app.py"), *options]
+        command = [sys.executable, str(ROOT / "app.py")]
         server = subprocess.Popen(
             command, cwd=temp, env=os.environ | settings, stdout=out, stderr=subprocess.STDOUT
         )

@@ -1,0 +1,103 @@
+"""Takes the README's pictures of the page, and measures it: `python examples/screenshots.py [--times-only]`.
+
+Needs playwright and Debian's chromium. Starts a server of its own with the embedded weights; the pictures
+go to examples/page/, the times are printed as the README's table.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+import page as serving
+
+PICTURES = Path(__file__).parent / "page"
+WIDTH = 1200  # pixels of a picture; the page is drawn at twice its size
+SCREENS = {"desktop": (1440, 1240, "light"), "dark": (1440, 1240, "dark"), "phone": (390, 844, "light")}
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+VIDEO = "document.querySelector('#talk video')"
+LINE = "document.querySelector('.making').innerText"
+
+
+def main() -> None:
+    """Measures first, while the server is cold, then takes the pictures."""
+    parser = argparse.ArgumentParser(description="Pictures and times of the page")
+    parser.add_argument("--times-only", action="store_true", help="take no pictures")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of the recording that is timed")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temp, sync_playwright() as tools:
+        begin = time.monotonic()
+        with serving.served(Path(temp), threads=None) as url:
+            print(f"server ready after {time.monotonic() - begin:.1f} s\n")
+            browser = tools.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+            print("| run | size | first frame (s) | finished video (s) |\n|---|---|---|---|")
+            voice = serving.recording(Path(temp) / "voice.wav", args.seconds)
+            for run in ("cold", "warm", "warm"):
+                print(f"| {run} | 512 x 512 | {' | '.join(measured(browser, url, voice))} |", flush=True)
+            for name in () if args.times_only else SCREENS:
+                picture(browser, url, name)
+            browser.close()
+
+
+def measured(browser: Browser, url: str, voice: Path) -> list[str]:
+    """Seconds from the click to the first frame and to the finished video, of the astronaut."""
+    tab = opened(browser, url, "desktop")
+    tab.locator("input[type=file]").nth(0).set_input_files(str(serving.EXAMPLES / "astronaut.jpg"))
+    tab.locator("input[type=file]").nth(1).set_input_files(str(voice))
+    tab.wait_for_selector("#photo-note .note")
+    tab.wait_for_selector("#speech-note .note")
+    begin = time.monotonic()
+    tab.click("#animate")
+    tab.wait_for_function(f"() => {VIDEO} && {VIDEO}.readyState >= 2 && {VIDEO}.currentTime > 0", polling=50)
+    first = time.monotonic() - begin
+    tab.wait_for_function(f"() => {LINE}.startsWith('Done')", polling=50)
+    done = time.monotonic() - begin
+    tab.context.close()
+    return [f"{first:.1f}", f"{done:.1f}"]
+
+
+def opened(browser: Browser, url: str, name: str) -> Page:
+    """A tab with the page, of a screen's size and colours."""
+    width, height, colours = SCREENS[name]
+    scale = 2 if name == "phone" else 1
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=colours, device_scale_factor=scale
+    )
+    tab = context.new_page()
+    tab.set_default_timeout(600_000)
+    tab.goto(f"{url}?__theme={colours}")
+    tab.wait_for_selector("#animate")
+    return tab
+
+
+def picture(browser: Browser, url: str, name: str) -> None:
+    """Plays a visit up to the talking video, and keeps the sight of it."""
+    tab = opened(browser, url, name)
+    tab.locator("button.gallery-item").nth(1 if name == "dark" else 0).click()
+    tab.wait_for_selector("#photo-note .note")
+    tab.wait_for_selector("#speech-note .note")
+    tab.click("#preview")
+    tab.wait_for_function("() => document.querySelector('#motion video')?.readyState >= 2")
+    tab.click("#animate")
+    tab.wait_for_function(f"() => {LINE}.startsWith('Done')")
+    tab.wait_for_function(f"() => {VIDEO} && {VIDEO}.readyState >= 2")
+    tab.evaluate(f"{VIDEO}.pause(), {VIDEO}.currentTime = 1.4")
+    tab.wait_for_timeout(1500)
+    PICTURES.mkdir(exist_ok=True)
+    shot = PICTURES / f"{name}.png"
+    tab.screenshot(path=shot, full_page=name != "phone")
+    tab.context.close()
+    image = Image.open(shot).convert("RGB")
+    image.thumbnail((WIDTH, 3 * WIDTH), Image.Resampling.LANCZOS)
+    image.save(shot.with_suffix(".jpg"), quality=85, optimize=True)
+    shot.unlink()
+    print(shot.with_suffix(".jpg"))
+
+
+if __name__ == "__main__":
+    main()
