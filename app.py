@@ -37,7 +37,6 @@ from atldiff.workshop import LOOK, Workshop
 HERE, ON_GPU = Path(__file__).parent, torch.cuda.is_available()
 PIPELINE = load_pipeline(os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu")
 KEEP = 3600  # seconds; older files are deleted
-QUEUE = 32  # people who may wait; the next one is told that it is full
 HIDDEN = {"api_visibility": "private", "show_progress": "hidden"}
 HEAVY = {"concurrency_id": "videos", "concurrency_limit": 1}
 LIGHT = {"concurrency_id": "looks", "concurrency_limit": 2}
@@ -246,5 +245,6 @@ with gr.Blocks(title=wording.TITLE, delete_cache=(600, KEEP)) as demo:
 
 if __name__ == "__main__":
     theme = gr.themes.Soft(primary_hue="orange", font=["system-ui", "sans-serif"]).set(**wording.THEME)
-    options = serving_options(os.environ.get("ATLDIFF_AUTH", ""))
-    demo.queue(max_size=QUEUE, api_open=False).launch(theme=theme, css_paths=HERE / "app.css", **options)
+    session.leave_tidily()
+    demo.queue(max_size=32, api_open=False)  # who comes when 32 wait is told that the queue is full
+    demo.launch(theme=theme, css_paths=HERE / "app.css", **serving_options())

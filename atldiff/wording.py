@@ -1,6 +1,7 @@
 """What the page says, and what its choices stand for."""
 
 import argparse
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,7 +11,7 @@ TITLE = "ATL-Diff: make a portrait speak"
 TOP = f"""# Make a portrait speak
 One photo and one recording in, a talking video out: in sync, and as sharp as the photo.
 <p class="limits">Photo up to {MAX_UPLOAD.removesuffix("mb")} MB, speech up to {MAX_SECONDS:g} s. \
-Files are deleted within the hour.</p>"""
+Files are deleted after an hour.</p>"""
 FOOT = """Animate only people who agreed to it, or whom nobody could take the video for; speech needs its \
 speaker's consent too. Every video is marked as AI-generated in its metadata."""
 
@@ -74,11 +75,9 @@ RECORDINGS = [
 LINES = ["Hello world", "Please stay on the line", "Arrivederci", "My puppy bumped", "One moment, please"]
 
 
-def serving_options(logins: str) -> dict:
-    """Reads the command line of `app.py`.
-
-    Args:
-        logins: "name:password,name:password", or nothing: everybody may use the page.
+def serving_options() -> dict:
+    """Reads the command line of `app.py`, and from the environment ATLDIFF_AUTH, the logins
+    "name:password,name:password" (without it everybody may use the page).
 
     Returns:
         Keywords of gradio's `launch`; what is None is left to gradio's environment variables.
@@ -88,7 +87,8 @@ def serving_options(logins: str) -> dict:
     parser.add_argument("--port", type=int, help="port; the first free one from 7860 if left out")
     parser.add_argument("--share", action="store_true", help="also make a public link by gradio's relay")
     args = parser.parse_args()
-    auth = [tuple(pair.split(":", 1)) for pair in logins.split(",") if ":" in pair]
+    logins = os.environ.get("ATLDIFF_AUTH", "").split(",")
+    auth = [tuple(login.split(":", 1)) for login in logins if ":" in login]
     return {
         "server_name": args.host,
         "server_port": args.port,

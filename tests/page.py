@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -61,7 +60,7 @@ def served(temp: Path, weights: Path | None = None, threads: int | None = 1) -> 
             wait_for(f"http://127.0.0.1:{port}/", server, log)
             yield f"http://127.0.0.1:{port}/"
         finally:
-            server.send_signal(signal.SIGINT)
+            server.terminate()
             try:
                 server.wait(30)
             except subprocess.TimeoutExpired:

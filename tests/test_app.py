@@ -214,7 +214,8 @@ def test_spaces_is_imported_before_all_that_could_touch_a_gpu():
 
 def test_serving_options(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["app.py", "--host", "0.0.0.0", "--port", "9000", "--share"])
-    options = wording.serving_options("ann:secret,bob:a:b")
+    monkeypatch.setenv("ATLDIFF_AUTH", "ann:secret,bob:a:b")
+    options = wording.serving_options()
     assert (options["server_name"], options["server_port"], options["share"]) == ("0.0.0.0", 9000, True)
     assert options["auth"] == [("ann", "secret"), ("bob", "a:b")] and options["max_file_size"] == "20mb"
     monkeypatch.setattr(sys, "argv", ["app.py"])

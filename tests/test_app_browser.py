@@ -1,6 +1,7 @@
 """The page as a person uses it, in Debian's Chromium."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,6 +139,19 @@ def test_cancel_frees_the_queue_at_once(tab, server, tmp_path):
     tab.click("#animate")
     assert "Done: 1.0 s of video" in finished(tab)
     assert list(server[1].glob("atldiff-*/take-*")) == []
+
+
+def test_closing_the_tab_stops_its_job(browser, server, tmp_path):
+    context = browser.new_context()
+    tab = opened(context, server[0])
+    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 4.5))
+    tab.click("#animate")
+    until(tab, "() => document.querySelector('.making').innerText.includes('Making frames')")
+    context.close()
+    end = time.monotonic() + page.PATIENCE
+    while list(server[1].glob("atldiff-*/take-*")):
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 def test_the_page_fits_a_phone(browser, server):
