@@ -19,7 +19,8 @@ def text() -> str:
 
 def commands() -> list[list[str]]:
     """Every command line of the README's code blocks, split into words, comments and prompts left out."""
-    blocks = re.findall(r"```(?:bash|sh|console|shell)?\n(.*?)```", text(), re.S)
+    fenced = re.findall(r"```(\w*)\n(.*?)```", text(), re.S)
+    blocks = [content for language, content in fenced if language in ("", "bash", "sh", "console", "shell")]
     lines = [
         line.strip().removeprefix("$ ")
         for block in blocks
