@@ -14,9 +14,10 @@ from PIL import Image
 
 from atldiff import studio
 from atldiff.__main__ import main, make_parser
+from atldiff.build import build_pipeline
 from atldiff.errors import InputError
 from atldiff.jobs import Job, read_jobs, writable
-from atldiff.pipeline import STARTER, build_pipeline
+from atldiff.pipeline import STARTER
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PORTRAIT, RECORDING = EXAMPLES / "drawn.jpg", EXAMPLES / "hello_world.flac"
