@@ -78,7 +78,7 @@ def _make(take: session.Take) -> Iterator[session.Step]:
     yield from session.make(PIPELINE, take)
 
 
-WORKSHOP = Workshop(_predict, _make, TEMP.name, pace=0.002 if ON_GPU else 0.015)
+WORKSHOP = Workshop(_predict, _make, TEMP.name, pace=0.002 if ON_GPU else 0.04)
 
 
 @contextmanager
