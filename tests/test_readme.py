@@ -32,7 +32,7 @@ def commands() -> list[list[str]]:
 def test_the_space_header_says_how_to_run_the_page():
     header = yaml.safe_load(text().split("---")[1])
     pins = (ROOT / "requirements.txt").read_text()
-    assert header["sdk"] == "gradio" and f"gradio=={header['sdk_version']}" in pins
+    assert header["sdk"] == "gradio" and f"gradio[mcp]=={header['sdk_version']}" in pins
     assert (ROOT / header["app_file"]).is_file() and str(header["python_version"]) in ("3.11", "3.12")
 
 
