@@ -24,15 +24,15 @@ os.environ.setdefault("GRADIO_TEMP_DIR", f"{TEMP.name}/files")  # jobs work besi
 import gradio as gr
 import torch
 
-from atldiff import session, wording
-from atldiff.audio import Speech
-from atldiff.broadcast import piece_seconds
-from atldiff.face import Portrait
-from atldiff.preview import face_at, progress, spoken_time
+from atldiff.cli.runner import load_pipeline
+from atldiff.media.audio import Speech
+from atldiff.media.stream import piece_seconds
+from atldiff.portrait.face import Portrait
 from atldiff.sequence import LandmarkSequence
-from atldiff.studio import load_pipeline
-from atldiff.wording import BACKGROUNDS, NOTES, OUTPUTS, STYLES, serving_options
-from atldiff.workshop import LOOK, Workshop
+from atldiff.web import request, texts
+from atldiff.web.preview import face_at, progress, spoken_time
+from atldiff.web.service import LOOK, Workshop
+from atldiff.web.texts import BACKGROUNDS, NOTES, OUTPUTS, STYLES, serving_options
 
 HERE, ON_GPU = Path(__file__).parent, torch.cuda.is_available()
 PIPELINE = load_pipeline(os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu")
@@ -70,12 +70,12 @@ class TalkingVideo(gr.Video):
 
 @spaces.GPU(duration=15)
 def _predict(portrait: Portrait, speech: Speech, emotion: str | None) -> LandmarkSequence:
-    return session.predict(PIPELINE, portrait, speech, emotion)
+    return request.predict(PIPELINE, portrait, speech, emotion)
 
 
 @spaces.GPU(duration=lambda take: min(120, 15 + take.speech.num_frames * take.order.steps // 60))
-def _make(take: session.Take) -> Iterator[session.Step]:
-    yield from session.make(PIPELINE, take)
+def _make(take: request.Take) -> Iterator[request.Step]:
+    yield from request.make(PIPELINE, take)
 
 
 WORKSHOP = Workshop(_predict, _make, TEMP.name, pace=0.002 if ON_GPU else 0.04)
@@ -87,7 +87,7 @@ def explained() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise gr.Error(html.escape(session.explain(error)), print_exception=False) from error
+        raise gr.Error(html.escape(request.explain(error)), print_exception=False) from error
 
 
 def endpoint(function: Callable) -> Callable:
@@ -101,7 +101,7 @@ def endpoint(function: Callable) -> Callable:
         with explained():
             looked = 0.0
             for outcome in function(*values):
-                if not isinstance(outcome[0], session.Step):
+                if not isinstance(outcome[0], request.Step):
                     yield outcome
                 elif outcome[0].video:
                     yield str(outcome[0].video)
@@ -117,7 +117,7 @@ def endpoint(function: Callable) -> Callable:
 def _watch(live: bool, *values) -> Iterator[tuple]:
     """The page's Animate: (video or a piece of it, progress, finished file)."""
     with explained():
-        for outputs in WORKSHOP.watch(live, session.Order(*values)):
+        for outputs in WORKSHOP.watch(live, request.Order(*values)):
             yield tuple(gr.skip() if value is None else value for value in outputs)
 
 
@@ -139,7 +139,7 @@ def _look_at_speech(*values) -> str:
 
 
 def _choose_face(portrait: str, at: gr.SelectData) -> tuple:
-    return _look_at_photo(portrait, face_at(session.read_portrait(portrait), *at.index) or 0)
+    return _look_at_photo(portrait, face_at(request.read_portrait(portrait), *at.index) or 0)
 
 
 def _move_again(previewed: bool, *values) -> Iterator[tuple]:
@@ -157,8 +157,8 @@ def _begin() -> tuple:
     return *_busy(True), gr.Video(value=None, autoplay=True), waiting, gr.Button(interactive=False)
 
 
-with gr.Blocks(title=wording.TITLE, delete_cache=(600, KEEP)) as demo:
-    gr.Markdown(wording.TOP, elem_id="top")
+with gr.Blocks(title=texts.TITLE, delete_cache=(600, KEEP)) as demo:
+    gr.Markdown(texts.TOP, elem_id="top")
     with gr.Row():
         with gr.Column(scale=5):
             with gr.Row():
@@ -171,12 +171,10 @@ with gr.Blocks(title=wording.TITLE, delete_cache=(600, KEEP)) as demo:
             face = gr.Number(0, precision=0, minimum=0, label="Face (or click it above)", visible=False)
             photo_note = gr.HTML(elem_id="photo-note")
             speech = gr.Audio(label="Speech", sources=["upload", "microphone"], type="filepath", render=False)
-            gr.Examples(
-                wording.PAIRS, [portrait, speech], label="Click one, then Animate", visible_columns=[0]
-            )
+            gr.Examples(texts.PAIRS, [portrait, speech], label="Click one, then Animate", visible_columns=[0])
             speech.render()
             speech_note = gr.HTML(elem_id="speech-note")
-            gr.Examples(wording.RECORDINGS, speech, label="Or let it say", example_labels=wording.LINES)
+            gr.Examples(texts.RECORDINGS, speech, label="Or let it say", example_labels=texts.LINES)
         with gr.Column(scale=6):
             talk = TalkingVideo(elem_id="talk", streaming=True, autoplay=True, buttons=[], height=460)
             status = gr.HTML(progress(""))
@@ -188,13 +186,13 @@ with gr.Blocks(title=wording.TITLE, delete_cache=(600, KEEP)) as demo:
             with gr.Accordion("Motion"):
                 with gr.Row():
                     style = gr.Radio(list(STYLES), value="Natural", label="Preset", info=STYLES["Natural"][1])
-                    emotion = gr.Dropdown([session.AUTOMATIC, *PIPELINE.emotions], label="Emotion")
+                    emotion = gr.Dropdown([request.AUTOMATIC, *PIPELINE.emotions], label="Emotion")
                 with gr.Row():
-                    gain = functools.partial(gr.Slider, 0, session.MAX_GAIN, 1.0, step=0.05, min_width=240)
-                    gains = [gain(label=label, info=info) for label, info in wording.GAINS]
+                    gain = functools.partial(gr.Slider, 0, request.MAX_GAIN, 1.0, step=0.05, min_width=240)
+                    gains = [gain(label=label, info=info) for label, info in texts.GAINS]
             with gr.Accordion("Advanced", open=False):
                 with gr.Row():
-                    steps = gr.Slider(1, session.MAX_STEPS, 2, step=1, label="Steps", info=NOTES["steps"])
+                    steps = gr.Slider(1, request.MAX_STEPS, 2, step=1, label="Steps", info=NOTES["steps"])
                     seed = gr.Number(0, precision=0, minimum=0, label="Seed", info=NOTES["seed"])
                     dice = gr.Button("🎲", elem_id="dice")
                 output = gr.Radio(OUTPUTS, value="photo", label="Size", info=NOTES["output"])
@@ -204,7 +202,7 @@ with gr.Blocks(title=wording.TITLE, delete_cache=(600, KEEP)) as demo:
                 gr.Markdown(NOTES["given"])
                 file_format = gr.Radio(["npz", "json"], value="npz", label="Landmarks of the preview")
                 saved = gr.File(label="landmark file", show_label=False, interactive=False, height=80)
-    gr.Markdown(wording.FOOT, elem_id="foot")
+    gr.Markdown(texts.FOOT, elem_id="foot")
     found, picture = gr.JSON(label="findings", visible=False), gr.Image(label="picture", visible=False)
     video, previewed = gr.Video(label="video", visible=False), gr.State(False)
     doors = [gr.Button(visible=False) for _ in range(2)]
@@ -233,7 +231,7 @@ with gr.Blocks(title=wording.TITLE, delete_cache=(600, KEEP)) as demo:
 
     at_once = {"queue": False, **HIDDEN}
     everything = [start, stop, talk, status, finished]
-    started = start.click(_begin, None, everything, js=wording.SHOW_VIDEO, **at_once)
+    started = start.click(_begin, None, everything, js=texts.SHOW_VIDEO, **at_once)
     run = started.then(_watch, [live, *orders], [talk, status, finished], **HIDDEN, **HEAVY)
     over = [start, stop, finished]
     run.success(lambda: (*_busy(False), gr.Button(interactive=True)), None, over, **at_once)
@@ -244,7 +242,7 @@ with gr.Blocks(title=wording.TITLE, delete_cache=(600, KEEP)) as demo:
 
 
 if __name__ == "__main__":
-    theme = gr.themes.Soft(primary_hue="orange", font=["system-ui", "sans-serif"]).set(**wording.THEME)
-    session.leave_tidily()
+    theme = gr.themes.Soft(primary_hue="orange", font=["system-ui", "sans-serif"]).set(**texts.THEME)
+    request.leave_tidily()
     demo.queue(max_size=32, api_open=False)  # who comes when 32 wait is told that the queue is full
     demo.launch(theme=theme, css_paths=HERE / "app.css", **serving_options())

@@ -141,8 +141,8 @@ def _add_measures(commands) -> None:
 def _settings(args: argparse.Namespace):
     import torch
 
-    from atldiff.motion import Motion
-    from atldiff.studio import Settings
+    from atldiff.cli.runner import Settings
+    from atldiff.speech.motion import Motion
 
     motion = Motion(**{name: getattr(args, name) for name in GAINS})
     dtype = None if args.dtype == "auto" else getattr(torch, args.dtype)
@@ -159,8 +159,8 @@ def _device(name: str) -> str:
 
 
 def _generate(args: argparse.Namespace) -> None:
-    from atldiff.jobs import Job
-    from atldiff.studio import Studio
+    from atldiff.cli.jobs import Job
+    from atldiff.cli.runner import Studio
 
     job = Job(args.photo, args.recording, args.out, tuple(args.landmarks), args.from_landmarks)
     for line in Studio(_settings(args)).run(job):
@@ -169,8 +169,8 @@ def _generate(args: argparse.Namespace) -> None:
 
 def _batch(args: argparse.Namespace) -> int:
     """Runs all jobs; one that cannot be done is reported and the others go on."""
-    from atldiff.jobs import read_jobs
-    from atldiff.studio import Studio
+    from atldiff.cli.jobs import read_jobs
+    from atldiff.cli.runner import Studio
 
     jobs, studio, failed = read_jobs(args.jobs, args.out), Studio(_settings(args)), 0
     for number, job in enumerate(jobs, start=1):

@@ -2,13 +2,13 @@
 
 from dataclasses import asdict
 
-from .config import PRESETS
-from .identity import CompactIdentityEncoder, ResNetIdentityEncoder
-from .landmark_generator import LandmarkGenerator
-from .pipeline import ATLDiffPipeline
-from .sampler import make_scheduler
-from .speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder
-from .unet3d import IdentityUNet3DModel
+from atldiff.config import PRESETS
+from atldiff.pipeline import ATLDiffPipeline
+from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
+from atldiff.rendering.sampler import make_scheduler
+from atldiff.rendering.unet3d import IdentityUNet3DModel
+from atldiff.speech.landmark_generator import LandmarkGenerator
+from atldiff.speech.speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder
 
 
 def build_pipeline(preset: str = "starter", pretrained: bool = False, **parts) -> ATLDiffPipeline:

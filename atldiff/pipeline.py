@@ -10,19 +10,19 @@ from diffusers import DDIMScheduler, DiffusionPipeline
 from diffusers.utils import BaseOutput
 from PIL import Image
 
-from .audio import Speech, load_speech
-from .composite import make_canvas
-from .config import FRAME_RATE, PRESETS, Preset
-from .errors import InputError
-from .face import Portrait, load_portrait
-from .identity import CompactIdentityEncoder, ResNetIdentityEncoder  # noqa: F401 - loaded by name
-from .landmark_generator import LandmarkGenerator
-from .motion import Motion, edit_landmarks
-from .renderer import Renderer
-from .sampler import compute_dtype
-from .sequence import LandmarkSequence
-from .speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder  # noqa: F401 - loaded by name
-from .unet3d import IdentityUNet3DModel
+from atldiff.config import FRAME_RATE, PRESETS, Preset
+from atldiff.errors import InputError
+from atldiff.media.audio import Speech, load_speech
+from atldiff.portrait.face import Portrait, load_portrait
+from atldiff.rendering.composite import make_canvas
+from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder  # noqa: F401 - loaded by name
+from atldiff.rendering.sampler import compute_dtype
+from atldiff.rendering.unet3d import IdentityUNet3DModel
+from atldiff.rendering.windows import Renderer
+from atldiff.sequence import LandmarkSequence
+from atldiff.speech.landmark_generator import LandmarkGenerator
+from atldiff.speech.motion import Motion, edit_landmarks
+from atldiff.speech.speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder  # noqa: F401 - loaded by name
 
 STARTER = Path(__file__).parent / "weights" / "starter"
 MAX_STEPS = 100

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .config import FRAME_RATE
-from .errors import InputError
-from .landmarks import NUM_LANDMARKS, FaceFrame
+from atldiff.config import FRAME_RATE
+from atldiff.errors import InputError
+from atldiff.landmarks import NUM_LANDMARKS, FaceFrame
 
 _REMEDY = "Use a .npz or .json file that atldiff saved"
 

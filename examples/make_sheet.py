@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from atldiff import ATLDiffPipeline
-from atldiff.composite import draw_landmarks
 from atldiff.landmarks import eye_opening, mouth_opening
-from atldiff.photo import crop_square
+from atldiff.portrait.photo import crop_square
+from atldiff.rendering.composite import draw_landmarks
 
 HERE = Path(__file__).parent
 CELL = 240  # pixels

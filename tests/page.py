@@ -29,7 +29,7 @@ def small_weights() -> Path:
     """The starter with an untrained U-Net of a few channels: the plain warp, which already talks."""
     from atldiff.config import PRESETS
     from atldiff.pipeline import ATLDiffPipeline
-    from atldiff.unet3d import IdentityUNet3DModel
+    from atldiff.rendering.unet3d import IdentityUNet3DModel
 
     pipeline = ATLDiffPipeline.from_pretrained()
     unet = replace(PRESETS["starter"].unet, block_out_channels=(8, 8, 16))

@@ -8,9 +8,9 @@ import torch
 
 from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError, Motion, Speech, build_pipeline
 from atldiff.config import PRESETS
-from atldiff.face import load_portrait
-from atldiff.landmark_generator import LandmarkGenerator
-from atldiff.speech_encoder import StarterSpeechEncoder
+from atldiff.portrait.face import load_portrait
+from atldiff.speech.landmark_generator import LandmarkGenerator
+from atldiff.speech.speech_encoder import StarterSpeechEncoder
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_the_hub_out_of_reach_is_said_clearly(monkeypatch):
 
 @pytest.mark.parametrize("name", ["paper-crema-d", "paper-mead"])
 def test_paper_presets_render_on_the_still_frame(name, pipeline, portrait, sequence):
-    from atldiff.identity import ResNetIdentityEncoder
+    from atldiff.rendering.identity import ResNetIdentityEncoder
 
     row = PRESETS[name]
     assert (row.prior, row.steps, row.guide.maps) == ("identity", 8, False)

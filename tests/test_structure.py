@@ -17,14 +17,14 @@ MAX_FILE, MAX_FUNCTION = 250, 60  # lines
 ROOMS = {
     "gradio": {"app.py"},
     "spaces": {"app.py"},
-    "kan": {"atldiff/kfusion.py"},
-    "mediapipe": {"atldiff/face.py"},
-    "face_alignment": {"atldiff/face.py"},
-    "transformers": {"atldiff/speech_encoder.py", "atldiff/identity.py"},
+    "kan": {"atldiff/speech/kfusion.py"},
+    "mediapipe": {"atldiff/portrait/face.py", "atldiff/portrait/matting.py"},
+    "face_alignment": {"atldiff/portrait/face.py", "atldiff/portrait/matting.py"},
+    "transformers": {"atldiff/speech/speech_encoder.py", "atldiff/rendering/identity.py"},
     "av": {
-        "atldiff/audio.py",
-        "atldiff/video.py",
-        "atldiff/broadcast.py",
+        "atldiff/media/audio.py",
+        "atldiff/media/video.py",
+        "atldiff/media/stream.py",
         "examples/make_recordings.py",
     },
 }

@@ -107,8 +107,8 @@ def _run(
         from PIL import Image
 
         import atldiff.pipeline  # noqa: F401 - what takes the time
-        from atldiff.audio import Speech, load_speech
-        from atldiff.studio import load_pipeline
+        from atldiff.cli.runner import load_pipeline
+        from atldiff.media.audio import Speech, load_speech
     voice = load_speech(recording)
     sound = np.resize(voice.sound[:, 0], round(seconds * voice.sound_rate))
     picture = np.asarray(Image.open(photo).convert("RGB").resize((size, size)))
@@ -123,7 +123,7 @@ def _run(
 
 def _make(pipeline, picture: np.ndarray, listen: Callable, row: Row) -> None:
     """One video, its stages timed; "listen" is the speech encoder's part of the landmarks."""
-    from atldiff.video import write_video
+    from atldiff.media.video import write_video
 
     with row.timed("read"):
         portrait, speech = pipeline.prepare(picture, listen())

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..landmark_generator import LandmarkGenerator
-from ..landmarks import LOWER_INNER_LIP, MOUTH, UPPER_INNER_LIP
-from ..speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder
-from ..training.speech_clips import SpeechClip, load_speech_clips
+from atldiff.landmarks import LOWER_INNER_LIP, MOUTH, UPPER_INNER_LIP
+from atldiff.speech.landmark_generator import LandmarkGenerator
+from atldiff.speech.speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder
+from atldiff.training.speech_clips import SpeechClip, load_speech_clips
 
 MAX_LAG = 6  # frames searched for the audio-video lag
 QUIET = 10 ** (-40 / 20)  # a frame this far below the recording's loud parts is silence

@@ -9,15 +9,15 @@ import numpy as np
 from tqdm import tqdm
 
 from atldiff import landmarks as lm
-from atldiff.composite import composite, make_canvas, warped_frames
+from atldiff.cli.runner import load_pipeline
 from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
 from atldiff.evaluation import metrics
 from atldiff.evaluation.landmark_metrics import validate_landmarks
-from atldiff.face import Portrait
-from atldiff.photo import crop_square
+from atldiff.portrait.face import Portrait
+from atldiff.portrait.photo import crop_square
+from atldiff.rendering.composite import composite, make_canvas, warped_frames
 from atldiff.sequence import LandmarkSequence
-from atldiff.studio import load_pipeline
 from atldiff.training.clips import MAX_YAW_CHANGE, StoredClip, load_clips
 
 FRAMES = 30  # of each clip, in a row

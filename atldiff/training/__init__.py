@@ -1,1 +1,1 @@
-"""Annex: everything that only trains. The corridor never imports it."""
+"""What only trains; the pipeline never imports it."""

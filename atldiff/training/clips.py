@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
-from .. import landmarks as lm
-from ..audio import SAMPLE_RATE, Speech
-from ..config import EMOTION_DIM, FRAME_SIZE, GuideConfig
-from ..guide import fill_masks, guide_maps, point_mask
-from ..photo import crop_square
-from ..speech_encoder import StarterSpeechEncoder
-from ..unseen import fill_mouth, inside_colour, opened_mouth
-from ..warp import displacement_field, warp_image
-from .prepare import STORED_MARGIN, STORED_SIZE
+from atldiff import landmarks as lm
+from atldiff.config import EMOTION_DIM, FRAME_SIZE, GuideConfig
+from atldiff.media.audio import SAMPLE_RATE, Speech
+from atldiff.portrait.photo import crop_square
+from atldiff.rendering.disocclusion import fill_mouth, inside_colour, opened_mouth
+from atldiff.rendering.guide import fill_masks, guide_maps, point_mask
+from atldiff.rendering.warp import displacement_field, warp_image
+from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE
 
 MAX_YAW = 0.45  # frames turned further are left out
 MAX_YAW_CHANGE = 0.12  # between the identity frame and the window

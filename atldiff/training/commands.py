@@ -60,15 +60,15 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
 
 
 def _prepare(args: argparse.Namespace) -> None:
-    from .prepare import prepare
+    from atldiff.training.prepare import prepare
 
     print(f"{args.out}: {len(prepare(args.data, args.out, args.workers))} clips")
 
 
 def _train_emotion(args: argparse.Namespace) -> None:
-    from ..speech_encoder import StarterSpeechEncoder
-    from .phonemes import copy_recogniser
-    from .train_emotion import EmotionStage, train_emotion
+    from atldiff.speech.speech_encoder import StarterSpeechEncoder
+    from atldiff.training.phonemes import copy_recogniser
+    from atldiff.training.train_emotion import EmotionStage, train_emotion
 
     if args.start is None:
         encoder = StarterSpeechEncoder()
@@ -81,9 +81,9 @@ def _train_emotion(args: argparse.Namespace) -> None:
 
 
 def _train_landmarks(args: argparse.Namespace) -> None:
-    from ..landmark_generator import LandmarkGenerator
-    from ..speech_encoder import StarterSpeechEncoder
-    from .train_landmarks import STARTER_SHAPE, LandmarkStage, train_landmarks
+    from atldiff.speech.landmark_generator import LandmarkGenerator
+    from atldiff.speech.speech_encoder import StarterSpeechEncoder
+    from atldiff.training.train_landmarks import STARTER_SHAPE, LandmarkStage, train_landmarks
 
     encoder = StarterSpeechEncoder.from_pretrained(args.start)
     ablation = {f"no_{row}": getattr(args, f"no_{row}") for row in ("kfusion", "context", "global")}
@@ -94,7 +94,7 @@ def _train_landmarks(args: argparse.Namespace) -> None:
 
 
 def _train_diffusion(args: argparse.Namespace) -> None:
-    from .train_diffusion import train_diffusion
+    from atldiff.training.train_diffusion import train_diffusion
 
     names = ("stage", "preset", "steps", "batch", "learning_rate", "seed", "start", "speech_encoder")
     options = {name: getattr(args, name) for name in names}
@@ -102,7 +102,7 @@ def _train_diffusion(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    from .export import export
+    from atldiff.training.export import export
 
     export(args.out, args.renderer, args.speech, args.preset)
     print(args.out)

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import torch
 
-from ..build import build_pipeline
-from ..config import PRESETS
-from ..identity import CompactIdentityEncoder, ResNetIdentityEncoder
-from ..landmark_generator import LandmarkGenerator
-from ..pipeline import ATLDiffPipeline
-from ..speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder
-from ..unet3d import IdentityUNet3DModel
+from atldiff.build import build_pipeline
+from atldiff.config import PRESETS
+from atldiff.pipeline import ATLDiffPipeline
+from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
+from atldiff.rendering.unet3d import IdentityUNet3DModel
+from atldiff.speech.landmark_generator import LandmarkGenerator
+from atldiff.speech.speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder
 
 
 def export(out: Path, renderer: Path, speech: Path, preset: str = "starter") -> ATLDiffPipeline:

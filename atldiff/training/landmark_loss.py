@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .. import landmarks as lm
+from atldiff import landmarks as lm
 
 FACE_SHARE, MOUTH_SHARE = 0.2, 0.8  # the released code's weights of face and mouth
 UNIT = 0.03  # face units: about one standard deviation of a mouth point while speaking

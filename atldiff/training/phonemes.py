@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError
-from ..phonetic_encoder import LogMel, PhoneticEncoder
+from atldiff.errors import InputError
+from atldiff.speech.phonetic_encoder import LogMel, PhoneticEncoder
 
 MAGIC = b"HAMAPK\x01\x02"
 DTYPES = {0: np.float32, 1: np.float16}

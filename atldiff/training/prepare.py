@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from .. import landmarks as lm
-from ..config import FRAME_RATE
+from atldiff import landmarks as lm
+from atldiff.config import FRAME_RATE
 
 STORED_SIZE = 224  # pixels of the stored crop
 STORED_MARGIN = 1.1  # the stored crop over the network's, so that training can move and scale it
@@ -47,8 +47,8 @@ def _prepare_one(job: tuple[Path, Path, dict]) -> dict | None:
 
 
 def _extract(source: Path, target: Path, row: dict) -> dict:
-    from ..face import track_landmarks
-    from ..video import read_clip
+    from atldiff.media.video import read_clip
+    from atldiff.portrait.face import track_landmarks
 
     clip = read_clip(source)
     points = track_landmarks(clip.frames)

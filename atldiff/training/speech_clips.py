@@ -13,11 +13,11 @@ import soxr
 import torch
 from torch import Tensor
 
-from .. import landmarks as lm
-from ..audio import SAMPLE_RATE, Speech
-from ..config import FRAME_RATE
-from ..errors import InputError
-from ..speech_encoder import SpeechFeatures, StarterSpeechEncoder, Wav2Vec2SpeechEncoder
+from atldiff import landmarks as lm
+from atldiff.config import FRAME_RATE
+from atldiff.errors import InputError
+from atldiff.media.audio import SAMPLE_RATE, Speech
+from atldiff.speech.speech_encoder import SpeechFeatures, StarterSpeechEncoder, Wav2Vec2SpeechEncoder
 
 Encoder = StarterSpeechEncoder | Wav2Vec2SpeechEncoder
 MAX_YAW = 0.5  # frames that are turned further show the mouth too foreshortened to learn from

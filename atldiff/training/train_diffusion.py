@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..config import PRESETS, Preset
-from ..guide import noisy_residual
-from ..identity import CompactIdentityEncoder, ResNetIdentityEncoder
-from ..sampler import Condition, compute_dtype, make_scheduler
-from ..speech_encoder import StarterSpeechEncoder
-from ..unet3d import IdentityUNet3DModel, inflate
-from .clips import SampleConfig, WindowDataset, load_clips
-from .validate_diffusion import contact_sheet, validation_scores, validation_set
+from atldiff.config import PRESETS, Preset
+from atldiff.rendering.guide import noisy_residual
+from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
+from atldiff.rendering.sampler import Condition, compute_dtype, make_scheduler
+from atldiff.rendering.unet3d import IdentityUNet3DModel, inflate
+from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.training.clips import SampleConfig, WindowDataset, load_clips
+from atldiff.training.validate_diffusion import contact_sheet, validation_scores, validation_set
 
 SHARE_OF_LAST = 0.8  # of the samples train at t = T - 1: the only one that one-step sampling sees
 EMOTION_DROPOUT = 0.2  # of the samples do not know their emotion

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import InputError
-from ..phonetic_encoder import SAMPLE_RATE, level
-from ..speech_encoder import StarterSpeechEncoder
+from atldiff.errors import InputError
+from atldiff.speech.phonetic_encoder import SAMPLE_RATE, level
+from atldiff.speech.speech_encoder import StarterSpeechEncoder
 
 TEST_ACTORS = ("19", "20", "21", "22")  # two men, two women
 

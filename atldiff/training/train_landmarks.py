@@ -10,14 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import landmarks as lm
-from ..config import FRAME_RATE
-from ..evaluation.landmark_metrics import best_lag, lip_gap, validate_landmarks
-from ..landmark_generator import LandmarkGenerator
-from ..phonetic_encoder import FEATURE_RATE
-from ..speech_encoder import SpeechFeatures
-from .landmark_loss import landmark_loss
-from .speech_clips import Encoder, Example, SpeechClip, cached_versions, fit_features, load_speech_clips
+from atldiff import landmarks as lm
+from atldiff.config import FRAME_RATE
+from atldiff.evaluation.landmark_metrics import best_lag, lip_gap, validate_landmarks
+from atldiff.speech.landmark_generator import LandmarkGenerator
+from atldiff.speech.phonetic_encoder import FEATURE_RATE
+from atldiff.speech.speech_encoder import SpeechFeatures
+from atldiff.training.landmark_loss import landmark_loss
+from atldiff.training.speech_clips import (
+    Encoder,
+    Example,
+    SpeechClip,
+    cached_versions,
+    fit_features,
+    load_speech_clips,
+)
 
 # The shipped generator's shape: half an hour of speech supports no more.
 STARTER_SHAPE = {"width": 64, "layers": 1, "channels": 4, "hidden": 64, "components": 24, "dropout": 0.3}

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..guide import frame_noise
-from ..sampler import Condition, make_scheduler, sample_residual
-from .clips import SampleConfig, StoredClip, choose_frames, make_sample
+from atldiff.rendering.guide import frame_noise
+from atldiff.rendering.sampler import Condition, make_scheduler, sample_residual
+from atldiff.training.clips import SampleConfig, StoredClip, choose_frames, make_sample
 
 SETS_PER_CLIP = 1
 STEPS = (1, 2)

@@ -1,0 +1,1 @@
+"""Recordings and videos: reading, voice activity, writing, streaming."""

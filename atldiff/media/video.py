@@ -1,0 +1,232 @@
+"""Frames + speech -> video file; video file -> frames + speech (PyAV alone)."""
+
+import errno
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from uuid import uuid4
+
+import av
+import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+
+from atldiff.config import FRAME_RATE
+from atldiff.errors import InputError
+from atldiff.media.audio import MAX_GAP, Speech, open_media, read_sound, resample
+
+# Without these swscale rounds down: every picture gets one level darker.
+_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+# File ending -> video codec, pixel format that keeps alpha, its options, sound codec.
+_CODECS = {
+    ".mp4": ("libx264", "yuv420p", {"preset": "superfast", "crf": "17"}, "aac"),
+    ".webm": (
+        "libvpx-vp9",
+        "yuva420p",
+        {"deadline": "realtime", "cpu-used": "6", "row-mt": "1", "crf": "16", "b": "0"},
+        "libopus",
+    ),
+    ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444"}, "aac"),
+}
+_SOUND_RATES = {"aac": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000), "libopus": (48000,)}
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A video in memory.
+
+    Attributes:
+        frames: (F, H, W, 3) uint8 RGB, upright, evenly spaced in time.
+        fps: frames a second.
+        speech: its sound, beginning with the first frame; None where the video has none.
+    """
+
+    frames: np.ndarray
+    fps: float
+    speech: Speech | None
+
+
+def read_clip(path: str | Path, max_frames: int | None = None) -> Clip:
+    """Reads a video; one with a varying frame rate is read at its average rate.
+
+    Args:
+        max_frames: no more than this many frames from its beginning, and the sound that belongs to them.
+
+    Raises:
+        InputError: missing, empty, broken or not a video.
+    """
+    path = Path(path)
+    with open_media(path, "video") as container:
+        if not container.streams.video:
+            raise InputError(f"{path.name} holds no pictures", "Use a video")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        rate = stream.average_rate or stream.guessed_rate
+        fps = float(rate) if rate and 1 <= rate <= 120 else 30.0
+        begin, frames = _even_frames(container, stream, fps, max_frames)
+    if not frames:
+        raise InputError(f"No picture can be read from {path.name}", "Use another video")
+    return Clip(np.stack(frames), fps, _sound_of(path, begin, len(frames) / fps if max_frames else None))
+
+
+def write_video(
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    speech: Speech | None,
+    fps: float = FRAME_RATE,
+    metadata: dict[str, str] | None = None,
+) -> Path:
+    """Encodes frames and sound as they come, with constant memory.
+
+    Sound and picture begin at 0 and neither is cut. An odd width or height grows by a repeated row or
+    column. The file appears when it is whole; if anything fails, nothing is left behind.
+
+    Args:
+        path: .mp4 (H.264 + AAC), .webm (VP9 + Opus) or .mov (ProRes 4444 + AAC).
+        frames: (H, W, 3) uint8 RGB, or (H, W, 4) with alpha for .webm and .mov; all of one size.
+        metadata: tags such as {"comment": "..."}.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: no such folder, no permission, another kind of file, alpha in an .mp4, disk full.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.stem}.{uuid4().hex[:8]}{path.suffix}")
+    _claim(path, part)
+    try:
+        frames = iter(frames)
+        first = next(frames, None)
+        if first is None:
+            raise InputError("There are no frames to write", "Use a longer recording")
+        if first.shape[2] == 4 and path.suffix == ".mp4":
+            raise InputError("An .mp4 video cannot be transparent", "Name the video .webm or .mov")
+        options = {} if path.suffix == ".webm" else {"movflags": "+faststart+use_metadata_tags"}
+        with av.open(str(part), "w", options=options) as container:
+            container.metadata.update({key: str(value) for key, value in (metadata or {}).items()})
+            _encode(container, path.suffix, chain([first], frames), first.shape, speech, Fraction(fps))
+        part.replace(path)
+    except av.FFmpegError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise InputError("The disk is full", "Make room, or write the video elsewhere") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _even_frames(container, stream, fps: float, max_frames: int | None) -> tuple[float, list[np.ndarray]]:
+    """(seconds on the clock of the first frame, frames): frame i is the latest one at i / fps after it."""
+    begin, latest, frames = None, None, []
+    try:
+        for frame in container.decode(stream):
+            time = frame.time if frame.time is not None else (begin or 0.0) + len(frames) / fps
+            begin = time if begin is None else begin
+            due = round((time - begin) * fps)  # the place of this frame; those before it show the latest one
+            due = due if due < len(frames) + MAX_GAP * fps else len(frames) + 1  # a clock that was reset
+            while latest is not None and len(frames) < due and len(frames) != max_frames:
+                frames.append(latest)
+            if len(frames) == max_frames:
+                return begin, frames
+            latest = _to_rgb(frame)
+    except av.FFmpegError:
+        pass  # a file that breaks off: what was read before is good
+    return begin or 0.0, frames if latest is None else [*frames, latest]
+
+
+def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
+    """(H, W, 3) uint8, upright; an untagged picture is taken for BT.709 if it is high, else BT.601."""
+    space = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+    space = frame.colorspace if frame.colorspace in list(Colorspace) else space
+    picture = frame.reformat(
+        format="rgb24", src_colorspace=space, dst_color_range=ColorRange.JPEG, interpolation=_EXACT
+    )
+    rgb = picture.to_ndarray()
+    return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90))) if frame.rotation else rgb
+
+
+def _sound_of(path: Path, begin: float, seconds: float | None) -> Speech | None:
+    """The sound of a video from the moment `begin` of its clock, cut to `seconds`."""
+    with open_media(path, "video") as container:
+        if not container.streams.audio:
+            return None
+        sound, rate = read_sound(container, origin=begin, max_seconds=np.inf)
+    sound = sound if seconds is None else sound[: round(seconds * rate)]
+    return Speech.from_samples(sound, rate) if len(sound) else None
+
+
+def _claim(path: Path, part: Path) -> None:
+    """Makes the empty file `part`, or says why no video can be written at `path`."""
+    if path.suffix not in _CODECS:
+        raise InputError(f"A video cannot be named {path.name!r}", f"End its name in {', '.join(_CODECS)}")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder", "Give the name of a file in it")
+    try:
+        part.touch()
+    except FileNotFoundError as error:
+        raise InputError(f"The folder {path.parent} does not exist", "Create it first") from error
+    except OSError as error:
+        raise InputError(f"Nothing can be written in {path.parent}", "Choose another folder") from error
+
+
+def _encode(container, suffix: str, frames, shape: tuple, speech: Speech | None, rate: Fraction) -> None:
+    """Encodes all frames, and before each frame the sound that is heard until its end."""
+    codec, pixels, options, sound_codec = _CODECS[suffix]
+    height, width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
+    video = container.add_stream(codec, rate=rate, options=options)
+    video.width, video.height = width, height
+    video.pix_fmt = pixels if shape[2] == 4 or suffix == ".mov" else "yuv420p"
+    video.codec_context.time_base = 1 / rate
+    video.color_range, video.colorspace = ColorRange.MPEG, Colorspace.ITU709
+    video.color_primaries, video.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+    sound = None if speech is None else _SoundTrack(container, sound_codec, speech)
+    for index, frame in enumerate(frames):
+        assert frame.shape == shape, f"frame {index} is {frame.shape}, the first was {shape}"
+        if sound:
+            sound.write_until((index + 1) / rate)
+        container.mux(video.encode(_to_yuv(frame, video, index)))
+    container.mux(video.encode(None))
+    if sound:
+        sound.write_until(None)
+
+
+def _to_yuv(frame: np.ndarray, video, index: int) -> av.VideoFrame:
+    """One frame (H, W, 3 or 4) in the stream's even size, pixel format and BT.709 colours."""
+    height, width, channels = frame.shape
+    frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgba" if channels == 4 else "rgb24")
+    picture = picture.reformat(
+        format=video.pix_fmt,
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=_EXACT,
+    )
+    picture.pts, picture.time_base = index, video.codec_context.time_base
+    return picture
+
+
+class _SoundTrack:
+    """Feeds a Speech's sound to the encoder, in step with the pictures."""
+
+    def __init__(self, container, codec: str, speech: Speech) -> None:
+        rates = _SOUND_RATES[codec]
+        rate = min((r for r in rates if r >= speech.sound_rate), default=max(rates))
+        self._sound = resample(speech.sound, speech.sound_rate, rate)
+        self._layout = "mono" if self._sound.shape[1] == 1 else "stereo"
+        self._container, self._written, self._rate = container, 0, rate
+        self._stream = container.add_stream(codec, rate=rate, layout=self._layout)
+        self._stream.bit_rate = 128_000 * self._sound.shape[1]
+
+    def write_until(self, seconds: Fraction | None) -> None:
+        """Encodes the sound up to that moment; None: all of it, and closes the track."""
+        end = len(self._sound) if seconds is None else min(len(self._sound), int(seconds * self._rate))
+        block = self._sound[self._written : end]
+        if len(block):
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.T), "fltp", self._layout)
+            frame.sample_rate, frame.pts, frame.time_base = self._rate, self._written, Fraction(1, self._rate)
+            self._container.mux(self._stream.encode(frame))
+        self._written = end
+        if seconds is None:
+            self._container.mux(self._stream.encode(None))

@@ -1,0 +1,1 @@
+"""From any photo to one face with its 68 landmarks."""

@@ -1,0 +1,45 @@
+"""The person cut out of the photo, and the paper's green screen."""
+
+import os
+from types import ModuleType
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from atldiff.portrait.stderr_filter import quiet_start
+
+GREEN = (0, 255, 0)
+
+
+def segment(image: np.ndarray) -> np.ndarray:
+    """Cuts the person out of an image (H, W, 3) uint8.
+
+    Returns:
+        (H, W) float32 in [0, 1], 1 = person, soft at the edge.
+    """
+    with (
+        quiet_start(),
+        mediapipe_solutions().selfie_segmentation.SelfieSegmentation(model_selection=0) as network,
+    ):
+        mask = network.process(np.ascontiguousarray(image)).segmentation_mask
+    # The network sees 256 x 256 pixels: its steps are smoothed. It is unsure at the outer edge, where the
+    # old background shines through: that is left out.
+    mask = Image.fromarray(np.uint8(np.asarray(mask) * 255 + 0.5))
+    mask = np.asarray(mask.filter(ImageFilter.GaussianBlur(max(mask.size) / 400)), np.float32) / 255
+    sure = np.clip((mask - 0.3) / 0.6, 0, 1)
+    return sure * sure * (3 - 2 * sure)
+
+
+def green_screen(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The paper's background (Sec. 3.1): image (H, W, 3) uint8 over green by alpha (H, W) in [0, 1]."""
+    mixed = image * alpha[..., None] + np.float32(GREEN) * (1 - alpha[..., None])
+    return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+
+
+def mediapipe_solutions() -> ModuleType:
+    """MediaPipe's solutions, imported when first needed; its C++ side logs errors only."""
+    for level in ("GLOG_minloglevel", "TF_CPP_MIN_LOG_LEVEL"):
+        os.environ.setdefault(level, "2")
+    import mediapipe
+
+    return mediapipe.solutions

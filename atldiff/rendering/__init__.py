@@ -1,0 +1,1 @@
+"""From landmarks to frames (Sec. 2.2, 2.3)."""

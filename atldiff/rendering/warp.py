@@ -1,0 +1,174 @@
+"""The warp prior: the photo moved by its landmarks with a thin-plate spline.
+
+A backward displacement field: the picture's colour at p is the photo's colour at p + field(p).
+Fields are sampled on a coarse grid over REGION, in crop units; the region is wider than the
+network's crop so that a moving head fades out smoothly beyond it.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atldiff.landmarks import (
+    BROWS,
+    EYE_CORNERS,
+    LOWER_INNER_LIP,
+    UPPER_INNER_LIP,
+    inter_ocular_distance,
+)
+
+REGION = (-0.35, 1.35)  # the field's extent in crop units, both axes; at its border nothing moves
+GRID = 80  # cells of the field per axis, about 2.7 pixels of the 128-pixel crop each
+SMOOTHING = 1e-4  # regularisation of the spline: how far a landmark may miss its place
+_ANCHORS_PER_SIDE = 4
+_FADE = 0.12  # width of the fade to zero at the region's border, crop units
+_LIDS_BELOW_BROWS = [36, 37, 38, 38, 39, 42, 43, 43, 44, 45]  # the eye's point under each brow point
+
+
+def _anchors() -> np.ndarray:
+    """16 points on the region's border that never move, (16, 2) crop units."""
+    low, high = REGION
+    line = np.linspace(low, high, _ANCHORS_PER_SIDE + 1)[:-1]
+    top = np.stack([line, np.full_like(line, low)], -1)
+    turn = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    centre = (low + high) / 2
+    sides = [top]
+    for _ in range(3):
+        sides.append((sides[-1] - centre) @ turn + centre)
+    return np.concatenate(sides)
+
+
+def grid_points(cells: int = GRID) -> Tensor:
+    """Centres of the field's cells, (cells, cells, 2) crop units."""
+    low, high = REGION
+    line = low + (torch.arange(cells, dtype=torch.float64) + 0.5) * (high - low) / cells
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return torch.stack([x, y], dim=-1)
+
+
+def _kernel(squared: Tensor) -> Tensor:
+    """The thin-plate spline's U(r) = r^2 log r^2 from r^2."""
+    return squared * torch.log(squared.clamp(min=1e-12))
+
+
+def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
+    """(..., N, 2), (..., M, 2) -> (..., N, M)."""
+    return (a[..., :, None, 0] - b[..., None, :, 0]) ** 2 + (a[..., :, None, 1] - b[..., None, :, 1]) ** 2
+
+
+def spline_at(target: Tensor, source: Tensor, where: Tensor, smoothing: float = SMOOTHING) -> Tensor:
+    """Backward displacement at `where` of the spline that takes target points to source points.
+
+    Args:
+        target: (F, N, 2) where the points are in each frame.  source: (N, 2) where they are in the photo.
+        where: (P, 2) places of the frame.  All in crop units, float64.
+
+    Returns:
+        (F, P, 2) float32.
+    """
+    frames, count, _ = target.shape
+    offset = source - target
+    system = torch.zeros(frames, count + 3, count + 3, dtype=target.dtype)
+    system[:, :count, :count] = _kernel(_squared_distance(target, target))
+    system[:, range(count), range(count)] += smoothing
+    affine = torch.cat([torch.ones(frames, count, 1, dtype=target.dtype), target], dim=-1)
+    system[:, :count, count:] = affine
+    system[:, count:, :count] = affine.transpose(1, 2)
+    values = torch.cat([offset, torch.zeros(frames, 3, 2, dtype=target.dtype)], dim=1)
+    weights = torch.linalg.solve(system, values).float()
+    where, target = where.float(), target.float()
+    flat = torch.cat([torch.ones(len(where), 1), where], dim=-1)
+    # frame by frame and in place: one frame's basis stays in the cache, a window's does not
+    result = flat @ weights[:, count:]
+    for frame in range(frames):
+        squared = (where[:, :1] - target[frame, :, 0]).square_()
+        squared.add_((where[:, 1:] - target[frame, :, 1]).square_())
+        result[frame].addmm_(squared.clamp(min=1e-12).log_().mul_(squared), weights[frame, :count])
+    return result
+
+
+def displacement_field(landmarks: np.ndarray, identity: np.ndarray, cells: int = GRID) -> np.ndarray:
+    """Fields of frames with landmarks (F, 68, 2) of a photo with landmarks (68, 2), crop units.
+
+    Returns:
+        (F, cells, cells, 2) float32 backward displacements in crop units, zero at the region's border.
+    """
+    anchors = _anchors()
+    source = np.concatenate([identity, guards(identity[None], identity)[0], anchors])
+    fixed = np.broadcast_to(anchors, (len(landmarks), *anchors.shape))
+    target = np.concatenate([landmarks, guards(landmarks, identity), fixed], axis=1)
+    source, target = torch.from_numpy(source).double(), torch.from_numpy(target).double()
+    grid = grid_points(cells)
+    field = spline_at(target, source, grid.view(-1, 2)).view(-1, cells, cells, 2)
+    low, high = REGION
+    border = torch.minimum(grid - low, high - grid).amin(dim=-1)
+    fade = (border / _FADE).clamp(0, 1)
+    fade = fade * fade * (3 - 2 * fade)
+    return (field * fade[..., None].float()).numpy()
+
+
+def warp_image(
+    image: np.ndarray, field: np.ndarray, box: np.ndarray, rect: tuple[int, int, int, int]
+) -> np.ndarray:
+    """The part `rect` of the picture, warped.
+
+    Args:
+        image: (H, W, C) uint8, the photo.  field: (cells, cells, 2) of `displacement_field`.
+        box: (4,) the network's crop in pixels of the photo.
+        rect: x0, y0, x1, y1 whole pixels of the result; may reach beyond the photo.
+
+    Returns:
+        (y1 - y0, x1 - x0, C) uint8; beyond the photo its border is repeated.
+    """
+    import cv2
+
+    x0, y0, x1, y1 = rect
+    side, cells = float(box[2] - box[0]), len(field)
+    low, high = REGION
+    step = (high - low) * side / cells  # pixels a cell
+    # result pixel i has its centre at x0 + i + 0.5; cell j at box[0] + low * side + (j + 0.5) * step
+    start_x = (x0 + 0.5 - box[0] - low * side) / step - 0.5
+    start_y = (y0 + 0.5 - box[1] - low * side) / step - 0.5
+    move = np.array([[1 / step, 0, start_x], [0, 1 / step, start_y]], np.float32)
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    maps = cv2.warpAffine(field * np.float32(side), move, (x1 - x0, y1 - y0), flags=flags)
+    maps[..., 0] += np.arange(x0, x1, dtype=np.float32)
+    maps[..., 1] += np.arange(y0, y1, dtype=np.float32)[:, None]
+    return cv2.remap(image, maps, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def region_rect(box: np.ndarray) -> tuple[int, int, int, int]:
+    """The whole pixels that a field over the crop `box` can move (they may reach beyond the photo)."""
+    side = float(box[2] - box[0])
+    x0, y0 = np.floor(box[:2] + REGION[0] * side)
+    x1, y1 = np.ceil(box[:2] + REGION[1] * side)
+    return int(x0), int(y0), int(x1), int(y1)
+
+
+def guards(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """Further points of the spline, (F, 13, 2), in frames with landmarks (F, 68, 2) of a photo's (68, 2).
+
+    Ten below the brows, which move with the brows: a closing lid does not drag them along. Three in
+    the mouth: what the photo shows of its inside hangs from the upper lip and is not stretched.
+    """
+    to_lids = 0.4 * (still[_LIDS_BELOW_BROWS] - still[BROWS])
+    below_brows = landmarks[:, BROWS] + turned(to_lids, landmarks, still)
+    upper, shown = landmarks[:, UPPER_INNER_LIP], 0.9 * shown_gap(landmarks, still)
+    return np.concatenate([below_brows, upper + shown], axis=1)
+
+
+def shown_gap(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """From each upper inner-lip point to where the photo's inside of the mouth ends, (F, 3, 2)."""
+    gap = landmarks[:, LOWER_INNER_LIP] - landmarks[:, UPPER_INNER_LIP]
+    length = np.linalg.norm(gap, axis=-1, keepdims=True)
+    scale = inter_ocular_distance(landmarks) / inter_ocular_distance(still)
+    seen = np.linalg.norm(still[list(LOWER_INNER_LIP)] - still[list(UPPER_INNER_LIP)], axis=-1)
+    return gap * np.minimum(1, seen[:, None] * scale[:, None, None] / np.maximum(length, 1e-9))
+
+
+def turned(vectors: np.ndarray, landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """Vectors (N, 2) of the photo, turned and scaled with the line between the eyes, (F, N, 2)."""
+    eyes = [p[..., EYE_CORNERS[1], :] - p[..., EYE_CORNERS[0], :] for p in (landmarks, still)]
+    now, then = (e[..., 0] + 1j * e[..., 1] for e in eyes)
+    turned = (now / then)[:, None] * (vectors[:, 0] + 1j * vectors[:, 1])
+    return np.stack([turned.real, turned.imag], axis=-1)

@@ -1,0 +1,1 @@
+"""From speech to landmarks (Sec. 2.1)."""

@@ -1,0 +1,250 @@
+"""Edits of a landmark sequence between the landmark network and the renderer.
+
+Face units (upright, inter-ocular distance 1, y down); frame by frame or by short filters, so the
+first frames of a long recording move as those of a short one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from atldiff.config import FRAME_RATE
+from atldiff.landmarks import (
+    BROWS,
+    JAW,
+    LOWER_INNER_LIP,
+    LOWER_LIDS,
+    MOUTH,
+    NOSE,
+    UPPER_INNER_LIP,
+    UPPER_LIDS,
+    FaceFrame,
+    mouth_opening,
+)
+from atldiff.media.audio import Speech, voice_activity
+
+# Outer-lip points and, for each, the inner-lip pair (0, 1, 2 from the right corner) it moves with.
+_UPPER_OUTER, _UPPER_PAIR = (49, 50, 51, 52, 53), (0, 0, 1, 2, 2)
+_LOWER_OUTER, _LOWER_PAIR = (55, 56, 57, 58, 59), (2, 2, 1, 0, 0)
+_LIPS = (UPPER_INNER_LIP, LOWER_INNER_LIP, (60, 64))
+_UPPER_SHARE, _JAW_SHARE = 0.3, 0.5  # of a closing gap the upper lip's; of the lower lip's way the chin's
+# How far each point belongs to speech: lips 1, along the jaw from 0 at the ears to 1 at the chin.
+_SPEECH_WEIGHT = np.zeros((68, 1))
+_SPEECH_WEIGHT[MOUTH], _SPEECH_WEIGHT[JAW, 0] = 1, np.sin(np.linspace(0, np.pi, 17)) ** 2
+
+_SILENT, _SPOKEN = 0.1, 0.4  # voice activity below the first is silence, above the second speech
+_EARLY, _LATE, _RAMP = 3, 3, 2  # frames: lips part before a sound and linger after it; fade of the gate
+
+# Blinks as 346 of them look in 1,156 s of tracked speech: 18 a minute, shut within two frames, open
+# again within about six, nine tenths of the way by the upper lid, brows at rest. Of a shut eye the
+# tracker leaves a fifth to a third of the gap; less than that would fold the warped lashes.
+_BLINKS_A_MINUTE, _LID_SHARE, _LID_CLOSED = 17.0, 0.9, 0.8
+
+_PIVOT = np.array([0.0, 1.9])  # the neck, about which the head rolls
+# Root-mean-square of roll (radians), shift to the side, shift down, turn and nod (of depth 1).
+_SWAY_SIZE = np.array([0.014, 0.012, 0.010, 0.018, 0.018])
+# Rough depth of each point towards the camera, in inter-ocular distances; the eyes lie at 0.
+_DEPTH = np.zeros((68, 1))
+_DEPTH[JAW, 0] = -0.75 + 0.85 * np.sin(np.linspace(0, np.pi, 17))
+_DEPTH[BROWS, 0] = 0.15 - 0.25 * np.linspace(-1, 1, 10) ** 4
+_DEPTH[NOSE, 0] = 0.12, 0.2, 0.3, 0.38, 0.18, 0.22, 0.26, 0.22, 0.18
+_DEPTH[MOUTH], _DEPTH[[48, 54, 60, 64]], _DEPTH[[36, 45]] = 0.18, 0.1, -0.1
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How the landmarks are edited; `Motion.none()` leaves them as the network made them.
+
+    Attributes:
+        expression: gain on all that is not speech (0 = as still as the photo, 1 = as predicted).
+        lips: gain on lips and chin (0 = still, 1 = as predicted).
+        silence: how far the lips close where nobody speaks, 0 (off) to 1 (shut).
+        blinks: rate over the natural one of 17 a minute (0 = off).
+        sway: size of the head's slow movement over the natural one (0 = off).
+        smoothing: width of the temporal filter over the usual one (0 = off).
+        closure: how far the photo's own open mouth is closed under its speech, 0 (off) to 1. The
+            network moves a closed mouth: added to an open smile, no p or m would close it.
+    """
+
+    expression: float = 1.0
+    lips: float = 1.0
+    silence: float = 1.0
+    blinks: float = 1.0
+    sway: float = 1.0
+    smoothing: float = 1.0
+    closure: float = 1.0
+
+    @classmethod
+    def none(cls) -> "Motion":
+        """No edit at all."""
+        return cls(silence=0.0, blinks=0.0, sway=0.0, smoothing=0.0, closure=0.0)
+
+
+def edit_landmarks(
+    landmarks: np.ndarray, identity: np.ndarray, speech: Speech, motion: Motion, seed: int
+) -> np.ndarray:
+    """Applies a Motion to a landmark sequence.
+
+    Args:
+        landmarks: (F, 68, 2) at 30 fps, any unit.
+        identity: (68, 2) the photo's landmarks, same unit.
+        speech: what is said; F frames of it.
+        motion: the edits.
+        seed: of blinks and sway; the same seed gives the same movement.
+
+    Returns:
+        (F, 68, 2) float32, same unit. Inner lips and eyelids never cross in what was edited.
+    """
+    if motion == Motion.none():
+        return np.array(landmarks, np.float32)
+    identity = np.asarray(identity, np.float64)
+    frame = FaceFrame.of(identity)
+    rest, points = frame.to_face(identity), frame.to_face(np.asarray(landmarks, np.float64))
+    activity = _activity(speech, len(points))
+    points = _gain(points, rest, motion.expression, motion.lips)
+    points = _close_smile(points, rest, motion.closure * min(motion.lips, 1))
+    points = _smooth(points, motion.smoothing)
+    points = _close_in_silence(points, rest, motion.silence * (1 - _gate(activity)))
+    points = _blink(points, blink_curve(len(points), motion.blinks, seed))
+    points = _sway(points, motion.sway * sway_curves(activity, seed))
+    return frame.from_face(points).astype(np.float32)
+
+
+def blink_curve(num_frames: int, rate: float, seed: int) -> np.ndarray:
+    """How far the eyes are shut, (num_frames,) in [0, 1].
+
+    Intervals are gamma distributed, none below 0.8 s; none begins within the first half second.
+    """
+    closed = np.zeros(num_frames)
+    if rate <= 0:
+        return closed
+    rng = np.random.default_rng([seed, 1])
+    frames, mean = np.arange(num_frames), 60 / (_BLINKS_A_MINUTE * rate)
+    at = 0.7 + mean * rng.uniform(0.1, 0.7)
+    while True:
+        peak, shut, opened = round(at * FRAME_RATE), rng.uniform(1.8, 2.6), rng.uniform(3.5, 5.5)
+        if peak - shut > num_frames:
+            return closed
+        since = np.maximum(frames - peak - 1, 0) / opened + np.maximum(peak - frames, 0) / shut
+        closed = np.maximum(closed, 0.5 + 0.5 * np.cos(np.pi * np.minimum(since, 1)))
+        at += max(0.8, rng.gamma(4.0, mean / 4.0))
+
+
+def sway_curves(activity: np.ndarray, seed: int) -> np.ndarray:
+    """Slow head movement for (F,) voice activity: (F, 5) roll, side, down, turn, nod.
+
+    Sums of six sines that rise from rest within 1.5 s; half as large again in speech, and a little lower.
+    """
+    rng = np.random.default_rng([seed, 2])
+    frequency = rng.uniform(0.07, 0.45, (5, 6))  # Hz
+    phase, weight = rng.uniform(0, 2 * np.pi, (5, 6)), rng.uniform(0.5, 1.0, (5, 6))
+    weight *= np.sqrt(2) / np.linalg.norm(weight, axis=1, keepdims=True)
+    seconds = np.arange(len(activity)) / FRAME_RATE
+    waves = np.sin(2 * np.pi * frequency * seconds[:, None, None] + phase)
+    curves = (waves * weight).sum(axis=2) * _SWAY_SIZE
+    lively = _gaussian(activity[:, None], 0.4 * FRAME_RATE)
+    curves *= 0.7 + 0.35 * lively
+    curves[:, 4] += 0.012 * lively[:, 0]
+    return curves * _smoothstep(seconds / 1.5)[:, None]
+
+
+def _activity(speech: Speech, num_frames: int) -> np.ndarray:
+    """Voice activity (num_frames,); landmarks of another length are stretched over the recording."""
+    activity = np.asarray(voice_activity(speech), np.float64)
+    if len(activity) == num_frames:
+        return activity
+    return np.interp(np.linspace(0, 1, num_frames), np.linspace(0, 1, len(activity)), activity)
+
+
+def _gain(points: np.ndarray, rest: np.ndarray, expression: float, lips: float) -> np.ndarray:
+    """Scales displacements from `rest`: by `lips` on lips and chin, by `expression` elsewhere."""
+    if expression == lips == 1:
+        return points
+    return rest + (points - rest) * (expression + (lips - expression) * _SPEECH_WEIGHT)
+
+
+def _close_smile(points: np.ndarray, rest: np.ndarray, share: float) -> np.ndarray:
+    """Takes a share of the gap between the photo's own lips (68, 2) off every frame's, at most all of it."""
+    down, gap = _gaps(points, *_LIPS)
+    return _narrow_mouth(points, down, np.clip(share * _gaps(rest[None], *_LIPS)[1], 0, np.maximum(gap, 0)))
+
+
+def _smooth(points: np.ndarray, strength: float) -> np.ndarray:
+    """Zero-phase Gaussian, none where the lips touch: a plosive shuts them for but two or three frames."""
+    if strength <= 0:
+        return points
+    smooth = _gaussian(points, 0.8 * strength)
+    touching = np.exp(-((mouth_opening(points) / 0.03) ** 2))[:, None, None]
+    lips = _gaussian(points[:, MOUTH], 0.5 * strength)
+    smooth[:, MOUTH] = lips + touching * (points[:, MOUTH] - lips)
+    return smooth
+
+
+def _gate(activity: np.ndarray) -> np.ndarray:
+    """Voice activity (F,) -> (F,) in [0, 1], 0 = the lips close; it opens early and never chops an onset."""
+    speaking = _smoothstep((activity - _SILENT) / (_SPOKEN - _SILENT))
+    padded = np.pad(speaking, (_LATE + _RAMP, _EARLY + _RAMP), mode="edge")
+    held = np.lib.stride_tricks.sliding_window_view(padded, _EARLY + _LATE + 1).max(axis=1)
+    return np.lib.stride_tricks.sliding_window_view(held, 2 * _RAMP + 1).mean(axis=1)
+
+
+def _close_in_silence(points: np.ndarray, rest: np.ndarray, closing: np.ndarray) -> np.ndarray:
+    """Brings mouth and chin to rest and the lips together by `closing` (F,); parts lips that cross."""
+    closing = np.clip(closing, 0, 1)[:, None]
+    calm = points + closing[..., None] * _SPEECH_WEIGHT * (rest - points)
+    down, gap = _gaps(calm, *_LIPS)
+    return _narrow_mouth(calm, down, np.where(gap > 0, closing * gap, gap))
+
+
+def _gaps(points: np.ndarray, upper: tuple, lower: tuple, corners: tuple) -> tuple[np.ndarray, np.ndarray]:
+    """The unit vector (F, 1, 2) down across the line of the corners, and along it the gaps (F, pairs)."""
+    along = points[:, corners[1]] - points[:, corners[0]]
+    down = np.stack([-along[:, 1], along[:, 0]], axis=-1)
+    down = (down / np.linalg.norm(down, axis=-1, keepdims=True))[:, None]
+    return down, ((points[:, list(lower)] - points[:, list(upper)]) * down).sum(-1)
+
+
+def _narrow_mouth(points: np.ndarray, down: np.ndarray, amount: np.ndarray) -> np.ndarray:
+    """Takes `amount` (F, 3) off the gaps of the inner lips (negative widens); outer lips and chin follow."""
+    points, shift = points.copy(), amount[..., None] * down
+    lift = shift * (1 - _UPPER_SHARE)
+    points[:, list(UPPER_INNER_LIP)] += _UPPER_SHARE * shift
+    points[:, list(_UPPER_OUTER)] += _UPPER_SHARE * shift[:, list(_UPPER_PAIR)]
+    points[:, list(LOWER_INNER_LIP)] -= lift
+    points[:, list(_LOWER_OUTER)] -= lift[:, list(_LOWER_PAIR)]
+    points[:, JAW] -= _JAW_SHARE * _SPEECH_WEIGHT[JAW] * lift.mean(axis=1, keepdims=True)
+    return points
+
+
+def _blink(points: np.ndarray, closed: np.ndarray) -> np.ndarray:
+    """Shuts both eyes by `closed` (F,) in [0, 1] along each eye's own perpendicular."""
+    points, closing = points.copy(), _LID_CLOSED * closed[:, None]
+    for pairs, corners in ((slice(0, 2), (36, 39)), (slice(2, 4), (42, 45))):
+        upper, lower = UPPER_LIDS[pairs], LOWER_LIDS[pairs]
+        down, gap = _gaps(points, upper, lower, corners)
+        shift = np.where(gap > 0, closing * gap, gap)[..., None] * down
+        points[:, list(upper)] += _LID_SHARE * shift
+        points[:, list(lower)] -= (1 - _LID_SHARE) * shift
+    return points
+
+
+def _sway(points: np.ndarray, curves: np.ndarray) -> np.ndarray:
+    """Moves whole heads by (F, 5) roll, side, down, turn, nod. Turn and nod shift each point by its depth."""
+    roll, shift, turn = curves[:, 0], curves[:, None, 1:3], curves[:, None, 3:5]
+    cos, sin = np.cos(roll), np.sin(roll)
+    spin = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], -2)
+    return (points - _PIVOT) @ spin + _PIVOT + shift + turn * _DEPTH
+
+
+def _gaussian(values: np.ndarray, sigma: float) -> np.ndarray:
+    """Zero-phase Gaussian along axis 0 with `sigma` in frames; the ends are held."""
+    reach = max(1, int(np.ceil(3 * sigma)))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    padded = np.pad(values, [(reach, reach)] + [(0, 0)] * (values.ndim - 1), mode="edge")
+    taps = kernel / kernel.sum()
+    return sum(tap * padded[k : k + len(values)] for k, tap in enumerate(taps))
+
+
+def _smoothstep(x: np.ndarray) -> np.ndarray:
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)

@@ -1,0 +1,1 @@
+"""What the page and its API ask for, make, show and say."""

@@ -1,0 +1,116 @@
+"""Pictures and short videos that a visitor sees before the wait: what was found, and how it will move."""
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from atldiff.config import FRAME_RATE
+from atldiff.landmarks import square_box
+from atldiff.media.audio import Speech
+from atldiff.media.video import write_video
+from atldiff.portrait.face import Portrait
+from atldiff.portrait.photo import crop_square
+from atldiff.rendering.composite import draw_landmarks
+from atldiff.sequence import LandmarkSequence
+
+LONG_SIDE = 640  # pixels of the annotated photo
+MOTION_SIDE = 320  # pixels of the motion preview
+MOTION_SECONDS = 10.0  # of a longer recording only the beginning is shown
+_CROP, _CHOSEN, _OTHER = (255, 255, 255), (255, 145, 60), (150, 150, 160)
+_DIM = 0.45  # brightness of the photo behind the moving landmarks
+_SHOWN = 2.0  # side of the part of a photo with one face that is shown, over the network's crop
+_REACH = 1.25  # side of the motion preview over the network's crop
+
+
+def annotated(portrait: Portrait) -> np.ndarray:
+    """The photo with the network's crop, the 68 landmarks and a numbered box for each face.
+
+    Returns:
+        (h, w, 3) uint8, its longer side 640; of a photo with one face only the part round it.
+    """
+    x0, y0, x1, y1, scale = _shown(portrait)
+    size = (round((x1 - x0) * scale), round((y1 - y0) * scale))
+    part = Image.fromarray(portrait.image).crop((x0, y0, x1, y1)).resize(size, Image.Resampling.LANCZOS)
+    picture = Image.fromarray(draw_landmarks(np.asarray(part), (portrait.landmarks - (x0, y0)) * scale))
+    draw = ImageDraw.Draw(picture)
+
+    def place(box: np.ndarray) -> tuple[float, ...]:
+        return tuple(float(v) for v in (box - (x0, y0, x0, y0)) * scale)
+
+    draw.rectangle(place(portrait.box), outline=_CROP, width=2)
+    font = ImageFont.load_default(22)
+    for number, face in enumerate(portrait.faces if len(portrait.faces) > 1 else ()):
+        colour = _CHOSEN if number == portrait.face_index else _OTHER
+        left, top, right, bottom = place(face)
+        draw.rectangle((left, top, right, bottom), outline=colour, width=3)
+        draw.rectangle((left, top, left + 28, top + 28), fill=colour)
+        draw.text((left + 14, top + 14), str(number), fill=(20, 20, 20), font=font, anchor="mm")
+    return np.asarray(picture)
+
+
+def face_at(portrait: Portrait, x: float, y: float) -> int | None:
+    """The number of the face at a pixel of the annotated photo."""
+    left, top, _, _, scale = _shown(portrait)
+    for number, (x0, y0, x1, y1) in enumerate(portrait.faces):
+        if x0 <= left + x / scale <= x1 and y0 <= top + y / scale <= y1:
+            return number
+    return None
+
+
+def _shown(portrait: Portrait) -> tuple[int, int, int, int, float]:
+    """The part (x0, y0, x1, y1) of the photo that is shown, and its enlargement."""
+    height, width = portrait.image.shape[:2]
+    x0, y0, x1, y1 = 0, 0, width, height
+    if len(portrait.faces) == 1:
+        reach = (portrait.box[2:] - portrait.box[:2]).max() * _SHOWN / 2
+        centre = (portrait.box[2:] + portrait.box[:2]) / 2
+        x0, y0 = (max(0, int(v)) for v in centre - reach)
+        x1, y1 = min(width, int(centre[0] + reach)), min(height, int(centre[1] + reach))
+    return x0, y0, x1, y1, LONG_SIDE / max(x1 - x0, y1 - y0)
+
+
+def findings(portrait: Portrait) -> dict:
+    """What was found in a photo, as plain numbers: pixels of the upright photo."""
+    height, width = portrait.image.shape[:2]
+    return {
+        "size": [width, height],
+        "faces": [[round(float(v), 1) for v in face] for face in portrait.faces],
+        "face": portrait.face_index,
+        "crop": [round(float(v), 1) for v in portrait.box],
+        "landmarks": portrait.landmarks.round(1).tolist(),
+        "warnings": list(portrait.warnings),
+    }
+
+
+def motion_video(path: Path, portrait: Portrait, sequence: LandmarkSequence, speech: Speech) -> Path:
+    """Writes the moving landmarks over the darkened face, with sound: 320 x 320, at most 10 s."""
+    x0, y0, x1, y1 = portrait.box
+    box = square_box(np.array([(x0 + x1) / 2, (y0 + y1) / 2]), float(x1 - x0) * _REACH)
+    still = (crop_square(portrait.image, box, MOTION_SIDE) * _DIM).astype(np.uint8)
+    points = (sequence.points - box[:2]) * (MOTION_SIDE / float(box[2] - box[0]))
+    count = min(len(points), round(MOTION_SECONDS * FRAME_RATE))
+    heard = speech.cut(0, count / FRAME_RATE) if count < len(points) else speech
+    return write_video(path, (draw_landmarks(still, frame) for frame in points[:count]), heard)
+
+
+def note(lines: Sequence[str], kind: str = "good") -> str:
+    """HTML of a note beside an input; kind is "good", "warn" or "bad"."""
+    items = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+    return f"<div class='note {kind}' role='status'>{items}</div>" if lines else ""
+
+
+def progress(stage: str, share: float | None = None) -> str:
+    """HTML of the line under the video: what is being done, and how much of it is."""
+    bar = "" if share is None else f"<div class='bar'><div style='width: {share:.1%}'></div></div>"
+    return (
+        f"<div class='making' role='status' aria-live='polite'><span>{html.escape(stage)}</span>{bar}</div>"
+    )
+
+
+def spoken_time(seconds: float) -> str:
+    """A length of time as people say it: "8 s", "1 min 20 s"."""
+    whole = max(1, round(seconds))
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"

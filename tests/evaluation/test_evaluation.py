@@ -1,0 +1,85 @@
+"""Validation and benchmark: what they compare and report; the runs themselves are too long for tests."""
+
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from atldiff import landmarks as lm
+from atldiff.errors import InputError
+from atldiff.evaluation import benchmark, validate
+from atldiff.portrait.face import load_portrait
+from atldiff.portrait.photo import crop_square
+from atldiff.training.clips import StoredClip
+from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE
+
+
+@pytest.fixture(scope="module")
+def clip() -> StoredClip:
+    """Thirty equal frames of the drawn portrait, of which the first eight lost the face."""
+    portrait = load_portrait("examples/drawn.jpg")
+    box = lm.crop_box(portrait.landmarks, lm.CROP_SCALE * STORED_MARGIN)
+    frame = crop_square(portrait.image, lm.square_box((box[:2] + box[2:]) / 2, box[2] - box[0]), STORED_SIZE)
+    jpeg = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
+    offsets = np.arange(31) * len(jpeg)
+    points = np.repeat(lm.to_crop(portrait.landmarks, box)[None] * STORED_SIZE, 30, axis=0)
+    points += np.random.default_rng(0).normal(0, 1e-3, points.shape)
+    return StoredClip("drawn", "nobody", np.tile(jpeg, 30), offsets, points, np.arange(30) >= 8)
+
+
+def test_a_trial_keeps_portrait_and_frames_apart(clip):
+    trial = validate.make_trial(clip)
+    assert len(trial.points) == len(trial.truth) == 15  # 70 % of the 22 usable frames
+    assert trial.truth.shape[1:] == (128, 128, 3)
+    again = validate.make_trial(clip, frames=12)
+    portrait_at = np.abs(clip.points - again.portrait.landmarks).sum((1, 2)).argmin()
+    used = [np.abs(clip.points - points).sum((1, 2)).argmin() for points in again.points]
+    assert len(used) == 12 and portrait_at not in used and min(used) >= 8 and portrait_at >= 8
+
+
+def test_a_clip_without_usable_frames_makes_no_trial(clip):
+    lost = StoredClip("", "", clip.jpeg, clip.offsets, clip.points, np.zeros(30, bool))
+    assert validate.make_trial(lost) is None
+
+
+def test_of_a_face_that_does_not_move_photo_and_warp_are_both_right(clip):
+    trial = validate.make_trial(clip)
+    still = validate.picture_scores(validate._still(trial), trial)
+    warp = validate.picture_scores(validate._prior(trial), trial)
+    assert set(still) == {f"{m} {where}" for m in ("PSNR", "SSIM") for where in ("frame", "face", "mouth")}
+    assert min(still["PSNR frame"], warp["PSNR frame"]) > 40
+    moved = validate.picture_scores(np.roll(trial.truth, 3, axis=2), trial)
+    assert moved["PSNR mouth"] < 35 and moved["SSIM face"] < still["SSIM face"] - 0.01
+
+
+def test_scores_become_a_table():
+    scores = {"PSNR frame": 20.123, "SSIM frame": 0.9876}
+    result = {"pictures": {"still photo": scores}, "landmarks": {"correlation": 0.5}}
+    table = validate.as_table(result | {"clips": 3, "people": 2, "frames": 90, "heard": 4})
+    assert "3 clips of 2 people, 90 frames of 128x128" in table
+    assert "| still photo | 20.12 | 0.988 |" in table and "| correlation | 0.500 |" in table
+
+
+def test_validation_wants_prepared_clips(tmp_path):
+    with pytest.raises(InputError, match="prepare"):
+        validate.validate(tmp_path)
+
+
+def test_benchmark_rows_add_up_and_become_a_table():
+    row = benchmark.Row(4, 512, warm=True, frames=120, peak_mib=1000)
+    with row.timed("render"):
+        time.sleep(0.02)
+    row.stages["encode"] += 1.98
+    assert 0.02 <= row.stages["render"] < 0.5 and row.total == pytest.approx(2.0, abs=0.3)
+    machine, _, titles, _, line = benchmark.as_table([row]).splitlines()
+    assert "cores" in machine and titles.count("|") == line.count("|")
+    assert "| 4 s | 512x512 | warm |" in line and "1000 MiB" in line
+
+
+def test_benchmark_measures_memory_and_wants_its_inputs(tmp_path):
+    before = benchmark._peak_mib()
+    block = np.ones(60 << 20, np.uint8)
+    assert benchmark._peak_mib() > before + 20 or before > 60 + block.nbytes / 2**20
+    with pytest.raises(InputError, match="does not exist"):
+        benchmark.benchmark(tmp_path / "no.jpg", tmp_path / "no.wav")

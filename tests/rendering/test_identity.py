@@ -1,0 +1,28 @@
+"""Identity encoders: shapes, frozen ResNet, saving."""
+
+import pytest
+import torch
+
+from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
+
+TINY_RESNET = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [CompactIdentityEncoder((8, 8), 4), ResNetIdentityEncoder(TINY_RESNET)],
+    ids=["compact", "resnet"],
+)
+def test_features_tell_faces_apart_and_come_back_after_saving(encoder, tmp_path):
+    encoder.eval()
+    faces = torch.rand(2, 3, 64, 64) * 2 - 1
+    features = encoder(faces)
+    assert features.shape == (2, encoder.feature_dim)
+    assert not torch.allclose(features[0], features[1])
+    encoder.save_pretrained(tmp_path)
+    again = type(encoder).from_pretrained(tmp_path).eval()
+    torch.testing.assert_close(again(faces), features, atol=1e-5, rtol=1e-5)
+
+
+def test_resnet_is_frozen():
+    assert not any(p.requires_grad for p in ResNetIdentityEncoder(TINY_RESNET).parameters())

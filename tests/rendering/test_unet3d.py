@@ -1,0 +1,84 @@
+"""The 3D Identity U-Net: shapes, its untrained state, inflation, saving."""
+
+import pytest
+import torch
+
+from atldiff.rendering.unet3d import IdentityUNet3DModel, depth_to_space, inflate, space_to_depth
+
+TINY = {"block_out_channels": (8, 16), "identity_dim": 4, "emotion_dim": 4}
+
+
+def inputs(frames: int = 3, guide: int = 0, batch: int = 1) -> dict:
+    generator = torch.Generator().manual_seed(0)
+    picture = (batch, 3, frames, 16, 16)
+    return {
+        "sample": torch.randn(picture, generator=generator),
+        "timestep": 500,
+        "prior": torch.randn(picture, generator=generator),
+        "identity": torch.randn(batch, 4, generator=generator),
+        "emotion": torch.randn(batch, 4, generator=generator),
+        "guide": torch.rand(batch, guide, frames, 16, 16, generator=generator) if guide else None,
+    }
+
+
+def awake(**config) -> IdentityUNet3DModel:
+    """A network whose zero-initialised layers are filled, so that something comes out."""
+    torch.manual_seed(0)
+    unet = IdentityUNet3DModel(**{**TINY, **config})
+    for parameter in unet.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    return unet.eval()
+
+
+def test_patches_are_inverse():
+    x = torch.randn(2, 3, 4, 8, 8)
+    torch.testing.assert_close(depth_to_space(space_to_depth(x, 2), 2), x)
+
+
+@pytest.mark.parametrize("config", [{}, {"patch_size": 2, "guide_channels": 3}, {"temporal_kernel": 1}])
+def test_residual_has_the_frames_shape(config):
+    given = inputs(guide=config.get("guide_channels", 0), batch=2)
+    assert awake(**config)(**given).sample.shape == given["sample"].shape
+
+
+def test_untrained_network_adds_nothing():
+    assert not IdentityUNet3DModel(**TINY)(**inputs()).sample.any()
+
+
+@pytest.mark.parametrize("name", ["identity", "emotion", "prior", "sample"])
+def test_every_condition_matters(name):
+    unet, given = awake(), inputs()
+    before = unet(**given).sample
+    after = unet(**{**given, name: given[name] + 1}).sample
+    assert not torch.allclose(before, after)
+
+
+def test_timestep_matters():
+    unet, given = awake(), inputs()
+    assert not torch.allclose(unet(**given).sample, unet(**{**given, "timestep": 1}).sample)
+
+
+def test_inflated_network_equals_its_2d_parent_on_every_frame():
+    parent, given = awake(temporal_kernel=1), inputs(frames=5)
+    child = inflate(parent)
+    assert child.config.temporal_kernel == 3
+    torch.testing.assert_close(child(**given).sample, parent(**given).sample, atol=1e-5, rtol=1e-5)
+
+
+def test_neighbouring_frames_are_seen_only_in_3d():
+    given = inputs(frames=3)
+    changed = {**given, "prior": given["prior"].clone()}
+    changed["prior"][:, :, 2] += 1
+    for kernel, sees in ((1, False), (3, True)):
+        unet = awake(temporal_kernel=kernel)
+        same = torch.equal(unet(**given).sample[:, :, 1], unet(**changed).sample[:, :, 1])
+        assert same is not sees
+
+
+def test_saved_network_comes_back(tmp_path):
+    unet, given = awake(patch_size=2, guide_channels=3), inputs(guide=3)
+    unet.save_pretrained(tmp_path)
+    assert [p.suffix for p in sorted(tmp_path.iterdir())] == [".json", ".safetensors"]
+    again = IdentityUNet3DModel.from_pretrained(tmp_path)
+    torch.testing.assert_close(again(**given).sample, unet(**given).sample, atol=1e-6, rtol=0)

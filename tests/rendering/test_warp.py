@@ -1,0 +1,98 @@
+"""The thin-plate-spline prior: interpolation, identities, borders."""
+
+import numpy as np
+import pytest
+import torch
+
+from atldiff.landmarks import LOWER_INNER_LIP, UPPER_INNER_LIP, crop_box, to_crop
+from atldiff.rendering.warp import (
+    REGION,
+    _anchors,
+    displacement_field,
+    guards,
+    region_rect,
+    spline_at,
+    warp_image,
+)
+
+
+@pytest.fixture
+def still() -> np.ndarray:
+    return (0.25 + 0.5 * np.random.default_rng(0).random((68, 2))).astype(np.float32)
+
+
+def test_anchors_are_sixteen_distinct_points_of_the_border():
+    anchors = _anchors()
+    assert len({tuple(p) for p in anchors.round(6)}) == 16
+    on_border = np.isclose(anchors, REGION[0]) | np.isclose(anchors, REGION[1])
+    assert on_border.any(axis=1).all()
+
+
+def test_a_still_face_moves_nothing(still):
+    assert np.abs(displacement_field(still[None], still)).max() < 1e-6
+
+
+def test_spline_takes_each_landmark_back_to_its_place_in_the_photo(still):
+    source = torch.from_numpy(still[::4]).double()
+    target = source + 0.02 * torch.randn(2, len(source), 2, generator=torch.Generator().manual_seed(0))
+    for frame in target:
+        back = frame + spline_at(frame[None], source, frame, smoothing=0.0)[0]
+        torch.testing.assert_close(back, source, atol=1e-4, rtol=0)
+
+
+def test_spline_reproduces_an_affine_map(still):
+    source = torch.from_numpy(still).double()
+    target = (source * 1.1 + torch.tensor([0.03, -0.02]))[None]
+    where = torch.rand(20, 2, dtype=torch.float64)
+    expected = (where - torch.tensor([0.03, -0.02])) / 1.1 - where
+    torch.testing.assert_close(spline_at(target, source, where)[0].double(), expected, atol=1e-4, rtol=0)
+
+
+def test_field_is_zero_at_the_regions_border(still):
+    field = displacement_field((still + 0.05)[None], still)[0]
+    edge = np.concatenate([field[0], field[-1], field[:, 0], field[:, -1]])
+    assert np.abs(edge).max() < 1e-3 < np.abs(field).max()
+
+
+def test_warp_moves_a_dot_with_its_landmark(still):
+    image = np.zeros((200, 200, 3), np.uint8)
+    box = np.array([20, 20, 180, 180], np.float32)
+    image[98:103, 98:103] = 255
+    shift = np.array([8, 0]) / 160
+    field = displacement_field((still + shift)[None].astype(np.float32), still)[0]
+    moved = warp_image(image, field, box, (0, 0, 200, 200))
+    columns = np.average(np.arange(200), weights=moved[..., 0].sum(axis=0, dtype=float))
+    assert columns == pytest.approx(100 + 8, abs=0.3)
+
+
+def test_warp_by_nothing_is_the_picture_itself():
+    image = np.random.default_rng(1).integers(0, 255, (60, 50, 3), np.uint8)
+    box = np.array([10, 10, 50, 50], np.float32)
+    same = warp_image(image, np.zeros((80, 80, 2), np.float32), box, (5, 6, 45, 46))
+    np.testing.assert_array_equal(same, image[6:46, 5:45])
+
+
+def test_region_is_wider_than_the_crop(still):
+    box = crop_box(still * 100)
+    x0, y0, x1, y1 = region_rect(box)
+    assert x0 < box[0] and y0 < box[1] and x1 > box[2] and y1 > box[3]
+    assert to_crop(np.array([[x0, y0]]), box).min() == pytest.approx(REGION[0], abs=0.02)
+
+
+def mouth_with_gap(still: np.ndarray, gap: float) -> np.ndarray:
+    points = still.copy()
+    points[list(UPPER_INNER_LIP)] = [(0.4, 0.6), (0.5, 0.6), (0.6, 0.6)]
+    points[list(LOWER_INNER_LIP)] = points[list(UPPER_INNER_LIP)] + (0, gap)
+    return points
+
+
+def test_shown_inside_of_the_mouth_hangs_from_the_upper_lip_unstretched(still):
+    photo, wide = mouth_with_gap(still, 0.05), mouth_with_gap(still, 0.15)
+    in_mouth = guards(np.stack([photo, wide]), photo)[:, -3:]
+    np.testing.assert_allclose(in_mouth[0], in_mouth[1], atol=1e-6)
+
+
+def test_guards_follow_a_turned_and_scaled_face(still):
+    turn = 1.2 * np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]])
+    moved = (still @ turn + 0.1)[None]
+    np.testing.assert_allclose(guards(moved, still)[0], guards(still[None], still)[0] @ turn + 0.1, atol=1e-5)
