@@ -8,7 +8,8 @@ from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEnc
 from atldiff.rendering.sampler import make_scheduler
 from atldiff.rendering.unet3d import IdentityUNet3DModel
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder
+from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 
 
 def build_pipeline(preset: str = "starter", pretrained: bool = False, **parts) -> ATLDiffPipeline:

@@ -22,7 +22,8 @@ from atldiff.rendering.windows import Renderer
 from atldiff.sequence import LandmarkSequence
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.motion import Motion, edit_landmarks
-from atldiff.speech.speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder  # noqa: F401 - loaded by name
+from atldiff.speech.speech_encoder import StarterSpeechEncoder  # noqa: F401 - loaded by name
+from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder  # noqa: F401 - loaded by name
 
 STARTER = Path(__file__).parent / "weights" / "starter"
 MAX_STEPS = 100
@@ -87,7 +88,7 @@ class ATLDiffPipeline(DiffusionPipeline):
     @property
     def emotions(self) -> tuple[str, ...]:
         """Names that `emotion` takes."""
-        return tuple(self.speech_encoder.emotions)
+        return self.speech_encoder.emotion.names
 
     def prepare(
         self,

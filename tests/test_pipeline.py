@@ -100,7 +100,7 @@ def test_wrong_steps_are_refused(pipeline, portrait, sequence, steps):
 
 
 def test_emotion_changes_the_landmarks_and_unknown_ones_are_refused(pipeline, portrait, speech, sequence):
-    pipeline.speech_encoder.emotion_embedding(pipeline.emotions[0])
+    pipeline.speech_encoder.emotion.prototype(pipeline.emotions[0])
     with pytest.raises(InputError, match="Choose one of"):
         pipeline.landmarks(portrait, speech, emotion="hungry")
 

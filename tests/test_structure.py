@@ -20,7 +20,11 @@ ROOMS = {
     "kan": {"atldiff/speech/kfusion.py"},
     "mediapipe": {"atldiff/portrait/face.py", "atldiff/portrait/matting.py"},
     "face_alignment": {"atldiff/portrait/face.py", "atldiff/portrait/matting.py"},
-    "transformers": {"atldiff/speech/speech_encoder.py", "atldiff/rendering/identity.py"},
+    "transformers": {
+        "atldiff/speech/emotion_recogniser.py",
+        "atldiff/speech/wav2vec2_encoder.py",
+        "atldiff/rendering/identity.py",
+    },
     "av": {
         "atldiff/media/audio.py",
         "atldiff/media/video.py",

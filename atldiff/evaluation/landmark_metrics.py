@@ -6,7 +6,8 @@ import numpy as np
 
 from atldiff.landmarks import LOWER_INNER_LIP, MOUTH, UPPER_INNER_LIP
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder
+from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 from atldiff.training.speech_clips import SpeechClip, load_speech_clips
 
 MAX_LAG = 6  # frames searched for the audio-video lag

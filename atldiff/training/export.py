@@ -10,7 +10,8 @@ from atldiff.pipeline import ATLDiffPipeline
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
 from atldiff.rendering.unet3d import IdentityUNet3DModel
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.speech_encoder import StarterSpeechEncoder, Wav2Vec2SpeechEncoder
+from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 
 
 def export(out: Path, renderer: Path, speech: Path, preset: str = "starter") -> ATLDiffPipeline:

@@ -17,7 +17,8 @@ from atldiff import landmarks as lm
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.media.audio import SAMPLE_RATE, Speech
-from atldiff.speech.speech_encoder import SpeechFeatures, StarterSpeechEncoder, Wav2Vec2SpeechEncoder
+from atldiff.speech.speech_encoder import SpeechFeatures, StarterSpeechEncoder
+from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 
 Encoder = StarterSpeechEncoder | Wav2Vec2SpeechEncoder
 MAX_YAW = 0.5  # frames that are turned further show the mouth too foreshortened to learn from

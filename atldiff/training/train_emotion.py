@@ -53,7 +53,7 @@ def train_emotion(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     mels, labels, held_out = load_emotional_speech(data, encoder)
-    net, names = encoder.emotion.train(), encoder.emotions
+    net, names = encoder.emotion.train(), encoder.emotion.names
     average = torch.optim.swa_utils.AveragedModel(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(stage.ema), use_buffers=True
     )
@@ -111,7 +111,7 @@ def load_emotional_speech(
         )
         mono = torch.from_numpy(soxr.resample(samples.mean(axis=1), rate, SAMPLE_RATE))[None]
         mels.append(encoder.mel(level(mono))[0])
-    labels = np.array([encoder.emotions.index(row["emotion"]) for row in rows])
+    labels = np.array([encoder.emotion.names.index(row["emotion"]) for row in rows])
     return mels, labels, np.array([row["actor"] in TEST_ACTORS for row in rows])
 
 
@@ -140,9 +140,9 @@ def augment(mel: Tensor, columns: int, rng: np.random.Generator) -> Tensor:
 
 @torch.no_grad()
 def set_prototypes(encoder: StarterSpeechEncoder, mels: list[Tensor], labels: np.ndarray) -> None:
-    """Stores the mean embedding of each label: what `emotion_embedding(name)` returns."""
+    """Stores the mean embedding of each label: what `EmotionRecogniser.prototype` returns."""
     embeddings = torch.cat([encoder.emotion(mel[None]) for mel in mels])
-    for label in range(len(encoder.emotions)):
+    for label in range(len(encoder.emotion.names)):
         encoder.emotion.prototypes[label] = embeddings[labels == label].mean(0)
 
 
@@ -150,7 +150,7 @@ def set_prototypes(encoder: StarterSpeechEncoder, mels: list[Tensor], labels: np
 def test_emotion(encoder: StarterSpeechEncoder, mels: list[Tensor], labels: np.ndarray) -> dict:
     """Accuracy and confusion (rows = truth, columns = answer, counts) on log-mels with these labels."""
     answers = np.array([int(encoder.emotion.head(encoder.emotion(mel[None])).argmax()) for mel in mels])
-    count = len(encoder.emotions)
+    count = len(encoder.emotion.names)
     confusion = np.zeros((count, count), int)
     np.add.at(confusion, (labels, answers), 1)
     return {"accuracy": float((answers == labels).mean()), "confusion": confusion.tolist()}

@@ -10,10 +10,9 @@ from PIL import Image, ImageCms
 
 from atldiff.errors import InputError
 from atldiff.landmarks import crop_box, eye_opening, inter_ocular_distance, mirror, mouth_opening, yaw
-from atldiff.portrait import face as room
 from atldiff.portrait import photo
 from atldiff.portrait.face import load_portrait, track_landmarks
-from atldiff.portrait.matting import green_screen
+from atldiff.portrait.matting import green_screen, mediapipe_solutions
 from atldiff.portrait.photo import crop_square, open_photo
 from atldiff.portrait.photo_quality import photo_advice, sharpness
 from atldiff.portrait.stderr_filter import quiet_start
@@ -441,7 +440,7 @@ def test_nothing_is_printed_and_importing_touches_nothing(portrait_path):
 
 def test_every_graph_is_closed(portrait_path, monkeypatch):
     """A leaked graph keeps some megabytes for ever."""
-    solutions = room._mediapipe()
+    solutions = mediapipe_solutions()
     opened, closed = [], []
     for kind in (
         solutions.face_mesh.FaceMesh,

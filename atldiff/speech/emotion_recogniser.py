@@ -1,0 +1,64 @@
+"""How something is said: the Conformer emotion recogniser of Sec. 2.1, whose embedding is e."""
+
+import torch
+from torch import Tensor, nn
+from transformers import Wav2Vec2ConformerConfig
+from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import Wav2Vec2ConformerEncoder
+
+from atldiff.errors import InputError
+from atldiff.speech.phonetic_encoder import MEL_BANDS
+
+EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+
+
+class EmotionRecogniser(nn.Module):
+    """Conformer emotion recogniser (Sec. 2.1): log-mel -> embedding -> one score an emotion.
+
+    Args:
+        names: the emotions it tells apart.
+        width, layers: of the Conformer, which sees features at 25 Hz.
+        emotion_dim: width of the embedding e.
+    """
+
+    def __init__(self, names: tuple[str, ...], width: int, layers: int, emotion_dim: int) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        config = Wav2Vec2ConformerConfig(
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=4,
+            intermediate_size=2 * width,
+            conv_depthwise_kernel_size=15,
+            position_embeddings_type=None,
+            layerdrop=0.0,
+            attn_implementation="eager",
+        )
+        halves = [nn.Conv1d(bands, width, 5, stride=2, padding=2) for bands in (MEL_BANDS, width)]
+        self.stem = nn.Sequential(halves[0], nn.GELU(), halves[1], nn.GELU())
+        self.conformer = Wav2Vec2ConformerEncoder(config)
+        self.attention = nn.Linear(width, 1)
+        self.embed = nn.Sequential(nn.Linear(2 * width, emotion_dim), nn.Tanh())
+        self.head = nn.Linear(emotion_dim, len(names))
+        self.register_buffer("prototypes", torch.zeros(len(names), emotion_dim))
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Log-mel (B, 80, M) -> embedding (B, emotion_dim), each value in (-1, 1).
+
+        Loudness and the microphone's colour are taken out: each band has mean 0 over the recording.
+        """
+        mel = mel.clamp_min(-14) - mel.clamp_min(-14).mean(-1, keepdim=True)
+        x = self.conformer(self.stem(mel / 4).transpose(1, 2)).last_hidden_state
+        weights = self.attention(x).softmax(1)
+        mean = (weights * x).sum(1)
+        spread = ((weights * x.square()).sum(1) - mean.square()).clamp_min(1e-5).sqrt()
+        return self.embed(torch.cat([mean, spread], -1))
+
+    def prototype(self, name: str) -> Tensor:
+        """The mean embedding (emotion_dim,) of the training recordings with that label.
+
+        Raises:
+            InputError: no such emotion.
+        """
+        if name not in self.names:
+            raise InputError(f"The emotion {name!r} is not known", f"Use one of {', '.join(self.names)}")
+        return self.prototypes[self.names.index(name)]

@@ -1,0 +1,82 @@
+"""The paper's speech encoder: frozen wav2vec2 and the Conformer emotion recogniser (Sec. 2.1)."""
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from atldiff.config import EMOTION_DIM
+from atldiff.errors import InputError
+from atldiff.media.audio import Speech
+from atldiff.speech.emotion_recogniser import EMOTIONS, EmotionRecogniser
+from atldiff.speech.phonetic_encoder import FEATURE_HOP, ContextGate, LogMel
+from atldiff.speech.speech_encoder import SpeechFeatures, encode_speech, encode_window
+
+
+class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
+    """The paper's encoder: frozen wav2vec2 features and the Conformer emotion recogniser (Sec. 2.1).
+
+    Args:
+        wav2vec2: keyword arguments of `transformers.Wav2Vec2Config`; None = wav2vec2-base (768-d).
+        emotions, emotion_width, emotion_layers, emotion_dim: as in `StarterSpeechEncoder`.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        wav2vec2: dict | None = None,
+        emotions: tuple[str, ...] = EMOTIONS,
+        emotion_width: int = 144,
+        emotion_layers: int = 4,
+        emotion_dim: int = EMOTION_DIM,
+    ) -> None:
+        super().__init__()
+        self.mel = LogMel()
+        self.model = Wav2Vec2Model(Wav2Vec2Config(**(wav2vec2 or {}))).eval().requires_grad_(False)
+        self.emotion = EmotionRecogniser(emotions, emotion_width, emotion_layers, emotion_dim)
+        self.gate = ContextGate(emotion_dim, self.feature_dim)
+        self.eval()
+
+    @classmethod
+    def from_hub(cls, name: str = "facebook/wav2vec2-base-960h") -> "Wav2Vec2SpeechEncoder":
+        """wav2vec2 from the hub, with an untrained emotion recogniser.
+
+        Raises:
+            InputError: the hub cannot be reached and the weights are not in its cache.
+        """
+        try:
+            wav2vec2 = Wav2Vec2Model.from_pretrained(name)
+        except OSError as error:
+            raise InputError(
+                f"The weights of {name} are not on this machine and the hub cannot be reached",
+                "Connect to the internet once, or use the starter preset",
+            ) from error
+        encoder = cls(wav2vec2.config.to_diff_dict())
+        encoder.model.load_state_dict(wav2vec2.state_dict())
+        return encoder
+
+    @property
+    def feature_dim(self) -> int:
+        """Width D of the acoustic features."""
+        return self.model.config.hidden_size
+
+    def acoustic_features(self, samples: Tensor) -> Tensor:
+        """Levelled samples (B, n) -> acoustic features (B, n // 320 + 1, D).
+
+        wav2vec2's feature i hears samples 320 i to 320 i + 400; padding centres it on 320 i.
+        """
+        count = samples.shape[-1] // FEATURE_HOP + 1
+        normal = (samples - samples.mean(-1, keepdim=True)) / (samples.std(-1, keepdim=True) + 1e-7)
+        padded = F.pad(normal, (200, (count - 1) * FEATURE_HOP + 400 - 200 - samples.shape[-1]))
+        return self.model(padded).last_hidden_state
+
+    def forward(self, samples: Tensor) -> SpeechFeatures:
+        """Samples (B, n) at 16 kHz, at any loudness, as one window -> their features."""
+        return encode_window(self, samples)
+
+    @torch.no_grad()
+    def encode(self, speech: Speech, emotion: str | None = None) -> SpeechFeatures:
+        """Features of a recording of any length (B = 1), see `encode_speech`."""
+        return encode_speech(self, speech, emotion)
