@@ -12,3 +12,7 @@ class InputError(ValueError):
     def __init__(self, problem: str, remedy: str) -> None:
         self.problem, self.remedy = problem, remedy
         super().__init__(f"{problem}: {remedy}")
+
+    def __reduce__(self) -> tuple[type["InputError"], tuple[str, str]]:
+        """Rebuilt from its two parts, so that a worker process can send it back."""
+        return type(self), (self.problem, self.remedy)

@@ -2,7 +2,9 @@
 
 import csv
 import json
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -11,50 +13,90 @@ from tqdm import tqdm
 
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_RATE
+from atldiff.errors import InputError
 
 STORED_SIZE = 224  # pixels of the stored crop
 STORED_MARGIN = 1.1  # the stored crop over the network's, so that training can move and scale it
 JPEG_QUALITY = 93
+MIN_FOUND = 10  # frames of a clip in which a face must be seen
 LAG_WINDOW = 10  # frames searched for the audio-video lag
 
 
 def prepare(data: Path, out: Path, workers: int = 2) -> list[dict]:
     """Prepares every clip of `data/clips.csv` that `out` does not hold yet.
 
-    Run again to resume. Columns used: file, split, identity, kind (speech/silent), use.
+    Run again to resume. Columns used: file, split, identity, kind (speech/silent), use. A clip's name in
+    `out` is its path below `data` without the ending. What cannot be used is left out and listed, with
+    the reason, in `out/skipped.csv`; it is tried again by the next run.
 
     Returns:
         The index, one dict a clip, also written to `out/index.json`.
+
+    Raises:
+        InputError: no clips.csv; two rows with one name; a disk or memory that is full.
     """
+    table = data / "clips.csv"
+    if not table.is_file():
+        raise InputError(f"{table} does not exist", "Name the folder that holds clips.csv")
     out.mkdir(parents=True, exist_ok=True)
-    with open(data / "clips.csv", newline="") as table:
-        rows = list(csv.DictReader(table))
-    todo = [(data / row["file"], out / f"{Path(row['file']).stem}.npz", row) for row in rows]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        results = pool.map(_prepare_one, todo)
-        index = [entry for entry in tqdm(results, total=len(todo), desc="clips") if entry]
+    with open(table, newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [str(Path(row["file"]).with_suffix("")) for row in rows]
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice:
+        raise InputError(f"{table} has two clips named {twice}", "Rename one of them")
+    todo = [(data / row["file"], out, name, row) for name, row in zip(names, rows, strict=True)]
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            results = list(tqdm(pool.map(_prepare_one, todo), total=len(todo), desc="clips"))
+    except BrokenProcessPool as error:
+        raise InputError("A worker process was ended", "Use fewer --workers and run it again") from error
+    index = [entry for entry in results if "skipped" not in entry]
+    skipped = [entry for entry in results if "skipped" in entry]
     (out / "index.json").write_text(json.dumps(index, indent=1))
+    with open(out / "skipped.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, ("file", "skipped"))
+        writer.writeheader()
+        writer.writerows(skipped)
     return index
 
 
-def _prepare_one(job: tuple[Path, Path, dict]) -> dict | None:
-    source, target, row = job
-    note = target.with_suffix(".json")
-    if not note.exists():
-        entry = _extract(source, target, row)
-        note.write_text(json.dumps(entry))
-    return json.loads(note.read_text()) or None
+def _prepare_one(job: tuple[Path, Path, str, dict]) -> dict:
+    """The clip's entry, or {"file", "skipped": why}."""
+    source, out, name, row = job
+    note = out / f"{name}.json"
+    if note.exists():
+        return json.loads(note.read_text())
+    note.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        arrays, entry = _extract(source, name, row)
+    except InputError as error:
+        return {"file": row["file"], "skipped": str(error)}
+    part = out / f"{name}.part"
+    try:
+        with open(part, "wb") as file:
+            np.savez(file, **arrays)
+        part.replace(out / f"{name}.npz")
+        part.write_text(json.dumps(entry))
+        part.replace(note)
+    except OSError as error:
+        problem = f"{out} cannot be written ({error.strerror})"
+        raise InputError(problem, "Make room and run it again") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return entry
 
 
-def _extract(source: Path, target: Path, row: dict) -> dict:
+def _extract(source: Path, name: str, row: dict) -> tuple[dict[str, np.ndarray], dict]:
+    """The arrays and the index entry of one clip."""
     from atldiff.media.video import read_clip
     from atldiff.portrait.face import track_landmarks
 
     clip = read_clip(source)
     points = track_landmarks(clip.frames)
     found = np.isfinite(points).all(axis=(1, 2))
-    if found.sum() < 10:
-        return {}
+    if found.sum() < MIN_FOUND:
+        raise InputError(f"A face is seen in {found.sum()} frames of {source.name}", f"It takes {MIN_FOUND}")
     box = lm.crop_box(points[found], lm.CROP_SCALE * STORED_MARGIN)
     crops = lm.to_crop(points, box)
     ok = found & ((crops > 0.01) & (crops < 0.99)).all(axis=(1, 2))
@@ -62,13 +104,12 @@ def _extract(source: Path, target: Path, row: dict) -> dict:
     arrays = {"jpeg": jpeg, "offsets": offsets, "fps": np.float32(clip.fps), "box": box}
     arrays |= {"landmarks": np.nan_to_num(crops), "ok": ok, "samples": np.zeros(0, np.float32)}
     entry = {key: row[key] for key in ("file", "split", "identity", "kind", "use")}
-    entry |= {"stem": target.stem, "frames": len(points), "fps": clip.fps, "seconds": len(points) / clip.fps}
+    entry |= {"stem": name, "frames": len(points), "fps": clip.fps, "seconds": len(points) / clip.fps}
     if row["kind"] == "speech" and clip.speech is not None:
         arrays["samples"] = clip.speech.samples
         arrays["landmarks30"], arrays["ok30"] = _at_frame_rate(crops, found, clip.fps)
         entry["lag"], entry["sync"] = _lag(arrays["landmarks30"], arrays["ok30"], clip.speech.samples)
-    np.savez(target, **arrays)
-    return entry
+    return arrays, entry
 
 
 def _no_frames() -> tuple[np.ndarray, np.ndarray]:

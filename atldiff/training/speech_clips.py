@@ -86,7 +86,7 @@ def load_speech_clips(data: Path, split: str) -> list[SpeechClip]:
         raise InputError(f"{index} does not exist", "Run `python -m atldiff prepare` first")
     clips = []
     for entry in json.loads(index.read_text()):
-        unfit = entry["kind"] != "speech" or entry["stem"] in INCONGRUENT
+        unfit = entry["kind"] != "speech" or Path(entry["stem"]).name in INCONGRUENT
         if entry["split"] != split or unfit:
             continue
         with np.load(data / f"{entry['stem']}.npz") as arrays:
