@@ -20,7 +20,7 @@ _HOMES = {
     "Speech": "media.audio",
     "load_portrait": "portrait.face",
     "load_speech": "media.audio",
-    "read_clip": "media.video",
+    "read_clip": "media.video_reader",
     "write_video": "media.video",
 }
 __all__ = sorted(_HOMES)

@@ -28,6 +28,7 @@ ROOMS = {
     "av": {
         "atldiff/media/audio.py",
         "atldiff/media/video.py",
+        "atldiff/media/video_reader.py",
         "atldiff/media/stream.py",
         "examples/make_recordings.py",
     },

@@ -1,8 +1,7 @@
-"""Frames + speech -> video file; video file -> frames + speech (PyAV alone)."""
+"""Frames + speech -> video file (PyAV alone)."""
 
 import errno
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -14,10 +13,10 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
-from atldiff.media.audio import MAX_GAP, Speech, open_media, read_sound, resample
+from atldiff.media.audio import Speech, resample
 
 # Without these swscale rounds down: every picture gets one level darker.
-_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 # File ending -> video codec, pixel format that keeps alpha, its options, sound codec.
 _CODECS = {
     ".mp4": ("libx264", "yuv420p", {"preset": "superfast", "crf": "17"}, "aac"),
@@ -30,44 +29,6 @@ _CODECS = {
     ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444"}, "aac"),
 }
 _SOUND_RATES = {"aac": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000), "libopus": (48000,)}
-
-
-@dataclass(frozen=True, eq=False)
-class Clip:
-    """A video in memory.
-
-    Attributes:
-        frames: (F, H, W, 3) uint8 RGB, upright, evenly spaced in time.
-        fps: frames a second.
-        speech: its sound, beginning with the first frame; None where the video has none.
-    """
-
-    frames: np.ndarray
-    fps: float
-    speech: Speech | None
-
-
-def read_clip(path: str | Path, max_frames: int | None = None) -> Clip:
-    """Reads a video; one with a varying frame rate is read at its average rate.
-
-    Args:
-        max_frames: no more than this many frames from its beginning, and the sound that belongs to them.
-
-    Raises:
-        InputError: missing, empty, broken or not a video.
-    """
-    path = Path(path)
-    with open_media(path, "video") as container:
-        if not container.streams.video:
-            raise InputError(f"{path.name} holds no pictures", "Use a video")
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        rate = stream.average_rate or stream.guessed_rate
-        fps = float(rate) if rate and 1 <= rate <= 120 else 30.0
-        begin, frames = _even_frames(container, stream, fps, max_frames)
-    if not frames:
-        raise InputError(f"No picture can be read from {path.name}", "Use another video")
-    return Clip(np.stack(frames), fps, _sound_of(path, begin, len(frames) / fps if max_frames else None))
 
 
 def write_video(
@@ -117,46 +78,6 @@ def write_video(
     return path
 
 
-def _even_frames(container, stream, fps: float, max_frames: int | None) -> tuple[float, list[np.ndarray]]:
-    """(seconds on the clock of the first frame, frames): frame i is the latest one at i / fps after it."""
-    begin, latest, frames = None, None, []
-    try:
-        for frame in container.decode(stream):
-            time = frame.time if frame.time is not None else (begin or 0.0) + len(frames) / fps
-            begin = time if begin is None else begin
-            due = round((time - begin) * fps)  # the place of this frame; those before it show the latest one
-            due = due if due < len(frames) + MAX_GAP * fps else len(frames) + 1  # a clock that was reset
-            while latest is not None and len(frames) < due and len(frames) != max_frames:
-                frames.append(latest)
-            if len(frames) == max_frames:
-                return begin, frames
-            latest = _to_rgb(frame)
-    except av.FFmpegError:
-        pass  # a file that breaks off: what was read before is good
-    return begin or 0.0, frames if latest is None else [*frames, latest]
-
-
-def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """(H, W, 3) uint8, upright; an untagged picture is taken for BT.709 if it is high, else BT.601."""
-    space = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
-    space = frame.colorspace if frame.colorspace in list(Colorspace) else space
-    picture = frame.reformat(
-        format="rgb24", src_colorspace=space, dst_color_range=ColorRange.JPEG, interpolation=_EXACT
-    )
-    rgb = picture.to_ndarray()
-    return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90))) if frame.rotation else rgb
-
-
-def _sound_of(path: Path, begin: float, seconds: float | None) -> Speech | None:
-    """The sound of a video from the moment `begin` of its clock, cut to `seconds`."""
-    with open_media(path, "video") as container:
-        if not container.streams.audio:
-            return None
-        sound, rate = read_sound(container, origin=begin, max_seconds=np.inf)
-    sound = sound if seconds is None else sound[: round(seconds * rate)]
-    return Speech.from_samples(sound, rate) if len(sound) else None
-
-
 def _claim(path: Path, part: Path) -> None:
     """Makes the empty file `part`, or says why no video can be written at `path`."""
     if path.suffix not in _CODECS:
@@ -201,7 +122,7 @@ def _to_yuv(frame: np.ndarray, video, index: int) -> av.VideoFrame:
         format=video.pix_fmt,
         dst_colorspace=Colorspace.ITU709,
         dst_color_range=ColorRange.MPEG,
-        interpolation=_EXACT,
+        interpolation=EXACT,
     )
     picture.pts, picture.time_base = index, video.codec_context.time_base
     return picture

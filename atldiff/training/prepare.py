@@ -89,7 +89,7 @@ def _prepare_one(job: tuple[Path, Path, str, dict]) -> dict:
 
 def _extract(source: Path, name: str, row: dict) -> tuple[dict[str, np.ndarray], dict]:
     """The arrays and the index entry of one clip."""
-    from atldiff.media.video import read_clip
+    from atldiff.media.video_reader import read_clip
     from atldiff.portrait.face import track_landmarks
 
     clip = read_clip(source)

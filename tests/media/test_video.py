@@ -8,7 +8,8 @@ import pytest
 
 from atldiff.errors import InputError
 from atldiff.media.audio import Speech
-from atldiff.media.video import read_clip, write_video
+from atldiff.media.video import write_video
+from atldiff.media.video_reader import open_video, read_clip
 
 CLICKS = (0.25, 0.5, 0.9)  # seconds
 
@@ -242,3 +243,11 @@ def test_files_that_are_no_video(tmp_path, content, sentence):
 def test_a_recording_is_no_video(speech_path):
     with pytest.raises(InputError, match="no pictures"):
         read_clip(speech_path)
+
+
+def test_frames_that_are_read_one_by_one_are_those_that_are_read_at_once(tmp_path):
+    path = timed_video(tmp_path / "a.mkv", (200, 300, 400, 500, 600))
+    with open_video(path) as video:
+        frames = np.stack(list(video.frames))
+        assert video.begin == pytest.approx(0.2)
+    assert (frames == read_clip(path).frames).all() and video.fps == read_clip(path).fps
