@@ -7,7 +7,6 @@ embedded starter, ATLDIFF_AUTH="name:password,..." asks for a login, and all of 
 # ruff: noqa: E402 - spaces comes before all that could touch CUDA, and gradio reads its folder when imported
 import spaces  # isort: skip
 
-import functools
 import html
 import inspect
 import os
@@ -24,15 +23,17 @@ os.environ.setdefault("GRADIO_TEMP_DIR", f"{TEMP.name}/files")  # jobs work besi
 import gradio as gr
 import torch
 
+from atldiff.animation import Animation
 from atldiff.cli.runner import load_pipeline
 from atldiff.media.audio import Speech
 from atldiff.media.stream import piece_seconds
-from atldiff.portrait.face import Portrait
+from atldiff.options import AUTOMATIC, DEFAULTS, MOTION, OPTIONS, Options
+from atldiff.portrait.face import Portrait, load_portrait
 from atldiff.sequence import LandmarkSequence
-from atldiff.web import request, texts
+from atldiff.web import api, request, texts
 from atldiff.web.preview import face_at, progress, spoken_time
-from atldiff.web.service import LOOK, Workshop
-from atldiff.web.texts import BACKGROUNDS, NOTES, OUTPUTS, STYLES, serving_options
+from atldiff.web.service import REPORT_EVERY, Service
+from atldiff.web.texts import CHOICES, NOTES, PRESETS, serving_options
 
 HERE, ON_GPU = Path(__file__).parent, torch.cuda.is_available()
 PIPELINE = load_pipeline(os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu")
@@ -68,17 +69,63 @@ class TalkingVideo(gr.Video):
         return {"data": data, "duration": seconds, "extension": ".ts"}, stream
 
 
+class Amount(gr.Slider):
+    """A slider whose range the options check: whoever calls the API gets the same sentence everywhere."""
+
+    is_template = True
+
+    def preprocess(self, payload):  # noqa: ANN201, D102
+        return payload
+
+
+class Whole(gr.Number):
+    """A number that the options check."""
+
+    is_template = True
+
+    def preprocess(self, payload):  # noqa: ANN201, D102
+        return payload
+
+
+class Choice(gr.Radio):
+    """Names of which the options check one."""
+
+    is_template = True
+
+    def preprocess(self, payload):  # noqa: ANN201, D102
+        return payload
+
+
+class Menu(gr.Dropdown):
+    """Names of which the pipeline checks one."""
+
+    is_template = True
+
+    def preprocess(self, payload):  # noqa: ANN201, D102
+        return payload
+
+
 @spaces.GPU(duration=15)
-def _predict(portrait: Portrait, speech: Speech, emotion: str | None) -> LandmarkSequence:
-    return request.predict(PIPELINE, portrait, speech, emotion)
+def _predict(portrait: Portrait, speech: Speech, options: Options) -> LandmarkSequence:
+    return PIPELINE.landmarks(portrait, speech, options)
 
 
-@spaces.GPU(duration=lambda take: min(120, 15 + take.speech.num_frames * take.order.steps // 60))
-def _make(take: request.Take) -> Iterator[request.Step]:
-    yield from request.make(PIPELINE, take)
+def _gpu_seconds(animation: Animation, folder: Path, live: bool) -> int:
+    return request.gpu_seconds(animation, PIPELINE.preset.steps)
 
 
-WORKSHOP = Workshop(_predict, _make, TEMP.name, pace=0.002 if ON_GPU else 0.04)
+@spaces.GPU(duration=_gpu_seconds)
+def _on_gpu(animation: Animation, folder: Path, live: bool) -> Iterator[request.Step]:
+    yield from request.make(PIPELINE, animation, folder, live)
+
+
+def _make(animation: Animation, folder: Path, live: bool) -> Iterator[request.Step]:
+    if spaces.config.Config.zero_gpu:
+        request.check_gpu_seconds(_gpu_seconds(animation, folder, live))
+    yield from _on_gpu(animation, folder, live)
+
+
+SERVICE = Service(_predict, _make, TEMP.name, pace=0.002 if ON_GPU else 0.04)
 
 
 @contextmanager
@@ -90,34 +137,32 @@ def explained() -> Iterator[None]:
         raise gr.Error(html.escape(request.explain(error)), print_exception=False) from error
 
 
-def endpoint(function: Callable) -> Callable:
-    """A generator of the workshop as gradio calls it: errors explained, steps shown as progress."""
-    parts = list(inspect.signature(function).parameters.values())
+def endpoint(function: Callable, names: tuple[str, ...], about: str) -> Callable:
+    """What the service makes, as gradio calls it: values by position, errors explained, steps as progress."""
     tracker = inspect.Parameter("tracker", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=gr.Progress())
 
-    @functools.wraps(function)
-    def run(*values):
+    def run(*values) -> Iterator:
         *values, tracker = values
         with explained():
-            looked = 0.0
-            for outcome in function(*values):
+            reported = 0.0
+            for outcome in function(dict(zip(names, values, strict=True))):
                 if not isinstance(outcome[0], request.Step):
                     yield outcome
                 elif outcome[0].video:
                     yield str(outcome[0].video)
-                elif time.monotonic() > looked + LOOK:
-                    looked, (step, left) = time.monotonic(), outcome
+                elif time.monotonic() > reported + REPORT_EVERY:
+                    reported, (step, left) = time.monotonic(), outcome
                     tracker((step.done, step.total), f"{spoken_time(left)} left", unit="frames")
                     yield None
 
-    run.__signature__ = inspect.Signature([*parts, tracker])
-    return run
+    run.__name__ = function.__name__
+    return api.described(run, names, about, tracker)
 
 
 def _watch(live: bool, *values) -> Iterator[tuple]:
     """The page's Animate: (video or a piece of it, progress, finished file)."""
     with explained():
-        for outputs in WORKSHOP.watch(live, request.Order(*values)):
+        for outputs in SERVICE.watch(dict(zip(api.ANIMATE, values, strict=True)), live):
             yield tuple(gr.skip() if value is None else value for value in outputs)
 
 
@@ -129,23 +174,31 @@ def _warned(outputs: tuple) -> tuple:
     return outputs
 
 
-def _look_at_photo(portrait: str | None, face: int = 0) -> tuple:
-    picture, several, words = _warned(WORKSHOP.see(portrait, face))
+def _inspect_photo(portrait: str | None, face: int = DEFAULTS.face) -> tuple:
+    picture, several, words = _warned(SERVICE.inspect_photo(portrait, face))
     return picture, gr.Number(value=face, visible=several), words, gr.Tabs(selected="seen")
 
 
-def _look_at_speech(*values) -> str:
-    return _warned(WORKSHOP.hear(*values))[0]
+def _inspect_speech(*values) -> str:
+    return _warned(SERVICE.inspect_speech(*values))[0]
 
 
 def _choose_face(portrait: str, at: gr.SelectData) -> tuple:
-    return _look_at_photo(portrait, face_at(request.read_portrait(portrait), *at.index) or 0)
+    return _inspect_photo(portrait, face_at(load_portrait(portrait), *at.index) or DEFAULTS.face)
 
 
-def _move_again(previewed: bool, *values) -> Iterator[tuple]:
+def _preview_again(previewed: bool, *values) -> Iterator[tuple]:
     """The motion preview anew, if there is one."""
     with explained():
-        yield from WORKSHOP.landmarks(*values) if previewed else [(gr.skip(), gr.skip())]
+        by_name = dict(zip(api.PREVIEW, values, strict=True))
+        yield from SERVICE.landmarks(by_name) if previewed else [(gr.skip(), gr.skip())]
+
+
+def _preset(name: str) -> tuple:
+    """The values of a preset, and its words."""
+    changes, words = PRESETS[name]
+    values = {"steps": PIPELINE.preset.steps} | changes
+    return *(values.get(option, getattr(DEFAULTS, option)) for option in STYLED), gr.Radio(info=words)
 
 
 def _busy(now: bool) -> tuple[gr.Button, gr.Button]:
@@ -157,20 +210,45 @@ def _begin() -> tuple:
     return *_busy(True), gr.Video(value=None, autoplay=True), waiting, gr.Button(interactive=False)
 
 
+def _slider(name: str) -> Amount:
+    """A slider from an option's range; a gain moves in twentieths."""
+    option = OPTIONS[name]
+    (low, high), default = option.metadata["range"], option.default
+    value, step = PIPELINE.preset.steps if default is None else default, 0.05 if name in MOTION else 1
+    return Amount(
+        low, high, value, step=step, label=option.metadata["label"], info=NOTES[name], min_width=240
+    )
+
+
+def _radio(name: str) -> Choice:
+    option = OPTIONS[name]
+    return Choice(CHOICES[name], value=option.default, label=option.metadata["label"], info=NOTES[name])
+
+
+def _number(name: str, **about: object) -> Whole:
+    (low, high), default = OPTIONS[name].metadata["range"], OPTIONS[name].default
+    return Whole(default, precision=0, minimum=low, maximum=high, **about)
+
+
+STYLED = (*MOTION, "steps", "output", "background")  # what a preset sets
+inputs: dict[str, gr.Component] = {}  # by their names in the API
 with gr.Blocks(title=texts.TITLE, delete_cache=(600, KEEP)) as demo:
     gr.Markdown(texts.TOP, elem_id="top")
     with gr.Row():
         with gr.Column(scale=5):
             with gr.Row():
-                portrait = Photo(label="Portrait", sources=["upload", "webcam", "clipboard"], height=300)
+                portrait = inputs["portrait"] = Photo(
+                    label="Portrait", sources=["upload", "webcam", "clipboard"], height=300
+                )
                 with gr.Tabs() as tabs:
                     with gr.Tab("What is seen", id="seen"):
                         seen = gr.Image(show_label=False, interactive=False, height=250, buttons=[])
                     with gr.Tab("How it moves", id="motion", elem_id="motion"):
                         motion = gr.Video(label="Preview", height=250, autoplay=True, loop=True)
-            face = gr.Number(0, precision=0, minimum=0, label="Face (or click it above)", visible=False)
+            face = inputs["face"] = _number("face", label="Face (or click it above)", visible=False)
             photo_note = gr.HTML(elem_id="photo-note")
             speech = gr.Audio(label="Speech", sources=["upload", "microphone"], type="filepath", render=False)
+            inputs["speech"] = speech
             gr.Examples(texts.PAIRS, [portrait, speech], label="Click one, then Animate", visible_columns=[0])
             speech.render()
             speech_note = gr.HTML(elem_id="speech-note")
@@ -185,54 +263,62 @@ with gr.Blocks(title=texts.TITLE, delete_cache=(600, KEEP)) as demo:
                 finished = gr.DownloadButton("Download", elem_id="download", scale=2, interactive=False)
             with gr.Accordion("Motion"):
                 with gr.Row():
-                    style = gr.Radio(list(STYLES), value="Natural", label="Preset", info=STYLES["Natural"][1])
-                    emotion = gr.Dropdown([request.AUTOMATIC, *PIPELINE.emotions], label="Emotion")
+                    style = gr.Radio(
+                        list(PRESETS), value="Natural", label="Preset", info=PRESETS["Natural"][1]
+                    )
+                    inputs["emotion"] = Menu(
+                        [AUTOMATIC, *PIPELINE.emotions], value=AUTOMATIC, label="Emotion"
+                    )
                 with gr.Row():
-                    gain = functools.partial(gr.Slider, 0, request.MAX_GAIN, 1.0, step=0.05, min_width=240)
-                    gains = [gain(label=label, info=info) for label, info in texts.GAINS]
+                    inputs |= {name: _slider(name) for name in texts.GAINS}
             with gr.Accordion("Advanced", open=False):
                 with gr.Row():
-                    steps = gr.Slider(1, request.MAX_STEPS, 2, step=1, label="Steps", info=NOTES["steps"])
-                    seed = gr.Number(0, precision=0, minimum=0, label="Seed", info=NOTES["seed"])
+                    inputs |= {name: _slider(name) for name in MOTION if name not in texts.GAINS}
+                with gr.Row():
+                    steps = inputs["steps"] = _slider("steps")
+                    inputs["seed"] = _number("seed", label="Seed", info=NOTES["seed"])
                     dice = gr.Button("🎲", elem_id="dice")
-                output = gr.Radio(OUTPUTS, value="photo", label="Size", info=NOTES["output"])
-                background = gr.Radio(BACKGROUNDS, value="keep", label="Background", info=NOTES["background"])
+                output, inputs["background"] = _radio("output"), _radio("background")
+                inputs["output"] = output
                 live = gr.Checkbox(True, label="Play while it is made", info=NOTES["live"])
-                given = gr.File(label="Landmarks to use", file_types=[".npz", ".json"], height=120)
+                inputs["landmarks"] = gr.File(
+                    label="Landmarks to use", file_types=[".npz", ".json"], height=120
+                )
                 gr.Markdown(NOTES["given"])
-                file_format = gr.Radio(["npz", "json"], value="npz", label="Landmarks of the preview")
+                formats = Choice(["npz", "json"], value="npz", label="Landmarks of the preview")
+                inputs["file_format"] = formats
                 saved = gr.File(label="landmark file", show_label=False, interactive=False, height=80)
     gr.Markdown(texts.FOOT, elem_id="foot")
     found, picture = gr.JSON(label="findings", visible=False), gr.Image(label="picture", visible=False)
     video, previewed = gr.Video(label="video", visible=False), gr.State(False)
-    doors = [gr.Button(visible=False) for _ in range(2)]
+    api_buttons = [gr.Button(visible=False) for _ in range(2)]
 
-    moves = [portrait, speech, face, emotion, *gains]
-    sketch, sketched = [*moves, seed, file_format], [saved, motion]
-    orders = [*moves, steps, seed, output, background, given]
-    doors[0].click(endpoint(WORKSHOP.animate), orders, video, api_name="animate", **HEAVY)
-    check = endpoint(WORKSHOP.check_portrait)
-    doors[1].click(check, [portrait, face], [found, picture], api_name="check_portrait", **LIGHT)
-    move = endpoint(WORKSHOP.landmarks)
+    sketch, sketched = [inputs[name] for name in api.PREVIEW], [saved, motion]
+    everything = [inputs[name] for name in api.ANIMATE]
+    animate = endpoint(SERVICE.animate, api.ANIMATE, api.ABOUT_ANIMATE)
+    api_buttons[0].click(animate, everything, video, api_name="animate", **HEAVY)
+    check = endpoint(SERVICE.check_portrait, api.CHECK, api.ABOUT_CHECK)
+    api_buttons[1].click(check, [portrait, face], [found, picture], api_name="check_portrait", **LIGHT)
+    move = endpoint(SERVICE.landmarks, api.PREVIEW, api.ABOUT_LANDMARKS)
     moved = preview.click(move, sketch, sketched, api_name="landmarks", show_progress_on=motion, **LIGHT)
     moved.success(lambda: (True, gr.Tabs(selected="motion")), None, [previewed, tabs], **HIDDEN)
-    edits = [slider.change for slider in gains] + [emotion.change, seed.change, file_format.change]
-    gr.on(edits, _move_again, [previewed, *sketch], sketched, trigger_mode="always_last", **HIDDEN, **LIGHT)
+    edits = [inputs[name].change for name in (*MOTION, "emotion", "seed", "file_format")]
+    again = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}
+    gr.on(edits, _preview_again, [previewed, *sketch], sketched, **again)
 
-    sights = [seen, face, photo_note, tabs]
-    portrait.change(_look_at_photo, portrait, sights, **HIDDEN, **LIGHT)
-    face.input(_look_at_photo, [portrait, face], sights, **HIDDEN, **LIGHT)
-    seen.select(_choose_face, portrait, sights, **HIDDEN, **LIGHT)
-    looks = [speech.change, portrait.change, steps.change, output.change]
-    gr.on(looks, _look_at_speech, [speech, portrait, steps, output], speech_note, **HIDDEN, **LIGHT)
-    styled = [*gains, steps, output, background, style]
-    style.input(lambda name: (*STYLES[name][0], gr.Radio(info=STYLES[name][1])), style, styled, **HIDDEN)
-    dice.click(lambda: random.randrange(10**6), None, seed, **HIDDEN)
+    inspected = [seen, face, photo_note, tabs]
+    portrait.change(_inspect_photo, portrait, inspected, **HIDDEN, **LIGHT)
+    face.input(_inspect_photo, [portrait, face], inspected, **HIDDEN, **LIGHT)
+    seen.select(_choose_face, portrait, inspected, **HIDDEN, **LIGHT)
+    changes = [speech.change, portrait.change, steps.change, output.change]
+    gr.on(changes, _inspect_speech, [speech, portrait, steps, output], speech_note, **HIDDEN, **LIGHT)
+    style.input(_preset, style, [*(inputs[name] for name in STYLED), style], **HIDDEN)
+    dice.click(lambda: random.randrange(10**6), None, inputs["seed"], **HIDDEN)
 
     at_once = {"queue": False, **HIDDEN}
-    everything = [start, stop, talk, status, finished]
-    started = start.click(_begin, None, everything, js=texts.SHOW_VIDEO, **at_once)
-    run = started.then(_watch, [live, *orders], [talk, status, finished], **HIDDEN, **HEAVY)
+    shown = [start, stop, talk, status, finished]
+    started = start.click(_begin, None, shown, js=texts.SHOW_VIDEO, **at_once)
+    run = started.then(_watch, [live, *everything], [talk, status, finished], **HIDDEN, **HEAVY)
     over = [start, stop, finished]
     run.success(lambda: (*_busy(False), gr.Button(interactive=True)), None, over, **at_once)
     calm = [start, stop, status]

@@ -10,10 +10,10 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from atldiff.build import build_pipeline
 from PIL import Image
 
 from atldiff.__main__ import main, make_parser
-from atldiff.build import build_pipeline
 from atldiff.cli import runner
 from atldiff.cli.jobs import Job, read_jobs, writable
 from atldiff.errors import InputError
