@@ -85,11 +85,6 @@ class Options(Motion):
             object.__setattr__(self, option.name, _checked(option, getattr(self, option.name)))
 
 
-DEFAULTS = Options()
-OPTIONS = {option.name: option for option in fields(Options)}
-MOTION = tuple(option.name for option in fields(Motion))
-
-
 def help_text(name: str) -> str:
     """What an option means, with its range: for a command line's or an API's help."""
     about = OPTIONS[name].metadata
@@ -147,3 +142,8 @@ def _shown(value: object) -> str:
 def _range(bounds: tuple[float, float]) -> str:
     low, high = bounds
     return f"{low:g} to {high:g}" if isinstance(low, float) else f"{low} to {high}"
+
+
+DEFAULTS = Options()
+OPTIONS = {option.name: option for option in fields(Options)}
+MOTION = tuple(option.name for option in fields(Motion))

@@ -10,7 +10,7 @@ from atldiff.web.request import MAX_SECONDS, MAX_UPLOAD
 _UPLOAD = MAX_UPLOAD.removesuffix("mb")
 FILES = {
     "portrait": f"photo of one person from the front (JPEG, PNG or WebP, at most {_UPLOAD} MB).",
-    "speech": f"recording of speech (WAV, MP3, M4A, FLAC or OGG, at most {MAX_SECONDS:g} s and {_UPLOAD} MB).",
+    "speech": f"recording of speech (WAV, MP3, M4A, FLAC, OGG, at most {MAX_SECONDS:g} s and {_UPLOAD} MB).",
     "landmarks": "landmark file (.npz or .json) of this API to render instead of the predicted motion.",
     "file_format": "npz or json.",
 }
@@ -27,7 +27,7 @@ Args:
 
 Returns:
     The video: H.264 and AAC in .mp4 at 30 frames a second, or .webm for the background matte."""
-ABOUT_LANDMARKS = """Predict how a face moves with a recording, without making the video: quick, to look at or edit.
+ABOUT_LANDMARKS = """Predict how a face moves with a recording, without making the video: to look at or edit.
 
 Args:
 {arguments}
