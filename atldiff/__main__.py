@@ -69,7 +69,7 @@ def _add_batch(commands) -> None:
     parser.add_argument(
         "jobs",
         type=Path,
-        help="a folder of pairs, or a .csv with columns photo,recording[,output] and any option",
+        help="a folder of pairs, or a .csv with columns photo,recording[,video] and any option",
     )
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the videos")
     _add_settings(parser)

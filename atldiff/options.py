@@ -111,7 +111,7 @@ def _checked(option: Field, value: object) -> object:
     whole = isinstance(low, int)
     if number is None or not low <= number <= high or (whole and number != int(number)):
         kind = "a whole number from" if whole else "a number from"
-        raise InputError(f"{option.name} cannot be {_shown(value)}", f"Choose {kind} {low:g} to {high}")
+        raise InputError(f"{option.name} cannot be {_shown(value)}", f"Choose {kind} {_range((low, high))}")
     return int(number) if whole else float(number)
 
 

@@ -15,6 +15,7 @@ VIDEO = (".mp4", ".webm", ".mov")
 MATTE = (".webm", ".mov")  # containers whose codecs keep a transparent background
 LANDMARKS = (".npz", ".json", ".mp4")
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+_COLUMNS = ("photo", "recording", "video")  # of a table, beside the options
 RECORDINGS = (".wav", ".mp3", ".m4a", ".flac", ".ogg", ".opus", ".webm", ".mp4", ".aac")
 
 
@@ -103,8 +104,9 @@ def read_jobs(source: Path, out: Path, options: Options = DEFAULTS) -> list[Job]
     """The jobs of a table or a folder.
 
     Args:
-        source: a .csv with the columns photo and recording (paths beside the .csv), maybe output, and any
-            of `Options` by name; or a folder in which a photo and a recording of the same name make a pair.
+        source: a .csv with the columns photo and recording (paths beside the .csv), maybe video (its file
+            name), and any of `Options` by name; or a folder in which a photo and a recording of the same
+            name make a pair.
         options: for what the table says nothing about.
 
     Raises:
@@ -130,14 +132,14 @@ def _read_table(source: Path, out: Path, options: Options) -> list[Job]:
     try:
         with open(source, newline="", encoding="utf-8-sig") as file:
             table = csv.DictReader(file)
-            unknown = set(table.fieldnames or ()) - {"photo", "recording", "output", *OPTIONS}
+            unknown = set(table.fieldnames or ()) - {*_COLUMNS, *OPTIONS}
             jobs = [_read_row(row, source.parent, out, options) for row in table] if not unknown else []
     except (KeyError, TypeError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"{source.name} is not a table of jobs", "Its first line is: photo,recording"
         ) from error
     if unknown:
-        columns = ", ".join(("photo", "recording", "output", *OPTIONS))
+        columns = ", ".join((*_COLUMNS, *OPTIONS))
         raise InputError(f"{source.name} has an unknown column: {min(unknown)}", f"Columns are {columns}")
     return jobs
 
@@ -145,6 +147,6 @@ def _read_table(source: Path, out: Path, options: Options) -> list[Job]:
 def _read_row(row: dict[str, str], folder: Path, out: Path, options: Options) -> Job:
     """One line of a table; an empty cell leaves the option as it is."""
     photo, recording = folder / row["photo"], folder / row["recording"]
-    name = row.get("output") or f"{photo.stem}-{recording.stem}"
+    name = row.get("video") or f"{photo.stem}-{recording.stem}"
     output = out / (name if Path(name).suffix else f"{name}.mp4")
     return Job(photo, recording, output, replace(options, **{k: row[k] for k in OPTIONS if row.get(k)}))
