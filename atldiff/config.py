@@ -17,6 +17,7 @@ class UNetConfig:
     layers_per_block: int = 1
     patch_size: int = 1
     temporal_kernel: int = 3
+    separable: bool = False
     guide_channels: int = 0
     identity_dim: int = 2048
     emotion_dim: int = EMOTION_DIM
@@ -28,11 +29,13 @@ class GuideConfig:
 
     `maps` also gives the network the point mask and the filled mouth and eyes, and lets the
     filled mouth into the noise mask; the paper uses the point mask alone, in the noise alone.
+    `steady` noise is the same in all frames of a video.
     """
 
     kernel: int = 25
     minimum: float = MIN_NOISE
     maps: bool = False
+    steady: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Preset:
 
     `prior` is what the residual is added to: "identity" (the paper's still frame) or "warp"
     (the photo warped by its landmarks). `steps` is the default number of DDIM steps.
+    `view_sizes` are the sides in pixels of what the network sees: the face, then the mouth.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Preset:
     speech: str = "wav2vec2"
     identity: str = "resnet"
     overlap: int = 4
+    view_sizes: tuple[int, ...] = (FRAME_SIZE,)
 
     def as_dict(self) -> dict:
         """Plain dict for `config.json`."""
@@ -67,12 +72,13 @@ PRESETS = {
         # The embedded checkpoint: its scores are in weights/starter/MODEL_CARD.md.
         Preset(
             "starter",
-            UNetConfig(patch_size=2, guide_channels=3, identity_dim=64),
-            GuideConfig(kernel=11, maps=True),
+            UNetConfig((64, 128, 128), patch_size=4, separable=True, guide_channels=3, identity_dim=64),
+            GuideConfig(kernel=11, maps=True, steady=True),
             prior="warp",
             steps=1,
             speech="starter",
             identity="compact",
+            view_sizes=(FRAME_SIZE // 2, FRAME_SIZE),
         ),
     )
 }

@@ -82,12 +82,15 @@ def guide_maps(landmarks: Tensor, size: int, config: GuideConfig) -> tuple[Tenso
     return torch.cat([points, fills], dim=1), mask
 
 
-def frame_noise(seed: int, first: int, count: int, size: int, view: int = 0) -> Tensor:
+def frame_noise(seed: int, first: int, count: int, size: int, view: int = 0, steady: bool = False) -> Tensor:
     """Uniform noise in [-1, 1], (3, count, size, size) float32, of frames first.. of a video.
 
     Each frame draws from its own generator, keyed by (seed, view, absolute frame index): neither
     the window nor the batch a frame is rendered in changes its noise. Eq. 5 asks for uniform noise.
+    `steady`: all frames have the first one's, so that what the noise decides does not flicker.
     """
+    if steady:
+        return frame_noise(seed, 0, 1, size, view).expand(-1, count, -1, -1)
     keys = [(seed, view, first + i) for i in range(count)]
     frames = [np.random.default_rng(key).random((3, size, size), np.float32) for key in keys]
     return torch.from_numpy(np.stack(frames, axis=1) * 2 - 1)

@@ -14,6 +14,15 @@ from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from atldiff.rendering.unet_blocks import (
+    FrameGroupNorm,
+    ResidualBlock3D,
+    Upsample,
+    depth_to_space,
+    frame_conv,
+    space_to_depth,
+)
+
 FRAME_CHANNELS = 3
 
 
@@ -22,60 +31,6 @@ class IdentityUNet3DOutput(BaseOutput):
     """sample: (B, 3, F, H, W) prediction of the clean residual r_0."""
 
     sample: Tensor
-
-
-class FrameGroupNorm(nn.GroupNorm):
-    """Group norm of each frame by itself."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, F, H, W) -> same."""
-        batch, channels, frames, height, width = x.shape
-        flat = x.permute(0, 2, 1, 3, 4).reshape(batch * frames, channels, height, width)
-        normed = super().forward(flat)
-        return normed.view(batch, frames, channels, height, width).permute(0, 2, 1, 3, 4)
-
-
-def conv3d(channels_in: int, channels_out: int, temporal_kernel: int, stride: int = 1) -> nn.Conv3d:
-    """A (temporal_kernel, 3, 3) convolution that keeps the number of frames."""
-    kernel, padding = (temporal_kernel, 3, 3), (temporal_kernel // 2, 1, 1)
-    return nn.Conv3d(channels_in, channels_out, kernel, stride=(1, stride, stride), padding=padding)
-
-
-class ResidualBlock3D(nn.Module):
-    """3D residual block; the timestep-and-emotion embedding scales and shifts its middle.
-
-    Its second convolution sees `temporal_kernel` frames, its first one: 1.6 times the arithmetic of
-    a 2D block instead of 2.6 times, and every block still mixes neighbouring frames.
-    """
-
-    def __init__(self, channels_in: int, channels_out: int, embedding: int, temporal_kernel: int) -> None:
-        super().__init__()
-        self.norm1 = FrameGroupNorm(8, channels_in)
-        self.conv1 = conv3d(channels_in, channels_out, 1)
-        self.embed = nn.Linear(embedding, 2 * channels_out)
-        self.norm2 = FrameGroupNorm(8, channels_out)
-        self.conv2 = conv3d(channels_out, channels_out, temporal_kernel)
-        same = channels_in == channels_out
-        self.skip = nn.Identity() if same else nn.Conv3d(channels_in, channels_out, 1)
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """Latents (B, C_in, F, H, W) and embedding (B, E) -> (B, C_out, F, H, W)."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.embed(F.silu(embedding))[:, :, None, None, None].chunk(2, dim=1)
-        h = self.norm2(h) * (1 + scale) + shift
-        return self.skip(x) + self.conv2(F.silu(h))
-
-
-class Upsample(nn.Module):
-    """Doubles height and width (nearest), then convolves."""
-
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__()
-        self.conv = conv3d(channels_in, channels_out, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, F, H, W) -> (B, C_out, F, 2 H, 2 W)."""
-        return self.conv(F.interpolate(x, scale_factor=(1.0, 2.0, 2.0), mode="nearest"))
 
 
 class IdentityUNet3DModel(ModelMixin, ConfigMixin):
@@ -90,6 +45,7 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         layers_per_block: residual blocks a level.
         patch_size: space-to-depth factor before the first level (1 = the paper's layout).
         temporal_kernel: frames each 3D convolution sees; 1 = a 2D network (the spatial stage).
+        separable: a 2D convolution and one over time in a 3D one's place.
         guide_channels: guide maps a frame (0 = the paper's layout).
         identity_dim: width of the identity features.
         emotion_dim: width of the emotion embedding.
@@ -102,6 +58,7 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         layers_per_block: int = 1,
         patch_size: int = 1,
         temporal_kernel: int = 3,
+        separable: bool = False,
         guide_channels: int = 0,
         identity_dim: int = 2048,
         emotion_dim: int = 64,
@@ -113,31 +70,32 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         self.time_embedding = TimestepEmbedding(first, embedding)
         self.emotion_embedding = nn.Linear(emotion_dim, embedding, bias=False)
         self.identity_gain = nn.Linear(identity_dim, last)
-        self.conv_in = conv3d((2 * FRAME_CHANNELS + guide_channels) * area, first, 1)
+        time = temporal_kernel, separable
+        self.conv_in = frame_conv((2 * FRAME_CHANNELS + guide_channels) * area, first)
         self.down_blocks, self.downsamplers = nn.ModuleList(), nn.ModuleList()
         self.up_blocks, self.upsamplers = nn.ModuleList(), nn.ModuleList()
         width, skips = first, []
         for level, channels in enumerate(block_out_channels):
             blocks = nn.ModuleList()
             for _ in range(layers_per_block):
-                blocks.append(ResidualBlock3D(width, channels, embedding, temporal_kernel))
+                blocks.append(ResidualBlock3D(width, channels, embedding, *time))
                 width = channels
                 skips.append(width)
             self.down_blocks.append(blocks)
             deepest = level == len(block_out_channels) - 1
-            self.downsamplers.append(nn.Identity() if deepest else conv3d(width, width, 1, stride=2))
-        self.mid_block = ResidualBlock3D(width, width, embedding, temporal_kernel)
+            self.downsamplers.append(nn.Identity() if deepest else frame_conv(width, width, stride=2))
+        self.mid_block = ResidualBlock3D(width, width, embedding, *time)
         for level, channels in reversed(list(enumerate(block_out_channels))):
             blocks = nn.ModuleList()
             for _ in range(layers_per_block):
-                blocks.append(ResidualBlock3D(width + skips.pop(), channels, embedding, temporal_kernel))
+                blocks.append(ResidualBlock3D(width + skips.pop(), channels, embedding, *time))
                 width = channels
             self.up_blocks.append(blocks)
             below = block_out_channels[max(level - 1, 0)]
             self.upsamplers.append(nn.Identity() if level == 0 else Upsample(width, below))
             width = below
         self.norm_out = FrameGroupNorm(8, first)
-        self.conv_out = conv3d(first, FRAME_CHANNELS * area, 1)
+        self.conv_out = frame_conv(first, FRAME_CHANNELS * area)
         for layer in (self.conv_out, self.identity_gain, self.emotion_embedding):
             nn.init.zeros_(layer.weight)  # untrained: r_0 = 0, the frame is its prior
         nn.init.zeros_(self.conv_out.bias)
@@ -185,22 +143,13 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         return IdentityUNet3DOutput(sample=residual) if return_dict else (residual,)
 
 
-def space_to_depth(x: Tensor, patch: int) -> Tensor:
-    """(B, C, F, H, W) -> (B, C patch^2, F, H / patch, W / patch)."""
-    batch, channels, frames, height, width = x.shape
-    x = x.reshape(batch, channels, frames, height // patch, patch, width // patch, patch)
-    return x.permute(0, 1, 4, 6, 2, 3, 5).reshape(
-        batch, channels * patch**2, frames, height // patch, width // patch
-    )
-
-
-def depth_to_space(x: Tensor, patch: int) -> Tensor:
-    """Inverse of `space_to_depth`."""
-    batch, depth, frames, height, width = x.shape
-    x = x.reshape(batch, depth // patch**2, patch, patch, frames, height, width)
-    return x.permute(0, 1, 4, 5, 2, 6, 3).reshape(
-        batch, depth // patch**2, frames, height * patch, width * patch
-    )
+def channels_last(unet: IdentityUNet3DModel) -> IdentityUNet3DModel:
+    """The network with its kernels in the memory layout that convolutions run fastest in."""
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for weight in unet.parameters():
+        if weight.dim() in layouts:
+            weight.data = weight.data.contiguous(memory_format=layouts[weight.dim()])
+    return unet
 
 
 def inflate(spatial: IdentityUNet3DModel, temporal_kernel: int = 3) -> IdentityUNet3DModel:
@@ -217,6 +166,6 @@ def inflate(spatial: IdentityUNet3DModel, temporal_kernel: int = 3) -> IdentityU
             weights[name] = value
         else:
             weights[name] = torch.zeros_like(weights[name])
-            weights[name][:, :, temporal_kernel // 2] = value[:, :, 0]
+            weights[name][:, :, temporal_kernel // 2] = value
     inflated.load_state_dict(weights)
     return inflated

@@ -45,58 +45,88 @@ class Renderer:
     ) -> Iterator[np.ndarray]:
         """The frames one after the other; see `ATLDiffPipeline.render`."""
         points, total = canvas.to_canvas(sequence.points), len(sequence.points)
-        identity, emotion = self._embeddings(portrait, sequence, len(canvas.views))
+        identity, emotion = self._embeddings(portrait, sequence)
         views, overlap = range(len(canvas.views)), self.preset.overlap
-        held, priors, known = [], None, None  # of the frames that the next window sees again
+        held, priors, known = [], None, [None] * len(views)  # of the frames that the next window sees again
         start = done = 0
         while done < total:
             stop = min(start + WINDOW, total)
             fresh = list(self._moving(canvas, points[start + len(held) : stop]))
-            seen = np.stack([[view_of(canvas, moving, view) for moving in fresh] for view in views])
-            priors = seen if known is None else np.concatenate([priors, seen], axis=1)
-            condition, unseen = self._condition(canvas, points[start:stop], priors, identity, emotion)
-            noises = [frame_noise(seed, start, stop - start, FRAME_SIZE, view) for view in views]
-            noise = torch.stack(noises).to(self.unet.device)
-            residual = sample_residual(self.unet, self.scheduler, condition, noise, steps, known, on_step)
-            frames = residual.permute(2, 0, 3, 4, 1).float().cpu().numpy()
+            seen = [
+                np.stack([view_of(canvas, part, view, self.preset.view_sizes[view]) for part in fresh])
+                for view in views
+            ]
+            priors = (
+                seen if priors is None else [np.concatenate(pair) for pair in zip(priors, seen, strict=True)]
+            )
+            residuals, unseen = [], []
+            for view in views:
+                condition, new = self._condition(
+                    canvas, view, points[start:stop], priors[view], identity, emotion
+                )
+                noise = frame_noise(
+                    seed, start, stop - start, self.preset.view_sizes[view], view, self.preset.guide.steady
+                )
+                noise = noise[None].to(self.unet.device)
+                residuals.append(
+                    sample_residual(
+                        self.unet,
+                        self.scheduler,
+                        condition,
+                        noise,
+                        steps,
+                        known[view],
+                        None if view else on_step,
+                    )
+                )
+                unseen.append(new)
+            frames = [r[0].permute(1, 2, 3, 0).float().cpu().numpy() for r in residuals]
             moving, ready = held + fresh, stop - start - (overlap if stop < total else 0)
             for index in range(ready):
-                yield composite(canvas, moving[index], frames[index], priors[:, index], unseen[:, index])
+                yield composite(
+                    canvas,
+                    moving[index],
+                    *([part[index] for part in parts] for parts in (frames, priors, unseen)),
+                )
                 done += 1
                 if callback is not None:
                     callback(done, total)
-            held, priors, known = moving[ready:], priors[:, ready:], residual[:, :, ready:]
-            start = done
+            held, priors = moving[ready:], [prior[ready:] for prior in priors]
+            known, start = [r[:, :, ready:] for r in residuals], done
 
     def _moving(self, canvas: Canvas, points: np.ndarray) -> Iterator[np.ndarray]:
         if self.preset.prior == "warp":
             return warped_frames(canvas, points)
         return still_frames(canvas, len(points))
 
-    def _embeddings(
-        self, portrait: Portrait, sequence: LandmarkSequence, views: int
-    ) -> tuple[Tensor, Tensor]:
-        """Identity features and emotion embedding, repeated for each view."""
+    def _embeddings(self, portrait: Portrait, sequence: LandmarkSequence) -> tuple[Tensor, Tensor]:
+        """Identity features (1, D) and emotion embedding (1, E)."""
         still = _signed(portrait.crop(FRAME_SIZE)[None]).permute(0, 3, 1, 2).to(self.unet.device)
         with torch.no_grad():
             identity = self.identity_encoder(still.to(self.identity_encoder.dtype)).float()
         emotion = torch.from_numpy(sequence.emotion)[None].to(self.unet.device)
         if emotion.shape[1] != self.unet.config.emotion_dim:
             raise InputError("The landmarks were made with other weights", "Make them again with these")
-        return identity.expand(views, -1), emotion.expand(views, -1)
+        return identity, emotion
 
     def _condition(
-        self, canvas: Canvas, points: np.ndarray, priors: np.ndarray, identity: Tensor, emotion: Tensor
+        self,
+        canvas: Canvas,
+        view: int,
+        points: np.ndarray,
+        prior: np.ndarray,
+        identity: Tensor,
+        emotion: Tensor,
     ) -> tuple[Condition, np.ndarray]:
-        """The window's condition, and (V, F, S, S) what each view shows that the photo does not."""
-        in_view = torch.from_numpy(np.stack([lm.to_crop(points, view) for view in canvas.views]))
-        maps, mask = guide_maps(in_view.to(self.unet.device), FRAME_SIZE, self.preset.guide)
-        prior = _signed(priors).permute(0, 4, 1, 2, 3).to(self.unet.device)
-        condition = Condition(prior, maps, mask, identity, emotion)
+        """A view's condition in one window, and (F, S, S) what it shows that the photo does not."""
+        size, box = self.preset.view_sizes[view], canvas.views[view]
+        in_view = torch.from_numpy(lm.to_crop(points, box))[None].to(self.unet.device)
+        maps, mask = guide_maps(in_view, size, self.preset.guide)
+        signed = _signed(prior).permute(3, 0, 1, 2)[None].to(self.unet.device)
+        condition = Condition(signed, maps, mask, identity, emotion)
         if self.preset.prior != "warp":  # nothing of the photo moves: the residual is all that is new
-            return condition, np.zeros(mask.shape[:1] + mask.shape[2:], np.float32)
-        new = [unseen_mask(points, canvas.landmarks, view, FRAME_SIZE) for view in canvas.views]
-        return condition, np.stack(new)
+            return condition, np.zeros((len(points), size, size), np.float32)
+        return condition, unseen_mask(points, canvas.landmarks, box, size)
 
 
 def _signed(frames: np.ndarray) -> Tensor:

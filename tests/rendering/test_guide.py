@@ -88,3 +88,10 @@ def test_forward_process_ends():
     residual, noise, mask = torch.randn(1, 3, 2, 4, 4), torch.randn(1, 3, 2, 4, 4), torch.rand(1, 1, 2, 4, 4)
     torch.testing.assert_close(noisy_residual(residual, noise, mask, 1.0), residual)
     torch.testing.assert_close(noisy_residual(residual, noise, mask, 0.0), mask * noise)
+
+
+def test_steady_noise_is_the_same_in_every_frame_and_window():
+    noise = frame_noise(3, 40, 5, 16, view=1, steady=True)
+    assert noise.shape == (3, 5, 16, 16)
+    for frame in range(5):
+        assert torch.equal(noise[:, frame], frame_noise(3, 0, 1, 16, view=1)[:, 0])

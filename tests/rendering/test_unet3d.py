@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from atldiff.rendering.unet3d import IdentityUNet3DModel, depth_to_space, inflate, space_to_depth
+from atldiff.rendering.unet3d import IdentityUNet3DModel, channels_last, inflate
+from atldiff.rendering.unet_blocks import depth_to_space, space_to_depth
 
 TINY = {"block_out_channels": (8, 16), "identity_dim": 4, "emotion_dim": 4}
 
@@ -36,10 +37,25 @@ def test_patches_are_inverse():
     torch.testing.assert_close(depth_to_space(space_to_depth(x, 2), 2), x)
 
 
-@pytest.mark.parametrize("config", [{}, {"patch_size": 2, "guide_channels": 3}, {"temporal_kernel": 1}])
+@pytest.mark.parametrize(
+    "config", [{}, {"patch_size": 2, "guide_channels": 3}, {"temporal_kernel": 1}, {"separable": True}]
+)
 def test_residual_has_the_frames_shape(config):
     given = inputs(guide=config.get("guide_channels", 0), batch=2)
     assert awake(**config)(**given).sample.shape == given["sample"].shape
+
+
+@pytest.mark.parametrize("separable", [False, True])
+def test_memory_layout_changes_no_result(separable):
+    unet, given = awake(separable=separable), inputs()
+    before = unet(**given).sample
+    torch.testing.assert_close(channels_last(unet)(**given).sample, before, atol=1e-5, rtol=1e-5)
+
+
+def test_any_square_that_the_levels_divide_is_taken():
+    given = inputs()
+    halved = {k: v[..., :8, :8] if k in ("sample", "prior") else v for k, v in given.items()}
+    assert awake()(**halved).sample.shape == (1, 3, 3, 8, 8)
 
 
 def test_untrained_network_adds_nothing():
@@ -59,8 +75,9 @@ def test_timestep_matters():
     assert not torch.allclose(unet(**given).sample, unet(**{**given, "timestep": 1}).sample)
 
 
-def test_inflated_network_equals_its_2d_parent_on_every_frame():
-    parent, given = awake(temporal_kernel=1), inputs(frames=5)
+@pytest.mark.parametrize("separable", [False, True])
+def test_inflated_network_equals_its_2d_parent_on_every_frame(separable):
+    parent, given = awake(temporal_kernel=1, separable=separable), inputs(frames=5)
     child = inflate(parent)
     assert child.config.temporal_kernel == 3
     torch.testing.assert_close(child(**given).sample, parent(**given).sample, atol=1e-5, rtol=1e-5)
@@ -70,8 +87,8 @@ def test_neighbouring_frames_are_seen_only_in_3d():
     given = inputs(frames=3)
     changed = {**given, "prior": given["prior"].clone()}
     changed["prior"][:, :, 2] += 1
-    for kernel, sees in ((1, False), (3, True)):
-        unet = awake(temporal_kernel=kernel)
+    for kernel, separable, sees in ((1, False, False), (3, False, True), (1, True, False), (3, True, True)):
+        unet = awake(temporal_kernel=kernel, separable=separable)
         same = torch.equal(unet(**given).sample[:, :, 1], unet(**changed).sample[:, :, 1])
         assert same is not sees
 

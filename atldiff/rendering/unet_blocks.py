@@ -1,0 +1,109 @@
+"""Blocks of the 3D Identity U-Net, on tensors (batch, channels, frames, height, width)."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class FrameGroupNorm(nn.GroupNorm):
+    """Group norm of each frame by itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, F, H, W) -> same."""
+        batch, channels, frames, height, width = x.shape
+        flat = x.permute(0, 2, 1, 3, 4).reshape(batch * frames, channels, height, width)
+        normed = super().forward(flat)
+        return normed.view(batch, frames, channels, height, width).permute(0, 2, 1, 3, 4)
+
+
+class FrameConv(nn.Conv2d):
+    """A 2D convolution of each frame: no slower than a (1, 3, 3) one, and in the CPU's faster kernels.
+
+    In channels_last_3d memory all of its reshapes are views.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, F, H, W) -> (B, C_out, F, H / stride, W / stride)."""
+        batch, channels, frames, height, width = x.shape
+        flat = x.transpose(1, 2).reshape(batch * frames, channels, height, width)
+        return super().forward(flat).unflatten(0, (batch, frames)).transpose(1, 2)
+
+
+class TimeConv(nn.Conv2d):
+    """Adds a convolution over neighbouring frames, pixel by pixel; untrained it adds nothing."""
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__(channels, channels, (kernel, 1), padding=(kernel // 2, 0))
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, F, H, W) -> same."""
+        return x + super().forward(x.flatten(3)).view_as(x)
+
+
+def frame_conv(channels_in: int, channels_out: int, stride: int = 1) -> FrameConv:
+    """A 3 x 3 convolution of each frame that keeps its size, or divides it by the stride."""
+    return FrameConv(channels_in, channels_out, 3, stride=stride, padding=1)
+
+
+class ResidualBlock3D(nn.Module):
+    """3D residual block; the timestep-and-emotion embedding scales and shifts its middle.
+
+    Its first convolution sees one frame. The second sees `temporal_kernel` of them: as one 3D convolution
+    (the paper's), or `separable`, which is a 2D one and one over time at a third of the arithmetic.
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, embedding: int, temporal_kernel: int, separable: bool
+    ) -> None:
+        super().__init__()
+        self.norm1 = FrameGroupNorm(8, channels_in)
+        self.conv1 = frame_conv(channels_in, channels_out)
+        self.embed = nn.Linear(embedding, 2 * channels_out)
+        self.norm2 = FrameGroupNorm(8, channels_out)
+        if temporal_kernel == 1 or separable:
+            self.conv2 = frame_conv(channels_out, channels_out)
+        else:
+            kernel, padding = (temporal_kernel, 3, 3), (temporal_kernel // 2, 1, 1)
+            self.conv2 = nn.Conv3d(channels_out, channels_out, kernel, padding=padding)
+        mixes = separable and temporal_kernel > 1
+        self.time = TimeConv(channels_out, temporal_kernel) if mixes else nn.Identity()
+        same = channels_in == channels_out
+        self.skip = nn.Identity() if same else FrameConv(channels_in, channels_out, 1)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Latents (B, C_in, F, H, W) and embedding (B, E) -> (B, C_out, F, H, W)."""
+        h = self.conv1(F.silu(self.norm1(x)))
+        scale, shift = self.embed(F.silu(embedding))[:, :, None, None, None].chunk(2, dim=1)
+        h = self.norm2(h) * (1 + scale) + shift
+        return self.time(self.skip(x) + self.conv2(F.silu(h)))
+
+
+class Upsample(nn.Module):
+    """Changes the channels, then doubles height and width (nearest)."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        self.conv = FrameConv(channels_in, channels_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, F, H, W) -> (B, C_out, F, 2 H, 2 W)."""
+        return F.interpolate(self.conv(x), scale_factor=(1.0, 2.0, 2.0), mode="nearest")
+
+
+def space_to_depth(x: Tensor, patch: int) -> Tensor:
+    """(B, C, F, H, W) -> (B, C patch^2, F, H / patch, W / patch)."""
+    batch, channels, frames, height, width = x.shape
+    x = x.reshape(batch, channels, frames, height // patch, patch, width // patch, patch)
+    return x.permute(0, 1, 4, 6, 2, 3, 5).reshape(
+        batch, channels * patch**2, frames, height // patch, width // patch
+    )
+
+
+def depth_to_space(x: Tensor, patch: int) -> Tensor:
+    """Inverse of `space_to_depth`."""
+    batch, depth, frames, height, width = x.shape
+    x = x.reshape(batch, depth // patch**2, patch, patch, frames, height, width)
+    return x.permute(0, 1, 4, 5, 2, 6, 3).reshape(
+        batch, depth // patch**2, frames, height * patch, width * patch
+    )
