@@ -11,10 +11,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "ATLDiffPipeline": "pipeline",
     "ATLDiffPipelineOutput": "pipeline",
+    "build_pipeline": "build",
     "IdentityUNet3DModel": "rendering.unet3d",
     "InputError": "errors",
     "LandmarkSequence": "sequence",
-    "Options": "options",
+    "Motion": "speech.motion",
     "Portrait": "portrait.face",
     "Speech": "media.audio",
     "load_portrait": "portrait.face",

@@ -1,6 +1,6 @@
 """Network frames -> full-resolution frames: the photo's warp plus the upsampled residual."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,17 +8,22 @@ import numpy as np
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
-from atldiff.options import BACKGROUNDS, OUTPUTS
 from atldiff.portrait.face import Portrait
 from atldiff.portrait.matting import green_screen
 from atldiff.portrait.photo import crop_square
-from atldiff.rendering.disocclusion import fill_mouth, inside_colour, opened_mouth
+from atldiff.rendering.disocclusion import opened_mouth
+from atldiff.rendering.eyelids import Eyelids
+from atldiff.rendering.mouth import LayeredMouth
 from atldiff.rendering.warp import REGION, displacement_field, region_rect, warp_image
 
+OUTPUTS = ("photo", "square", "crop")
+BACKGROUNDS = ("keep", "green", "matte")
 SQUARE_SIZE = 512
 SQUARE_SCALE = 1.6  # side of the "square" output over the network's crop
 CROP_WORK_SIZE = 2 * FRAME_SIZE  # the "crop" output is worked at twice its size, then averaged
-_COARSE = 2.0  # standard deviation, in network pixels, of the blur that leaves the residual's coarse part
+_COARSE = (
+    1 / 64
+)  # standard deviation, share of a view's side, of the blur that leaves the residual's coarse part
 _FADE = 0.12  # width of the residual's fade at a view's border, share of its side
 
 
@@ -139,11 +144,13 @@ def warped_frames(canvas: Canvas, points: np.ndarray) -> Iterator[np.ndarray]:
     """
     face = canvas.views[0]
     fields = displacement_field(lm.to_crop(points, face), lm.to_crop(canvas.landmarks, face))
-    colour = inside_colour(canvas.image, canvas.landmarks)
+    mouth = LayeredMouth.of(canvas.image, canvas.landmarks)
+    lids, corner = Eyelids.of(canvas.image, canvas.landmarks), np.array(canvas.rect[:2], np.float32)
     outlines, shares = opened_mouth(points, canvas.landmarks)
-    for field, inner, share in zip(fields, outlines, shares, strict=True):
+    for field, marks, inner, share in zip(fields, points, outlines, shares, strict=True):
         moving = warp_image(canvas.image, field, face, canvas.rect)
-        fill_mouth(moving, inner - np.array(canvas.rect[:2], np.float32), colour, share)
+        mouth.paint(moving, marks - corner, inner - corner, share)
+        lids.paint(moving, marks - corner)
         yield moving
 
 
@@ -157,13 +164,13 @@ def still_frames(canvas: Canvas, count: int) -> Iterator[np.ndarray]:
         yield part.copy()
 
 
-def view_of(canvas: Canvas, moving: np.ndarray, view: int) -> np.ndarray:
-    """What the network sees of a moving part: (S, S, 3) uint8 prior frame of that view."""
+def view_of(canvas: Canvas, moving: np.ndarray, view: int, size: int = FRAME_SIZE) -> np.ndarray:
+    """What the network sees of a moving part: (size, size, 3) uint8 prior frame of that view."""
     import cv2
 
     x0, y0, x1, y1 = _in_moving(canvas, canvas.views[view])
-    method = cv2.INTER_AREA if x1 - x0 > FRAME_SIZE else cv2.INTER_CUBIC
-    return cv2.resize(moving[y0:y1, x0:x1, :3], (FRAME_SIZE, FRAME_SIZE), interpolation=method)
+    method = cv2.INTER_AREA if x1 - x0 > size else cv2.INTER_CUBIC
+    return cv2.resize(moving[y0:y1, x0:x1, :3], (size, size), interpolation=method)
 
 
 def _in_moving(canvas: Canvas, box: np.ndarray) -> tuple[int, ...]:
@@ -172,15 +179,19 @@ def _in_moving(canvas: Canvas, box: np.ndarray) -> tuple[int, ...]:
 
 
 def composite(
-    canvas: Canvas, moving: np.ndarray, residuals: np.ndarray, priors: np.ndarray, unseen: np.ndarray
+    canvas: Canvas,
+    moving: np.ndarray,
+    residuals: Sequence[np.ndarray],
+    priors: Sequence[np.ndarray],
+    unseen: Sequence[np.ndarray],
 ) -> np.ndarray:
     """One finished frame.
 
     Args:
         moving: the warped moving part (h, w, C) uint8; changed in place.
-        residuals: (V, S, S, 3) float32 in [-2, 2], the network's r_0 of each view.
-        priors: (V, S, S, 3) uint8 priors of the views.
-        unseen: (V, S, S) float32 in [0, 1], `unseen.unseen_mask` of the views. There the network's
+        residuals: (S, S, 3) float32 in [-2, 2] for each view, the network's r_0; a view has its own S.
+        priors: (S, S, 3) uint8 for each view.
+        unseen: (S, S) float32 in [0, 1] for each view, of `disocclusion.unseen_mask`. There the network's
             frame replaces the photo's fine detail. Elsewhere a larger output takes only the
             residual's coarse part, light and shade: the photo's own detail is finer.
 
@@ -192,10 +203,10 @@ def composite(
     untouched = moving.copy() if len(canvas.views) > 1 else moving
     for index, view in enumerate(canvas.views):
         x0, y0, x1, y1 = _in_moving(canvas, view)
-        side, fade = x1 - x0, _window(FRAME_SIZE)
-        change, inner = residuals[index] * 127.5, unseen[index][..., None]
+        side, size = x1 - x0, len(residuals[index])
+        change, inner, fade = residuals[index] * 127.5, unseen[index][..., None], _window(size)
         if canvas.keeps_detail:
-            coarse = cv2.GaussianBlur(change, (0, 0), _COARSE)
+            coarse = cv2.GaussianBlur(change, (0, 0), _COARSE * size)
             change = coarse + (change - coarse) * inner
         planes = np.concatenate([change, priors[index] * inner, inner, fade], axis=-1)
         planes = cv2.resize(planes.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
@@ -226,20 +237,3 @@ def _frame(canvas: Canvas, moving: np.ndarray) -> np.ndarray:
     frame = canvas.image.copy()
     frame[top:bottom, left:right] = moving[top - y0 : bottom - y0, left - x0 : right - x0]
     return frame
-
-
-def draw_landmarks(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """A copy of the picture (H, W, 3) uint8 with landmarks (68, 2), pixels, as dots and outlines."""
-    import cv2
-
-    drawn = np.ascontiguousarray(image).copy()
-    unit = max(1, round(float(lm.inter_ocular_distance(points)) / 60))
-    fixed = np.round(points * 16).astype(np.int32)
-    outlines = ((lm.JAW, False), (slice(17, 22), False), (slice(22, 27), False), (slice(27, 31), False))
-    outlines += ((slice(31, 36), False), (lm.RIGHT_EYE, True), (lm.LEFT_EYE, True))
-    outlines += ((lm.OUTER_LIPS, True), (lm.INNER_LIPS, True))
-    for part, closed in outlines:
-        cv2.polylines(drawn, [fixed[part]], closed, (90, 220, 255), unit, cv2.LINE_AA, 4)
-    for x, y in fixed:
-        cv2.circle(drawn, (int(x), int(y)), 16 * unit, (255, 255, 255), -1, cv2.LINE_AA, 4)
-    return drawn

@@ -1,7 +1,7 @@
 """What the photo does not show of a face that moves: the inside of an opened mouth, lowered lids.
 
-The spline can only stretch lip skin over an opening and squeeze an eye; here the opening is painted,
-and a mask says where the network's picture counts more than the photo's detail.
+The spline can only stretch lip skin over an opening and squeeze an eye; `mouth` paints the opening, and a
+mask says where the network's picture counts more than the photo's detail.
 """
 
 import numpy as np
@@ -18,24 +18,8 @@ from atldiff.landmarks import (
 from atldiff.rendering.guide import fill_masks
 from atldiff.rendering.warp import shown_gap, turned
 
-INSIDE_OVER_SKIN = (0.65, 0.58, 0.62)  # colour of a mouth's inside over the skin's, a little below the mean
 _SHOWS_TEETH = 0.03  # opening of a photo's mouth from which on its inside is seen
 _OUTER_EIGHT = [48, 50, 51, 52, 54, 56, 57, 58]  # the outer lips, a point to each inner one
-_SKIN = (2, 3, 13, 14, 31, 35, 29)  # landmarks round cheeks and nose, where skin is seen
-
-
-def inside_colour(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """Colour (3,) float32 for the inside of the mouth of a face with landmarks (68, 2) in `image`.
-
-    Over 103 people's open mouths the mean of inside, teeth and tongue is 0.70, 0.64, 0.70 of the skin.
-    """
-    import cv2
-
-    mask = np.zeros(image.shape[:2], np.uint8)
-    hull = cv2.convexHull(np.round(landmarks[list(_SKIN)]).astype(np.int32))
-    cv2.fillConvexPoly(mask, hull, 1)
-    skin = image[..., :3][mask > 0] if mask.any() else image[..., :3].reshape(-1, 3)
-    return (np.median(skin, axis=0) * INSIDE_OVER_SKIN).astype(np.float32)
 
 
 def opened_mouth(landmarks: np.ndarray, still: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -49,30 +33,6 @@ def opened_mouth(landmarks: np.ndarray, still: np.ndarray) -> tuple[np.ndarray, 
     now = mouth_opening(landmarks)
     share = (now - mouth_opening(still)) / np.maximum(now, 0.02)
     return outline, np.clip(3 * share, 0, 1)
-
-
-def fill_mouth(image: np.ndarray, inner: np.ndarray, colour: np.ndarray, share: float) -> None:
-    """Paints what opened of the mouth, in place: the spline can only stretch lip skin over what the photo
-    does not show.
-
-    Args:
-        image: (H, W, >=3) uint8 warped picture.  inner, share: of `opened_mouth`, in its pixels;
-            a share of 0 leaves the warp as it is.  colour: of `inside_colour`.
-    """
-    import cv2
-
-    height, width = image.shape[:2]
-    softness = max(1.0, 0.02 * float(np.ptp(inner[:, 0])))
-    margin = 3 * softness
-    x0, y0 = np.maximum(np.floor(inner.min(axis=0) - margin), 0).astype(int)
-    x1, y1 = np.minimum(np.ceil(inner.max(axis=0) + margin), (width, height)).astype(int)
-    if share <= 0 or x0 >= x1 or y0 >= y1:
-        return
-    mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-    cv2.fillPoly(mask, [np.round((inner - (x0, y0)) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    weight = cv2.GaussianBlur(mask, (0, 0), softness).astype(np.float32)[..., None] * (share / 255)
-    part = image[y0:y1, x0:x1, :3]
-    part[:] = np.round(part + (colour - part) * weight).astype(np.uint8)
 
 
 def unseen_mask(landmarks: np.ndarray, still: np.ndarray, view: np.ndarray, size: int) -> np.ndarray:

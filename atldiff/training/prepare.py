@@ -100,7 +100,7 @@ def _extract(source: Path, name: str, row: dict) -> tuple[dict[str, np.ndarray],
     box = lm.crop_box(points[found], lm.CROP_SCALE * STORED_MARGIN)
     crops = lm.to_crop(points, box)
     ok = found & ((crops > 0.01) & (crops < 0.99)).all(axis=(1, 2))
-    jpeg, offsets = _encode(clip.frames, box) if row["use"] != "landmarks" else _no_frames()
+    jpeg, offsets = encode_crops(clip.frames, box) if row["use"] != "landmarks" else _no_frames()
     arrays = {"jpeg": jpeg, "offsets": offsets, "fps": np.float32(clip.fps), "box": box}
     arrays |= {"landmarks": np.nan_to_num(crops), "ok": ok, "samples": np.zeros(0, np.float32)}
     entry = {key: row[key] for key in ("file", "split", "identity", "kind", "use")}
@@ -116,7 +116,7 @@ def _no_frames() -> tuple[np.ndarray, np.ndarray]:
     return np.zeros(0, np.uint8), np.zeros(1, np.int64)
 
 
-def _encode(frames: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def encode_crops(frames: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """JPEG bytes of every frame's crop, concatenated, and where each begins (len + 1)."""
     import cv2
 

@@ -6,62 +6,95 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from atldiff.evaluation.mouth_metrics import inside_ratios, inside_statistics
 from atldiff.rendering.guide import frame_noise
 from atldiff.rendering.sampler import Condition, make_scheduler, sample_residual
-from atldiff.training.clips import SampleConfig, StoredClip, choose_frames, make_sample
+from atldiff.training.clips import Moment, StoredClip, choose_frames
+from atldiff.training.diffusion_loss import signed
+from atldiff.training.samples import SampleConfig, make_sample
 
-SETS_PER_CLIP = 1
 STEPS = (1, 2)
+LIPS, FACE = 4.0, 0.5  # weights of `clips.loss_weight` from which on a pixel belongs to lips, to the face
 
 
-def validation_set(clips: list[StoredClip], config: SampleConfig) -> list[dict[str, Tensor]]:
-    """The same samples at every call: per clip one of the face and one of the mouth, no augmentation."""
-    plain = {"frames": config.frames, "prior": config.prior, "guide": config.guide, "augment": False}
+def validation_set(clips: list[StoredClip], config: SampleConfig) -> list[dict]:
+    """The same samples at every call, one a clip, not augmented."""
     samples = []
     for number, clip in enumerate(clips):
         rng = np.random.default_rng(number)
-        for share in (0.0,) * SETS_PER_CLIP + (1.0,):
-            chosen = choose_frames(clip, config.frames, rng)
-            if chosen is not None:
-                sample = make_sample(clip, *chosen, SampleConfig(mouth_share=share, **plain), rng)
-                samples.append(sample | {"zoomed": torch.tensor(share)})
+        chosen = choose_frames(clip, config.frames, rng)
+        if chosen is not None:
+            samples.append(make_sample(Moment.of(clip, *chosen, config.frames), config, rng))
     return samples
 
 
 def validation_scores(
-    networks: nn.ModuleDict, samples: list[dict[str, Tensor]], device: torch.device
+    networks: nn.ModuleDict, samples: list[dict], device: torch.device
 ) -> tuple[dict[str, float], list[Tensor]]:
-    """PSNR of the prior and of 1 and 2 steps where the loss is heavy (lips: weight >= 4) and in the face.
+    """PSNR in dB of the prior and of 1 and 2 steps, of the face (first view) and of the lips (last view).
 
     Returns:
-        Mean dB by name (`mouth_1`: face crop, one step; `zoom_1`: mouth crop, one step), and
-        per sample (4, 3, S, S) uint8: prior, 1 step, 2 steps, target of its middle frame.
+        Means by name: `face_1` (one step), `lips_prior`, ...; `gradient_1`, `deviation_1`, `brightness_1`,
+        ratios made/real inside the inner lips; `score`, by which the best weights are kept: lips_1 less
+        4 dB for each doubling or halving of sharpness and contrast. And per sample (4, 3, S, S) uint8 of
+        the last view: prior, 1 step, 2 steps, target of its middle frame.
     """
     sums: dict[str, list[float]] = {}
+    inside: dict[str, list[np.ndarray]] = {}
     sheet = []
     for number, sample in enumerate(samples):
-        sample = {key: value[None].to(device) for key, value in sample.items()}
-        prior, target, still = (sample[k].float() / 127.5 - 1 for k in ("prior", "target", "identity"))
-        emotion = torch.zeros(1, networks["unet"].config.emotion_dim, device=device)
-        with torch.no_grad():
-            identity = networks["identity"](still)
-        condition = Condition(prior, sample.get("guide"), sample["mask"], identity, emotion)
-        noise = frame_noise(number, 0, prior.shape[2], prior.shape[-1])[None].to(device)
-        results = {"prior": prior}
-        for steps in STEPS:
-            residual = sample_residual(networks["unet"], make_scheduler(), condition, noise, steps)
-            results[str(steps)] = (prior + residual.float()).clamp(-1, 1)
-        zoomed = bool(sample["zoomed"])
-        for name, frames in results.items():
-            sums.setdefault(f"{'zoom' if zoomed else 'mouth'}_{name}", []).append(
-                psnr_in(frames, target, sample["weight"] >= 4)
-            )
-            if not zoomed:
-                sums.setdefault(f"face_{name}", []).append(psnr_in(frames, target, sample["weight"] >= 0.5))
-        middle = prior.shape[2] // 2
-        row = torch.cat([frames[:, :, middle] for frames in (*results.values(), target)])
-        sheet.append(((row + 1) * 127.5).round().byte().cpu())
-    return {name: float(np.mean(values)) for name, values in sums.items()}, sheet
+        results = []
+        for view in sample["views"]:
+            results.append(_rendered(networks, sample, view, number, device))
+        face, last = sample["views"][0], sample["views"][-1]
+        for name in results[0]:
+            for part, view, frames in (("face", face, results[0][name]), ("lips", last, results[-1][name])):
+                where = view["weight"][None] >= (FACE if part == "face" else LIPS)
+                score = psnr_in(frames, signed(view["target"])[None], where)
+                sums.setdefault(f"{part}_{name}", []).append(score)
+            if "guide" in last:
+                mouth = last["guide"][1].numpy()
+                inside.setdefault(name, []).append(inside_statistics(_uint8(results[-1][name]), mouth))
+        if "guide" in last:
+            real = _uint8(signed(last["target"])[None])
+            inside.setdefault("real", []).append(inside_statistics(real, last["guide"][1].numpy()))
+        pictures = (*results[-1].values(), signed(last["target"])[None])
+        middle = last["target"].shape[1] // 2
+        row = torch.cat([frames[:, :, middle] for frames in pictures])
+        sheet.append(((row + 1) * 127.5).round().byte())
+    scores = {name: float(np.mean(values)) for name, values in sums.items()}
+    scores["score"] = scores["lips_1"]
+    if inside:
+        real = np.concatenate(inside.pop("real"))
+        for name, values in inside.items():
+            ratios = inside_ratios(np.concatenate(values), real)
+            scores |= {f"{kind}_{name}": value for kind, value in ratios.items()}
+        sharp = [abs(np.log2(scores[f"{kind}_1"])) for kind in ("gradient", "deviation")]
+        scores["score"] -= 4 * float(np.nan_to_num(np.mean(sharp)))
+    return scores, sheet
+
+
+def _rendered(
+    networks: nn.ModuleDict, sample: dict, view: dict[str, Tensor], number: int, device: torch.device
+) -> dict[str, Tensor]:
+    """(1, 3, F, S, S) frames in [-1, 1] of the prior and after so many steps, by name."""
+    view = {key: value[None].to(device) for key, value in view.items()}
+    prior, still = signed(view["prior"]), signed(sample["identity"][None]).to(device)
+    with torch.no_grad():
+        identity = networks["identity"](still)
+    emotion = sample["emotion"][None].to(device)
+    condition = Condition(prior, view.get("guide"), view["mask"], identity, emotion)
+    noise = frame_noise(number, 0, 1, prior.shape[-1]).expand(prior.shape[1:])[None].to(device)
+    results = {"prior": prior.cpu()}
+    for steps in STEPS:
+        residual = sample_residual(networks["unet"], make_scheduler(), condition, noise, steps)
+        results[str(steps)] = (prior + residual.float()).clamp(-1, 1).cpu()
+    return results
+
+
+def _uint8(frames: Tensor) -> np.ndarray:
+    """(1, 3, F, S, S) in [-1, 1] -> (F, S, S, 3)."""
+    return ((frames[0].permute(1, 2, 3, 0) + 1) * 127.5).round().byte().numpy()
 
 
 def psnr_in(frames: Tensor, target: Tensor, where: Tensor) -> float:

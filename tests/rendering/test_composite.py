@@ -6,7 +6,8 @@ import pytest
 from atldiff.errors import InputError
 from atldiff.landmarks import crop_box
 from atldiff.portrait.face import Portrait
-from atldiff.rendering.composite import composite, draw_landmarks, make_canvas, view_of, warped_frames
+from atldiff.rendering.composite import composite, make_canvas, view_of, warped_frames
+from atldiff.rendering.drawing import draw_landmarks
 
 S = 128
 

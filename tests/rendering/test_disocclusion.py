@@ -1,16 +1,10 @@
-"""What the photo does not show: painted, and masked."""
+"""What the photo does not show: its outline and its mask."""
 
 import numpy as np
 import pytest
 
 from atldiff.landmarks import LOWER_INNER_LIP, LOWER_LIDS, UPPER_INNER_LIP, UPPER_LIDS
-from atldiff.rendering.disocclusion import (
-    INSIDE_OVER_SKIN,
-    fill_mouth,
-    inside_colour,
-    opened_mouth,
-    unseen_mask,
-)
+from atldiff.rendering.disocclusion import opened_mouth, unseen_mask
 
 
 @pytest.fixture
@@ -31,24 +25,6 @@ def test_only_what_newly_opened_of_the_mouth_is_to_be_painted(still):
     np.testing.assert_allclose(shares, [0, 1], atol=1e-5)
     np.testing.assert_allclose(outlines[1, 1:4, 1], 0.65, atol=1e-6)  # below what the photo shows
     np.testing.assert_allclose(outlines[1, 5:, 1], 0.75, atol=1e-6)  # down to the lower lip
-
-
-def test_painting_the_mouth_changes_its_inside_alone():
-    angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
-    inner = np.stack([100 + 40 * np.cos(angles), 60 + 20 * np.sin(angles)], -1)
-    image = np.full((120, 200, 4), 200, np.uint8)
-    fill_mouth(image, inner, np.array([90, 50, 40]), 1.0)
-    np.testing.assert_array_equal(image[60, 100], [90, 50, 40, 200])
-    assert (image[:30] == 200).all() and (image[:, :50] == 200).all()
-    unchanged = image.copy()
-    fill_mouth(image, inner, np.zeros(3), 0.0)
-    np.testing.assert_array_equal(image, unchanged)
-
-
-def test_inside_of_the_mouth_is_a_darker_shade_of_the_skin(still):
-    image = np.full((100, 100, 3), (200, 150, 120), np.uint8)
-    colour = inside_colour(image, still * 100)
-    np.testing.assert_allclose(colour, np.array([200, 150, 120]) * INSIDE_OVER_SKIN, rtol=1e-4)
 
 
 def test_mask_covers_the_opened_mouth_and_the_closed_eyes_alone():

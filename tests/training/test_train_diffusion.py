@@ -1,19 +1,28 @@
 """Training of the renderer on a clip made here: samples, losses, both stages, resuming, export."""
 
+import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader, default_collate
 
 from atldiff import ATLDiffPipeline, IdentityUNet3DModel
-from atldiff.landmarks import crop_box, to_crop
+from atldiff.config import PRESETS
+from atldiff.landmarks import LOWER_INNER_LIP, crop_box, mouth_opening, to_crop
 from atldiff.portrait.face import load_portrait
 from atldiff.portrait.photo import crop_square
-from atldiff.training.clips import SampleConfig, choose_frames, load_clips, loss_weight, make_sample
+from atldiff.training.adversary import PatchCritic, critic_loss, generator_losses
+from atldiff.training.clips import StoredClip, choose_frames, load_clips
+from atldiff.training.diffusion_loss import residual_loss
 from atldiff.training.export import export
+from atldiff.training.faces import reopened
 from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE, _lag
-from atldiff.training.train_diffusion import residual_loss, train_diffusion
+from atldiff.training.samples import SampleConfig, WindowDataset, loss_weight
+from atldiff.training.stages import Stage
+from atldiff.training.train_diffusion import Trainer, train_diffusion
 
 
 @pytest.fixture(scope="module")
@@ -37,25 +46,59 @@ def data(tmp_path_factory, portrait_path):
     return folder
 
 
-def sample(data, **config):
-    clip = load_clips(data, "train")[0]
-    rng = np.random.default_rng(0)
-    return make_sample(clip, *choose_frames(clip, config.get("frames", 1), rng), SampleConfig(**config), rng)
+def dataset(data, frames=1, augment=True, photos=(), first=0, batch=1):
+    config = SampleConfig.of(PRESETS["starter"], frames, augment)
+    return WindowDataset(load_clips(data, "train"), config, 0, batch, first, photos)
 
 
 def test_sample_has_the_networks_shapes(data):
-    made = sample(data, frames=3)
-    assert made["prior"].shape == made["target"].shape == (3, 3, 128, 128)
+    made = dataset(data, frames=3).sample(0)
     assert made["identity"].shape == (3, 128, 128)
-    assert made["guide"].shape == (3, 3, 128, 128)
-    assert made["mask"].shape == made["weight"].shape == (1, 3, 128, 128)
     assert not made["emotion"].any()  # a silent clip
+    for view, size in zip(made["views"], PRESETS["starter"].view_sizes, strict=True):
+        assert view["prior"].shape == view["target"].shape == view["guide"].shape == (3, 3, size, size)
+        assert view["mask"].shape == view["weight"].shape == (1, 3, size, size)
+
+
+def test_paper_presets_see_the_face_alone(data):
+    config = SampleConfig.of(PRESETS["paper-mead"], 2)
+    (view,) = WindowDataset(load_clips(data, "train"), config, 0).sample(0)["views"]
+    assert view["prior"].shape == (3, 2, 128, 128) and "guide" not in view
+    assert torch.equal(view["prior"][:, 0], view["prior"][:, 1])  # the still photo
 
 
 def test_prior_of_a_picture_that_does_not_change_is_near_the_target(data):
-    made = sample(data, augment=False, mouth_share=0.0)
-    away = made["weight"][0, 0] <= 0.1  # the landmarks of the mouth moved, the picture did not
-    assert (made["prior"].float() - made["target"].float()).abs()[:, 0][:, away].mean() < 3
+    view = dataset(data, augment=False).sample(0)["views"][0]
+    away = view["weight"][0, 0] <= 0.1  # the landmarks of the mouth moved, the picture did not
+    assert (view["prior"].float() - view["target"].float()).abs()[:, 0][:, away].mean() < 3
+
+
+def test_training_goes_on_at_the_sample_where_it_stopped(data):
+    whole = list(itertools.islice(dataset(data, batch=2), 4))
+    rest = list(itertools.islice(dataset(data, batch=2, first=2), 2))
+    for a, b in zip(whole[2:], rest, strict=True):
+        assert torch.equal(a["views"][1]["prior"], b["views"][1]["prior"])
+
+
+def test_workers_share_the_samples_by_batches(data):
+    loader = DataLoader(dataset(data, batch=2), batch_size=2, num_workers=2)
+    batches = list(itertools.islice(loader, 3))
+    alone = list(itertools.islice(dataset(data, batch=2), 6))
+    got = torch.cat([batch["views"][0]["target"] for batch in batches])
+    assert torch.equal(got, torch.stack([sample["views"][0]["target"] for sample in alone]))
+
+
+def test_photo_is_closed_and_opened_again(data):
+    clip = load_clips(data, "train")[0]
+    photo = StoredClip("p", "p", clip.jpeg, clip.offsets[:2], clip.points[7:8], clip.usable[:1])
+    photo.points[0, list(LOWER_INNER_LIP), 1] += 12
+    moment = reopened(photo, np.random.default_rng(0))
+    assert mouth_opening(moment.photo_points) == pytest.approx(0, abs=1e-6)
+    np.testing.assert_array_equal(moment.frames[0], photo.frame(0))
+    np.testing.assert_array_equal(moment.points, photo.points)
+    assert (moment.photo != photo.frame(0)).any()
+    made = dataset(data, frames=2, photos=[photo]).sample(3)
+    assert made["views"][0]["prior"].shape[1] == 2
 
 
 def test_identity_frame_is_never_in_the_window(data):
@@ -68,16 +111,79 @@ def test_identity_frame_is_never_in_the_window(data):
 def test_loss_looks_hardest_at_the_mouth(data):
     clip = load_clips(data, "train")[0]
     in_crop = to_crop(clip.points[:1], np.array([0, 0, STORED_SIZE, STORED_SIZE], np.float32))
-    weight = loss_weight(in_crop)[0, 0]
+    weight = loss_weight(in_crop, 128)[0, 0]
     mouth = (in_crop[0, 60:68].mean(axis=0) * 128).astype(int)
     assert weight[mouth[1], mouth[0]] >= 4
     assert weight[0, 0] == pytest.approx(0.1)
 
 
 def test_loss_is_zero_only_for_the_residual_itself():
-    residual, weight = torch.randn(1, 3, 2, 8, 8), torch.rand(1, 1, 2, 8, 8)
-    assert residual_loss(residual, residual, weight) == 0
-    assert residual_loss(residual + 0.1, residual, weight) == pytest.approx(0.1, abs=1e-5)
+    residual, view = torch.randn(1, 3, 2, 8, 8), {"weight": torch.rand(1, 1, 2, 8, 8)}
+    assert residual_loss(residual, residual, view) == 0
+    assert residual_loss(residual + 0.1, residual, view) == pytest.approx(0.1, abs=1e-5)
+
+
+def test_inside_the_mouth_coarse_errors_cost_more_than_fine_ones():
+    residual, guide = torch.zeros(1, 3, 1, 32, 32), torch.zeros(1, 3, 1, 32, 32)
+    guide[:, 1, :, 8:24, 8:24] = 1
+    view = {"weight": torch.ones(1, 1, 1, 32, 32), "guide": guide}
+    flat = 0.1 * guide[:, 1:2].expand(-1, 3, -1, -1, -1)
+    checks = (torch.arange(32)[:, None] + torch.arange(32)) % 2 * 2.0 - 1
+    terms = [float(residual_loss(residual + change, residual, view)) for change in (flat, flat * checks)]
+    view["guide"] = torch.zeros_like(guide)
+    outside = [float(residual_loss(residual + change, residual, view)) for change in (flat, flat * checks)]
+    assert terms[0] > 2 * outside[0] and terms[1] < 0.5 * outside[1]
+
+
+def test_critic_learns_to_tell_and_the_generator_is_told():
+    torch.manual_seed(0)
+    critic, guide = PatchCritic(channels=(8, 8, 8)), torch.ones(4, 3, 32, 32)
+    real, made = torch.randn(4, 3, 32, 32), torch.zeros(4, 3, 32, 32, requires_grad=True)
+    optimizer = torch.optim.Adam(critic.parameters(), 1e-2)
+    before = critic_loss(critic, real, made.detach(), guide).item()
+    for _ in range(30):
+        optimizer.zero_grad()
+        critic_loss(critic, real, made.detach(), guide).backward()
+        optimizer.step()
+    assert critic_loss(critic, real, made.detach(), guide).item() < 0.5 * before
+    adversarial, matching = generator_losses(critic, real, made, guide)
+    adversarial.backward()
+    assert made.grad.abs().sum() > 0 and matching > 0
+    assert generator_losses(critic, real, real, guide)[1] < 0.1 * matching
+
+
+def test_one_batch_can_be_learnt(data, tmp_path):
+    stage = Stage(1, 2, 150, 3e-3, critic_from=1000, warmup=1)
+    small = replace(PRESETS["starter"].unet, block_out_channels=(32, 32))
+    preset = replace(PRESETS["starter"], unet=small)
+    torch.manual_seed(0)
+    trainer = Trainer(preset, stage, "spatial", tmp_path, torch.device("cpu"), None)
+    batch = default_collate([dataset(data).sample(index) for index in range(2)])
+    losses = []
+    for _ in range(150):
+        torch.manual_seed(1)  # the same colours and the same noise
+        losses.append(trainer.train_step(batch)["loss"])
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_training_that_was_stopped_goes_on_with_the_same_losses(data, tmp_path):
+    stage = Stage(1, 2, 4, 1e-3, critic_from=1)
+    preset = replace(PRESETS["starter"], unet=replace(PRESETS["starter"].unet, block_out_channels=(8, 8)))
+    batches = [default_collate([dataset(data).sample(i) for i in (2 * k, 2 * k + 1)]) for k in range(4)]
+
+    def trainer():
+        torch.manual_seed(0)
+        return Trainer(preset, stage, "spatial", tmp_path, torch.device("cpu"), None)
+
+    first = trainer()
+    for batch in batches[:2]:
+        first.train_step(batch)
+    first.save()
+    expected = [first.train_step(batch) for batch in batches[2:]]
+    second = trainer()
+    assert second.step == 2
+    for batch, wanted in zip(batches[2:], expected, strict=True):
+        assert second.train_step(batch) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_lag_of_a_mouth_that_follows_loudness(monkeypatch):
@@ -105,7 +211,7 @@ def trained(data, tmp_path_factory):
 def test_training_resumes_and_logs(trained):
     lines = [json.loads(line) for line in (trained / "spatial" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2]
-    assert {"loss", "mouth_prior", "mouth_1", "face_1"} <= set(lines[0])
+    assert {"loss", "lips_prior", "lips_1", "face_1", "gradient_1"} <= set(lines[0])
     assert list((trained / "spatial").glob("sheet-*.png"))
 
 

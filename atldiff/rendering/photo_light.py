@@ -1,0 +1,63 @@
+"""What a photo tells of its light and its sharpness, for what is drawn into it."""
+
+import numpy as np
+
+from atldiff.landmarks import EYE_CORNERS, LEFT_EYE, RIGHT_EYE
+
+EYE_SPAN = 90.0  # mm between the outer corners of an adult's eyes
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_SKIN = (2, 3, 13, 14, 31, 35, 29)  # landmarks round cheeks and nose, where skin is seen
+
+
+def face_axes(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """The face's unit vectors to the picture's right and down, and pixels a millimetre."""
+    right = landmarks[EYE_CORNERS[1]] - landmarks[EYE_CORNERS[0]]
+    length = max(float(np.linalg.norm(right)), 1e-6)
+    right = right / length
+    return right, np.array([-right[1], right[0]]), length / EYE_SPAN
+
+
+def teeth_colour(image: np.ndarray, still: np.ndarray) -> tuple[np.ndarray, float]:
+    """Colour (3,) of the teeth as lit in the photo, from skin and eye whites; and the light's slope a mm."""
+    import cv2
+
+    mask = np.zeros(image.shape[:2], np.uint8)
+    hull = cv2.convexHull(np.round(still[list(_SKIN)]).astype(np.int32))
+    cv2.fillConvexPoly(mask, hull, 1)
+    ys, xs = np.nonzero(mask)
+    if len(ys) == 0:
+        return np.full(3, 160, np.float32), 0.0
+    skin_pixels = image[ys, xs, :3].astype(np.float32)
+    skin = np.median(skin_pixels, axis=0)
+    mask[:] = 0
+    cv2.fillPoly(mask, [np.round(still[eye]).astype(np.int32) for eye in (RIGHT_EYE, LEFT_EYE)], 1)
+    eyes = image[mask > 0][:, :3].astype(np.float32) @ LUMA
+    luma = max(float(skin @ LUMA), 1.0)
+    white = float(np.percentile(eyes, 90)) if len(eyes) > 10 else luma
+    level = np.clip(max(0.95 * luma, min(0.95 * white, 1.35 * luma)), 30, 225)
+    tint = 0.75 * np.array([1.04, 1.0, 0.90]) + 0.25 * skin / luma
+    right, _, mm = face_axes(still)
+    along = ((np.stack([xs, ys], -1) - still[33]) @ right) / mm
+    relative = skin_pixels @ LUMA / luma - 1
+    slope = float((along * relative).sum() / max((along * along).sum(), 1e-6))
+    return (level * tint / (tint @ LUMA)).astype(np.float32), float(np.clip(slope, -0.012, 0.012))
+
+
+def softness(image: np.ndarray, still: np.ndarray) -> float:
+    """Standard deviation in pixels of the blur of a photo's edges, between brows and chin; 0.3 = sharp.
+
+    The slope of a blurred edge over its curvature grows with the blur; the line through that ratio was read
+    off portraits blurred by known amounts (0 to 4 pixels, error about 0.3).
+    """
+    import cv2
+
+    low = np.maximum(np.floor(still[17:].min(axis=0)), 0).astype(int)
+    high = np.minimum(np.ceil(still[17:].max(axis=0)), image.shape[1::-1]).astype(int)
+    if (high - low).min() < 8:
+        return 0.3
+    grey = np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0], :3])
+    grey = cv2.GaussianBlur(cv2.cvtColor(grey, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 0.7)
+    slope = np.hypot(cv2.Sobel(grey, -1, 1, 0, scale=0.125), cv2.Sobel(grey, -1, 0, 1, scale=0.125))
+    steep, steepest = np.percentile(slope, (80, 95))
+    curvature = np.abs(cv2.Laplacian(grey, -1, ksize=1))[slope >= steep].mean()
+    return max(0.3, (float(slope[slope >= steepest].mean() / max(curvature, 1e-3)) - 2.0) / 1.9)

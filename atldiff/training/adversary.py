@@ -1,0 +1,78 @@
+"""The critic that keeps a mouth sharp: a conditional patch discriminator on the mouth view.
+
+An L1 loss is smallest for the mean of all mouths, which is a fog. A critic that sees patches of real and
+made mouths, with the same guide maps, and a loss on its features (feature matching) ask for one of them.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+class PatchCritic(nn.Module):
+    """Judges patches of about 46 pixels of frames (N, 3, H, W) under guide maps (N, G, H, W).
+
+    Args:
+        guide_channels: G.  channels: width of each stride-2 stage.
+    """
+
+    def __init__(self, guide_channels: int = 3, channels: tuple[int, ...] = (48, 96, 160)) -> None:
+        super().__init__()
+        width, stages = 3 + guide_channels, []
+        for out in channels:
+            conv = spectral_norm(nn.Conv2d(width, out, 4, stride=2, padding=1))
+            stages.append(nn.Sequential(conv, nn.LeakyReLU(0.2)))
+            width = out
+        middle = spectral_norm(nn.Conv2d(width, width, 3, padding=1))
+        stages.append(nn.Sequential(middle, nn.LeakyReLU(0.2)))
+        self.stages = nn.ModuleList(stages)
+        self.head = spectral_norm(nn.Conv2d(width, 1, 3, padding=1))
+
+    def forward(self, frames: Tensor, guide: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Logits (N, 1, H / 8, W / 8), and the features of each stage."""
+        h, features = torch.cat([frames, guide], dim=1), []
+        for stage in self.stages:
+            h = stage(h)
+            features.append(h)
+        return self.head(h), features
+
+
+def middle(view: Tensor) -> Tensor:
+    """The part of mouth views (N, C, S, S) that holds the mouth: three quarters wide, five eighths high."""
+    side = view.shape[-1]
+    return view[..., 3 * side // 16 : 13 * side // 16, side // 8 : 7 * side // 8]
+
+
+def mouth_weight(guide: Tensor, size: tuple[int, int]) -> Tensor:
+    """Where the critic looks, (N, 1, *size): the filled mouth (second guide map) and what is near it."""
+    mouth = F.avg_pool2d(guide[:, 1:2], 4)
+    reach = mouth.shape[-1] // 16 * 2 + 1
+    near = F.max_pool2d(mouth, reach, stride=1, padding=reach // 2)
+    return F.interpolate(near, size=size, mode="bilinear", antialias=True)
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Mean of (N, C, s, s) under the weights (N, 1, s, s)."""
+    return (values * weight).sum() / (values.shape[1] * weight.sum()).clamp(min=1e-6)
+
+
+def critic_loss(critic: PatchCritic, real: Tensor, made: Tensor, guide: Tensor) -> Tensor:
+    """Hinge loss of the critic: real above 1, made below -1."""
+    logits, _ = critic(torch.cat([real, made]), torch.cat([guide, guide]))
+    on_real, on_made = logits.float().chunk(2)
+    weight = mouth_weight(guide, on_real.shape[-2:])
+    return weighted_mean(F.relu(1 - on_real), weight) + weighted_mean(F.relu(1 + on_made), weight)
+
+
+def generator_losses(critic: PatchCritic, real: Tensor, made: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+    """The generator's hinge loss, and the distance of the critic's features of made and real frames."""
+    with torch.no_grad():
+        _, wanted = critic(real, guide)
+    logits, found = critic(made, guide)
+    adversarial = -weighted_mean(logits.float(), mouth_weight(guide, logits.shape[-2:]))
+    matching = [
+        weighted_mean((a.float() - b.float()).abs(), mouth_weight(guide, a.shape[-2:]))
+        for a, b in zip(found, wanted, strict=True)
+    ]
+    return adversarial, torch.stack(matching).mean()

@@ -1,0 +1,114 @@
+"""Single photos as training data: a face with an open mouth is closed by our own warp, taken as the portrait,
+and opened again; what is to be learnt is the person's real teeth, lit as they were.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from atldiff import landmarks as lm
+from atldiff.rendering.guide import fill_masks
+from atldiff.rendering.warp import displacement_field, warp_image
+from atldiff.training.clips import Moment, StoredClip
+from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE, encode_crops
+
+MAX_YAW = 0.35
+FACES_FILE = "faces.npz"
+SEAM = 0.45  # how much darker than the lips the line between them is
+# Outer-lip points over each inner one, as `lm.UPPER_INNER_LIP` and `lm.LOWER_INNER_LIP` list them.
+_UPPER_OUTER, _LOWER_OUTER = ((49, 50), (51,), (52, 53)), ((59, 58), (57,), (56, 55))
+_JAW_FOLLOWS = {4: 0.3, 5: 0.6, 6: 0.8, 7: 0.9, 8: 0.9, 9: 0.9, 10: 0.8, 11: 0.6, 12: 0.3}
+
+
+def prepare_faces(data: Path, out: Path) -> int:
+    """Crops and landmarks of every photo of `data/faces.csv`, into `out/faces.npz`; returns their number.
+
+    Columns used: file, split, identity. A photo in which no frontal face is found is left out.
+    """
+    from atldiff.portrait.face import track_landmarks
+
+    with open(data / "faces.csv", newline="") as table:
+        rows = list(csv.DictReader(table))
+    jpegs, points, kept = [], [], []
+    for row in tqdm(rows, desc="faces"):
+        image = np.asarray(Image.open(data / row["file"]).convert("RGB"))
+        found = track_landmarks([image])
+        if not np.isfinite(found).all() or abs(lm.yaw(found[0])) > MAX_YAW:
+            continue
+        box = lm.crop_box(found, lm.CROP_SCALE * STORED_MARGIN)
+        jpegs.append(encode_crops([image], box)[0])
+        points.append(lm.to_crop(found[0], box))
+        kept.append(row)
+    out.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        out / FACES_FILE,
+        jpeg=np.concatenate(jpegs),
+        offsets=np.cumsum([0] + [len(data) for data in jpegs]),
+        points=np.stack(points),
+        split=np.array([row["split"] for row in kept]),
+        identity=np.array([row["identity"] for row in kept]),
+    )
+    return len(kept)
+
+
+def load_faces(out: Path, split: str) -> list[StoredClip]:
+    """The prepared photos of `split`, each a clip of one frame."""
+    with np.load(out / FACES_FILE) as arrays:
+        jpeg, offsets, points = arrays["jpeg"], arrays["offsets"], arrays["points"] * STORED_SIZE
+        chosen = np.flatnonzero(arrays["split"] == split)
+        identity = arrays["identity"]
+    clips = []
+    for i in chosen:
+        data = jpeg[offsets[i] : offsets[i + 1]].copy()
+        about = (f"face{i}", str(identity[i]), data, np.array([0, len(data)]))
+        clips.append(StoredClip(*about, points[i : i + 1].astype(np.float32), np.ones(1, bool)))
+    return clips
+
+
+def closed_landmarks(points: np.ndarray, meet: float = 0.3) -> np.ndarray:
+    """Landmarks (68, 2) of the same face with its lips together.
+
+    Args:
+        meet: where the lips meet, as a share of the gap below the upper one.
+    """
+    closed = points.copy()
+    gap = points[list(lm.LOWER_INNER_LIP)] - points[list(lm.UPPER_INNER_LIP)]
+    for i in range(3):
+        down, up = meet * gap[i], -(1 - meet) * gap[i]
+        closed[[lm.UPPER_INNER_LIP[i], *_UPPER_OUTER[i]]] += down
+        closed[[lm.LOWER_INNER_LIP[i], *_LOWER_OUTER[i]]] += up
+    for index, share in _JAW_FOLLOWS.items():
+        closed[index] -= share * (1 - meet) * gap[1]
+    return closed
+
+
+def close_mouth(photo: np.ndarray, points: np.ndarray, closed: np.ndarray) -> np.ndarray:
+    """The photo (S, S, 3) uint8 of a face with landmarks `points`, warped to the landmarks `closed`.
+
+    Its teeth are first covered with the lips' own skin, darker towards the middle, which closes to the
+    line between the lips: teeth left at their rim would show again when the mouth is opened.
+    """
+    import cv2
+
+    size = photo.shape[0]
+    inside = fill_masks((points / size)[None].astype(np.float32), size)[0, 0]
+    reach = max(3, round(0.06 * float(lm.inter_ocular_distance(points)))) | 1
+    rim = cv2.dilate(
+        (inside > 0.02).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach,) * 2)
+    )
+    covered = cv2.inpaint(np.ascontiguousarray(photo), rim, 3, cv2.INPAINT_TELEA).astype(np.float32)
+    line = cv2.GaussianBlur(cv2.erode(inside, np.ones((3, 3), np.uint8)), (0, 0), 1.0)
+    covered *= 1 - SEAM * line[..., None]
+    box = lm.crop_box(points)
+    field = displacement_field(lm.to_crop(closed[None], box), lm.to_crop(points, box))[0]
+    return warp_image(covered.round().astype(np.uint8), field, box, (0, 0, photo.shape[1], size))
+
+
+def reopened(photo: StoredClip, rng: np.random.Generator) -> Moment:
+    """A photo closed by our own warp as the portrait, and the photo itself as what its face did next."""
+    points, picture = photo.points[0], photo.frame(0)
+    closed = closed_landmarks(points, rng.uniform(0.1, 0.5)).astype(np.float32)
+    return Moment(close_mouth(picture, points, closed), closed, picture[None], points[None], photo.emotion)

@@ -1,0 +1,200 @@
+"""Training samples of the diffusion network: a portrait, a window of frames, their prior and guide."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from atldiff import landmarks as lm
+from atldiff.config import FRAME_SIZE, GuideConfig, Preset
+from atldiff.portrait.photo import crop_square
+from atldiff.rendering.disocclusion import opened_mouth
+from atldiff.rendering.eyelids import Eyelids
+from atldiff.rendering.guide import fill_masks, guide_maps, point_mask
+from atldiff.rendering.mouth import LayeredMouth
+from atldiff.rendering.warp import displacement_field, warp_image
+from atldiff.training.clips import Moment, StoredClip, choose_frames
+from atldiff.training.faces import reopened
+from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """What a sample holds: `frames` in a row, seen as the preset's views, over its prior, with its guide.
+
+    `photo_share` of the samples are single photos, closed and opened again, where there are any.
+    """
+
+    frames: int = 1
+    prior: str = "warp"
+    guide: GuideConfig = GuideConfig(kernel=11, maps=True, steady=True)
+    view_sizes: tuple[int, ...] = (FRAME_SIZE, FRAME_SIZE)
+    augment: bool = True
+    photo_share: float = 0.45
+
+    @classmethod
+    def of(cls, preset: Preset, frames: int = 1, augment: bool = True) -> "SampleConfig":
+        """The samples that a preset's network is trained on."""
+        return cls(frames, preset.prior, preset.guide, preset.view_sizes, augment)
+
+
+class WindowDataset(IterableDataset):
+    """Endless random samples (see `make_sample`), the same for the same seed whatever the workers.
+
+    Identities weigh as the square root of their length. Sample i draws from a generator of its own, keyed
+    by (seed, i): training resumes at exactly the sample where it stopped, `first`.
+
+    Args:
+        batch: of the loader; its workers take turns by batches.
+        photos: clips of one frame (`faces.load_faces`); for windows of one frame only.
+    """
+
+    def __init__(
+        self,
+        clips: list[StoredClip],
+        config: SampleConfig,
+        seed: int,
+        batch: int = 1,
+        first: int = 0,
+        photos: Sequence[StoredClip] = (),
+    ) -> None:
+        super().__init__()
+        self.clips, self.config, self.seed, self.batch, self.first = clips, config, seed, batch, first
+        self.weights, self.photos = clip_weights(clips), list(photos)
+        openings = np.array([lm.mouth_opening(photo.points[0]) for photo in self.photos])
+        self.photo_weights = (openings + 0.02) / max((openings + 0.02).sum(), 1e-9)  # wide ones are few
+
+    def __iter__(self) -> Iterator[dict]:
+        import cv2
+
+        cv2.setNumThreads(0)
+        torch.set_num_threads(1)
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        for turn in itertools.count():
+            start = self.first + (turn * workers + worker) * self.batch
+            for index in range(start, start + self.batch):
+                yield self.sample(index)
+
+    def sample(self, index: int) -> dict:
+        """Sample number `index`."""
+        rng = np.random.default_rng((self.seed, index))
+        while True:
+            if self.photos and rng.random() < self.config.photo_share:
+                moment = reopened(self.photos[rng.choice(len(self.photos), p=self.photo_weights)], rng)
+                return make_sample(moment.held(self.config.frames), self.config, rng)
+            clip = self.clips[rng.choice(len(self.clips), p=self.weights)]
+            chosen = choose_frames(clip, self.config.frames, rng)
+            if chosen is not None:
+                return make_sample(Moment.of(clip, *chosen, self.config.frames), self.config, rng)
+
+
+def clip_weights(clips: list[StoredClip]) -> np.ndarray:
+    """Probability (N,) of each clip: its usable frames, over the root of its identity's."""
+    totals: dict[str, int] = {}
+    for clip in clips:
+        totals[clip.identity] = totals.get(clip.identity, 0) + int(clip.usable.sum())
+    weights = np.array([clip.usable.sum() / np.sqrt(totals[clip.identity]) for clip in clips])
+    return weights / weights.sum()
+
+
+def make_sample(moment: Moment, config: SampleConfig, rng: np.random.Generator) -> dict:
+    """One sample.
+
+    Returns:
+        identity: (3, 128, 128) uint8, the face crop of the portrait; emotion: (E,) float32; views: a dict for
+        each of the config's views with prior, target: (3, F, S, S) uint8, guide: (G, F, S, S),
+        mask: (1, F, S, S), weight: (1, F, S, S) float32.
+    """
+    if config.augment and rng.random() < 0.5:
+        moment = moment.mirrored()
+    points = moment.points
+    if config.augment:
+        points = points + rng.normal(0, 0.25, (1, *points.shape[1:]))
+    face = _face_box(config, rng)
+    warped = prior_frames(moment.photo, moment.photo_points, points, face, config.prior)
+    boxes = [face]
+    if len(config.view_sizes) > 1:
+        both = np.concatenate([points, moment.photo_points[None]])
+        boxes.append(_mouth_box(both, face, config.augment, rng))
+    views = [
+        make_view(warped, moment.frames, points, box, size, config.guide)
+        for box, size in zip(boxes, config.view_sizes, strict=True)
+    ]
+    identity = torch.from_numpy(crop_square(moment.photo, face, FRAME_SIZE)).permute(2, 0, 1)
+    return {"identity": identity, "emotion": torch.from_numpy(moment.emotion), "views": views}
+
+
+def make_view(
+    warped: np.ndarray, frames: np.ndarray, points: np.ndarray, box: np.ndarray, size: int, guide: GuideConfig
+) -> dict[str, torch.Tensor]:
+    """What the network sees and should make of the square `box` of prior and true frames."""
+    in_crop = lm.to_crop(points, box)
+    maps, mask = guide_maps(torch.from_numpy(in_crop)[None], size, guide)
+    view = {"mask": mask[0], "weight": loss_weight(in_crop, size)}
+    for name, pictures in (("prior", warped), ("target", frames)):
+        view[name] = _planes(np.stack([crop_square(picture, box, size) for picture in pictures]))
+    return view if maps is None else view | {"guide": maps[0]}
+
+
+def prior_frames(
+    photo: np.ndarray, photo_points: np.ndarray, points: np.ndarray, face: np.ndarray, kind: str
+) -> np.ndarray:
+    """Prior frames (F, H, W, 3) uint8 of a photo (H, W, 3); the spline's units are of the crop `face`."""
+    if kind == "identity":
+        return np.repeat(photo[None], len(points), axis=0)
+    fields = displacement_field(lm.to_crop(points, face), lm.to_crop(photo_points, face))
+    whole = (0, 0, photo.shape[1], photo.shape[0])
+    mouth, lids = LayeredMouth.of(photo, photo_points), Eyelids.of(photo, photo_points)
+    outlines, shares = opened_mouth(points, photo_points)
+    warped = [warp_image(photo, field, face, whole) for field in fields]
+    for frame, marks, inner, share in zip(warped, points, outlines, shares, strict=True):
+        mouth.paint(frame, marks, inner, share)
+        lids.paint(frame, marks)
+    return np.stack(warped)
+
+
+def loss_weight(in_crop: np.ndarray, size: int) -> torch.Tensor:
+    """Weights (1, F, size, size) of the loss: inner mouth 6, lips 4, eyes 3, near landmarks 2, face 0.5,
+    elsewhere 0.1.
+    """
+    import cv2
+
+    fills = fill_masks(in_crop, size)
+    points = point_mask(torch.from_numpy(in_crop), size, 11).numpy()
+    weight = np.maximum(0.1, 2 * points)
+    pixels = np.round(in_crop * size).astype(np.int32)
+    for frame, outline in enumerate(pixels):
+        regions = np.zeros((size, size), np.float32)
+        cv2.fillConvexPoly(regions, cv2.convexHull(outline), 0.5)
+        cv2.fillPoly(regions, [outline[lm.OUTER_LIPS]], 4.0)
+        weight[frame] = np.maximum(weight[frame], regions)
+    mouth, eyes = (np.stack([cv2.blur(m, (3, 3)) for m in fills[:, i]]) for i in (0, 1))
+    weight = np.maximum(weight, np.maximum(6 * mouth, 3 * eyes))
+    return torch.from_numpy(weight.astype(np.float32))[None]
+
+
+def _face_box(config: SampleConfig, rng: np.random.Generator) -> np.ndarray:
+    """The network's crop inside the stored one, moved and scaled a little."""
+    side = STORED_SIZE / STORED_MARGIN
+    centre = np.full(2, STORED_SIZE / 2)
+    if config.augment:
+        side *= rng.uniform(0.92, 1.08)
+        centre = centre + rng.uniform(-0.03, 0.03, 2) * STORED_SIZE
+    return lm.square_box(centre, side)
+
+
+def _mouth_box(points: np.ndarray, face: np.ndarray, augment: bool, rng: np.random.Generator) -> np.ndarray:
+    box = lm.mouth_box(points, face)
+    side = float(box[2] - box[0])
+    shift, zoom = rng.uniform(-0.08, 0.08, 2) * side, rng.uniform(0.9, 1.2)
+    centre = (box[:2] + box[2:]) / 2
+    return lm.square_box(centre + shift, side * zoom) if augment else box
+
+
+def _planes(frames: np.ndarray) -> torch.Tensor:
+    """(F, S, S, 3) -> (3, F, S, S)."""
+    return torch.from_numpy(np.ascontiguousarray(frames.transpose(3, 0, 1, 2)))

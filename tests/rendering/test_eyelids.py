@@ -1,0 +1,57 @@
+"""Closed lids: the spline is spared what it cannot do, and lids and lashes are drawn instead."""
+
+import numpy as np
+import pytest
+
+from atldiff.landmarks import LEFT_EYE, LOWER_LIDS, RIGHT_EYE, UPPER_LIDS, crop_box, to_crop
+from atldiff.portrait.face import load_portrait
+from atldiff.rendering.eyelids import Eyelids, eye_gaps
+from atldiff.rendering.warp import OPEN_SHARE, displacement_field, parted_lids
+
+
+@pytest.fixture(scope="module")
+def face(request):
+    """(image, landmarks with open eyes, landmarks with closed eyes), of a drawn face."""
+    portrait = load_portrait(request.getfixturevalue("portrait_path").parent / "drawn.jpg")
+    closed = portrait.landmarks.copy()
+    closed[list(UPPER_LIDS)] = closed[list(LOWER_LIDS)]
+    return portrait.image, portrait.landmarks, closed
+
+
+def test_open_eyes_are_left_alone(face):
+    image, still, _ = face
+    frame = image.copy()
+    Eyelids.of(image, still).paint(frame, still)
+    np.testing.assert_array_equal(frame, image)
+    np.testing.assert_allclose(parted_lids(still[None], still)[0], still)
+
+
+def test_closed_lids_are_kept_apart_by_their_share(face):
+    _, still, closed = face
+    parted = parted_lids(closed[None], still)[0]
+    np.testing.assert_allclose(eye_gaps(parted), OPEN_SHARE * eye_gaps(still), rtol=0.05)
+    others = np.setdiff1d(np.arange(68), [*UPPER_LIDS, *LOWER_LIDS])
+    np.testing.assert_array_equal(parted[others], closed[others])
+
+
+def test_a_blink_does_not_pull_the_brow_into_the_lid(face):
+    """The higher a point of the face lies, the higher what it shows: the field hardly folds."""
+    _, still, closed = face
+    box, almost = crop_box(still), still + 0.9 * (closed - still)
+    field = displacement_field(to_crop(almost[None], box), to_crop(still, box))[0]
+    rows = np.arange(len(field))[:, None] * (1.7 / len(field)) + field[..., 1]
+    assert np.diff(rows, axis=0).min() > -0.005  # -0.011 where the lids may meet
+
+
+def test_lids_cover_the_closed_eyes_in_skin_and_lashes(face):
+    image, still, closed = face
+    lids, frame = Eyelids.of(image, still), image.copy()
+    lids.paint(frame, closed)
+    changed = np.argwhere((frame != image).any(axis=2))[:, ::-1]
+    eyes = np.concatenate([closed[RIGHT_EYE], closed[LEFT_EYE]])
+    assert len(changed) > 100
+    assert (changed > eyes.min(axis=0) - 25).all() and (changed < eyes.max(axis=0) + 25).all()
+    x, y = closed[[37, 38]].mean(axis=0).astype(int)
+    assert (
+        frame[y - 6 : y + 7, x - 3 : x + 4].max() <= max(lids.skin[0].max(), image[y - 6, x].max()) + 3
+    )  # no white

@@ -1,0 +1,89 @@
+"""The layered mouth: where it paints, that its rows stand on skull and jaw, how soft it is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from atldiff.landmarks import INNER_LIPS
+from atldiff.portrait.face import load_portrait
+from atldiff.rendering.disocclusion import opened_mouth
+from atldiff.rendering.mouth import LayeredMouth, smooth_outline
+from atldiff.rendering.photo_light import softness
+
+
+@pytest.fixture(scope="module")
+def face(request):
+    """(image, closed landmarks, landmarks with the jaw dropped), of a drawn face."""
+    path = request.getfixturevalue("portrait_path").parent / "drawn.jpg"
+    portrait = load_portrait(path)
+    opened = portrait.landmarks.copy()
+    opened[[65, 66, 67, 55, 56, 57, 58, 59], 1] += 30
+    opened[6:11, 1] += 28
+    return portrait.image, portrait.landmarks, opened
+
+
+def painted(face, landmarks, **shape):
+    image, still, _ = face
+    mouth = LayeredMouth.of(image, still)
+    mouth = replace(mouth, shape=replace(mouth.shape, **shape))
+    outlines, shares = opened_mouth(landmarks[None], still)
+    frame = image.copy()
+    mouth.paint(frame, landmarks, outlines[0], float(shares[0]))
+    return frame
+
+
+def test_a_closed_mouth_is_left_alone(face):
+    np.testing.assert_array_equal(painted(face, face[1]), face[0])
+
+
+def test_paint_stays_near_the_lips(face):
+    changed = np.argwhere((painted(face, face[2]) != face[0]).any(axis=2))[:, ::-1]
+    low, high = face[2][INNER_LIPS].min(axis=0) - 12, face[2][INNER_LIPS].max(axis=0) + 12
+    assert len(changed) > 500
+    assert (changed > low).all() and (changed < high).all()
+
+
+def test_upper_teeth_stand_on_the_skull(face):
+    """What is painted above the teeth's edge does not move when the jaw drops further."""
+    wide = face[2].copy()
+    wide[[65, 66, 67], 1] += 8
+    wide[6:11, 1] += 8
+    x, y = face[2][62].astype(int)
+    near, far = (painted(face, points)[y + 4 : y + 8, x - 10 : x + 10] for points in (face[2], wide))
+    assert np.abs(near.astype(int) - far).mean() < 3
+
+
+def test_a_face_that_moves_as_a_whole_takes_its_mouth_along(face):
+    image, still, opened = face
+    moved = np.roll(image, (7, 11), axis=(0, 1))
+    shift = np.array([11, 7], np.float32)
+    frame = painted((moved, still + shift, None), opened + shift)
+    same = np.roll(painted(face, opened), (7, 11), axis=(0, 1))
+    inner = tuple(slice(int(v) - 30, int(v) + 30) for v in (opened + shift)[INNER_LIPS].mean(axis=0)[::-1])
+    assert np.abs(frame[inner].astype(int) - same[inner]).max() <= 2
+
+
+def test_a_mouth_outside_the_picture_is_no_error(face):
+    image, still, opened = face
+    mouth = LayeredMouth.of(image, still)
+    far = opened + np.array([0, 5000], np.float32)
+    frame = image.copy()
+    mouth.paint(frame, far, far[INNER_LIPS], 1.0)
+    np.testing.assert_array_equal(frame, image)
+
+
+def test_smooth_outline_goes_through_the_landmarks():
+    angle = np.arange(8) * np.pi / 4
+    octagon = np.stack([np.cos(angle), np.sin(angle)], -1)
+    curve = smooth_outline(octagon)
+    np.testing.assert_allclose(curve[:: len(curve) // 8], octagon, atol=1e-6)
+
+
+def test_softness_tells_how_blurred_a_photo_is(face):
+    import cv2
+
+    image, still, _ = face
+    measured = [softness(cv2.GaussianBlur(image, (0, 0), sigma), still) for sigma in (1, 2, 4)]
+    np.testing.assert_allclose(measured, (1, 2, 4), rtol=0.5)
+    assert measured == sorted(measured)
