@@ -11,11 +11,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "ATLDiffPipeline": "pipeline",
     "ATLDiffPipelineOutput": "pipeline",
-    "build_pipeline": "build",
     "IdentityUNet3DModel": "rendering.unet3d",
     "InputError": "errors",
     "LandmarkSequence": "sequence",
-    "Motion": "speech.motion",
+    "Options": "options",
     "Portrait": "portrait.face",
     "Speech": "media.audio",
     "load_portrait": "portrait.face",

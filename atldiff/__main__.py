@@ -5,13 +5,11 @@ Exit status: 0 done, 2 the input cannot be used (one sentence on stderr, nothing
 
 import argparse
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 from atldiff.errors import InputError
+from atldiff.options import OPTIONS, Options, help_text
 from atldiff.training.commands import add_training
-
-GAINS = ("expression", "lips", "silence", "blinks", "sway", "smoothing", "closure")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,29 +67,25 @@ def _add_generate(commands) -> None:
 def _add_batch(commands) -> None:
     parser = _command(commands, "batch", _batch, "Make many videos.")
     parser.add_argument(
-        "jobs", type=Path, help="a .csv with columns photo,recording[,output], or a folder of pairs"
+        "jobs",
+        type=Path,
+        help="a folder of pairs, or a .csv with columns photo,recording[,video] and any option",
     )
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the videos")
     _add_settings(parser)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """The options of whatever makes videos; `_settings` reads them."""
+    """The options of whatever makes videos: those of a video, and of the machine that makes it."""
     add = parser.add_argument
-    add("--face", type=int, default=0, metavar="N", help="which face of the photo, 0 = the largest")
+    for name, option in OPTIONS.items():
+        choices = option.metadata.get("choices")
+        metavar = "{" + ",".join(choices) + "}" if choices else "NAME" if choices == () else "N"
+        default = argparse.SUPPRESS if option.default is None else option.default
+        add(f"--{name}", default=default, metavar=metavar, help=help_text(name))
     add(
         "--detector", choices=("mediapipe", "face-alignment"), default="mediapipe", help="finds the landmarks"
     )
-    add("--emotion", metavar="NAME", help="such as happy; as heard in the recording if left out")
-    add("--steps", type=int, metavar="N", help="DDIM steps, 1 to 100; the weights' own if left out")
-    add("--seed", type=int, default=0, metavar="N", help="of noise, blinks and sway")
-    add(
-        "--output", choices=("photo", "square", "crop"), default="photo", help="whole photo, 512x512, 128x128"
-    )
-    add("--background", choices=("keep", "green", "matte"), default="keep", help="matte = transparent")
-    for name in GAINS:
-        meaning = "1 = as predicted" if name in ("expression", "lips") else "1 = natural, 0 = off"
-        add(f"--{name}", type=_gain, default=1.0, metavar="X", help=f"landmark edit, {meaning}")
     add("--weights", metavar="DIR", help="a pipeline's folder or hub id; the embedded starter if left out")
     _add_device(parser)
     add("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="auto = the fastest")
@@ -104,14 +98,6 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
     choices = ("auto", "cpu", "cuda")
     parser.add_argument("--device", choices=choices, default="auto", help="auto = a GPU if there is one")
     parser.set_defaults(resolve=_device)
-
-
-def _gain(text: str) -> float:
-    """0 to 3; more tears a face apart."""
-    value = float(text)
-    if not 0 <= value <= 3:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 3")
-    return value
 
 
 def _add_measures(commands) -> None:
@@ -138,16 +124,18 @@ def _add_measures(commands) -> None:
         _add_device(parser)
 
 
-def _settings(args: argparse.Namespace):
+def _options(args: argparse.Namespace) -> Options:
+    return Options(**{name: value for name, value in vars(args).items() if name in OPTIONS})
+
+
+def _runner(args: argparse.Namespace):  # noqa: ANN202 - its module takes a second to import
     import torch
 
-    from atldiff.cli.runner import Settings
-    from atldiff.speech.motion import Motion
+    from atldiff.cli.runner import Runner, Settings
 
-    motion = Motion(**{name: getattr(args, name) for name in GAINS})
     dtype = None if args.dtype == "auto" else getattr(torch, args.dtype)
-    given = vars(args) | {"motion": motion, "dtype": dtype, "device": _device(args.device)}
-    return Settings(**{field.name: given[field.name] for field in fields(Settings)})
+    device = _device(args.device)
+    return Runner(Settings(args.detector, args.max_seconds, args.weights, device, dtype, args.quiet))
 
 
 def _device(name: str) -> str:
@@ -160,22 +148,21 @@ def _device(name: str) -> str:
 
 def _generate(args: argparse.Namespace) -> None:
     from atldiff.cli.jobs import Job
-    from atldiff.cli.runner import Studio
 
-    job = Job(args.photo, args.recording, args.out, tuple(args.landmarks), args.from_landmarks)
-    for line in Studio(_settings(args)).run(job):
+    files = (args.out, _options(args), tuple(args.landmarks), args.from_landmarks)
+    for line in _runner(args).run(Job(args.photo, args.recording, *files)):
         print(line)
 
 
 def _batch(args: argparse.Namespace) -> int:
     """Runs all jobs; one that cannot be done is reported and the others go on."""
     from atldiff.cli.jobs import read_jobs
-    from atldiff.cli.runner import Studio
 
-    jobs, studio, failed = read_jobs(args.jobs, args.out), Studio(_settings(args)), 0
+    jobs, failed = read_jobs(args.jobs, args.out, _options(args)), 0
+    runner = _runner(args)
     for number, job in enumerate(jobs, start=1):
         try:
-            print(f"[{number}/{len(jobs)}]", *studio.run(job), flush=True)
+            print(f"[{number}/{len(jobs)}]", *runner.run(job), flush=True)
         except InputError as error:
             print(f"[{number}/{len(jobs)}] error: {job.output}: {error}", file=sys.stderr, flush=True)
             failed += 1

@@ -1,7 +1,7 @@
 """ATLDiffPipeline: the one place where the stages meet: prepare -> landmarks -> render."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +10,24 @@ from diffusers import DDIMScheduler, DiffusionPipeline
 from diffusers.utils import BaseOutput
 from PIL import Image
 
+from atldiff.animation import AudioSource, ImageSource, animate, read_inputs
 from atldiff.config import FRAME_RATE, PRESETS, Preset
 from atldiff.errors import InputError
-from atldiff.media.audio import Speech, load_speech
-from atldiff.portrait.face import Portrait, load_portrait
+from atldiff.media.audio import Speech
+from atldiff.options import AUTOMATIC, DEFAULTS, Options
+from atldiff.portrait.face import Portrait
 from atldiff.rendering.composite import make_canvas
-from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder  # noqa: F401 - loaded by name
-from atldiff.rendering.sampler import compute_dtype
+from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
+from atldiff.rendering.sampler import compute_dtype, make_scheduler
 from atldiff.rendering.unet3d import IdentityUNet3DModel, channels_last
 from atldiff.rendering.windows import Renderer
 from atldiff.sequence import LandmarkSequence
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.motion import Motion, edit_landmarks
-from atldiff.speech.speech_encoder import StarterSpeechEncoder  # noqa: F401 - loaded by name
-from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder  # noqa: F401 - loaded by name
+from atldiff.speech.motion import edit_landmarks
+from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 
 STARTER = Path(__file__).parent / "weights" / "starter"
-MAX_STEPS = 100
 
 
 @dataclass
@@ -80,6 +81,36 @@ class ATLDiffPipeline(DiffusionPipeline):
             raise InputError(f"There is no pipeline in {folder}", "Name a folder that save_pretrained wrote")
         return super().from_pretrained(str(folder), use_safetensors=True, local_files_only=True, **kwargs)
 
+    @classmethod
+    def from_preset(
+        cls, preset: str = "starter", pretrained: bool = False, **parts: object
+    ) -> "ATLDiffPipeline":
+        """A pipeline before it is trained: new networks of the preset, or the given parts.
+
+        An untrained U-Net predicts r_0 = 0: the video is the prior alone.
+
+        Args:
+            pretrained: take wav2vec2 and ResNet from the hub where the preset uses them.
+            parts: any of the pipeline's components by name.
+
+        Raises:
+            OSError: `pretrained`, and the hub cannot be reached.
+        """
+        row = PRESETS[preset]
+        if "speech_encoder" not in parts:
+            kind = StarterSpeechEncoder if row.speech == "starter" else Wav2Vec2SpeechEncoder
+            from_hub = pretrained and row.speech == "wav2vec2"
+            parts["speech_encoder"] = kind.from_hub() if from_hub else kind()
+        if "identity_encoder" not in parts:
+            kind = CompactIdentityEncoder if row.identity == "compact" else ResNetIdentityEncoder
+            from_hub = pretrained and row.identity == "resnet"
+            parts["identity_encoder"] = kind.from_hub() if from_hub else kind()
+        if "landmark_generator" not in parts:
+            parts["landmark_generator"] = LandmarkGenerator(feature_dim=parts["speech_encoder"].feature_dim)
+        parts.setdefault("unet", IdentityUNet3DModel(**asdict(row.unet)))
+        parts.setdefault("scheduler", make_scheduler())
+        return cls(**parts, preset=preset)
+
     @property
     def preset(self) -> Preset:
         """The row of `config.PRESETS` this pipeline was built from."""
@@ -91,40 +122,25 @@ class ATLDiffPipeline(DiffusionPipeline):
         return self.speech_encoder.emotion.names
 
     def prepare(
-        self,
-        image: str | Path | np.ndarray | Image.Image | Portrait,
-        audio: str | Path | tuple[int, np.ndarray] | Speech,
-        face_index: int = 0,
-        detector: str = "mediapipe",
-        matte: bool = False,
-        max_seconds: float = 600,
+        self, image: ImageSource, audio: AudioSource, options: Options = DEFAULTS, **reading: object
     ) -> tuple[Portrait, Speech]:
-        """Reads and checks both inputs (see `load_portrait`, `load_speech` for what they raise)."""
-        speech = load_speech(audio, max_seconds)
-        return load_portrait(image, face_index, detector, matte), speech
+        """Reads and checks both inputs: see `animation.read_inputs`."""
+        return read_inputs(image, audio, options, **reading)
 
     @torch.no_grad()
-    def landmarks(
-        self,
-        portrait: Portrait,
-        speech: Speech,
-        motion: Motion | None = None,
-        emotion: str | None = None,
-        seed: int = 0,
-    ) -> LandmarkSequence:
-        """The landmarks of every frame (Sec. 2.1), edited by `motion`.
-
-        Args:
-            emotion: one of `emotions`, or None: heard from the speech.
+    def landmarks(self, portrait: Portrait, speech: Speech, options: Options = DEFAULTS) -> LandmarkSequence:
+        """The landmarks of every frame (Sec. 2.1), edited as the options say.
 
         Raises:
-            InputError: no such emotion.
+            InputError: the weights know no such emotion.
         """
+        emotion = None if options.emotion == AUTOMATIC else options.emotion
         if emotion is not None and emotion not in self.emotions:
-            raise InputError(f"There is no emotion {emotion!r}", f"Choose one of {', '.join(self.emotions)}")
+            choices = ", ".join((AUTOMATIC, *self.emotions))
+            raise InputError(f"emotion cannot be {emotion[:40]}", f"Choose one of {choices}")
         features = self.speech_encoder.encode(speech, emotion=emotion)
         points = self.landmark_generator.predict(features, portrait.landmarks, speech.num_frames)
-        points = edit_landmarks(points, portrait.landmarks, speech, motion or Motion(), seed)
+        points = edit_landmarks(points, portrait.landmarks, speech, options, options.seed)
         embedding = features.emotion[0].float().cpu().numpy()
         return LandmarkSequence(points.astype(np.float32), portrait.landmarks, embedding)
 
@@ -132,73 +148,64 @@ class ATLDiffPipeline(DiffusionPipeline):
         self,
         portrait: Portrait,
         sequence: LandmarkSequence,
-        num_inference_steps: int | None = None,
-        seed: int = 0,
-        output: str = "photo",
-        background: str = "keep",
+        options: Options = DEFAULTS,
         callback: Callable[[int, int], None] | None = None,
         on_step: Callable[[int, torch.Tensor, torch.Tensor], None] | None = None,
     ) -> Iterator[np.ndarray]:
         """The frames, one after the other, in constant memory (Sec. 2.2, 2.3).
 
         Args:
-            num_inference_steps: DDIM steps, 1 to 100; None = the preset's.
-            output, background: see `composite.make_canvas`.
             callback: called with (frames done, frames in all).
             on_step: called with (index, timestep, residual) after each DDIM step of each window, the
                 residual the face view's.
 
         Yields:
             (H, W, 3) uint8, or (H, W, 4) for the background "matte".
-
-        Raises:
-            InputError: no such output or background, or a number of steps out of range.
         """
-        steps = self.preset.steps if num_inference_steps is None else num_inference_steps
-        if not 1 <= steps <= MAX_STEPS:
-            raise InputError(f"{steps} steps cannot be made", f"Choose 1 to {MAX_STEPS}")
+        steps = options.steps or self.preset.steps
         zoom = len(self.preset.view_sizes) > 1
-        canvas = make_canvas(portrait, sequence.points, output, background, mouth=zoom)
+        canvas = make_canvas(portrait, sequence.points, options.output, options.background, mouth=zoom)
         renderer = Renderer(self.unet, self.identity_encoder, self.scheduler, self.preset)
-        return renderer.frames(portrait, sequence, canvas, steps, seed, callback, on_step)
+        return renderer.frames(portrait, sequence, canvas, steps, options.seed, callback, on_step)
 
     @torch.no_grad()
     def __call__(
         self,
-        image: str | Path | np.ndarray | Image.Image | Portrait,
-        audio: str | Path | tuple[int, np.ndarray] | Speech,
-        emotion: str | None = None,
+        image: ImageSource,
+        audio: AudioSource,
         num_inference_steps: int | None = None,
         generator: torch.Generator | int | None = None,
-        motion: Motion | None = None,
-        output: str = "photo",
-        background: str = "keep",
         callback_on_step_end: Callable | None = None,
         output_type: str = "np",
         return_dict: bool = True,
+        **choices: object,
     ) -> ATLDiffPipelineOutput | tuple:
         """All stages at once; for long recordings iterate over `render` instead.
 
         Args:
-            generator: a torch.Generator, whose initial seed is used, or the seed itself.
+            num_inference_steps: the option `steps`.
+            generator: the option `seed`, or a torch.Generator, whose initial seed is used.
             callback_on_step_end: called with (pipeline, index, timestep, {"latents": residual}).
             output_type: "np" (F, H, W, C) uint8, "pt" (F, C, H, W) float in [0, 1], or "pil".
+            choices: any other of `Options` by name, such as emotion="happy", output="square".
+
+        Raises:
+            InputError: photo, recording or a value cannot be used.
         """
-        seed = generator.initial_seed() if isinstance(generator, torch.Generator) else generator or 0
-        portrait, speech = self.prepare(image, audio, matte=background != "keep")
-        sequence = self.landmarks(portrait, speech, motion, emotion, seed)
+        seed = generator.initial_seed() % 2**31 if isinstance(generator, torch.Generator) else generator
+        options = Options(steps=num_inference_steps, seed=seed, **choices)
+        animation = animate(image, audio, options, self.landmarks)
         step = None
         if callback_on_step_end is not None:
 
-            def step(index, timestep, residual):
+            def step(index: int, timestep: torch.Tensor, residual: torch.Tensor) -> None:
                 callback_on_step_end(self, index, timestep, {"latents": residual})
 
-        options = (num_inference_steps, seed, output, background)
-        frames = np.stack(list(self.render(portrait, sequence, *options, on_step=step)))
-        frames = _as_type(frames, output_type)
+        rendering = self.render(animation.portrait, animation.landmarks, options, on_step=step)
+        frames = _as_type(np.stack(list(rendering)), output_type)
         if not return_dict:
-            return frames, sequence, FRAME_RATE
-        return ATLDiffPipelineOutput(frames, sequence, FRAME_RATE)
+            return frames, animation.landmarks, FRAME_RATE
+        return ATLDiffPipelineOutput(frames, animation.landmarks, FRAME_RATE)
 
     def use_fast_dtype(self) -> "ATLDiffPipeline":
         """Puts the U-Net in the memory layout and type its device computes fastest; returns self."""

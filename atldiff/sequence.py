@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,9 +10,18 @@ import numpy as np
 
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
-from atldiff.landmarks import NUM_LANDMARKS, FaceFrame
+from atldiff.landmarks import NUM_LANDMARKS, FaceFrame, inter_ocular_distance
+
+REACH = 3.0  # inter-ocular distances; no point of a face moves further from where the photo shows it
+MIN_EYE_DISTANCE = 1.0  # pixels between the outer eye corners of a file's own face
+MAX_EMOTION = 1e3  # of any component of an emotion embedding; those of the networks stay below 10
+MAX_BYTES = 64e6  # of an archive when unpacked: seven times what ten minutes take
 
 _REMEDY = "Use a .npz or .json file that atldiff saved"
+_BROKEN = (
+    OSError, ValueError, KeyError, TypeError, EOFError, OverflowError, RuntimeError, MemoryError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,22 +65,21 @@ class LandmarkSequence:
         """Reads what `save` wrote.
 
         Raises:
-            InputError: the file is missing, broken, of another shape or holds NaN.
+            InputError: the file is missing, broken, huge, of another shape, holds NaN, or no face that
+                could be rendered: coinciding eye corners, or points far away from the face.
         """
         path = Path(path)
         try:
-            if path.suffix == ".json":
-                fields = json.loads(path.read_text())
-            else:
-                with np.load(path, allow_pickle=False) as arrays:
-                    fields = dict(arrays)
+            fields = json.loads(path.read_text()) if path.suffix == ".json" else _unpacked(path)
             points, identity, emotion = (
                 np.asarray(fields[key], np.float32) for key in ("points", "identity", "emotion")
             )
             fps = int(fields["fps"])
+        except InputError:
+            raise
         except FileNotFoundError as error:
             raise InputError(f"There is no file {path.name}", "Check the path") from error
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except _BROKEN as error:
             raise InputError(f"{path.name} is not a landmark file", _REMEDY) from error
         shapes = points.shape[1:] == identity.shape == (NUM_LANDMARKS, 2) and len(points) > 0
         if not shapes or emotion.ndim != 1 or fps != FRAME_RATE:
@@ -79,7 +88,24 @@ class LandmarkSequence:
             )
         if not all(np.isfinite(values).all() for values in (points, identity, emotion)):
             raise InputError(f"{path.name} holds landmarks that are not numbers", _REMEDY)
-        return cls(points, identity, emotion, fps)
+        sequence = cls(points, identity, emotion, fps)
+        sequence._check_bounds(path.name)
+        return sequence
+
+    def _check_bounds(self, name: str) -> None:
+        """Raises InputError for what no face does: it could not be rendered, or only at a monstrous size."""
+        identity = self.identity.astype(np.float64)
+        if not inter_ocular_distance(identity) >= MIN_EYE_DISTANCE:
+            raise InputError(f"The eyes of the face in {name} lie in one place", _REMEDY)
+        if np.abs(self.emotion).max(initial=0) > MAX_EMOTION:
+            raise InputError(f"{name} holds an emotion that no network gives", _REMEDY)
+        moved = FaceFrame.of(identity).vectors_to_face(self.points - identity)
+        furthest = float(np.linalg.norm(moved, axis=-1).max())
+        if not furthest <= REACH:
+            raise InputError(
+                f"{name} moves a point {furthest:.0f} times the distance of the eyes away from the face",
+                f"Keep every point within {REACH:g} of them",
+            )
 
     def resampled(self, num_frames: int) -> "LandmarkSequence":
         """The same motion in `num_frames` frames: cut, or its last frame held."""
@@ -92,3 +118,16 @@ class LandmarkSequence:
         moved = theirs.vectors_from_face(mine.vectors_to_face(self.points - self.identity))
         points = (landmarks + moved).astype(np.float32)
         return replace(self, points=points, identity=np.asarray(landmarks, np.float32))
+
+
+def _unpacked(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz archive.
+
+    Raises:
+        InputError: they are larger than any video's landmarks.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if sum(part.file_size for part in archive.infolist()) > MAX_BYTES:
+            raise InputError(f"{path.name} is too large for a landmark file", _REMEDY)
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)

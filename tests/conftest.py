@@ -30,5 +30,5 @@ def server(tmp_path_factory) -> Iterator[tuple[str, Path]]:
     with page.served(temp, weights) as url:
         yield url, temp
     shutil.rmtree(weights)
-    left = [path.name for path in temp.iterdir() if path.name.startswith(("atldiff", "take", "gradio"))]
+    left = [path.name for path in temp.iterdir() if path.name.startswith(("atldiff", "job", "gradio"))]
     assert left == []

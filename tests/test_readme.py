@@ -4,10 +4,11 @@ import re
 import shlex
 from pathlib import Path
 
+import page
 import pytest
 import yaml
 
-from atldiff.__main__ import make_parser
+from atldiff.__main__ import main, make_parser
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "examples" / "README.md"]
@@ -67,3 +68,31 @@ def test_every_example_has_its_source_and_licence():
 def test_the_file_map_names_every_module():
     modules = {p.name for p in (ROOT / "atldiff").glob("*.py")} - {"__init__.py"}
     assert {name for name in modules if name not in text()} == set()
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch) -> Path:
+    """A folder with the files that the README's examples name: a small photo, a third of a second of speech."""
+    page.photo(tmp_path / "face.jpg", 200)
+    page.recording(tmp_path / "speech.wav", 0.3)
+    (tmp_path / "jobs.csv").write_text("photo,recording,video,steps\nface.jpg,speech.wav,talk.mp4,2\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_commands_that_make_videos_make_them(desk):
+    ours = [words[3:] for words in commands() if words[1:3] == ["-m", "atldiff"]]
+    ours = [
+        words for words in ours if words[0] in ("generate", "batch") and "examples/" not in " ".join(words)
+    ]
+    assert len(ours) >= 5
+    for words in ours:
+        assert main(words) == 0, words
+        out = desk / words[words.index("-o") + 1] if "-o" in words else desk / "points.json"
+        assert (out / "talk.mp4" if words[0] == "batch" else out).is_file(), words
+
+
+def test_the_example_in_python_makes_a_video(desk):
+    found = re.search(r"^## Python$.*?```python\n(.*?)```", text(), re.S | re.M)
+    exec(compile(found.group(1), "README.md", "exec"), {})
+    assert page.probe(desk / "video.mp4")["frames"] == 9

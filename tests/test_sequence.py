@@ -1,18 +1,23 @@
 """Landmark sequences: saved and loaded as they were, refused where they are not ours."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
 
 from atldiff.errors import InputError
-from atldiff.sequence import LandmarkSequence
+from atldiff.landmarks import inter_ocular_distance
+from atldiff.sequence import REACH, LandmarkSequence
+
+FACE = np.random.default_rng(1).random((68, 2)).astype(np.float32) * 100
+FACE[36], FACE[45] = (20, 40), (80, 42)  # the eyes' outer corners
 
 
 @pytest.fixture
 def sequence() -> LandmarkSequence:
     rng = np.random.default_rng(0)
-    identity = rng.random((68, 2)).astype(np.float32) * 100
+    identity = FACE
     points = identity + rng.normal(0, 1, (5, 68, 2)).astype(np.float32)
     return LandmarkSequence(points, identity, rng.random(4).astype(np.float32))
 
@@ -44,30 +49,64 @@ def test_motion_on_its_own_face_stays(sequence):
 
 
 def broken(kind: str) -> dict:
-    fields = {
-        "points": np.zeros((2, 68, 2)).tolist(),
-        "identity": np.zeros((68, 2)).tolist(),
-        "emotion": [0.0],
-        "fps": 30,
-    }
+    """The fields of a good file of a real face, one of them spoilt."""
+    identity = FACE.tolist()
+    fields = {"points": [identity, identity], "identity": identity, "emotion": [0.0], "fps": 30}
+    far, eyes = FACE[None].repeat(2, 0), FACE.copy()
+    far[1, 3] += (200_000, 0)
+    eyes[45] = eyes[36]
     changes = {
         "no points": {"points": None},
         "67 points": {"points": np.zeros((2, 67, 2)).tolist()},
         "no frames": {"points": np.zeros((0, 68, 2)).tolist()},
         "not a number": {"points": np.full((2, 68, 2), np.nan).tolist()},
         "25 frames a second": {"fps": 25},
+        "endless frames a second": {"fps": float("inf")},
+        "a point far away": {"points": far.tolist()},
+        "coinciding eye corners": {"identity": eyes.tolist()},
+        "everything in one place": {"identity": np.zeros((68, 2)).tolist()},
+        "an emotion beyond all": {"emotion": [1e30]},
     }
-    return fields | changes[kind]
+    return fields | changes.get(kind, {})
 
 
-@pytest.mark.parametrize(
-    "kind", ["no points", "67 points", "no frames", "not a number", "25 frames a second"]
-)
+KINDS = {
+    "no points": "68 landmarks", "67 points": "68 landmarks", "no frames": "68 landmarks",
+    "not a number": "not numbers", "25 frames a second": "30 frames", "endless frames a second": "landmark",
+    "a point far away": "away from the face", "coinciding eye corners": "in one place",
+    "everything in one place": "in one place", "an emotion beyond all": "emotion",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_wrong_file_is_refused(kind, tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps(broken(kind)))
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=KINDS[kind]):
         LandmarkSequence.load(path)
+
+
+def test_a_file_at_the_bounds_is_taken_and_stays_within_a_few_faces_on_another_photo(tmp_path):
+    points = FACE[None].repeat(2, 0)
+    points[1, 3] += (0.99 * REACH * inter_ocular_distance(FACE), 0)
+    LandmarkSequence(points, FACE, np.zeros(4, np.float32)).save(tmp_path / "a.npz")
+    moved = LandmarkSequence.load(tmp_path / "a.npz").on_face(2 * FACE)
+    reach = np.linalg.norm(moved.points - 2 * FACE, axis=-1).max() / inter_ocular_distance(2 * FACE)
+    assert 0.98 * REACH < reach < REACH
+
+
+@pytest.mark.parametrize("depth", [100_000])
+def test_nested_json_is_refused(depth, tmp_path):
+    (tmp_path / "a.json").write_text("[" * depth)
+    with pytest.raises(InputError, match="not a landmark file"):
+        LandmarkSequence.load(tmp_path / "a.json")
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("points.npy", bytes(80_000_000))
+    with pytest.raises(InputError, match="too large"):
+        LandmarkSequence.load(tmp_path / "bomb.npz")
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 broken"])

@@ -5,15 +5,17 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from atldiff.errors import InputError
+from atldiff.options import DEFAULTS, OPTIONS, Options
 
 VIDEO = (".mp4", ".webm", ".mov")
 MATTE = (".webm", ".mov")  # containers whose codecs keep a transparent background
 LANDMARKS = (".npz", ".json", ".mp4")
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+_COLUMNS = ("photo", "recording", "video")  # of a table, beside the options
 RECORDINGS = (".wav", ".mp3", ".m4a", ".flac", ".ogg", ".opus", ".webm", ".mp4", ".aac")
 
 
@@ -24,19 +26,21 @@ class Job:
     photo: Path
     recording: Path
     output: Path | None = None
+    options: Options = DEFAULTS
     landmarks: tuple[Path, ...] = ()
     given: Path | None = None
 
 
-def check_outputs(job: Job, background: str) -> None:
+def check_outputs(job: Job) -> None:
     """Raises InputError for a file name whose kind cannot hold what is asked for, or that is an input."""
     if job.output is None and not job.landmarks:
         raise InputError(
             "There is nothing to make", "Name the video with -o, or the landmarks with --landmarks"
         )
-    allowed = MATTE if background == "matte" else VIDEO
+    matte = job.options.background == "matte"
+    allowed = MATTE if matte else VIDEO
     if job.output is not None and job.output.suffix not in allowed:
-        what = "a matte" if background == "matte" else "the video"
+        what = "a matte" if matte else "the video"
         raise InputError(f"{job.output.name} cannot hold {what}", f"Name it *{' or *'.join(allowed)}")
     for path in job.landmarks:
         if path.suffix not in LANDMARKS:
@@ -96,20 +100,25 @@ def _remove(folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def read_jobs(source: Path, out: Path) -> list[Job]:
-    """The jobs of a .csv with columns photo, recording and maybe output (paths beside the .csv), or of a
-    folder in which a photo and a recording of the same name make a pair.
+def read_jobs(source: Path, out: Path, options: Options = DEFAULTS) -> list[Job]:
+    """The jobs of a table or a folder.
+
+    Args:
+        source: a .csv with the columns photo and recording (paths beside the .csv), maybe video (its file
+            name), and any of `Options` by name; or a folder in which a photo and a recording of the same
+            name make a pair.
+        options: for what the table says nothing about.
 
     Raises:
-        InputError: no such file, a column is missing, or there is no pair.
+        InputError: no such file, a column is missing or unknown, a value is wrong, or there is no pair.
     """
     if source.is_dir():
         files = sorted(source.iterdir())
         sounds = {f.stem: f for f in files if f.suffix.lower() in RECORDINGS}
         pairs = [(f, sounds[f.stem]) for f in files if f.suffix.lower() in PHOTOS and f.stem in sounds]
-        jobs = [Job(photo, sound, out / f"{photo.stem}.mp4") for photo, sound in pairs]
+        jobs = [Job(photo, sound, out / f"{photo.stem}.mp4", options) for photo, sound in pairs]
     elif source.is_file():
-        jobs = _read_table(source, out)
+        jobs = _read_table(source, out, options)
     else:
         raise InputError(f"{source} does not exist", "Name a .csv with columns photo,recording or a folder")
     if not jobs:
@@ -119,17 +128,25 @@ def read_jobs(source: Path, out: Path) -> list[Job]:
     return jobs
 
 
-def _read_table(source: Path, out: Path) -> list[Job]:
+def _read_table(source: Path, out: Path, options: Options) -> list[Job]:
     try:
-        with open(source, newline="", encoding="utf-8-sig") as table:
-            rows = list(csv.DictReader(table))
-        names = [
-            row.get("output") or f"{Path(row['photo']).stem}-{Path(row['recording']).stem}" for row in rows
-        ]
-        outputs = [out / name if Path(name).suffix else out / f"{name}.mp4" for name in names]
-        paths = [(source.parent / row["photo"], source.parent / row["recording"]) for row in rows]
+        with open(source, newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file)
+            unknown = set(table.fieldnames or ()) - {*_COLUMNS, *OPTIONS}
+            jobs = [_read_row(row, source.parent, out, options) for row in table] if not unknown else []
     except (KeyError, TypeError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"{source.name} is not a table of jobs", "Its first line is: photo,recording"
         ) from error
-    return [Job(photo, sound, output) for (photo, sound), output in zip(paths, outputs, strict=True)]
+    if unknown:
+        columns = ", ".join((*_COLUMNS, *OPTIONS))
+        raise InputError(f"{source.name} has an unknown column: {min(unknown)}", f"Columns are {columns}")
+    return jobs
+
+
+def _read_row(row: dict[str, str], folder: Path, out: Path, options: Options) -> Job:
+    """One line of a table; an empty cell leaves the option as it is."""
+    photo, recording = folder / row["photo"], folder / row["recording"]
+    name = row.get("video") or f"{photo.stem}-{recording.stem}"
+    output = out / (name if Path(name).suffix else f"{name}.mp4")
+    return Job(photo, recording, output, replace(options, **{k: row[k] for k in OPTIONS if row.get(k)}))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from atldiff.animation import Animation, animate
 from atldiff.cli.jobs import Job, check_outputs, writable
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
-from atldiff.media.audio import Speech, load_speech
+from atldiff.media.audio import Speech
 from atldiff.media.video import write_video
-from atldiff.portrait.face import Portrait, load_portrait
+from atldiff.options import Options
+from atldiff.portrait.face import Portrait
 from atldiff.rendering.drawing import draw_landmarks
 from atldiff.sequence import LandmarkSequence
-from atldiff.speech.motion import Motion
 
 if TYPE_CHECKING:
     from atldiff.pipeline import ATLDiffPipeline
@@ -28,44 +30,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """How a video is made; the fields are the options of `generate`.
+    """How this machine makes videos; what is to be seen in them stands in each job's `Options`.
 
     Attributes:
-        face: which face of the photo, 0 = the largest.  detector: "mediapipe" or "face-alignment".
-        emotion: a name the weights know, None = as heard.  steps: of DDIM, None = the weights' own.
-        output: "photo", "square" or "crop".  background: "keep", "green" or "matte".
-        max_seconds: the longest recording accepted.  weights: folder or hub id, None = embedded.
+        detector: "mediapipe" or "face-alignment".  max_seconds: the longest recording accepted.
+        weights: folder or hub id, None = embedded.
         device: a torch device.  dtype: of the U-Net, None = the one its device computes fastest.
         quiet: no progress bar.
     """
 
-    face: int = 0
     detector: str = "mediapipe"
-    emotion: str | None = None
-    steps: int | None = None
-    seed: int = 0
-    output: str = "photo"
-    background: str = "keep"
-    motion: Motion = Motion()
     max_seconds: float = 600.0
     weights: str | None = None
     device: str = "cpu"
-    dtype: str | None = None
+    dtype: torch.dtype | None = None
     quiet: bool = False
 
 
-class Studio:
-    """Runs jobs with one set of settings; the networks are loaded once, when the first job needs them."""
+class Runner:
+    """Runs jobs; the networks are loaded once, when the first job needs them."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self._pipeline = settings, None
+        self.settings = settings
 
-    @property
+    @cached_property
     def pipeline(self) -> "ATLDiffPipeline":
         """The networks, on their device and in their dtype."""
-        if self._pipeline is None:
-            self._pipeline = load_pipeline(self.settings.weights, self.settings.device, self.settings.dtype)
-        return self._pipeline
+        return load_pipeline(self.settings.weights, self.settings.device, self.settings.dtype)
 
     def run(self, job: Job) -> list[str]:
         """Makes one video and the landmark files asked for.
@@ -78,55 +69,41 @@ class Studio:
         """
         begin, settings = time.perf_counter(), self.settings
         written = [*job.landmarks, *([job.output] if job.output else [])]
-        check_outputs(job, settings.background)
-        with writable(written), stages(settings.quiet) as bar:
+        check_outputs(job)
+        with writable(written), progress_bar(settings.quiet) as bar:
+
+            def predict(portrait: Portrait, speech: Speech, options: Options) -> LandmarkSequence:
+                bar.set_description("landmarks")
+                return self.pipeline.landmarks(portrait, speech, options)
+
             bar.set_description("reading")
-            speech = load_speech(job.recording, max_seconds=settings.max_seconds)
-            portrait = self._portrait(job)
-            bar.set_description("listening")
-            sequence = self._landmarks(job, portrait, speech)
+            reading = {"detector": settings.detector, "max_seconds": settings.max_seconds}
+            animation = animate(job.photo, job.recording, job.options, predict, job.given, **reading)
+            for warning in animation.portrait.warnings:
+                tqdm.write(f"note: {warning}", file=sys.stderr)
             for path in job.landmarks:
-                save_landmarks(path, portrait, sequence, speech)
-            size = self._render(job.output, portrait, sequence, speech, bar) if job.output else None
+                save_landmarks(path, animation)
+            size = self._render(job.output, animation, bar) if job.output else None
         took = time.perf_counter() - begin
-        lines = [f"{path}: landmarks of {len(sequence.points)} frames" for path in job.landmarks]
+        lines = [f"{path}: landmarks of {len(animation.landmarks.points)} frames" for path in job.landmarks]
         if job.output:
-            seconds = speech.num_frames / FRAME_RATE
+            seconds = animation.speech.num_frames / FRAME_RATE
             lines.append(f"{job.output}: {seconds:.1f} s of video at {size}, made in {took:.1f} s")
         return lines
 
-    def _portrait(self, job: Job) -> Portrait:
-        matte = self.settings.background != "keep"
-        portrait = load_portrait(job.photo, self.settings.face, self.settings.detector, matte)
-        for warning in portrait.warnings:
-            tqdm.write(f"note: {warning}", file=sys.stderr)
-        return portrait
-
-    def _landmarks(self, job: Job, portrait: Portrait, speech: Speech) -> LandmarkSequence:
-        if job.given is not None:
-            given = LandmarkSequence.load(job.given).resampled(speech.num_frames)
-            return given.on_face(portrait.landmarks)
-        settings = self.settings
-        return self.pipeline.landmarks(portrait, speech, settings.motion, settings.emotion, settings.seed)
-
-    def _render(
-        self, output: Path, portrait: Portrait, sequence: LandmarkSequence, speech: Speech, bar: tqdm
-    ) -> str:
+    def _render(self, output: Path, animation: Animation, bar: tqdm) -> str:
         """Renders and encodes; returns the picture's size in words."""
-        settings, sizes = self.settings, []
+        sizes = []
         bar.set_description("rendering")
-        bar.reset(total=len(sequence.points))
-        frames = self.pipeline.render(
-            portrait, sequence, settings.steps, settings.seed, settings.output, settings.background
-        )
+        bar.reset(total=len(animation.landmarks.points))
 
         def counted() -> Iterator[np.ndarray]:
-            for frame in frames:
+            for frame in self.pipeline.render(animation.portrait, animation.landmarks, animation.options):
                 sizes[:] = [f"{frame.shape[1]}x{frame.shape[0]}"]
                 yield frame
                 bar.update()
 
-        write_video(output, counted(), speech)
+        write_video(output, counted(), animation.speech)
         return sizes[0]
 
 
@@ -155,16 +132,17 @@ def load_pipeline(
     return pipeline
 
 
-def save_landmarks(path: Path, portrait: Portrait, sequence: LandmarkSequence, speech: Speech) -> None:
+def save_landmarks(path: Path, animation: Animation) -> None:
     """Saves landmarks as .npz or .json, or draws them on the photo as .mp4."""
     if path.suffix != ".mp4":
-        sequence.save(path)
+        animation.landmarks.save(path)
         return
-    write_video(path, (draw_landmarks(portrait.image, points) for points in sequence.points), speech)
+    image, points = animation.portrait.image, animation.landmarks.points
+    write_video(path, (draw_landmarks(image, frame) for frame in points), animation.speech)
 
 
 @contextmanager
-def stages(quiet: bool) -> Iterator[tqdm]:
-    """A progress bar that counts frames and names the stage at work; none where stderr is no terminal."""
+def progress_bar(quiet: bool) -> Iterator[tqdm]:
+    """A bar that counts frames and names the stage at work; none where stderr is no terminal."""
     with tqdm(unit=" frames", disable=True if quiet else None, leave=False) as bar:
         yield bar

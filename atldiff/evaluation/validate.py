@@ -14,6 +14,7 @@ from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
 from atldiff.evaluation import metrics
 from atldiff.evaluation.landmark_metrics import validate_landmarks
+from atldiff.options import Options
 from atldiff.portrait.face import Portrait
 from atldiff.portrait.photo import crop_square
 from atldiff.rendering.composite import composite, make_canvas, warped_frames
@@ -155,7 +156,7 @@ def _prior(trial: Trial) -> np.ndarray:
 
 def _rendered(pipeline, trial: Trial, emotion: np.ndarray, steps: int) -> np.ndarray:
     sequence = LandmarkSequence(trial.points, trial.portrait.landmarks, emotion)
-    return np.stack(list(pipeline.render(trial.portrait, sequence, steps, output="crop")))
+    return np.stack(list(pipeline.render(trial.portrait, sequence, Options(steps=steps, output="crop"))))
 
 
 def _mean(scores: list[dict[str, float]]) -> dict[str, float]:

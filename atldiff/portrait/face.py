@@ -12,6 +12,7 @@ from PIL import Image
 from atldiff import landmarks as points
 from atldiff.errors import InputError
 from atldiff.landmarks import NUM_LANDMARKS, crop_box, mesh_to_landmarks
+from atldiff.options import MAX_FACES
 from atldiff.portrait.detection_boxes import (
     distinct_boxes,
     holds,
@@ -28,7 +29,6 @@ from atldiff.portrait.stderr_filter import quiet_start
 
 DETECTORS = ("mediapipe", "face-alignment")
 MIN_FACE = 64  # pixels; larger side of the landmarks' box
-MAX_FACES = 8  # of a crowd, the largest
 MESH_SIZE = 512  # pixels; the square a face is brought to before the mesh is fitted
 # Each face is fitted in these crops (side over the detector's box), plain and mirrored, and the median
 # taken: one crop alone moves drawn and painted faces by several per cent of the eyes' distance.
@@ -48,7 +48,7 @@ class Portrait:
         box: (4,) float32 x0, y0, x1, y1: the network's square crop, pixels; may reach beyond the photo.
         alpha: (H, W) float32 in [0, 1], 1 = person, or None.
         faces: every face found, (4,) float32 x0, y0, x1, y1 pixels each, the largest first.
-        face_index: which of `faces` this is.
+        face: which of `faces` this is, from 1.
         warnings: one sentence for each thing that will make the video worse.
     """
 
@@ -57,7 +57,7 @@ class Portrait:
     box: np.ndarray
     alpha: np.ndarray | None = None
     faces: tuple[np.ndarray, ...] = ()
-    face_index: int = 0
+    face: int = 1
     warnings: tuple[str, ...] = ()
 
     def crop(self, size: int) -> np.ndarray:
@@ -67,7 +67,7 @@ class Portrait:
 
 def load_portrait(
     source: str | Path | np.ndarray | Image.Image | Portrait,
-    face_index: int = 0,
+    face: int = 1,
     detector: str = "mediapipe",
     matte: bool = False,
 ) -> Portrait:
@@ -77,7 +77,7 @@ def load_portrait(
 
     Args:
         source: a path, array or Pillow image (see `open_photo`), or a Portrait, taken as it is.
-        face_index: which face, 0 = the largest.
+        face: which face, 1 = the largest.
         detector: "mediapipe", or "face-alignment" (the paper's; fetches its weights at first use).
         matte: also cut the person out (`alpha`).
 
@@ -97,21 +97,21 @@ def load_portrait(
         faces = finder.faces(image)
     if not faces:
         raise InputError("No face was found in the photo", _FRONTAL)
-    if not 0 <= face_index < len(faces):
-        raise InputError(f"The photo has no face number {face_index}", f"Choose from 0 to {len(faces) - 1}")
-    landmarks = faces[face_index][1]
+    if not 1 <= face <= len(faces):
+        raise InputError(f"The photo has no face number {face}", f"Choose from 1 to {len(faces)}")
+    landmarks = faces[face - 1][1]
     if longest_side(landmarks) < MIN_FACE:
         raise InputError(f"The face is smaller than {MIN_FACE} pixels", "Use a photo taken from closer")
     if detector == "face-alignment":
         landmarks = _face_alignment(image, landmarks)
-    advice = photo_advice(image, landmarks, len(faces), face_index)
+    advice = photo_advice(image, landmarks, len(faces), face)
     return Portrait(
         image,
         landmarks,
         crop_box(landmarks),
         segment(image) if matte else None,
         tuple(box for box, _ in faces),
-        face_index,
+        face,
         ("The photo was not upright and was turned.", *advice) if turned else tuple(advice),
     )
 

@@ -14,26 +14,24 @@ SHARPNESS = 0.8  # sharp photos 1.2-5, the same blurred by 2 % of the eyes' dist
 SHARPNESS_SIZE = 256  # pixels; side of the crop in which sharpness is measured
 
 
-def photo_advice(
-    image: np.ndarray, landmarks: np.ndarray, num_faces: int = 1, face_index: int = 0
-) -> list[str]:
+def photo_advice(image: np.ndarray, landmarks: np.ndarray, num_faces: int = 1, face: int = 1) -> list[str]:
     """One sentence for each thing that will show in the video.
 
     Args:
         image: (H, W, 3) uint8, the photo.
         landmarks: (68, 2) pixels.
-        num_faces, face_index: how many faces the photo has, and which of them this is.
+        num_faces, face: how many faces the photo has, and which of them this is, 1 = the largest.
     """
     box = crop_box(landmarks)
     height, width = image.shape[:2]
     side = box[2] - box[0]
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
-    others = "The largest of them" if face_index == 0 else f"Number {face_index}"
+    others = "The largest of them" if face == 1 else f"Number {face}"
     advice = [
         (
             num_faces > 1,
             f"The photo shows {num_faces} faces. {others} is animated; choose another by its number, "
-            f"0 (the largest) to {num_faces - 1}.",
+            f"1 (the largest) to {num_faces}.",
         ),
         (
             abs(yaw(landmarks)) > SIDE_FACE,

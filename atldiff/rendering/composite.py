@@ -8,6 +8,7 @@ import numpy as np
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
+from atldiff.options import BACKGROUNDS, OUTPUTS
 from atldiff.portrait.face import Portrait
 from atldiff.portrait.matting import green_screen
 from atldiff.portrait.photo import crop_square
@@ -16,8 +17,6 @@ from atldiff.rendering.eyelids import Eyelids
 from atldiff.rendering.mouth import LayeredMouth
 from atldiff.rendering.warp import REGION, displacement_field, region_rect, warp_image
 
-OUTPUTS = ("photo", "square", "crop")
-BACKGROUNDS = ("keep", "green", "matte")
 SQUARE_SIZE = 512
 SQUARE_SCALE = 1.6  # side of the "square" output over the network's crop
 CROP_WORK_SIZE = 2 * FRAME_SIZE  # the "crop" output is worked at twice its size, then averaged

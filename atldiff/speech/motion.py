@@ -4,8 +4,6 @@ Face units (upright, inter-ocular distance 1, y down); frame by frame or by shor
 first frames of a long recording move as those of a short one.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from atldiff.config import FRAME_RATE
@@ -22,6 +20,7 @@ from atldiff.landmarks import (
     mouth_opening,
 )
 from atldiff.media.audio import Speech, voice_activity
+from atldiff.options import Motion
 
 # Outer-lip points and, for each, the inner-lip pair (0, 1, 2 from the right corner) it moves with.
 _UPPER_OUTER, _UPPER_PAIR = (49, 50, 51, 52, 53), (0, 0, 1, 2, 2)
@@ -49,35 +48,6 @@ _DEPTH[JAW, 0] = -0.75 + 0.85 * np.sin(np.linspace(0, np.pi, 17))
 _DEPTH[BROWS, 0] = 0.15 - 0.25 * np.linspace(-1, 1, 10) ** 4
 _DEPTH[NOSE, 0] = 0.12, 0.2, 0.3, 0.38, 0.18, 0.22, 0.26, 0.22, 0.18
 _DEPTH[MOUTH], _DEPTH[[48, 54, 60, 64]], _DEPTH[[36, 45]] = 0.18, 0.1, -0.1
-
-
-@dataclass(frozen=True)
-class Motion:
-    """How the landmarks are edited; `Motion.none()` leaves them as the network made them.
-
-    Attributes:
-        expression: gain on all that is not speech (0 = as still as the photo, 1 = as predicted).
-        lips: gain on lips and chin (0 = still, 1 = as predicted).
-        silence: how far the lips close where nobody speaks, 0 (off) to 1 (shut).
-        blinks: rate over the natural one of 17 a minute (0 = off).
-        sway: size of the head's slow movement over the natural one (0 = off).
-        smoothing: width of the temporal filter over the usual one (0 = off).
-        closure: how far the photo's own open mouth is closed under its speech, 0 (off) to 1. The
-            network moves a closed mouth: added to an open smile, no p or m would close it.
-    """
-
-    expression: float = 1.0
-    lips: float = 1.0
-    silence: float = 1.0
-    blinks: float = 1.0
-    sway: float = 1.0
-    smoothing: float = 1.0
-    closure: float = 1.0
-
-    @classmethod
-    def none(cls) -> "Motion":
-        """No edit at all."""
-        return cls(silence=0.0, blinks=0.0, sway=0.0, smoothing=0.0, closure=0.0)
 
 
 def edit_landmarks(

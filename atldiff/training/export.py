@@ -4,7 +4,6 @@ from pathlib import Path
 
 import torch
 
-from atldiff.build import build_pipeline
 from atldiff.config import PRESETS
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
@@ -25,7 +24,7 @@ def export(out: Path, renderer: Path, speech: Path, preset: str = "starter") -> 
     row = PRESETS[preset]
     encoder = StarterSpeechEncoder if row.speech == "starter" else Wav2Vec2SpeechEncoder
     identity = CompactIdentityEncoder if row.identity == "compact" else ResNetIdentityEncoder
-    pipeline = build_pipeline(
+    pipeline = ATLDiffPipeline.from_preset(
         preset,
         speech_encoder=encoder.from_pretrained(speech / "speech_encoder"),
         landmark_generator=LandmarkGenerator.from_pretrained(speech / "landmark_generator"),

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from atldiff.animation import Animation
 from atldiff.config import FRAME_RATE
 from atldiff.landmarks import square_box
-from atldiff.media.audio import Speech
 from atldiff.media.video import write_video
 from atldiff.portrait.face import Portrait
 from atldiff.portrait.photo import crop_square
 from atldiff.rendering.drawing import draw_landmarks
-from atldiff.sequence import LandmarkSequence
 
 LONG_SIDE = 640  # pixels of the annotated photo
 MOTION_SIDE = 320  # pixels of the motion preview
@@ -42,8 +41,8 @@ def annotated(portrait: Portrait) -> np.ndarray:
 
     draw.rectangle(place(portrait.box), outline=_CROP, width=2)
     font = ImageFont.load_default(22)
-    for number, face in enumerate(portrait.faces if len(portrait.faces) > 1 else ()):
-        colour = _CHOSEN if number == portrait.face_index else _OTHER
+    for number, face in enumerate(portrait.faces if len(portrait.faces) > 1 else (), start=1):
+        colour = _CHOSEN if number == portrait.face else _OTHER
         left, top, right, bottom = place(face)
         draw.rectangle((left, top, right, bottom), outline=colour, width=3)
         draw.rectangle((left, top, left + 28, top + 28), fill=colour)
@@ -52,9 +51,9 @@ def annotated(portrait: Portrait) -> np.ndarray:
 
 
 def face_at(portrait: Portrait, x: float, y: float) -> int | None:
-    """The number of the face at a pixel of the annotated photo."""
+    """The number, from 1, of the face at a pixel of the annotated photo."""
     left, top, _, _, scale = _shown(portrait)
-    for number, (x0, y0, x1, y1) in enumerate(portrait.faces):
+    for number, (x0, y0, x1, y1) in enumerate(portrait.faces, start=1):
         if x0 <= left + x / scale <= x1 and y0 <= top + y / scale <= y1:
             return number
     return None
@@ -78,19 +77,20 @@ def findings(portrait: Portrait) -> dict:
     return {
         "size": [width, height],
         "faces": [[round(float(v), 1) for v in face] for face in portrait.faces],
-        "face": portrait.face_index,
+        "face": portrait.face,
         "crop": [round(float(v), 1) for v in portrait.box],
         "landmarks": portrait.landmarks.round(1).tolist(),
         "warnings": list(portrait.warnings),
     }
 
 
-def motion_video(path: Path, portrait: Portrait, sequence: LandmarkSequence, speech: Speech) -> Path:
+def motion_video(path: Path, animation: Animation) -> Path:
     """Writes the moving landmarks over the darkened face, with sound: 320 x 320, at most 10 s."""
+    portrait, speech = animation.portrait, animation.speech
     x0, y0, x1, y1 = portrait.box
     box = square_box(np.array([(x0 + x1) / 2, (y0 + y1) / 2]), float(x1 - x0) * _REACH)
     still = (crop_square(portrait.image, box, MOTION_SIDE) * _DIM).astype(np.uint8)
-    points = (sequence.points - box[:2]) * (MOTION_SIDE / float(box[2] - box[0]))
+    points = (animation.landmarks.points - box[:2]) * (MOTION_SIDE / float(box[2] - box[0]))
     count = min(len(points), round(MOTION_SECONDS * FRAME_RATE))
     heard = speech.cut(0, count / FRAME_RATE) if count < len(points) else speech
     return write_video(path, (draw_landmarks(still, frame) for frame in points[:count]), heard)

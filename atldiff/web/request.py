@@ -1,101 +1,61 @@
-"""What a visitor of the page asks for: its limits, the checks before the wait, the making and its time."""
+"""What a visitor of the page asks for: the server's limits, the reading before the wait, the making."""
 
 import logging
 import signal
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from uuid import uuid4
 
-import numpy as np
+from PIL import Image
 
+from atldiff.animation import Animation
 from atldiff.errors import InputError
 from atldiff.media.audio import Speech, load_speech
 from atldiff.media.stream import broadcast
+from atldiff.options import OPTIONS, Options
 from atldiff.pipeline import ATLDiffPipeline
-from atldiff.portrait.face import Portrait, load_portrait
-from atldiff.rendering.composite import BACKGROUNDS, OUTPUTS
-from atldiff.sequence import LandmarkSequence
-from atldiff.speech.motion import Motion
+from atldiff.portrait.photo import LONG_SIDE
 
 MAX_SECONDS = 60.0  # of a recording on the page
 MAX_UPLOAD = "20mb"  # of any file sent to the page
-MAX_STEPS, MAX_GAIN = 8, 2.0
-AUTOMATIC = "automatic"  # emotion: as heard in the recording
+GPU_LIMIT = 120  # seconds that one video may hold a shared GPU
 MARK = {
     "comment": "AI-generated: one photo animated by ATL-Diff. The person shown did not say this.",
     "description": "AI-generated",
 }
-_LANDMARK_BYTES = 64e6  # of an uploaded landmark file when unpacked
+# Seconds a frame on a shared GPU's machine: the network's, a step, and compositing and encoding, a megapixel.
+_GPU_START, _GPU_STEP, _GPU_MEGAPIXEL = 15.0, 1 / 60, 0.08
+_PIXELS = {"square": 512**2, "crop": 256**2}
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be made; the fields are the arguments of the page's API.
+class Request:
+    """One video that is asked for.
 
     Attributes:
-        portrait, speech: paths of the photo and the recording.  face: which face, 0 = the largest.
-        emotion: a name the weights know, or "automatic".
-        expression, lips, sway, blinks: gains of `Motion`, 0 to 2.
-        steps: of DDIM, 1 to 8.  seed: of noise, blinks and sway.
-        output: "photo", "square" or "crop".  background: "keep", "green" or "matte".
+        portrait, speech: paths of the photo and the recording.
         landmarks: path of a landmark file to render instead of the predicted landmarks, or None.
     """
 
-    portrait: str | None
-    speech: str | None
-    face: int = 0
-    emotion: str = AUTOMATIC
-    expression: float = 1.0
-    lips: float = 1.0
-    sway: float = 1.0
-    blinks: float = 1.0
-    steps: int = 2
-    seed: int = 0
-    output: str = "photo"
-    background: str = "keep"
+    portrait: str
+    speech: str
+    options: Options
     landmarks: str | None = None
 
-    def __post_init__(self) -> None:
-        """Raises InputError: no photo or recording, or a value out of range."""
-        if not self.portrait:
+    @classmethod
+    def of(cls, values: Mapping[str, object]) -> "Request":
+        """From the arguments of the API by name.
+
+        Raises:
+            InputError: no photo or recording, or a value out of range.
+        """
+        if not values.get("portrait"):
             raise InputError("There is no portrait yet", "Upload a photo, or click an example")
-        if not self.speech:
+        if not values.get("speech"):
             raise InputError("There is no speech yet", "Upload or record some, or click an example")
-        for name in ("expression", "lips", "sway", "blinks"):
-            _within(name, getattr(self, name), 0, MAX_GAIN)
-        _within("steps", self.steps, 1, MAX_STEPS)
-        _within("seed", self.seed, 0, 2**31 - 1)
-        for name, allowed in (("output", OUTPUTS), ("background", BACKGROUNDS)):
-            if getattr(self, name) not in allowed:
-                raise InputError(f"There is no such {name}", f"Choose one of {', '.join(allowed)}")
-
-    @property
-    def motion(self) -> Motion:
-        """The edits of the landmarks."""
-        return Motion(expression=self.expression, lips=self.lips, sway=self.sway, blinks=self.blinks)
-
-    @property
-    def chosen_emotion(self) -> str | None:
-        """As `ATLDiffPipeline.landmarks` takes it."""
-        return None if self.emotion in (AUTOMATIC, None, "") else self.emotion
-
-
-@dataclass(frozen=True, eq=False)
-class Take:
-    """An order with its photo and recording read: all that the making needs, ready to cross to a worker.
-
-    `sequence` is None until the landmarks are predicted; `folder` is where files are written.
-    """
-
-    order: Order
-    portrait: Portrait
-    speech: Speech
-    sequence: LandmarkSequence | None = None
-    folder: Path | None = None
-    live: bool = False
+        options = Options(**{name: value for name, value in values.items() if name in OPTIONS})
+        return cls(values["portrait"], values["speech"], options, values.get("landmarks") or None)
 
 
 @dataclass(frozen=True)
@@ -108,15 +68,6 @@ class Step:
     video: Path | None = None
 
 
-@lru_cache(maxsize=16)
-def read_portrait(path: str, face: int = 0) -> Portrait:
-    """`load_portrait` of an uploaded photo, whose path never changes its content."""
-    if face != int(face) or face < 0:
-        raise InputError("There is no such face", "Choose 0 for the largest")
-    return load_portrait(path, int(face))
-
-
-@lru_cache(maxsize=16)
 def read_speech(path: str) -> Speech:
     """`load_speech` of an uploaded recording, within the page's limit."""
     try:
@@ -125,6 +76,57 @@ def read_speech(path: str) -> Speech:
         if "longer than" in error.problem:
             raise InputError(error.problem, f"Cut it to {MAX_SECONDS:g} s or less") from error
         raise
+
+
+def photo_size(path: str | None) -> tuple[int, int] | None:
+    """(height, width) that an uploaded photo will be read at, from its header alone; None if it has none."""
+    try:
+        with Image.open(path or "") as photo:
+            shrink = min(1.0, LONG_SIDE / max(photo.size))
+            return round(photo.height * shrink), round(photo.width * shrink)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path, live: bool) -> Iterator[Step]:
+    """Renders and encodes into the folder; when the generator is closed the work stops.
+
+    Args:
+        live: also write pieces that can be played while the rest is made; not of a .webm.
+
+    Yields:
+        A step a frame, the last with the video: .mp4, or .webm for a matte.
+    """
+    frames = pipeline.render(animation.portrait, animation.landmarks, animation.options)
+    matte, total = animation.options.background == "matte", len(animation.landmarks.points)
+    path = folder / ("talking.webm" if matte else "talking.mp4")
+    steps = broadcast(path, frames, animation.speech, MARK, live=live and not matte)
+    for done, pieces in enumerate(steps, start=1):
+        if done <= total:
+            yield Step(done, total, tuple(pieces))
+    yield Step(total, total, tuple(pieces), path)
+
+
+def megapixels(height: int, width: int, output: str) -> float:
+    """What one frame costs to composite and encode, of a photo of that size."""
+    return _PIXELS.get(output, height * width) / 2**20
+
+
+def gpu_seconds(animation: Animation, default_steps: int) -> int:
+    """How long `make` may hold a shared GPU: with all that runs beside the networks, and a margin."""
+    steps = animation.options.steps or default_steps
+    size = megapixels(*animation.portrait.image.shape[:2], animation.options.output)
+    frame = steps * _GPU_STEP + size * _GPU_MEGAPIXEL
+    return round(_GPU_START + len(animation.landmarks.points) * frame)
+
+
+def check_gpu_seconds(seconds: int) -> None:
+    """Raises InputError for a video that could not be finished on a shared GPU."""
+    if seconds > GPU_LIMIT:
+        raise InputError(
+            f"This video would need {seconds} s of the shared GPU, of which one video may take {GPU_LIMIT} s",
+            "Choose the size 512 square, fewer steps or a shorter recording",
+        )
 
 
 def leave_tidily() -> None:
@@ -139,48 +141,3 @@ def explain(error: Exception) -> str:
     number = uuid4().hex[:8]
     logging.getLogger("atldiff").error("error %s", number, exc_info=error)
     return f"Something failed on our side (error {number}). Try again, or report this number."
-
-
-def predict(
-    pipeline: ATLDiffPipeline, portrait: Portrait, speech: Speech, emotion: str | None
-) -> LandmarkSequence:
-    """The landmarks as the network predicts them, before any edit."""
-    return pipeline.landmarks(portrait, speech, Motion.none(), emotion)
-
-
-def make(pipeline: ATLDiffPipeline, take: Take) -> Iterator[Step]:
-    """Renders and encodes a take; when the generator is closed the work stops.
-
-    Yields:
-        A step a frame, the last with the video: .mp4, or .webm for a matte.
-    """
-    order = take.order
-    choices = (int(order.steps), int(order.seed), order.output, order.background)
-    frames = pipeline.render(take.portrait, take.sequence, *choices)
-    matte, total = order.background == "matte", len(take.sequence.points)
-    path = take.folder / ("talking.webm" if matte else "talking.mp4")
-    steps = broadcast(path, frames, take.speech, MARK, live=take.live and not matte)
-    for done, pieces in enumerate(steps, start=1):
-        if done <= total:
-            yield Step(done, total, tuple(pieces))
-    yield Step(total, total, tuple(pieces), path)
-
-
-def uploaded(take: Take) -> LandmarkSequence:
-    """The order's landmark file, on its portrait's face and as long as its speech.
-
-    Raises:
-        InputError: not a landmark file, or a huge one.
-    """
-    path = Path(take.order.landmarks)
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if sum(part.file_size for part in archive.infolist()) > _LANDMARK_BYTES:
-                raise InputError("The landmark file is too large", "Use one that this page made")
-    given = LandmarkSequence.load(path).resampled(take.speech.num_frames)
-    return given.on_face(take.portrait.landmarks)
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not isinstance(value, (int, float)) or not np.isfinite(value) or not low <= value <= high:
-        raise InputError(f"{name} cannot be {value}", f"Choose {low:g} to {high:g}")

@@ -11,28 +11,37 @@ TITLE = "ATL-Diff: make a portrait speak"
 TOP = f"""# Make a portrait speak
 One photo and one recording in, a talking video out: in sync, and as sharp as the photo.
 <p class="limits">Photo up to {MAX_UPLOAD.removesuffix("mb")} MB, speech up to {MAX_SECONDS:g} s. \
-Files are deleted after an hour.</p>"""
+Files are deleted after an hour; nothing of yours stays in memory when a video is done.</p>"""
 FOOT = """Animate only people who agreed to it, or whom nobody could take the video for; speech needs its \
 speaker's consent too. Every video is marked as AI-generated in its metadata."""
 
-# Name: (expression, lips, sway, blinks, steps, output, background), and what it is good for.
-STYLES = {
-    "Natural": ((1.0, 1.0, 1.0, 1.0, 2, "photo", "keep"), "Moves as the voice suggests."),
-    "Still": ((0.7, 1.0, 0.0, 1.0, 2, "photo", "keep"), "The head stays where it is; the face speaks."),
-    "Lively": ((1.4, 1.2, 1.5, 1.2, 2, "photo", "keep"), "Larger movements of face and head."),
-    "Quick": ((1.0, 1.0, 1.0, 1.0, 1, "square", "keep"), "One step, 512 pixels: the fastest."),
-    "Paper": ((1.0, 1.0, 0.0, 0.0, 8, "crop", "green"), "128 pixels, 8 steps, green screen, nothing added."),
+# Name: what differs from the defaults, and what it is good for.
+PRESETS = {
+    "Natural": ({}, "Moves as the voice suggests."),
+    "Still": ({"expression": 0.7, "sway": 0.0}, "The head stays where it is; the face speaks."),
+    "Lively": (
+        {"expression": 1.4, "lips": 1.2, "sway": 1.5, "blinks": 1.2},
+        "Larger movements of face and head.",
+    ),
+    "Quick": ({"steps": 1, "output": "square"}, "One step, 512 pixels: the fastest."),
+    "Paper": (
+        {"sway": 0.0, "blinks": 0.0, "steps": 8, "output": "crop", "background": "green"},
+        "As in the paper: 128 pixels, 8 steps, green screen, no added movement.",
+    ),
 }
-OUTPUTS = (("Whole photo", "photo"), ("512 square", "square"), ("128 paper crop", "crop"))
-BACKGROUNDS = (("Keep", "keep"), ("Green screen", "green"), ("Transparent", "matte"))
-# Label of each gain's slider, and its note.
-GAINS = (
-    ("Expression", "Brows, cheeks, eyes."),
-    ("Lip strength", "Lips and chin."),
-    ("Head motion", "0 keeps the head still."),
-    ("Blinking", "0 never blinks."),
-)
+CHOICES = {  # words for the choices of an option
+    "output": (("Whole photo", "photo"), ("512 square", "square"), ("128 paper crop", "crop")),
+    "background": (("Keep", "keep"), ("Green screen", "green"), ("Transparent", "matte")),
+}
+GAINS = ("expression", "lips", "sway", "blinks")  # beside the result; the others stand under Advanced
 NOTES = {
+    "expression": "Brows, cheeks, eyes.",
+    "lips": "Lips and chin.",
+    "sway": "0 keeps the head still.",
+    "blinks": "0 never blinks.",
+    "silence": "How far the lips close in pauses.",
+    "smoothing": "0 leaves the motion as predicted.",
+    "closure": "How far an open mouth closes to speak.",
     "steps": "1 is fastest and smoothest; more are slower, and may be crisper.",
     "seed": "Of blinks, sway and noise; the same seed gives the same video.",
     "output": "The whole photo keeps its own resolution; the square shows the head; the crop is the paper's.",

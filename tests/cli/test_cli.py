@@ -12,12 +12,12 @@ import pytest
 import soundfile
 from PIL import Image
 
+from atldiff import animation
 from atldiff.__main__ import main, make_parser
-from atldiff.build import build_pipeline
-from atldiff.cli import runner
 from atldiff.cli.jobs import Job, read_jobs, writable
 from atldiff.errors import InputError
-from atldiff.pipeline import STARTER
+from atldiff.options import Options
+from atldiff.pipeline import STARTER, ATLDiffPipeline
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 PORTRAIT, RECORDING = EXAMPLES / "drawn.jpg", EXAMPLES / "hello_world.flac"
@@ -29,7 +29,7 @@ def weights(tmp_path_factory) -> list[str]:
     if (STARTER / "model_index.json").exists():
         return []
     folder = tmp_path_factory.mktemp("weights")
-    build_pipeline("starter").save_pretrained(folder)
+    ATLDiffPipeline.from_preset("starter").save_pretrained(folder)
     return ["--weights", str(folder)]
 
 
@@ -162,8 +162,19 @@ def test_bad_landmark_file(content, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "option", [["--weights", "no/such/folder"], ["--steps", "0"], ["--steps", "101"], ["--emotion", "hungry"]]
-)
+    ("option", "word"),
+    [(["--steps", "0"], "1 to 8"), (["--steps", "9"], "1 to 8"), (["--steps", "1.5"], "whole number"),
+     (["--steps", "abc"], "1 to 8"), (["--seed", "-1"], "0 to 2147483647"),
+     (["--seed", "1" + 30 * "0"], "0 to 2147483647"), (["--lips", "9"], "0 to 2"),
+     (["--lips", "nan"], "0 to 2"), (["--output", "huge"], "photo, square, crop"), (["--face", "0"], "1 to")],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)  # fmt: skip
+def test_values_out_of_range_are_refused_with_the_range(option, word, tmp_path, capsys):
+    arguments = ["generate", PORTRAIT, RECORDING, "-o", tmp_path / "o.mp4", *option]
+    assert_refused(arguments, capsys, tmp_path, f"{option[0][2:]} cannot be", word)
+
+
+@pytest.mark.parametrize("option", [["--weights", "no/such/folder"], ["--emotion", "hungry"]])
 def test_settings_that_do_not_exist(option, weights, second, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     chosen = option if option[0] == "--weights" else [*weights, *option]
@@ -177,10 +188,10 @@ def test_a_gpu_that_is_not_there(tmp_path, capsys, monkeypatch):
 
 
 def test_stopping_leaves_nothing_behind(tmp_path, capsys, monkeypatch):
-    def stop(*_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "load_portrait", stop)
+    monkeypatch.setattr(animation, "load_portrait", stop)
     assert main(["generate", str(PORTRAIT), str(RECORDING), "-o", str(tmp_path / "new" / "o.mp4")]) == 130
     assert capsys.readouterr().err.strip() == "stopped" and files(tmp_path) == set()
 
@@ -213,12 +224,24 @@ def test_makes_landmarks_then_a_video_of_the_recording(weights, second, tmp_path
 def test_batch_goes_on_after_a_bad_job(weights, second, tmp_path, capsys):
     shutil.copy(PORTRAIT, tmp_path / "face.jpg")
     table, out = tmp_path / "jobs.csv", tmp_path / "videos"
-    table.write_text("photo,recording,output\nnone.jpg,second.wav,\nface.jpg,second.wav,talk.mp4\n")
+    table.write_text("photo,recording,video\nnone.jpg,second.wav,\nface.jpg,second.wav,talk.mp4\n")
     options = ["--output", "crop", "--steps", "1", "--quiet", *weights]
     assert main(["batch", str(table), "-o", str(out), *options]) == 2
     stdout, stderr = capsys.readouterr()
     assert "[2/2]" in stdout and "talk.mp4" in stdout and "[1/2] error" in stderr
     assert files(out) == {out / "talk.mp4"}
+
+
+def test_a_table_may_name_any_option(tmp_path, capsys):
+    table = tmp_path / "t.csv"
+    table.write_text("photo,recording,steps,lips,video\na.jpg,b.wav,4,,talk.mp4\na.jpg,c.wav,,0.5,\n")
+    first, second = read_jobs(table, tmp_path, Options(steps=2, seed=7))
+    assert first.options == Options(steps=4, seed=7) and first.output == tmp_path / "talk.mp4"
+    assert second.options == Options(steps=2, seed=7, lips=0.5)
+    table.write_text("photo,recording,steps\na.jpg,b.wav,many\n")
+    assert_refused(["batch", table, "-o", tmp_path / "videos"], capsys, tmp_path, "steps cannot be many")
+    table.write_text("photo,recording,volume\na.jpg,b.wav,3\n")
+    assert_refused(["batch", table, "-o", tmp_path / "videos"], capsys, tmp_path, "unknown column: volume")
 
 
 def test_jobs_of_a_folder_and_of_a_table(tmp_path):
@@ -238,7 +261,7 @@ def test_a_table_without_jobs(text, tmp_path, capsys):
     assert_refused(["batch", tmp_path / "empty", "-o", tmp_path / "videos"], capsys, tmp_path)
 
 
-@pytest.mark.parametrize("arguments", [["generate"], ["generate", "a", "b", "--lips", "9"], ["sing"], []])
+@pytest.mark.parametrize("arguments", [["generate"], ["generate", "a", "b", "--loud"], ["sing"], []])
 def test_wrong_options_leave_with_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)

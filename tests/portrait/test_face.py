@@ -99,17 +99,17 @@ def test_of_several_faces_the_largest_or_the_one_asked_for(small):
     group[:, 200:456] = small
     group[40:232, 448:640] = crop_square(small, np.array([0, 0, 256, 256]), 192)
     middles = []
-    for index in range(3):
-        found = load_portrait(group, face_index=index)
-        assert found.face_index == index
+    for number in (1, 2, 3):
+        found = load_portrait(group, face=number)
+        assert found.face == number
         assert len(found.faces) == 3
         assert any("3 faces" in warning for warning in found.warnings)
         middles.append(found.landmarks[:, 0].mean())
     assert 200 < middles[0] < 456 < middles[1]
     assert middles[2] < 148
-    for wrong in (3, -1):
-        with pytest.raises(InputError, match="Choose from 0 to 2"):
-            load_portrait(group, face_index=wrong)
+    for wrong in (0, 4, -1):
+        with pytest.raises(InputError, match="Choose from 1 to 3"):
+            load_portrait(group, face=wrong)
 
 
 def test_a_tiny_face_is_refused(small):
@@ -171,7 +171,7 @@ def test_advice(portrait):
     assert "turned" not in said(points)
     assert "outside" in said(points - (200, 0))
     assert "small" in said(points / 2)
-    assert "3 faces. Number 1 is" in said(points, num_faces=3, face_index=1)
+    assert "3 faces. Number 2 is" in said(points, num_faces=3, face=2)
     blurred = np.asarray(Image.fromarray(portrait.image).resize((96, 96)).resize((512, 512)))
     assert sharpness(blurred, portrait.box) < sharpness(portrait.image, portrait.box)
     assert "blurred" in said(points, blurred)

@@ -17,8 +17,9 @@ from atldiff.landmarks import (
     mouth_opening,
 )
 from atldiff.media.audio import Speech
+from atldiff.options import Motion
 from atldiff.speech import motion as room
-from atldiff.speech.motion import Motion, blink_curve, edit_landmarks, sway_curves
+from atldiff.speech.motion import blink_curve, edit_landmarks, sway_curves
 
 OFF = Motion.none()
 

@@ -138,7 +138,7 @@ def test_cancel_frees_the_queue_at_once(tab, server, tmp_path):
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('1.0 s of speech')")
     tab.click("#animate")
     assert "Done: 1.0 s of video" in finished(tab)
-    assert list(server[1].glob("atldiff-*/take-*")) == []
+    assert list(server[1].glob("atldiff-*/job-*")) == []
 
 
 def test_closing_the_tab_stops_its_job(browser, server, tmp_path):
@@ -149,7 +149,7 @@ def test_closing_the_tab_stops_its_job(browser, server, tmp_path):
     until(tab, "() => document.querySelector('.making').innerText.includes('Making frames')")
     context.close()
     end = time.monotonic() + page.PATIENCE
-    while list(server[1].glob("atldiff-*/take-*")):
+    while list(server[1].glob("atldiff-*/job-*")):
         assert time.monotonic() < end
         time.sleep(0.2)
 

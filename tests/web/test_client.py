@@ -32,9 +32,9 @@ def inputs(tmp_path_factory) -> tuple:
     )
 
 
-def takes(server) -> list[Path]:
+def jobs(server) -> list[Path]:
     """Folders of jobs at work."""
-    return list(server[1].glob("atldiff-*/take-*"))
+    return list(server[1].glob("atldiff-*/job-*"))
 
 
 def test_three_endpoints_whose_arguments_may_be_left_out_from_the_third_on(client):
@@ -48,7 +48,7 @@ def test_three_endpoints_whose_arguments_may_be_left_out_from_the_third_on(clien
 
 def test_check_portrait(client, inputs):
     found, picture = client.predict(inputs[0], api_name="/check_portrait")
-    assert found["size"] == [320, 320] and found["face"] == 0 and found["warnings"] == []
+    assert found["size"] == [320, 320] and found["face"] == 1 and found["warnings"] == []
     assert np.shape(found["faces"]) == (1, 4) and np.shape(found["landmarks"]) == (68, 2)
     assert Path(picture).stat().st_size > 1000
 
@@ -107,14 +107,21 @@ def test_bad_files_are_told_in_a_sentence(client, server, tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    "argument",
-    [{"steps": 9}, {"steps": 0}, {"expression": -1}, {"lips": 5}, {"output": "huge"}, {"background": "red"},
-     {"emotion": "hungry"}, {"face": 3}, {"face": -1}, {"seed": -5}],
+    ("argument", "sentence"),
+    [({"steps": 9}, "steps cannot be 9. Choose a whole number from 1 to 8."),
+     ({"steps": 1.5}, "steps cannot be 1.5. Choose a whole number from 1 to 8."),
+     ({"steps": "abc"}, "steps cannot be abc. Choose a whole number from 1 to 8."),
+     ({"seed": 10**30}, "Choose a whole number from 0 to 2147483647."),
+     ({"expression": -1}, "expression cannot be -1. Choose a number from 0 to 2."),
+     ({"output": "huge"}, "Choose one of photo, square, crop."), ({"background": "red"}, "keep, green"),
+     ({"emotion": "hungry"}, "Choose one of automatic"), ({"face": 3}, "Choose from 1 to 1."),
+     ({"face": -1}, "Choose a whole number from 1 to 8.")],
     ids=str,
 )  # fmt: skip
-def test_values_out_of_range_are_refused(client, inputs, argument):
-    with pytest.raises((AppError, ValueError)):
+def test_values_out_of_range_are_refused_with_the_range(client, inputs, argument, sentence):
+    with pytest.raises(AppError) as told:
         client.predict(*inputs, **(FAST | argument), api_name="/animate")
+    assert sentence in str(told.value)
 
 
 def test_a_recording_over_the_limit(client, inputs, tmp_path):
@@ -156,18 +163,18 @@ def test_eight_clients_at_once_each_get_their_own_video(server, tmp_path):
         videos = list(pool.map(ask, range(8)))
     assert [v["size"][0] for v in videos] == [200 + 16 * n for n in range(8)]
     assert [v["frames"] for v in videos] == [round(30 * (0.3 + 0.1 * n)) for n in range(8)]
-    assert takes(server) == []
+    assert jobs(server) == []
 
 
 def test_a_cancelled_job_stops_and_disturbs_nobody(client, server, inputs, tmp_path):
     long = handle_file(page.recording(tmp_path / "long.wav", 4.5))
     other = Client(server[0], verbose=False)
     job = client.submit(inputs[0], long, steps=8, api_name="/animate")
-    until(lambda: takes(server))
+    until(lambda: jobs(server))
     waiting = other.submit(*inputs, **FAST, api_name="/animate")
     job.cancel()
     assert page.probe(waiting.result(timeout=page.PATIENCE))["frames"] == 30
-    until(lambda: not takes(server))
+    until(lambda: not jobs(server))
     assert job.done()
 
 

@@ -1,9 +1,9 @@
-"""The page's rooms without a browser or a server: orders, the workshop, pieces, previews, words."""
+"""The page without a browser or a server: requests, the service, pieces, previews, words."""
 
 import ast
+import gc
 import shutil
 import sys
-import zipfile
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,16 +13,19 @@ import numpy as np
 import page
 import pytest
 
+from atldiff.animation import Animation
 from atldiff.errors import InputError
-from atldiff.media.audio import load_speech
+from atldiff.media.audio import Speech, load_speech
 from atldiff.media.stream import broadcast, piece_seconds
-from atldiff.portrait.face import load_portrait
+from atldiff.options import DEFAULTS, Options
+from atldiff.portrait.face import Portrait, load_portrait
 from atldiff.sequence import LandmarkSequence
 from atldiff.web import request, service, texts
 from atldiff.web.preview import annotated, face_at, findings, motion_video, note, progress, spoken_time
-from atldiff.web.request import Order, Step, Take
+from atldiff.web.request import Request, Step
 
 PHOTO, RECORDING = str(page.EXAMPLES / "drawn.jpg"), str(page.EXAMPLES / "hello_world.flac")
+ASKED = {"portrait": PHOTO, "speech": RECORDING}
 
 
 @pytest.fixture(scope="module")
@@ -35,42 +38,31 @@ def speech():
     return load_speech(RECORDING)
 
 
-def still(portrait, speech, emotion=None) -> LandmarkSequence:
-    """Landmarks of a face that does not move, in place of the networks: the workshop only hands them on."""
+def still(portrait, speech, options=DEFAULTS) -> LandmarkSequence:
+    """Landmarks of a face that does not move, in place of the networks: the service only hands them on."""
     points = np.repeat(portrait.landmarks[None], speech.num_frames, axis=0)
     return LandmarkSequence(points, portrait.landmarks, np.zeros(4, np.float32))
 
 
-def grey(take: Take):
+def grey(animation: Animation, folder: Path, live: bool):
     """Ten grey frames, encoded as the real maker does."""
-    path = take.folder / "talking.mp4"
+    path = folder / "talking.mp4"
     frames = (np.full((32, 32, 3), 128, np.uint8) for _ in range(10))
-    for done, _ in enumerate(broadcast(path, frames, take.speech.cut(0, 1 / 3)), start=1):
+    for done, _ in enumerate(broadcast(path, frames, animation.speech.cut(0, 1 / 3)), start=1):
         yield Step(min(done, 10), 10, video=path if done == 11 else None)
 
 
 @pytest.fixture
-def shop(tmp_path) -> service.Workshop:
-    return service.Workshop(still, grey, tmp_path, pace=0.01)
+def shop(tmp_path) -> service.Service:
+    return service.Service(still, grey, tmp_path, pace=0.01)
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"portrait": None}, {"speech": ""}, {"expression": -0.1}, {"lips": 2.1}, {"sway": float("nan")},
-     {"steps": 0}, {"steps": 9}, {"seed": -1}, {"blinks": "many"}, {"output": "huge"},
-     {"background": "blue"}],
-    ids=str,
-)  # fmt: skip
-def test_an_order_that_cannot_be_carried_out_is_refused(wrong):
+    "wrong", [{"portrait": None}, {"speech": ""}, {"lips": 2.1}, {"steps": "abc"}, {"seed": -1}], ids=str
+)
+def test_a_request_that_cannot_be_carried_out_is_refused(wrong):
     with pytest.raises(InputError):
-        Order(**({"portrait": PHOTO, "speech": RECORDING} | wrong))
-
-
-def test_every_preset_of_the_page_is_a_possible_order():
-    for choices, words in texts.STYLES.values():
-        *motion, steps, output, background = choices
-        Order(PHOTO, RECORDING, 0, "happy", *motion, steps, 0, output, background)
-        assert words.endswith(".")
+        Request.of(ASKED | wrong)
 
 
 def test_every_example_of_the_page_exists():
@@ -79,49 +71,68 @@ def test_every_example_of_the_page_exists():
 
 
 def test_a_job_leaves_nothing_but_its_time(shop, tmp_path):
-    before = shop.pace.expected(load_speech(RECORDING), None, 2, "photo")
-    for step, left in shop.steps(Order(PHOTO, RECORDING)):
+    before = shop.forecast.expected(load_speech(RECORDING), None, 2, "photo")
+    for step, left in shop.animate(ASKED):
         assert left >= 0 and (step.video is None or step.video.is_file())
     assert step.video and list(tmp_path.iterdir()) == []
-    assert shop.pace.expected(load_speech(RECORDING), None, 2, "photo") != before
+    assert shop.forecast.expected(load_speech(RECORDING), None, 2, "photo") != before
 
 
 def test_a_stopped_job_leaves_nothing(shop, tmp_path):
-    steps = shop.steps(Order(PHOTO, RECORDING))
+    steps = shop.animate(ASKED)
     next(steps)
     assert len(list(tmp_path.iterdir())) == 1
     steps.close()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_predicted_once_is_only_edited(tmp_path):
-    calls = []
+def test_nothing_of_a_visitor_stays_in_memory(shop):
+    def kept() -> int:
+        gc.collect()
+        kinds = (Portrait, Speech, Animation, LandmarkSequence)
+        return sum(isinstance(thing, kinds) for thing in gc.get_objects())
 
-    def predict(*args):
-        calls.append(args)
-        return still(*args)
-
-    shop = service.Workshop(predict, grey, tmp_path, pace=0.01)
-    first = shop.ready(Order(PHOTO, RECORDING, blinks=0, sway=0)).sequence
-    second = shop.ready(Order(PHOTO, RECORDING, blinks=0, sway=2)).sequence
-    assert len(calls) == 1 and np.abs(first.points - second.points).max() > 1
-    shop.ready(Order(PHOTO, RECORDING, emotion="happy"))
-    assert len(calls) == 2 and calls[1][2] == "happy" and calls[0][2] is None
+    before = kept()
+    for _ in shop.animate(ASKED):
+        pass
+    for _ in shop.landmarks(ASKED):
+        pass
+    shop.inspect_photo(PHOTO, 1)
+    shop.inspect_speech(RECORDING, PHOTO, 2, "photo")
+    stopped = shop.animate(ASKED)
+    next(stopped)
+    stopped.close()
+    assert kept() == before
 
 
 def test_landmarks_can_be_given(shop, tmp_path, portrait, speech):
     given = still(portrait, speech)
     moved = replace(given, points=given.points + np.float32([5, 0]))
     path = moved.save(tmp_path / "given.npz")
-    ready = shop.ready(Order(PHOTO, RECORDING, landmarks=str(path), sway=2)).sequence
+    ready = shop.read(Request.of(ASKED | {"landmarks": str(path), "sway": 2})).landmarks
     np.testing.assert_allclose(ready.points, moved.points, atol=0.01)
 
 
-def test_a_landmark_file_that_unpacks_to_too_much_is_refused(shop, tmp_path):
-    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("points.npy", bytes(80_000_000))
-    with pytest.raises(InputError, match="too large"):
-        shop.ready(Order(PHOTO, RECORDING, landmarks=str(tmp_path / "bomb.npz")))
+def test_a_shared_gpu_is_held_longer_for_more_frames_steps_and_pixels(portrait, speech):
+    def seconds(portrait: Portrait, speech: Speech, **options) -> int:
+        return request.gpu_seconds(
+            Animation(portrait, speech, still(portrait, speech), Options(**options)), 1
+        )
+
+    usual, large = seconds(portrait, speech), np.zeros((2048, 2048, 3), np.uint8)
+    assert 15 < usual < seconds(portrait, speech, steps=8) < request.GPU_LIMIT
+    assert usual < seconds(replace(portrait, image=large), speech)
+    assert seconds(replace(portrait, image=large), speech, output="crop") <= usual
+    request.check_gpu_seconds(usual)
+    with pytest.raises(InputError, match="512 square"):
+        request.check_gpu_seconds(seconds(replace(portrait, image=large), speech, steps=8) * 5)
+
+
+def test_the_size_of_a_photo_is_known_from_its_header(tmp_path):
+    page.Image.new("RGB", (4096, 1024)).save(tmp_path / "wide.png")
+    assert request.photo_size(str(tmp_path / "wide.png")) == (512, 2048)
+    (tmp_path / "text.png").write_text("no picture")
+    assert request.photo_size(str(tmp_path / "text.png")) is request.photo_size(None) is None
 
 
 def test_our_own_errors_are_numbered_and_logged(caplog):
@@ -142,18 +153,19 @@ def test_time_is_said_as_people_say_it():
 
 
 def test_the_first_look_says_what_is_wrong_and_what_is_right(shop, tmp_path):
-    picture, several, words, problem = shop.see(PHOTO, 0)
+    picture, several, words, problem = shop.inspect_photo(PHOTO, 1)
     assert max(picture.shape) == 640 and not several and "good" in words and not problem
-    picture, _, words, problem = shop.see(str(page.landscape(tmp_path / "land.png")), 0)
+    picture, _, words, problem = shop.inspect_photo(str(page.landscape(tmp_path / "land.png")), 1)
     assert picture is None and "No face" in words and "bad" in words and "No face" in problem
-    words, problem = shop.hear(RECORDING, None, 2, "photo")
+    words, problem = shop.inspect_speech(RECORDING, None, 2, "photo")
     assert "4.9 s of speech" in words and not problem
-    assert shop.see(None, 0)[2] == shop.hear(None, None, 2, "photo")[0] == ""
+    assert shop.inspect_photo(None, 1)[2] == shop.inspect_speech(None, None, 2, "photo")[0] == ""
 
 
-def test_more_steps_and_pixels_are_expected_to_take_longer(shop, speech, portrait):
+def test_more_steps_and_pixels_are_expected_to_take_longer(shop, speech):
     times = [
-        shop.pace.expected(speech, portrait, *kind) for kind in ((1, "crop"), (2, "crop"), (2, "square"))
+        shop.forecast.expected(speech, (640, 640), *kind)
+        for kind in ((1, "crop"), (2, "crop"), (2, "square"))
     ]
     assert times == sorted(times) and times[0] < times[1]
 
@@ -166,13 +178,15 @@ def test_faces_of_the_annotated_photo_can_be_clicked(portrait):
     picture = annotated(both)
     assert picture.shape == (320, 640, 3)
     x, y = (portrait.landmarks[30] * 320 / width).tolist()
-    assert (face_at(both, x, y), face_at(both, x + 320, y), face_at(both, 2, 2)) == (0, 1, None)
+    assert (face_at(both, x, y), face_at(both, x + 320, y), face_at(both, 2, 2)) == (1, 2, None)
     assert findings(both)["faces"][1][0] == pytest.approx(findings(both)["faces"][0][0] + width, abs=0.2)
 
 
 def test_the_motion_preview_shows_every_frame_of_a_short_recording(tmp_path, portrait, speech):
     short = speech.cut(0, 1)
-    found = page.probe(motion_video(tmp_path / "m.mp4", portrait, still(portrait, short), short))
+    found = page.probe(
+        motion_video(tmp_path / "m.mp4", Animation(portrait, short, still(portrait, short), DEFAULTS))
+    )
     assert found["size"] == (320, 320) and found["frames"] == 30
 
 

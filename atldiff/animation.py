@@ -1,0 +1,79 @@
+"""The one way through a request: photo and recording -> portrait and speech -> landmarks, ready to render.
+
+Page, command line and `ATLDiffPipeline.__call__` all go it; they differ in where the networks run.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from atldiff.media.audio import MAX_SECONDS, Speech, load_speech
+from atldiff.options import DEFAULTS, Options
+from atldiff.portrait.face import Portrait, load_portrait
+from atldiff.sequence import LandmarkSequence
+
+ImageSource = str | Path | np.ndarray | Image.Image | Portrait  # what `load_portrait` reads
+AudioSource = str | Path | tuple[int, np.ndarray] | Speech  # what `load_speech` reads
+
+
+@dataclass(frozen=True, eq=False)
+class Animation:
+    """One portrait, what it says and how it moves: all that rendering needs, ready to cross to a worker.
+
+    Attributes:
+        landmarks: of every frame, in pixels of the portrait's image.
+    """
+
+    portrait: Portrait
+    speech: Speech
+    landmarks: LandmarkSequence
+    options: Options
+
+
+def read_inputs(
+    image: ImageSource,
+    audio: AudioSource,
+    options: Options = DEFAULTS,
+    detector: str = "mediapipe",
+    max_seconds: float = MAX_SECONDS,
+) -> tuple[Portrait, Speech]:
+    """Reads and checks both inputs; the person is cut out where the background is to be replaced.
+
+    Args:
+        detector, max_seconds: see `load_portrait`, `load_speech`.
+
+    Raises:
+        InputError: either cannot be used.
+    """
+    speech = load_speech(audio, max_seconds)
+    return load_portrait(image, options.face, detector, matte=options.background != "keep"), speech
+
+
+def animate(
+    image: ImageSource,
+    audio: AudioSource,
+    options: Options,
+    predict: Callable[[Portrait, Speech, Options], LandmarkSequence],
+    given: str | Path | None = None,
+    **reading: object,
+) -> Animation:
+    """Reads both inputs and finds how the face moves.
+
+    Args:
+        predict: `ATLDiffPipeline.landmarks`, wherever it runs.
+        given: a landmark file to use instead; it is put on the portrait's face and cut to the speech.
+        reading: keywords of `read_inputs`.
+
+    Raises:
+        InputError: photo, recording or landmark file cannot be used.
+    """
+    sequence = None if given is None else LandmarkSequence.load(given)
+    portrait, speech = read_inputs(image, audio, options, **reading)
+    if sequence is None:
+        sequence = predict(portrait, speech, options)
+    else:
+        sequence = sequence.resampled(speech.num_frames).on_face(portrait.landmarks)
+    return Animation(portrait, speech, sequence, options)

@@ -1,0 +1,67 @@
+"""The API's functions as people and agents read them: arguments, defaults and ranges come from `Options`."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from atldiff.options import MOTION, OPTIONS, help_text
+from atldiff.web.request import MAX_SECONDS, MAX_UPLOAD
+
+_UPLOAD = MAX_UPLOAD.removesuffix("mb")
+FILES = {
+    "portrait": f"photo of one person from the front (JPEG, PNG or WebP, at most {_UPLOAD} MB).",
+    "speech": f"recording of speech (WAV, MP3, M4A, FLAC, OGG, at most {MAX_SECONDS:g} s and {_UPLOAD} MB).",
+    "landmarks": "landmark file (.npz or .json) of this API to render instead of the predicted motion.",
+    "file_format": "npz or json.",
+}
+_NEEDED = ("portrait", "speech")
+PREVIEW = ("portrait", "speech", "face", "emotion", *MOTION, "seed", "file_format")
+ANIMATE = ("portrait", "speech", *OPTIONS, "landmarks")
+CHECK = ("portrait", "face")
+ABOUT_ANIMATE = """Make a video in which the person of a photo says what is heard in a recording.
+
+Use it only with the consent of the person shown. The file's metadata says that it is AI-generated.
+
+Args:
+{arguments}
+
+Returns:
+    The video: H.264 and AAC in .mp4 at 30 frames a second, or .webm for the background matte."""
+ABOUT_LANDMARKS = """Predict how a face moves with a recording, without making the video: to look at or edit.
+
+Args:
+{arguments}
+
+Returns:
+    The landmark file (68 points a frame in pixels of the photo, 30 frames a second), which the argument
+    landmarks of animate takes, and a video of the moving landmarks (at most 10 seconds)."""
+ABOUT_CHECK = """Find the faces of a photo and say what would make its video worse.
+
+Args:
+{arguments}
+
+Returns:
+    size (width, height), faces (x0, y0, x1, y1 each, the largest first), face, crop and the 68 landmarks,
+    in pixels of the upright photo, and warnings; and the photo with all of them drawn."""
+
+
+def described(run: Callable, names: tuple[str, ...], about: str, *more: inspect.Parameter) -> Callable:
+    """Gives a function of positional values the named arguments and the description that are published.
+
+    Args:
+        names: the values' names, in order; those that are options may be left out by a caller.
+        about: the description, with a place for the `{arguments}`.
+        more: parameters that are not published.
+    """
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [
+        inspect.Parameter(name, kind)
+        if name in _NEEDED
+        else inspect.Parameter(name, kind, default=OPTIONS[name].default if name in OPTIONS else None)
+        for name in names
+    ]
+    published: Any = run
+    published.__signature__ = inspect.Signature([*parameters, *more])
+    lines = [f"    {name}: {FILES[name] if name in FILES else help_text(name) + '.'}" for name in names]
+    published.__doc__ = about.format(arguments="\n".join(lines))
+    return run

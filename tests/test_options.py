@@ -1,0 +1,78 @@
+"""The options: one default and one range each, alike in Python, command line, batch tables, page and API."""
+
+import inspect
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from atldiff.__main__ import _options, make_parser
+from atldiff.errors import InputError
+from atldiff.options import DEFAULTS, MOTION, OPTIONS, Motion, Options, help_text
+from atldiff.web import api, texts
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if "range" in OPTIONS[name].metadata])
+def test_a_number_is_taken_up_to_its_bounds_and_not_beyond(name):
+    low, high = OPTIONS[name].metadata["range"]
+    for value in (low, high):
+        assert getattr(Options(**{name: value}), name) == value
+        assert Options(**{name: str(value)}) == Options(**{name: value})
+    for wrong in (low - 1, high + 1, float("nan"), float("inf"), 10**30, 10**5000, "abc", "1e999", [1], True):
+        with pytest.raises(InputError, match=f"{name} cannot be .*: Choose a .*number from {low:g} to"):
+            Options(**{name: wrong})
+
+
+@pytest.mark.parametrize("wrong", ["huge", 3, ["photo"], {}])
+@pytest.mark.parametrize("name", ["output", "background"])
+def test_a_choice_is_one_of_those_offered(name, wrong):
+    with pytest.raises(InputError, match="Choose one of"):
+        Options(**{name: wrong})
+
+
+def test_values_come_in_many_types_and_end_in_one():
+    options = Options(steps=2.0, seed=np.int64(7), lips=np.float32(0.5), sway=1, blinks=Fraction(1, 2))
+    assert [type(v) for v in (options.steps, options.seed, options.lips, options.sway)] == [
+        int,
+        int,
+        float,
+        float,
+    ]
+    assert options == Options(steps="2", seed="7", lips="0.5", sway="1", blinks="0.5")
+    with pytest.raises(InputError, match="whole number"):
+        Options(steps=1.5)
+
+
+def test_none_and_nothing_stand_for_the_default():
+    assert Options(**dict.fromkeys(OPTIONS)) == Options(**dict.fromkeys(OPTIONS, "")) == DEFAULTS
+
+
+def test_no_edit_is_a_motion_within_the_ranges():
+    assert set(MOTION) < set(OPTIONS)
+    assert Options(**{name: getattr(Motion.none(), name) for name in MOTION}).sway == 0
+
+
+def test_command_line_and_api_offer_every_option_with_its_default():
+    args = make_parser().parse_args(["generate", "a.jpg", "b.wav"])
+    assert _options(args) == DEFAULTS
+    flags = [word for name in OPTIONS for word in (f"--{name}", str(getattr(EVERYTHING, name)))]
+    assert _options(make_parser().parse_args(["generate", "a.jpg", "b.wav", *flags])) == EVERYTHING
+    run = api.described(lambda *values: None, api.ANIMATE, api.ABOUT_ANIMATE)
+    published = inspect.signature(run).parameters
+    assert list(published) == ["portrait", "speech", *OPTIONS, "landmarks"]
+    assert all(published[name].default == option.default for name, option in OPTIONS.items())
+    assert all(help_text(name) in run.__doc__ for name in OPTIONS)
+
+
+EVERYTHING = Options(
+    expression=0.5, lips=1.5, silence=0.5, blinks=0, sway=2, smoothing=0, closure=0, face=2, emotion="happy",
+    steps=3, seed=9, output="crop", background="green",
+)  # fmt: skip
+
+
+def test_the_pages_presets_and_words_fit_the_options():
+    for changes, words in texts.PRESETS.values():
+        assert Options(**changes) and words.endswith(".")
+    for name, pairs in texts.CHOICES.items():
+        assert {value for _, value in pairs} == set(OPTIONS[name].metadata["choices"])
+    assert set(texts.GAINS) < set(MOTION) and set(OPTIONS) - {"face", "emotion"} <= set(texts.NOTES)
