@@ -72,7 +72,7 @@ def test_the_file_map_names_every_module():
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch) -> Path:
-    """A folder with the files that the README's examples name: a small photo, a third of a second of speech."""
+    """A folder with the files that the README's examples name: a small photo, 0.3 s of speech."""
     page.photo(tmp_path / "face.jpg", 200)
     page.recording(tmp_path / "speech.wav", 0.3)
     (tmp_path / "jobs.csv").write_text("photo,recording,video,steps\nface.jpg,speech.wav,talk.mp4,2\n")
