@@ -11,7 +11,6 @@ from tqdm import tqdm
 from atldiff import landmarks as lm
 from atldiff.cli.runner import load_pipeline
 from atldiff.config import FRAME_SIZE
-from atldiff.errors import InputError
 from atldiff.evaluation import metrics
 from atldiff.evaluation.landmark_metrics import validate_landmarks
 from atldiff.options import Options
@@ -54,10 +53,9 @@ def validate(
     Raises:
         InputError: `data` was not prepared, or there is no such checkpoint.
     """
-    if not (data / "index.json").is_file():
-        raise InputError(f"There are no prepared clips in {data}", "Run python -m atldiff prepare first")
+    clips = load_clips(data, "val")
     pipeline = load_pipeline(weights, device)
-    trials = [(clip, trial) for clip in load_clips(data, "val") if (trial := make_trial(clip)) is not None]
+    trials = [(clip, trial) for clip in clips if (trial := make_trial(clip)) is not None]
     trials = trials[:max_clips]
     zeros = np.zeros(pipeline.unet.config.emotion_dim, np.float32)
     ways: dict[str, Callable[[Trial], np.ndarray]] = {"still photo": _still, "prior alone": _prior}

@@ -1,6 +1,8 @@
 """The person cut out of the photo, and the paper's green screen."""
 
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from types import ModuleType
 
 import numpy as np
@@ -17,11 +19,22 @@ def segment(image: np.ndarray) -> np.ndarray:
     Returns:
         (H, W) float32 in [0, 1], 1 = person, soft at the edge.
     """
-    with (
-        quiet_start(),
-        mediapipe_solutions().selfie_segmentation.SelfieSegmentation(model_selection=0) as network,
-    ):
-        mask = network.process(np.ascontiguousarray(image)).segmentation_mask
+    (alpha,) = segment_frames([image])
+    return alpha
+
+
+def segment_frames(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Cuts the person out of each frame of a clip; see `segment`."""
+    with ExitStack() as stack:
+        with quiet_start():  # the graph starts in the background; its first answer ends the start
+            network = stack.enter_context(mediapipe_solutions().selfie_segmentation.SelfieSegmentation(0))
+            network.process(np.zeros((128, 128, 3), np.uint8))
+        for frame in frames:
+            yield _alpha(network.process(np.ascontiguousarray(frame)).segmentation_mask)
+
+
+def _alpha(mask: np.ndarray) -> np.ndarray:
+    """How surely each pixel is the person -> how much of it is shown."""
     # The network sees 256 x 256 pixels: its steps are smoothed. It is unsure at the outer edge, where the
     # old background shines through: that is left out.
     mask = Image.fromarray(np.uint8(np.asarray(mask) * 255 + 0.5))

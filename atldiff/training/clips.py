@@ -1,6 +1,5 @@
 """Prepared clips as the renderer's training reads them: pictures, landmarks, and which go together."""
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,8 +9,10 @@ import torch
 from atldiff import landmarks as lm
 from atldiff.config import EMOTION_DIM
 from atldiff.media.audio import SAMPLE_RATE, Speech
+from atldiff.portrait.photo import crop_square
 from atldiff.speech.speech_encoder import StarterSpeechEncoder
 from atldiff.training.prepare import STORED_SIZE
+from atldiff.training.shards import read_prepared
 
 MAX_YAW = 0.45  # frames turned further are left out
 MAX_YAW_CHANGE = 0.12  # between the identity frame and the window
@@ -22,8 +23,8 @@ MIN_FRAMES = 15  # usable frames a clip must have
 
 @dataclass(frozen=True, eq=False)
 class StoredClip:
-    """One prepared clip: JPEG crops of STORED_SIZE, landmarks (T, 68, 2) in their pixels, and the
-    speech's emotion embedding (zeros: unknown, or silent).
+    """One prepared clip: JPEG crops, landmarks (T, 68, 2) in pixels of STORED_SIZE, and the speech's emotion
+    embedding (zeros: unknown, or silent).
     """
 
     stem: str
@@ -39,7 +40,9 @@ class StoredClip:
         import cv2
 
         data = self.jpeg[self.offsets[index] : self.offsets[index + 1]]
-        return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+        whole = np.array([0, 0, *picture.shape[1::-1]])
+        return picture if len(picture) == STORED_SIZE else crop_square(picture, whole, STORED_SIZE)
 
 
 def load_clips(data: Path, split: str, encoder: StarterSpeechEncoder | None = None) -> list[StoredClip]:
@@ -47,21 +50,25 @@ def load_clips(data: Path, split: str, encoder: StarterSpeechEncoder | None = No
 
     `encoder` hears the emotion of those with sound; without it, it is unknown.
     """
-    clips = []
-    for entry in json.loads((data / "index.json").read_text()):
-        if entry["split"] != split or entry["use"] == "landmarks":
-            continue
-        with np.load(data / f"{entry['stem']}.npz") as arrays:
-            ok = arrays["ok"]
-            known = arrays["landmarks"] * STORED_SIZE
-            points = np.where(ok[:, None, None], known, known[ok][:1])
-            usable = ok & (np.abs(lm.yaw(points)) < MAX_YAW)
-            if usable.sum() >= MIN_FRAMES:
-                jpeg, offsets = arrays["jpeg"], arrays["offsets"]
-                emotion = _emotion(arrays["samples"], encoder)
-                name = entry["stem"], entry["identity"]
-                clips.append(StoredClip(*name, jpeg, offsets, points, usable, emotion))
-    return clips
+    clips = (stored_clip(entry, arrays, encoder) for entry, arrays in read_prepared(data, split))
+    return [clip for clip in clips if clip is not None]
+
+
+def stored_clip(
+    entry: dict, arrays: dict[str, np.ndarray], encoder: StarterSpeechEncoder | None = None
+) -> StoredClip | None:
+    """A prepared clip; None if it has no pictures or hardly a usable frame."""
+    ok = arrays["ok"]
+    if entry["use"] == "landmarks" or not ok.any():
+        return None
+    known = arrays["landmarks"] * STORED_SIZE
+    points = np.where(ok[:, None, None], known, known[ok][:1])
+    usable = ok & (np.abs(lm.yaw(points)) < MAX_YAW)
+    if usable.sum() < MIN_FRAMES:
+        return None
+    emotion = _emotion(arrays["samples"], encoder)
+    name = entry["stem"], entry["identity"]
+    return StoredClip(*name, arrays["jpeg"], arrays["offsets"], points, usable, emotion)
 
 
 def _emotion(samples: np.ndarray, encoder: StarterSpeechEncoder | None) -> np.ndarray:

@@ -16,12 +16,7 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
         add_command: (commands, name, run, text) -> the new command's parser.
         add_device: gives a parser its --device option and `resolve`, which reads it.
     """
-    parser = add_command(
-        commands, "prepare", _prepare, "Turn a folder of clips (with clips.csv) into training data."
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder with clips.csv and clips/")
-    parser.add_argument("--out", type=Path, default=CLIPS, help="folder of the training data")
-    parser.add_argument("--workers", type=int, default=2, help="processes")
+    _add_prepare(add_command(commands, "prepare", _prepare, "Turn a corpus of clips into training data."))
     train = commands.add_parser("train", help="Train one of the networks; run again to resume.")
     parts = train.add_subparsers(required=True, metavar="PART")
     emotion = add_command(parts, "emotion", _train_emotion, "Train the starter's emotion recogniser.")
@@ -59,10 +54,39 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
         part.add_argument("--seed", type=int, default=0, help="of weights and samples")
 
 
-def _prepare(args: argparse.Namespace) -> None:
-    from atldiff.training.prepare import prepare
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="the corpus's folder")
+    parser.add_argument("--out", type=Path, default=CLIPS, help="folder of the training data")
+    corpora = (
+        "crema-d, mead, ravdess, grid, folder (of anybody's videos) or clips.csv; auto: by what is there"
+    )
+    parser.add_argument("--corpus", default="auto", metavar="NAME", help=corpora)
+    protocols = (
+        "paper: 128x128, 30 fps, one-second clips, green screen; starter: 224x224 with margin, as it came"
+    )
+    parser.add_argument("--protocol", choices=("starter", "paper"), default="starter", help=protocols)
+    parser.add_argument("--size", type=int, metavar="PIXELS", help="of the face crop, such as 128 or 256")
+    splits = (
+        "speakers: nobody is in two splits (the default); clips: the paper's 90/10, people in all of them"
+    )
+    parser.add_argument("--split", choices=("speakers", "clips"), default="speakers", help=splits)
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the jobs run")
+    parser.add_argument("--workers", type=int, help="processes; one a core if left out")
 
-    print(f"{args.out}: {len(prepare(args.data, args.out, args.workers))} clips")
+
+def _prepare(args: argparse.Namespace) -> None:
+    from atldiff.training.prepare import PROTOCOLS, STORED_MARGIN
+    from atldiff.training.prepare_corpus import prepare
+
+    config = PROTOCOLS[args.protocol]
+    if args.size:
+        config = replace(config, size=round(args.size * STORED_MARGIN))
+    names = ("corpus", "split", "engine", "workers")
+    manifest = prepare(args.data, args.out, config=config, **{name: getattr(args, name) for name in names})
+    for split, total in manifest["splits"].items():
+        people = manifest["speakers"][split]
+        print(f"{split}: {total['clips']} clips ({total['samples']} samples) of {people} people")
+    print(f"left out: {manifest['skipped']}, listed in {args.out / 'skipped.csv'}")
 
 
 def _train_emotion(args: argparse.Namespace) -> None:

@@ -1,137 +1,199 @@
-"""A folder of clips -> training data: crops, landmarks and speech, one .npz a clip, and an index."""
+"""One clip of a corpus -> training data: crops, landmarks and speech."""
 
-import csv
-import json
-from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import tee
 
 import numpy as np
-from tqdm import tqdm
+from PIL import Image
 
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
+from atldiff.media.audio import SAMPLE_RATE, Speech, load_speech
+from atldiff.media.video_reader import open_video, video_sound
+from atldiff.portrait.photo import crop_square
+from atldiff.training.corpora import ClipRecord
+from atldiff.training.shards import Sample
 
 STORED_SIZE = 224  # pixels of the stored crop
 STORED_MARGIN = 1.1  # the stored crop over the network's, so that training can move and scale it
 JPEG_QUALITY = 93
 MIN_FOUND = 10  # frames of a clip in which a face must be seen
+SEGMENTED_SIZE = 512  # pixels; the person is cut out of a picture of this size
 LAG_WINDOW = 10  # frames searched for the audio-video lag
+MISSING_SOUND = 0.1  # seconds; sound that ends earlier than the pictures is filled up with silence
 
 
-def prepare(data: Path, out: Path, workers: int = 2) -> list[dict]:
-    """Prepares every clip of `data/clips.csv` that `out` does not hold yet.
+@dataclass(frozen=True)
+class PrepareConfig:
+    """What is stored of a clip.
 
-    Run again to resume. Columns used: file, split, identity, kind (speech/silent), use. A clip's name in
-    `out` is its path below `data` without the ending. What cannot be used is left out and listed, with
-    the reason, in `out/skipped.csv`; it is tried again by the next run.
+    Attributes:
+        size: pixels of the stored crop, STORED_MARGIN times the network's.
+        frame_rate: frames a second of the pictures; None: as they came.
+        seconds: length of the pieces a clip is cut into, the rest is left; None: it stays whole.
+        green_screen: the background becomes green.
+    """
+
+    size: int = STORED_SIZE
+    frame_rate: int | None = None
+    seconds: float | None = None
+    green_screen: bool = False
+
+
+# "paper" (Sec. 4.1): green screen, 128x128, 30 fps, one-second clips; the sound is 16 kHz mono in both.
+PROTOCOLS = {
+    "starter": PrepareConfig(),
+    "paper": PrepareConfig(round(128 * STORED_MARGIN), frame_rate=30, seconds=1.0, green_screen=True),
+}
+
+
+def extract(clip: ClipRecord, config: PrepareConfig = PROTOCOLS["starter"]) -> list[Sample]:
+    """Decodes a clip twice, frame by frame, so that its length does not matter to memory.
 
     Returns:
-        The index, one dict a clip, also written to `out/index.json`.
+        One sample, or one for each piece that shows a face: what is known of it, and jpeg (n,) uint8 with
+        offsets (F + 1,): the crops; landmarks (F, 68, 2) in crop units, ok (F,), fps, box in the video's
+        pixels; samples (m,) float32 at 16 kHz, and landmarks30, ok30 at FRAME_RATE if it speaks.
 
     Raises:
-        InputError: no clips.csv; two rows with one name; a disk or memory that is full.
+        InputError: unreadable, hardly a face, no sound though it should have, shorter than a piece.
     """
-    table = data / "clips.csv"
-    if not table.is_file():
-        raise InputError(f"{table} does not exist", "Name the folder that holds clips.csv")
-    out.mkdir(parents=True, exist_ok=True)
-    with open(table, newline="") as file:
-        rows = list(csv.DictReader(file))
-    names = [str(Path(row["file"]).with_suffix("")) for row in rows]
-    twice = next((name for name, times in Counter(names).items() if times > 1), None)
-    if twice:
-        raise InputError(f"{table} has two clips named {twice}", "Rename one of them")
-    todo = [(data / row["file"], out, name, row) for name, row in zip(names, rows, strict=True)]
-    try:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            results = list(tqdm(pool.map(_prepare_one, todo), total=len(todo), desc="clips"))
-    except BrokenProcessPool as error:
-        raise InputError("A worker process was ended", "Use fewer --workers and run it again") from error
-    index = [entry for entry in results if "skipped" not in entry]
-    skipped = [entry for entry in results if "skipped" in entry]
-    (out / "index.json").write_text(json.dumps(index, indent=1))
-    with open(out / "skipped.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, ("file", "skipped"))
-        writer.writeheader()
-        writer.writerows(skipped)
-    return index
-
-
-def _prepare_one(job: tuple[Path, Path, str, dict]) -> dict:
-    """The clip's entry, or {"file", "skipped": why}."""
-    source, out, name, row = job
-    note = out / f"{name}.json"
-    if note.exists():
-        return json.loads(note.read_text())
-    note.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        arrays, entry = _extract(source, name, row)
-    except InputError as error:
-        return {"file": row["file"], "skipped": str(error)}
-    part = out / f"{name}.part"
-    try:
-        with open(part, "wb") as file:
-            np.savez(file, **arrays)
-        part.replace(out / f"{name}.npz")
-        part.write_text(json.dumps(entry))
-        part.replace(note)
-    except OSError as error:
-        problem = f"{out} cannot be written ({error.strerror})"
-        raise InputError(problem, "Make room and run it again") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return entry
-
-
-def _extract(source: Path, name: str, row: dict) -> tuple[dict[str, np.ndarray], dict]:
-    """The arrays and the index entry of one clip."""
-    from atldiff.media.video_reader import read_clip
     from atldiff.portrait.face import track_landmarks
 
-    clip = read_clip(source)
-    points = track_landmarks(clip.frames)
+    with open_video(clip.video) as video:
+        fps, begin, points = video.fps, video.begin, track_landmarks(video.frames)
     found = np.isfinite(points).all(axis=(1, 2))
     if found.sum() < MIN_FOUND:
-        raise InputError(f"A face is seen in {found.sum()} frames of {source.name}", f"It takes {MIN_FOUND}")
+        problem = f"A face is seen in {found.sum()} frames of {clip.video.name}"
+        raise InputError(problem, f"It takes {MIN_FOUND}")
     box = lm.crop_box(points[found], lm.CROP_SCALE * STORED_MARGIN)
     crops = lm.to_crop(points, box)
     ok = found & ((crops > 0.01) & (crops < 0.99)).all(axis=(1, 2))
-    jpeg, offsets = encode_crops(clip.frames, box) if row["use"] != "landmarks" else _no_frames()
-    arrays = {"jpeg": jpeg, "offsets": offsets, "fps": np.float32(clip.fps), "box": box}
-    arrays |= {"landmarks": np.nan_to_num(crops), "ok": ok, "samples": np.zeros(0, np.float32)}
-    entry = {key: row[key] for key in ("file", "split", "identity", "kind", "use")}
-    entry |= {"stem": name, "frames": len(points), "fps": clip.fps, "seconds": len(points) / clip.fps}
-    if row["kind"] == "speech" and clip.speech is not None:
-        arrays["samples"] = clip.speech.samples
-        arrays["landmarks30"], arrays["ok30"] = _at_frame_rate(crops, found, clip.fps)
-        entry["lag"], entry["sync"] = _lag(arrays["landmarks30"], arrays["ok30"], clip.speech.samples)
-    return arrays, entry
+    rate, shown = _shown(len(points), fps, config.frame_rate)
+    arrays = {"landmarks": np.nan_to_num(crops[shown]), "ok": ok[shown], "fps": np.float32(rate), "box": box}
+    arrays["jpeg"], arrays["offsets"] = _encode(_pictures(clip, shown, box, config))
+    entry = {
+        "stem": clip.key,
+        "file": clip.video.name,
+        "split": clip.split,
+        "identity": clip.identity,
+        "sentence": clip.sentence,
+        "emotion": clip.emotion,
+        "level": clip.level,
+        "kind": clip.kind,
+        "use": clip.use,
+        "details": clip.details,
+        "size": config.size,
+        "frames": len(shown),
+        "fps": rate,
+        "seconds": len(shown) / rate,
+    }
+    speech = _speech(clip, begin) if clip.kind == "speech" else None
+    arrays["samples"] = np.zeros(0, np.float32) if speech is None else speech.samples
+    entry["kind"] = "silent" if speech is None else "speech"
+    if speech is not None:
+        arrays["landmarks30"], arrays["ok30"] = _at_frame_rate(crops, found, fps)
+        entry["lag"], entry["sync"] = _lag(arrays["landmarks30"], arrays["ok30"], speech.samples)
+    return [(entry, arrays)] if config.seconds is None else _pieces(entry, arrays, config.seconds)
 
 
-def _no_frames() -> tuple[np.ndarray, np.ndarray]:
-    return np.zeros(0, np.uint8), np.zeros(1, np.int64)
+def encode_crops(
+    frames: Iterable[np.ndarray], box: np.ndarray, size: int = STORED_SIZE
+) -> tuple[np.ndarray, np.ndarray]:
+    """The square `box` of every frame at size x size as JPEG, (n,) uint8, and where each begins, (F + 1,)."""
+    return _encode(crop_square(frame, box, size) for frame in frames)
 
 
-def encode_crops(frames: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """JPEG bytes of every frame's crop, concatenated, and where each begins (len + 1)."""
+def _encode(pictures: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     import cv2
 
-    scale = STORED_SIZE / (box[2] - box[0])
-    move = np.array([[scale, 0, -box[0] * scale], [0, scale, -box[1] * scale]], np.float32)
-    encoded = []
-    for frame in frames:
-        crop = cv2.warpAffine(
-            frame, move, (STORED_SIZE,) * 2, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
-        ok, data = cv2.imencode(".jpg", crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    encoded = [np.zeros(0, np.uint8)]
+    for picture in pictures:
+        ok, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         assert ok, "JPEG encoder failed"
         encoded.append(data)
-    offsets = np.cumsum([0] + [len(data) for data in encoded])
-    return np.concatenate(encoded), offsets
+    return np.concatenate(encoded), np.cumsum([len(data) for data in encoded])
+
+
+def _shown(frames: int, fps: float, frame_rate: int | None) -> tuple[float, np.ndarray]:
+    """Frame rate of what is stored, and which frame is shown in each of its frames: the nearest in time."""
+    if frame_rate is None:
+        return fps, np.arange(frames)
+    places = np.arange(max(1, round(frames / fps * frame_rate))) / frame_rate
+    return float(frame_rate), np.clip(np.round(places * fps).astype(int), 0, frames - 1)
+
+
+def _pictures(
+    clip: ClipRecord, shown: np.ndarray, box: np.ndarray, config: PrepareConfig
+) -> Iterator[np.ndarray]:
+    """The clip's crops as they are stored, none where only its landmarks are used."""
+    if clip.use == "landmarks":
+        return
+    times = np.bincount(shown)
+    with open_video(clip.video) as video:
+        crops = (crop_square(frame, box, config.size) for frame in video.frames)
+        if config.green_screen:
+            crops = _on_green(video.frames, box, config.size)
+        for crop, count in zip(crops, times, strict=False):
+            yield from [crop] * count
+
+
+def _on_green(frames: Iterator[np.ndarray], box: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Crops with a green background; the person is looked for in the whole picture."""
+    from atldiff.portrait.matting import green_screen, segment_frames
+
+    frames, seen = tee(frames)
+    for frame, alpha in zip(frames, segment_frames(_small(frame) for frame in seen), strict=True):
+        scale = np.tile(np.array(alpha.shape[::-1]) / frame.shape[1::-1], 2)
+        cut = crop_square(np.uint8(255 * alpha), box * scale, size)
+        yield green_screen(crop_square(frame, box, size), cut / np.float32(255))
+
+
+def _small(frame: np.ndarray) -> np.ndarray:
+    """The frame with at most SEGMENTED_SIZE pixels a side."""
+    height, width = frame.shape[:2]
+    share = min(1.0, SEGMENTED_SIZE / max(height, width))
+    size = round(width * share), round(height * share)
+    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX))
+
+
+def _speech(clip: ClipRecord, begin: float) -> Speech | None:
+    """The clip's sound from its first frame on; None where the video has no sound track."""
+    return video_sound(clip.video, begin) if clip.audio is None else load_speech(clip.audio)
+
+
+def _pieces(entry: dict, arrays: dict[str, np.ndarray], seconds: float) -> list[Sample]:
+    """The clip cut into pieces of `seconds`, but those with too few usable frames or too little sound.
+
+    Raises:
+        InputError: none is left.
+    """
+    frames, heard = round(seconds * entry["fps"]), round(seconds * SAMPLE_RATE)
+    marks, kept = round(seconds * FRAME_RATE), []
+    for number in range(entry["frames"] // frames):
+        start = number * frames
+        piece = {name: arrays[name][start : start + frames] for name in ("landmarks", "ok")}
+        offsets = arrays["offsets"][start : start + frames + 1]
+        if len(offsets) > 1:
+            piece |= {"jpeg": arrays["jpeg"][offsets[0] : offsets[-1]], "offsets": offsets - offsets[0]}
+        else:
+            piece |= {"jpeg": arrays["jpeg"], "offsets": arrays["offsets"]}
+        piece |= {"fps": arrays["fps"], "box": arrays["box"], "samples": arrays["samples"]}
+        missing = 0
+        if entry["kind"] == "speech":
+            samples = arrays["samples"][number * heard : (number + 1) * heard]
+            missing = heard - len(samples)
+            piece["samples"] = np.pad(samples, (0, missing))
+            for name in ("landmarks30", "ok30"):
+                piece[name] = arrays[name][number * marks : (number + 1) * marks]
+        if piece["ok"].sum() >= min(MIN_FOUND, frames) and missing <= MISSING_SOUND * SAMPLE_RATE:
+            told = {"stem": f"{entry['stem']}/{number:03d}", "frames": frames, "seconds": seconds}
+            kept.append((entry | told, piece))
+    if not kept:
+        raise InputError(f"{entry['file']} has no usable {seconds:g} s in a row", "Use a longer clip")
+    return kept
 
 
 def _at_frame_rate(points: np.ndarray, found: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,6 @@ A target is what the face does beside moving as a whole: each frame is aligned t
 identity frame by the points of the skull, then expressed in face units.
 """
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,10 +14,10 @@ from torch import Tensor
 
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_RATE
-from atldiff.errors import InputError
 from atldiff.media.audio import SAMPLE_RATE, Speech
 from atldiff.speech.speech_encoder import SpeechFeatures, StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
+from atldiff.training.shards import read_prepared
 
 Encoder = StarterSpeechEncoder | Wav2Vec2SpeechEncoder
 MAX_YAW = 0.5  # frames that are turned further show the mouth too foreshortened to learn from
@@ -81,16 +80,11 @@ def load_speech_clips(data: Path, split: str) -> list[SpeechClip]:
     Raises:
         InputError: the folder was not prepared.
     """
-    index = data / "index.json"
-    if not index.exists():
-        raise InputError(f"{index} does not exist", "Run `python -m atldiff prepare` first")
     clips = []
-    for entry in json.loads(index.read_text()):
-        unfit = entry["kind"] != "speech" or Path(entry["stem"]).name in INCONGRUENT
-        if entry["split"] != split or unfit:
+    for entry, arrays in read_prepared(data, split):
+        if entry["kind"] != "speech" or Path(entry["stem"]).name in INCONGRUENT:
             continue
-        with np.load(data / f"{entry['stem']}.npz") as arrays:
-            points, ok, samples = arrays["landmarks30"], arrays["ok30"], arrays["samples"]
+        points, ok, samples = arrays["landmarks30"], arrays["ok30"], arrays["samples"]
         frames = min(len(points), int(len(samples) / SAMPLE_RATE * FRAME_RATE))
         points, ok = points[:frames], ok[:frames] & (np.abs(lm.yaw(points[:frames])) < MAX_YAW)
         if ok.sum() < FRAME_RATE // 2:

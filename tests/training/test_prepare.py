@@ -1,83 +1,251 @@
-"""A small folder of clips -> training data."""
+"""Corpora of small real videos -> training data."""
 
 import csv
-import json
+import errno
+import shutil
+import tarfile
+import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 
 from atldiff.errors import InputError
 from atldiff.media.audio import load_speech
 from atldiff.media.video import write_video
 from atldiff.portrait.photo import open_photo
+from atldiff.training import prepare_corpus
 from atldiff.training.clips import load_clips
-from atldiff.training.prepare import prepare
+from atldiff.training.corpora import ClipRecord
+from atldiff.training.prepare import PROTOCOLS, STORED_SIZE, extract
+from atldiff.training.prepare_corpus import make_part, prepare
+from atldiff.training.shards import broken_shards, read_manifest, read_prepared
 from atldiff.training.speech_clips import load_speech_clips
 
 FRAMES = 20
 
 
-def write_table(folder, files):
-    columns = ("file", "split", "identity", "kind", "use")
-    with open(folder / "clips.csv", "w", newline="") as table:
-        writer = csv.writer(table)
-        writer.writerow(columns)
-        writer.writerows([file, "train", "somebody", "speech", "both"] for file in files)
+@pytest.fixture(scope="module")
+def photo(portrait_path):
+    return np.asarray(open_photo(portrait_path))[::2, ::2]
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory, portrait_path, speech_path):
-    """(data, out, index): two good clips of one name in two folders, and three that are of no use."""
-    data, out = tmp_path_factory.mktemp("corpus"), tmp_path_factory.mktemp("out")
-    photo = np.asarray(open_photo(portrait_path))[::2, ::2]
-    speech = load_speech(speech_path).cut(0.5, 0.5 + FRAMES / 30)
-    for level, shift in ((1, 0), (2, 6)):
-        (data / f"happy/level_{level}").mkdir(parents=True)
-        shown = [np.roll(photo, shift, axis=1)] * FRAMES
-        write_video(data / f"happy/level_{level}/001.mp4", shown, speech)
-    (data / "broken.mp4").write_bytes(b"partial download" * 100)
-    write_video(data / "empty_room.mp4", [np.full((64, 64, 3), 90, np.uint8)] * FRAMES, None)
-    files = ["happy/level_1/001.mp4", "broken.mp4", "empty_room.mp4", "gone.mp4", "happy/level_2/001.mp4"]
-    write_table(data, files)
-    return data, out, prepare(data, out, workers=1)
+def speech(speech_path):
+    return load_speech(speech_path).cut(0.5, 3.0)
+
+
+def moving(photo, frames, shift=0):
+    return [np.roll(photo, shift + frame // 4, axis=1) for frame in range(frames)]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, photo, speech):
+    """Four good clips of three people, two of one name in two folders, and four files that are of no use."""
+    root = tmp_path_factory.mktemp("corpus")
+    sound = speech.cut(0, FRAMES / 30)
+    for shift, name in enumerate(("anna/happy/001", "anna/sad/001", "ben/001", "carl/001")):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        write_video(root / f"{name}.mp4", moving(photo, FRAMES, 3 * shift), sound)
+    (root / "ben/broken.mp4").write_bytes(b"partial download" * 100)
+    (root / "ben/zero.mp4").write_bytes(b"")
+    (root / "ben/002.mp4.part").write_bytes(b"half")
+    write_video(root / "ben/room.mp4", [np.full((64, 64, 3), 90, np.uint8)] * FRAMES, None)
+    return root
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory, data):
+    out = tmp_path_factory.mktemp("out")
+    prepare(data, out, workers=1, shard_clips=1)
+    return out
+
+
+def everything(out):
+    return {entry["stem"]: (entry, a) for s in ("train", "val", "test") for entry, a in read_prepared(out, s)}
+
+
+def state(out):
+    return {path.name: path.read_bytes() for path in out.iterdir() if path.name != "index.sqlite"}
 
 
 def test_equal_names_in_two_folders_are_two_clips(prepared):
-    _, out, index = prepared
-    assert [entry["stem"] for entry in index] == ["happy/level_1/001", "happy/level_2/001"]
-    first, second = load_clips(out, "train")
-    moved = second.points.mean(axis=(0, 1)) - first.points.mean(axis=(0, 1))
-    assert first.stem != second.stem and np.abs(first.points - second.points).max() > 0.01
-    assert np.abs(moved).max() < 5  # the crop follows the face
+    clips = everything(prepared)
+    assert set(clips) == {"anna/happy/001", "anna/sad/001", "ben/001", "carl/001"}
+    pictures = [arrays["jpeg"].tobytes() for _, arrays in clips.values()]
+    assert len(set(pictures)) == 4
 
 
 def test_what_cannot_be_used_is_listed_and_ends_nothing(prepared):
-    _, out, index = prepared
-    with open(out / "skipped.csv", newline="") as table:
-        skipped = {row["file"]: row["skipped"] for row in csv.DictReader(table)}
-    assert sorted(skipped) == ["broken.mp4", "empty_room.mp4", "gone.mp4"]
-    assert "broken" in skipped["broken.mp4"] and "does not exist" in skipped["gone.mp4"]
-    assert "A face is seen in 0 frames" in skipped["empty_room.mp4"]
-    assert len(index) == 2
+    with open(prepared / "skipped.csv", newline="") as table:
+        skipped = {row["file"]: row["reason"] for row in csv.DictReader(table)}
+    assert sorted(skipped) == ["ben/002.mp4.part", "ben/broken.mp4", "ben/room.mp4", "ben/zero.mp4"]
+    assert "broken" in skipped["ben/broken.mp4"] and "empty" in skipped["ben/zero.mp4"]
+    assert "A face is seen in 0 frames" in skipped["ben/room.mp4"]
+    assert read_manifest(prepared)["skipped"] == 4
 
 
-def test_sound_and_pictures_are_kept(prepared):
-    _, out, _ = prepared
-    clips = load_speech_clips(out, "train")
-    assert [len(clip.samples) for clip in clips] == [pytest.approx(FRAMES * 16_000 / 30, abs=1100)] * 2
-    frame = load_clips(out, "train")[0].frame(3)
-    assert frame.shape == (224, 224, 3) and frame.std() > 20
+def test_nobody_is_in_two_splits(prepared):
+    people = {split: {entry["identity"] for entry, _ in read_prepared(prepared, split)} for split in
+              ("train", "val", "test")}  # fmt: skip
+    assert sorted(who for group in people.values() for who in group) == ["anna", "ben", "carl"]
+    assert all(len(group) == 1 for group in people.values())
 
 
-def test_a_second_run_does_nothing_and_tries_the_skipped_again(prepared, tmp_path):
-    data, out, index = prepared
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.npz")}
-    assert prepare(data, out, workers=1) == index == json.loads((out / "index.json").read_text())
-    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*.npz")}
-    assert not list(out.rglob("*.part"))
+def test_clips_load_as_before(prepared):
+    clips = [clip for split in ("train", "val", "test") for clip in load_clips(prepared, split)]
+    assert len(clips) == 4
+    for clip in clips:
+        frame = clip.frame(3)
+        assert frame.shape == (STORED_SIZE, STORED_SIZE, 3) and frame.std() > 20
+        assert clip.usable.all() and clip.points.shape == (FRAMES, 68, 2)
+        middle = (clip.points.min(axis=(0, 1)) + clip.points.max(axis=(0, 1))) / 2
+        assert np.abs(middle / STORED_SIZE - 0.5).max() < 0.1  # the crop lies round the face
+    heard = [clip for split in ("train", "val", "test") for clip in load_speech_clips(prepared, split)]
+    assert [len(clip.samples) for clip in heard] == [pytest.approx(FRAMES * 16_000 / 30, abs=1100)] * 4
 
 
-def test_two_rows_with_one_name_are_refused(tmp_path):
-    write_table(tmp_path, ["a.mp4", "a.mov"])
-    with pytest.raises(InputError, match="two clips named a"):
-        prepare(tmp_path, tmp_path / "out")
+def test_manifest_tells_the_shards_and_finds_a_damaged_one(prepared, tmp_path):
+    manifest = read_manifest(prepared)
+    assert sum(total["clips"] for total in manifest["splits"].values()) == 4
+    assert manifest["speakers"] == {"train": 1, "val": 1, "test": 1} and manifest["unfinished"] == 0
+    assert broken_shards(prepared) == []
+    copy = shutil.copytree(prepared, tmp_path / "copy")
+    shard = copy / "train-000000.tar"
+    shard.write_bytes(shard.read_bytes()[:-2000] + b"x" * 2000)
+    assert broken_shards(copy) == ["train-000000"]
+
+
+def test_a_second_run_changes_nothing(data, prepared):
+    before = state(prepared)
+    prepare(data, prepared, workers=1, shard_clips=1)
+    assert state(prepared) == before
+
+
+def test_a_ray_cluster_of_two_processes_writes_the_same_shards(data, prepared, tmp_path):
+    pytest.importorskip("ray")
+    assert prepare(data, tmp_path, engine="ray", workers=2, shard_clips=1) == read_manifest(prepared)
+
+
+def test_growing_corpus_adds_shards_and_tries_what_has_changed(data, prepared, tmp_path, photo):
+    root, out = shutil.copytree(data, tmp_path / "data"), shutil.copytree(prepared, tmp_path / "out")
+    before = state(out)
+    write_video(root / "ben/broken.mp4", moving(photo, FRAMES), None)
+    write_video(root / "anna/new.mp4", moving(photo, FRAMES, 9), None)
+    manifest = prepare(root, out, workers=1, shard_clips=1)
+    clips = everything(out)
+    assert len(clips) == 6 and clips["ben/broken"][0]["kind"] == "silent" and manifest["skipped"] == 3
+    people = {entry["identity"]: entry["split"] for entry, _ in clips.values()}
+    assert all(entry["split"] == people[entry["identity"]] for entry, _ in clips.values())
+    after = state(out)
+    assert all(after[name] == content for name, content in before.items() if name.endswith(".tar"))
+
+
+class InProcess:
+    """An engine that runs a job when it is waited for, and is killed at a given one."""
+
+    slots = 1
+
+    def __init__(self, killed_at):
+        self.known, self.jobs, self.killed_at = [], [], killed_at
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def submit(self, *job):
+        self.known.append(job)
+        return len(self.known) - 1
+
+    def wait(self, jobs):
+        first = min(jobs)
+        if len(self.jobs) == self.killed_at:
+            raise KeyboardInterrupt
+        self.jobs.append(self.known[first])
+        call, *args = self.known[first]
+        return [call(*args)], set(jobs) - {first}
+
+
+@pytest.mark.parametrize("killed_at", [0, 3])
+def test_a_run_that_breaks_off_keeps_what_is_done(data, tmp_path, monkeypatch, killed_at):
+    engines = [InProcess(killed_at), InProcess(None)]
+    opened = iter(engines)
+    monkeypatch.setattr(prepare_corpus, "open_engine", lambda *_: next(opened))
+    with pytest.raises(KeyboardInterrupt):
+        prepare(data, tmp_path, shard_clips=3)
+    assert read_manifest(tmp_path)["unfinished"] > 0
+    manifest = prepare(data, tmp_path, shard_clips=3)
+    assert manifest["unfinished"] == 0 and len(everything(tmp_path)) == 4
+    done = [job[1].key for engine in engines for job in engine.jobs if job[0] is make_part]
+    assert len(done) == len(set(done)) == 6  # no clip was done twice
+    assert not (tmp_path / "parts").exists()
+
+
+def test_other_settings_for_the_same_output_are_refused(data, prepared):
+    with pytest.raises(InputError, match="begun with size = 224"):
+        prepare(data, prepared, config=PROTOCOLS["paper"])
+    with pytest.raises(InputError, match='begun with split = "speakers"'):
+        prepare(data, prepared, split="clips")
+
+
+def test_a_full_disk_stops_with_a_sentence(data, monkeypatch, tmp_path):
+    monkeypatch.setattr(prepare_corpus, "open_engine", lambda *_: InProcess(None))
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="No space left.*Make room"):
+        patch.setattr("webdataset.TarWriter.write", full)
+        prepare(data, tmp_path)
+    assert prepare(data, tmp_path)["unfinished"] == 0 and len(everything(tmp_path)) == 4
+
+
+def test_paper_protocol(tmp_path, photo, speech):
+    """MEAD's layout at 25 fps: one-second pieces at 30 fps of 128 pixels on green, with their own sound."""
+    video = tmp_path / "M003/video/front/happy/level_2/001.mp4"
+    sound = tmp_path / "M003/audio/happy/level_2/001.wav"
+    for path in (video, sound):
+        path.parent.mkdir(parents=True)
+    write_video(video, moving(photo, 60), None, fps=25)
+    soundfile.write(sound, speech.sound, speech.sound_rate)
+    manifest = prepare(tmp_path, tmp_path / "out", config=PROTOCOLS["paper"], workers=1)
+    assert manifest["splits"]["train"] == {"shards": 1, "clips": 1, "samples": 2} | {
+        "bytes": (tmp_path / "out/train-000000.tar").stat().st_size
+    }
+    clips = everything(tmp_path / "out")
+    assert [key[-3:] for key in clips] == ["000", "001"]
+    for entry, arrays in clips.values():
+        assert (entry["identity"], entry["emotion"], entry["level"]) == ("M003", "happy", "2")
+        assert len(arrays["landmarks"]) == len(arrays["landmarks30"]) == len(arrays["offsets"]) - 1 == 30
+        assert len(arrays["samples"]) == 16_000 and entry["size"] == 141
+    for clip in load_clips(tmp_path / "out", "train"):
+        corner = clip.frame(10)[:3, :3].reshape(-1, 3).astype(int)
+        assert (corner[:, 1] - corner[:, [0, 2]].max(axis=1)).min() > 150  # green
+    with tarfile.open(tmp_path / "out/train-000000.tar") as tar:
+        assert len(tar.getnames()) == 4
+
+
+def test_pictures_and_landmarks_keep_time_when_the_frame_rate_changes(tmp_path, photo):
+    """The face moves a pixel a frame at 25 fps: at 30 fps each landmark lies where its picture shows it."""
+    frames = [np.roll(photo, frame, axis=1) for frame in range(50)]
+    clip = ClipRecord("a", write_video(tmp_path / "a.mp4", frames, None, fps=25), "a")
+    [(_, arrays)] = extract(clip, replace(PROTOCOLS["paper"], seconds=None, green_screen=False))
+    width = arrays["box"][2] - arrays["box"][0]
+    moved = (arrays["landmarks"][:, 30, 0] - arrays["landmarks"][0, 30, 0]) * width
+    assert len(moved) == 60
+    assert np.abs(moved - np.round(np.arange(60) / 30 * 25)).max() < 2.5
+
+
+def test_long_videos_do_not_fill_the_memory(tmp_path, photo):
+    """Decoded, the 240 frames by which the second clip is longer would take 47 MB."""
+    peaks = []
+    for frames in (30, 270):
+        path = write_video(tmp_path / f"{frames}.mp4", (photo for _ in range(frames)), None)
+        tracemalloc.start()
+        extract(ClipRecord("a", path, "a"))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 15e6  # JPEGs of 25 kB

@@ -1,0 +1,87 @@
+"""Prepared clips from shards in a shuffled order that can be taken up where it was left."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import IterableDataset, get_worker_info
+
+from atldiff.errors import InputError
+from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.training.clips import StoredClip, stored_clip
+from atldiff.training.shards import read_shard, shards_of
+
+
+class ClipStream(IterableDataset):
+    """A split's clips, each once an epoch, with one shard at a time in memory.
+
+    Shards come in an order drawn from (seed, epoch), the clips of a shard, which `prepare` dealt from all
+    over the corpus, in one drawn from (seed, epoch, shard). The processes of a distributed run, and the
+    workers of each one's loader, share the shards out; where there are fewer shards than of them, the clips.
+
+    `state_dict` says which clip comes next, and `load_state_dict` takes it up there, having read nothing but
+    its shard. torchdata's StatefulDataLoader keeps both for loaders with workers.
+
+    Args:
+        epochs: how often the clips come; None: for ever.
+        encoder: hears the emotion of clips with sound; None: it is unknown.
+        rank, world_size: which of how many training processes this one is.
+
+    Raises:
+        InputError: nothing was prepared in `data`, or the split is empty.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        split: str,
+        seed: int = 0,
+        epochs: int | None = None,
+        encoder: StarterSpeechEncoder | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__()
+        self._data, self._seed, self._epochs, self._encoder = data, seed, epochs, encoder
+        self._rank, self._world_size = rank, world_size
+        self._shards = [(shard["name"], shard["samples"]) for shard in shards_of(data, split)]
+        if not any(samples for _, samples in self._shards):
+            raise InputError(f"{data} holds no clips of the split {split!r}", "Prepare more clips")
+        self._epoch, self._next = 0, 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the stream stands: epoch, and clips of it that this process has had."""
+        return {"seed": self._seed, "epoch": self._epoch, "clip": self._next}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Goes on from there; the prepared data, seed and number of processes must be the same."""
+        assert state["seed"] == self._seed, (state["seed"], self._seed)
+        self._epoch, self._next = state["epoch"], state["clip"]
+
+    def __iter__(self) -> Iterator[StoredClip]:
+        while self._epochs is None or self._epoch < self._epochs:
+            first, begun, held_any = 0, self._next, False
+            for name, places in self._order(self._epoch):
+                held = places[max(0, self._next - first) :]
+                first += len(places)
+                for entry, arrays in read_shard(self._data / f"{name}.tar", held) if len(held) else ():
+                    self._next += 1
+                    clip = stored_clip(entry, arrays, self._encoder)
+                    if clip is not None:
+                        held_any = True
+                        yield clip
+            if begun == 0 and not held_any:
+                raise InputError("No clip has enough usable pictures", "Prepare others")
+            self._epoch, self._next = self._epoch + 1, 0
+
+    def _order(self, epoch: int) -> Iterator[tuple[str, np.ndarray]]:
+        """(shard, places in it) that are this process's and worker's in that epoch."""
+        info = get_worker_info()
+        workers, worker = (info.num_workers, info.id) if info else (1, 0)
+        takers, taker = self._world_size * workers, self._rank * workers + worker
+        order = np.random.default_rng((self._seed, epoch)).permutation(len(self._shards))
+        by_shard = len(order) >= takers
+        for number in order[taker::takers] if by_shard else order:
+            name, samples = self._shards[number]
+            places = np.random.default_rng((self._seed, epoch, int(number))).permutation(samples)
+            yield name, places if by_shard else places[taker::takers]

@@ -1,0 +1,168 @@
+"""A corpus -> WebDataset shards: as many jobs at once as there are cores or machines, and again to go on.
+
+The output folder holds `train-000000.tar`, ..., `manifest.json` (shards with their SHA-256), `skipped.csv`
+(what was left out and why) and `index.sqlite` (what is done). While it runs, `parts/` holds the clips of the
+shards that are not whole yet. Memory does not grow with the corpus, neither here nor in the jobs.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from atldiff import __version__
+from atldiff.errors import InputError
+from atldiff.training.clip_index import ClipIndex
+from atldiff.training.corpora import ClipRecord, read_corpus
+from atldiff.training.engines import open_engine, run_jobs
+from atldiff.training.prepare import PROTOCOLS, PrepareConfig, extract
+from atldiff.training.shards import MANIFEST, join_shards, write_shard
+from atldiff.training.splits import RULES
+
+SHARD_CLIPS = 64  # clips a shard: some 20 to 100 MB
+
+
+def prepare(
+    data: Path,
+    out: Path,
+    *,
+    corpus: str = "auto",
+    config: PrepareConfig = PROTOCOLS["starter"],
+    split: str = "speakers",
+    engine: str = "local",
+    workers: int | None = None,
+    shard_clips: int = SHARD_CLIPS,
+) -> dict:
+    """Prepares what `out` does not hold yet of a corpus. Run again to go on, or when the corpus has grown.
+
+    What is left out is tried again only when its files have changed.
+
+    Args:
+        corpus: a key of `corpora.CORPORA`, or "auto".
+        split: "speakers": the people of each split are in no other; "clips": the paper's, by clip, so that
+            the people who test were trained on. Splits that a clips.csv names are kept.
+        engine: "local" or "ray" (see `engines`).  workers: processes; None: one a core.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        InputError: no such corpus; `out` was begun with other settings; nothing can be written there, for
+            example because the disk is full (what is done stays); a worker was killed.
+    """
+    if split not in RULES:
+        raise InputError(f"There is no split by {split!r}", f"Choose one of {', '.join(RULES)}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made ({error.strerror})", "Give another --out") from error
+    listing = read_corpus(data, corpus)
+    with ClipIndex(out / "index.sqlite") as index:
+        settings = asdict(config) | {"split": split}
+        index.settle(settings)
+        index.plan(listing, data, split, shard_clips)
+        for shard in index.shards():
+            shutil.rmtree(out / "parts" / shard["name"], ignore_errors=True)
+        try:
+            with open_engine(engine, workers or len(os.sched_getaffinity(0))) as pool:
+                _work(index, out, config, pool)
+            shutil.rmtree(out / "parts", ignore_errors=True)
+        finally:
+            manifest = _write_manifest(index, out, settings)
+    return manifest
+
+
+def _work(index: ClipIndex, out: Path, config: PrepareConfig, pool) -> None:
+    """Runs all jobs that are left: clips into parts, the parts of a full shard into the shard."""
+    whole: deque[str] = deque()
+    clips = _clips(index, whole)
+
+    def next_job() -> tuple | None:
+        if not whole and (found := next(clips, None)) is not None:
+            shard, clip = found
+            return make_part, clip, config, _part(out, shard, clip.key)
+        if not whole:
+            return None
+        shard = whole.popleft()
+        return join_parts, out, shard, [_part(out, shard, key) for key in index.keys(shard)]
+
+    with tqdm(total=index.count("new"), desc="clips", unit="clip", smoothing=0.05) as bar:
+        for kind, name, *answer in run_jobs(pool, next_job):
+            if kind == "clip":
+                shard = index.made(name, *answer)
+                whole.extend([shard] if shard and index.keys(shard) else [])
+                bar.update()
+            else:
+                index.packed(name, *answer)
+                shutil.rmtree(out / "parts" / name, ignore_errors=True)
+
+
+def make_part(clip: ClipRecord, config: PrepareConfig, part: Path) -> tuple:
+    """A job: one clip into a shard of its own.
+
+    Returns:
+        ("clip", key, number of samples, why there are none or None).
+    """
+    try:
+        samples = extract(clip, config)
+    except (InputError, MemoryError) as error:
+        return "clip", clip.key, 0, str(error) or "The memory is too small for it"
+    write_shard(part, samples)
+    return "clip", clip.key, len(samples), None
+
+
+def join_parts(out: Path, shard: str, parts: list[Path]) -> tuple:
+    """A job: the clips of a shard into its file.
+
+    Returns:
+        ("shard", name, number of samples, bytes, SHA-256).
+    """
+    return "shard", shard, *join_shards(out / f"{shard}.tar", parts)
+
+
+def _clips(index: ClipIndex, whole: deque[str]) -> Iterator[tuple[str, ClipRecord]]:
+    """(shard, clip) of all that are to be made; shards that only want joining go into `whole`."""
+    for shard, clips in index.unfinished():
+        whole.extend([] if clips else [shard])
+        for clip in clips:
+            yield shard, replace(clip, split=shard.rsplit("-", 1)[0])
+
+
+def _part(out: Path, shard: str, key: str) -> Path:
+    return out / "parts" / shard / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.tar"
+
+
+def _write_manifest(index: ClipIndex, out: Path, settings: dict) -> dict:
+    """Writes manifest.json and skipped.csv as things stand."""
+    shards, totals = index.shards(), {}
+    for shard in shards:
+        total = totals.setdefault(shard["split"], {"shards": 0, "clips": 0, "samples": 0, "bytes": 0})
+        total["shards"] += 1
+        for name in ("clips", "samples", "bytes"):
+            total[name] += shard[name]
+    skipped = 0
+    try:
+        with open(out / "skipped.csv", "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(("file", "reason"))
+            for row in index.skipped():
+                writer.writerow(row)
+                skipped += 1
+        manifest = {"format": "webdataset", "atldiff": __version__, "settings": settings, "splits": totals}
+        manifest |= {"speakers": index.speakers(), "skipped": skipped, "unfinished": index.count("new")}
+        manifest |= {"shards": shards}
+        part = out / f"{MANIFEST}.writing"
+        part.write_text(json.dumps(manifest, indent=1))
+        part.replace(out / MANIFEST)
+    except OSError as error:
+        raise InputError(
+            f"{out} cannot be written ({error.strerror})", "Make room and run it again"
+        ) from error
+    return manifest

@@ -1,0 +1,150 @@
+"""Prepared clips as WebDataset shards: plain tar files, read from front to back.
+
+Why WebDataset: a shard is a tar file that every tool opens and that streams alike from a disk, an object
+store or a pipe; it keeps for each clip a .json (who, what, how) and a .npz (pictures as JPEG, landmarks,
+sound). The library is pure Python with one small dependency. MosaicML Streaming resumes by itself, but its
+last release wants transformers below 5 and brings the clients of four cloud stores; resuming is
+`clip_stream`'s few lines.
+"""
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from atldiff.errors import InputError
+
+MANIFEST = "manifest.json"
+Sample = tuple[dict, dict[str, np.ndarray]]  # what is known of a clip, and its arrays
+
+
+def write_shard(path: Path, samples: Iterable[Sample]) -> tuple[int, int, str]:
+    """Writes samples, each under its entry's "stem", into a tar file that appears when it is whole.
+
+    Returns:
+        how many there were, bytes, SHA-256; the same samples give the same file.
+
+    Raises:
+        InputError: nothing can be written there, for example because the disk is full.
+    """
+    return _write(path, ({"__key__": e["stem"], "json": _json(e), "npz": _npz(a)} for e, a in samples))
+
+
+def join_shards(path: Path, parts: Iterable[Path]) -> tuple[int, int, str]:
+    """One shard of all the samples of other shards; see `write_shard`."""
+    return _write(path, (sample for part in parts for sample in _read(part)))
+
+
+def read_shard(path: Path, keys: Iterable[int] | None = None) -> Iterator[Sample]:
+    """The samples of a shard, in their order, or those with these places in it, in that order.
+
+    Raises:
+        InputError: the shard is missing or broken.
+    """
+    raw: Iterable[dict] = _read(path)
+    if keys is not None:
+        held = list(raw)  # undecoded: the shard's size in memory
+        raw = (held[key] for key in keys)
+    for sample in raw:
+        with np.load(io.BytesIO(sample["npz"])) as arrays:
+            yield json.loads(sample["json"]), dict(arrays)
+
+
+def read_manifest(data: Path) -> dict:
+    """What `prepare` wrote about its shards.
+
+    Raises:
+        InputError: it has not been there.
+    """
+    try:
+        return json.loads((data / MANIFEST).read_text())
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{data / MANIFEST} does not exist", "Run `python -m atldiff prepare` first"
+        ) from error
+
+
+def shards_of(data: Path, split: str) -> list[dict]:
+    """The manifest's entries of a split's shards."""
+    return [shard for shard in read_manifest(data)["shards"] if shard["split"] == split]
+
+
+def read_prepared(data: Path, split: str) -> Iterator[Sample]:
+    """Every prepared clip of a split, one at a time: from shards, or from a folder of one .npz a clip with an
+    index.json.
+
+    Raises:
+        InputError: nothing was prepared there, or a shard is broken.
+    """
+    index = data / "index.json"
+    if index.is_file() and not (data / MANIFEST).is_file():
+        for entry in json.loads(index.read_text()):
+            if entry["split"] == split:
+                with np.load(data / f"{entry['stem']}.npz") as arrays:
+                    yield entry, dict(arrays)
+        return
+    for shard in shards_of(data, split):
+        yield from read_shard(data / f"{shard['name']}.tar")
+
+
+def broken_shards(data: Path) -> list[str]:
+    """Names of the shards whose file is missing or not what the manifest says."""
+    shards = read_manifest(data)["shards"]
+    return [s["name"] for s in shards if _checksum(data / f"{s['name']}.tar") != s["sha256"]]
+
+
+def _write(path: Path, samples: Iterable[dict]) -> tuple[int, int, str]:
+    import webdataset
+
+    part, count = path.with_suffix(".writing"), 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            open(part, "wb") as file,
+            webdataset.TarWriter(file, encoder=False, mtime=0, format="PAX_FORMAT") as writer,
+        ):
+            for sample in samples:
+                writer.write(sample)
+                count += 1
+        size, checksum = part.stat().st_size, _checksum(part)
+        part.replace(path)
+    except OSError as error:
+        problem = f"{path} cannot be written ({error.strerror})"
+        raise InputError(problem, "Make room, and run it again to go on") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return count, size, checksum
+
+
+def _read(path: Path) -> Iterator[dict]:
+    """The undecoded samples of a shard."""
+    import webdataset
+
+    try:
+        yield from webdataset.WebDataset(
+            [str(path)], shardshuffle=False, nodesplitter=None, workersplitter=None, empty_check=False
+        )
+    except (OSError, tarfile.TarError, ValueError) as error:
+        problem = f"The shard {path} cannot be read"
+        raise InputError(problem, "Remove the folder's prepared data and run `prepare` again") from error
+
+
+def _checksum(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _json(entry: dict) -> bytes:
+    return json.dumps(entry, ensure_ascii=False).encode()
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()

@@ -1,0 +1,83 @@
+"""The same jobs in local processes and on Ray."""
+
+import os
+import time
+
+import pytest
+
+from atldiff.errors import InputError
+from atldiff.training.engines import open_engine, run_jobs
+
+
+def square(number):
+    time.sleep(0.05)
+    return number * number, os.getpid()
+
+
+def refuse(number):
+    raise InputError(f"Number {number} is broken", "Use another")
+
+
+def leave(_):
+    os._exit(9)
+
+
+def jobs_of(call, count):
+    numbers = iter(range(count))
+    return lambda: (call, number) if (number := next(numbers, None)) is not None else None
+
+
+@pytest.fixture(scope="module", params=["local", "ray"])
+def engine(request):
+    if request.param == "ray":
+        pytest.importorskip("ray")
+    with open_engine(request.param, 2) as opened:
+        yield opened
+
+
+def test_two_processes_do_all_jobs_and_their_errors_come_back(engine):
+    answers = list(run_jobs(engine, jobs_of(square, 24)))
+    assert sorted(number for number, _ in answers) == [n * n for n in range(24)]
+    processes = {process for _, process in answers}
+    assert len(processes) == 2 and os.getpid() not in processes
+    with pytest.raises(InputError) as caught:
+        list(run_jobs(engine, jobs_of(refuse, 1)))
+    assert (caught.value.problem, caught.value.remedy) == ("Number 0 is broken", "Use another")
+
+
+def test_a_process_that_dies_ends_with_a_sentence(engine):
+    with pytest.raises(InputError, match="to go on"):
+        list(run_jobs(engine, jobs_of(leave, 1)))
+
+
+def test_jobs_are_asked_for_as_they_are_needed():
+    class Engine:
+        slots, running = 2, 0
+
+        def submit(self, call, number):
+            self.running += 1
+            assert self.running <= 2 * self.slots
+            return number
+
+        def wait(self, jobs):
+            self.running -= 1
+            first = min(jobs)
+            return [first], set(jobs) - {first}
+
+    assert list(run_jobs(Engine(), jobs_of(square, 1000))) == list(range(1000))
+
+
+def test_answers_may_bring_new_jobs():
+    waiting = [3]
+    seen = []
+    with open_engine("local", 1) as opened:
+        for answer, _ in run_jobs(opened, lambda: (square, waiting.pop()) if waiting else None):
+            seen.append(answer)
+            if answer < 100:
+                waiting.append(answer)
+    assert seen == [9, 81, 6561]
+
+
+def test_unknown_engines_are_refused():
+    with pytest.raises(InputError, match="no engine 'slurm'"):
+        open_engine("slurm", 1)
