@@ -12,8 +12,8 @@ from atldiff.options import BACKGROUNDS, OUTPUTS
 from atldiff.portrait.face import Portrait
 from atldiff.portrait.matting import green_screen
 from atldiff.portrait.photo import crop_square
+from atldiff.rendering.closures import Closures
 from atldiff.rendering.disocclusion import opened_mouth
-from atldiff.rendering.eyelids import Eyelids
 from atldiff.rendering.mouth import LayeredMouth
 from atldiff.rendering.warp import REGION, displacement_field, region_rect, warp_image
 
@@ -144,12 +144,12 @@ def warped_frames(canvas: Canvas, points: np.ndarray) -> Iterator[np.ndarray]:
     face = canvas.views[0]
     fields = displacement_field(lm.to_crop(points, face), lm.to_crop(canvas.landmarks, face))
     mouth = LayeredMouth.of(canvas.image, canvas.landmarks)
-    lids, corner = Eyelids.of(canvas.image, canvas.landmarks), np.array(canvas.rect[:2], np.float32)
+    closures, corner = Closures.of(canvas.image, canvas.landmarks), np.array(canvas.rect[:2], np.float32)
     outlines, shares = opened_mouth(points, canvas.landmarks)
     for field, marks, inner, share in zip(fields, points, outlines, shares, strict=True):
         moving = warp_image(canvas.image, field, face, canvas.rect)
         mouth.paint(moving, marks - corner, inner - corner, share)
-        lids.paint(moving, marks - corner)
+        closures.paint(moving, marks - corner)
         yield moving
 
 

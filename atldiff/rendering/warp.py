@@ -22,7 +22,7 @@ from atldiff.landmarks import (
 REGION = (-0.35, 1.35)  # the field's extent in crop units, both axes; at its border nothing moves
 GRID = 80  # cells of the field per axis, about 2.7 pixels of the 128-pixel crop each
 SMOOTHING = 1e-4  # regularisation of the spline: how far a landmark may miss its place
-OPEN_SHARE = 0.2  # of the photo's gap between the lids that the spline keeps at least
+OPEN_SHARE = 0.2  # of the photo's gap between lids and between lips that the spline keeps at least
 _ANCHORS_PER_SIDE = 4
 _FADE = 0.12  # width of the fade to zero at the region's border, crop units
 _LIDS_BELOW_BROWS = [36, 37, 38, 38, 39, 42, 43, 43, 44, 45]  # the eye's point under each brow point
@@ -96,7 +96,7 @@ def displacement_field(landmarks: np.ndarray, identity: np.ndarray, cells: int =
     Returns:
         (F, cells, cells, 2) float32 backward displacements in crop units, zero at the region's border.
     """
-    landmarks, anchors = parted_lids(landmarks, identity), _anchors()
+    landmarks, anchors = parted(landmarks, identity), _anchors()
     source = np.concatenate([identity, guards(identity[None], identity)[0], anchors])
     fixed = np.broadcast_to(anchors, (len(landmarks), *anchors.shape))
     target = np.concatenate([landmarks, guards(landmarks, identity), fixed], axis=1)
@@ -160,21 +160,21 @@ def guards(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
     return np.concatenate([below_brows, upper + shown], axis=1)
 
 
-def parted_lids(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
-    """Landmarks (F, 68, 2) whose lids stay OPEN_SHARE of the photo's gap apart.
+def parted(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """Landmarks (F, 68, 2) whose lids and inner lips stay OPEN_SHARE of the photo's gap apart.
 
     Where two points of the photo meet in one place a spline has no answer: it overshoots, and the brow is
-    seen again on the lid. `eyelids` draws over the slit that is left.
+    seen again on the lid. `closures` draws over the slit that is left.
     """
-    parted, upper, lower = landmarks.copy(), list(UPPER_LIDS), list(LOWER_LIDS)
-    apart = turned(still[lower] - still[upper], landmarks, still)
-    least = np.maximum(np.linalg.norm(apart, axis=-1, keepdims=True), 1e-9)
-    down = apart / least
+    apart, upper, lower = landmarks.copy(), [*UPPER_LIDS, *UPPER_INNER_LIP], [*LOWER_LIDS, *LOWER_INNER_LIP]
+    wanted = turned(still[lower] - still[upper], landmarks, still)
+    length = np.maximum(np.linalg.norm(wanted, axis=-1, keepdims=True), 1e-9)
+    down = wanted / length
     way = ((landmarks[:, lower] - landmarks[:, upper]) * down).sum(axis=-1, keepdims=True)
-    missing = np.maximum(OPEN_SHARE * least - way, 0) * down
-    parted[:, upper] -= 0.7 * missing
-    parted[:, lower] += 0.3 * missing
-    return parted
+    missing = np.maximum(OPEN_SHARE * length - way, 0) * down
+    apart[:, upper] -= 0.6 * missing
+    apart[:, lower] += 0.4 * missing
+    return apart
 
 
 def shown_gap(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:

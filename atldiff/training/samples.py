@@ -11,8 +11,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_SIZE, GuideConfig, Preset
 from atldiff.portrait.photo import crop_square
+from atldiff.rendering.closures import Closures
 from atldiff.rendering.disocclusion import opened_mouth
-from atldiff.rendering.eyelids import Eyelids
 from atldiff.rendering.guide import fill_masks, guide_maps, point_mask
 from atldiff.rendering.mouth import LayeredMouth
 from atldiff.rendering.warp import displacement_field, warp_image
@@ -148,12 +148,12 @@ def prior_frames(
         return np.repeat(photo[None], len(points), axis=0)
     fields = displacement_field(lm.to_crop(points, face), lm.to_crop(photo_points, face))
     whole = (0, 0, photo.shape[1], photo.shape[0])
-    mouth, lids = LayeredMouth.of(photo, photo_points), Eyelids.of(photo, photo_points)
+    mouth, closures = LayeredMouth.of(photo, photo_points), Closures.of(photo, photo_points)
     outlines, shares = opened_mouth(points, photo_points)
     warped = [warp_image(photo, field, face, whole) for field in fields]
     for frame, marks, inner, share in zip(warped, points, outlines, shares, strict=True):
         mouth.paint(frame, marks, inner, share)
-        lids.paint(frame, marks)
+        closures.paint(frame, marks)
     return np.stack(warped)
 
 

@@ -1,12 +1,21 @@
-"""Closed lids: the spline is spared what it cannot do, and lids and lashes are drawn instead."""
+"""Lids and lips that close: the spline is spared what it cannot do, and what closes is drawn instead."""
 
 import numpy as np
 import pytest
 
-from atldiff.landmarks import LEFT_EYE, LOWER_LIDS, RIGHT_EYE, UPPER_LIDS, crop_box, to_crop
+from atldiff.landmarks import (
+    INNER_LIPS,
+    LEFT_EYE,
+    LOWER_INNER_LIP,
+    LOWER_LIDS,
+    RIGHT_EYE,
+    UPPER_LIDS,
+    crop_box,
+    to_crop,
+)
 from atldiff.portrait.face import load_portrait
-from atldiff.rendering.eyelids import Eyelids, eye_gaps
-from atldiff.rendering.warp import OPEN_SHARE, displacement_field, parted_lids
+from atldiff.rendering.closures import Closures
+from atldiff.rendering.warp import OPEN_SHARE, displacement_field, parted
 
 
 @pytest.fixture(scope="module")
@@ -21,17 +30,18 @@ def face(request):
 def test_open_eyes_are_left_alone(face):
     image, still, _ = face
     frame = image.copy()
-    Eyelids.of(image, still).paint(frame, still)
+    Closures.of(image, still).paint(frame, still)
     np.testing.assert_array_equal(frame, image)
-    np.testing.assert_allclose(parted_lids(still[None], still)[0], still)
+    np.testing.assert_allclose(parted(still[None], still)[0], still)
 
 
 def test_closed_lids_are_kept_apart_by_their_share(face):
     _, still, closed = face
-    parted = parted_lids(closed[None], still)[0]
-    np.testing.assert_allclose(eye_gaps(parted), OPEN_SHARE * eye_gaps(still), rtol=0.05)
+    apart = parted(closed[None], still)[0]
+    for eye in Closures.of(face[0], still).parts[:2]:
+        assert eye.gap(apart) == pytest.approx(OPEN_SHARE * eye.gap(still), rel=0.05)
     others = np.setdiff1d(np.arange(68), [*UPPER_LIDS, *LOWER_LIDS])
-    np.testing.assert_array_equal(parted[others], closed[others])
+    np.testing.assert_allclose(apart[others], closed[others], atol=1e-3)
 
 
 def test_a_blink_does_not_pull_the_brow_into_the_lid(face):
@@ -45,13 +55,28 @@ def test_a_blink_does_not_pull_the_brow_into_the_lid(face):
 
 def test_lids_cover_the_closed_eyes_in_skin_and_lashes(face):
     image, still, closed = face
-    lids, frame = Eyelids.of(image, still), image.copy()
-    lids.paint(frame, closed)
+    closures, frame = Closures.of(image, still), image.copy()
+    closures.paint(frame, closed)
     changed = np.argwhere((frame != image).any(axis=2))[:, ::-1]
     eyes = np.concatenate([closed[RIGHT_EYE], closed[LEFT_EYE]])
     assert len(changed) > 100
     assert (changed > eyes.min(axis=0) - 25).all() and (changed < eyes.max(axis=0) + 25).all()
     x, y = closed[[37, 38]].mean(axis=0).astype(int)
-    assert (
-        frame[y - 6 : y + 7, x - 3 : x + 4].max() <= max(lids.skin[0].max(), image[y - 6, x].max()) + 3
-    )  # no white
+    lightest = max(closures.parts[0].skin.max(), image[y - 6, x].max())
+    assert frame[y - 6 : y + 7, x - 3 : x + 4].max() <= lightest + 3  # no white
+
+
+def test_lips_close_over_teeth_that_the_photo_shows(face):
+    image, still, _ = face
+    smile, shown = still.copy(), image.copy()
+    smile[list(LOWER_INNER_LIP), 1] += 14
+    x0, y0 = smile[INNER_LIPS].min(axis=0).astype(int)
+    x1, y1 = smile[INNER_LIPS].max(axis=0).astype(int)
+    shown[y0:y1, x0:x1] = 250  # teeth
+    frame = np.full_like(image, 250)
+    Closures.of(shown, smile).paint(frame, still)
+    middle = still[[62, 66]].mean(axis=0).astype(int)
+    assert frame[middle[1], middle[0]].max() < 230
+    untouched = np.full_like(image, 250)
+    Closures.of(image, still).paint(untouched, still)
+    assert (untouched == 250).all()
