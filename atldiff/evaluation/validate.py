@@ -147,7 +147,7 @@ def _prior(trial: Trial) -> np.ndarray:
     """The warp with a residual of zero."""
     canvas = make_canvas(trial.portrait, trial.points, "crop")
     size = (len(canvas.views), FRAME_SIZE, FRAME_SIZE)
-    nothing = np.zeros((*size, 3), np.float32), np.zeros((*size, 3), np.uint8), np.zeros(size, np.float32)
+    nothing = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
     moving = warped_frames(canvas, canvas.to_canvas(trial.points))
     return np.stack([composite(canvas, part, *nothing) for part in moving])
 

@@ -181,7 +181,6 @@ def composite(
     canvas: Canvas,
     moving: np.ndarray,
     residuals: Sequence[np.ndarray],
-    priors: Sequence[np.ndarray],
     unseen: Sequence[np.ndarray],
 ) -> np.ndarray:
     """One finished frame.
@@ -189,10 +188,9 @@ def composite(
     Args:
         moving: the warped moving part (h, w, C) uint8; changed in place.
         residuals: (S, S, 3) float32 in [-2, 2] for each view, the network's r_0; a view has its own S.
-        priors: (S, S, 3) uint8 for each view.
-        unseen: (S, S) float32 in [0, 1] for each view, of `disocclusion.unseen_mask`. There the network's
-            frame replaces the photo's fine detail. Elsewhere a larger output takes only the
-            residual's coarse part, light and shade: the photo's own detail is finer.
+        unseen: (S, S) float32 in [0, 1] for each view, of `disocclusion.unseen_mask`. There all of the
+            residual is taken. Elsewhere a larger output takes only its coarse part, light and shade: the
+            photo's own detail is finer.
 
     Returns:
         (height, width, C) uint8 frame, C as the canvas's.
@@ -207,12 +205,11 @@ def composite(
         if canvas.keeps_detail:
             coarse = cv2.GaussianBlur(change, (0, 0), _COARSE * size)
             change = coarse + (change - coarse) * inner
-        planes = np.concatenate([change, priors[index] * inner, inner, fade], axis=-1)
+        planes = np.concatenate([change, fade], axis=-1)
         planes = cv2.resize(planes.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
-        photo = untouched[y0:y1, x0:x1, :3]
-        patch = photo * (1 - planes[..., 6:7]) + planes[..., 3:6] + planes[..., :3]
+        patch = untouched[y0:y1, x0:x1, :3] + planes[..., :3]
         below = moving[y0:y1, x0:x1, :3]
-        blended = below + (patch - below) * planes[..., 7:8]
+        blended = below + (patch - below) * planes[..., 3:]
         moving[y0:y1, x0:x1, :3] = np.clip(blended + 0.5, 0, 255).astype(np.uint8)
     return _frame(canvas, moving)
 

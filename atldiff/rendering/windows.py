@@ -86,7 +86,7 @@ class Renderer:
                 yield composite(
                     canvas,
                     moving[index],
-                    *([part[index] for part in parts] for parts in (frames, priors, unseen)),
+                    *([part[index] for part in parts] for parts in (frames, unseen)),
                 )
                 done += 1
                 if callback is not None:
