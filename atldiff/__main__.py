@@ -170,10 +170,14 @@ def _batch(args: argparse.Namespace) -> int:
 
 
 def _validate(args: argparse.Namespace) -> None:
+    from atldiff.cli.runner import load_pipeline
     from atldiff.evaluation.validate import as_table, validate
+    from atldiff.training.clips import load_clips
+    from atldiff.training.speech_clips import load_speech_clips
 
-    scores = validate(args.data, args.weights, tuple(args.steps), args.clips, _device(args.device), args.out)
-    print(as_table(scores))
+    spoken, clips = load_speech_clips(args.data, "val"), load_clips(args.data, "val")
+    pipeline = load_pipeline(args.weights, _device(args.device))
+    print(as_table(validate(pipeline, clips, spoken, tuple(args.steps), args.clips, args.out)))
 
 
 def _benchmark(args: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 NUM_LANDMARKS = 68
+WHOLE_FACE = slice(0, NUM_LANDMARKS)
 JAW, BROWS, NOSE = slice(0, 17), slice(17, 27), slice(27, 36)
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)  # the person's right eye is left in the picture
 MOUTH, OUTER_LIPS, INNER_LIPS = slice(48, 68), slice(48, 60), slice(60, 68)
@@ -119,11 +120,6 @@ def mouth_box(landmarks: np.ndarray, box: np.ndarray) -> np.ndarray:
 def to_crop(landmarks: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Pixels (..., 2) -> crop units of the square box (x0, y0, x1, y1)."""
     return ((landmarks - box[:2]) / (box[2] - box[0])).astype(np.float32)
-
-
-def from_crop(landmarks: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Crop units (..., 2) of the square box (x0, y0, x1, y1) -> pixels."""
-    return (landmarks * (box[2] - box[0]) + box[:2]).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,6 +77,11 @@ def test_the_corridor_never_imports_the_annexes():
         assert allowed or not guests, (name(path), guests)
 
 
+def test_evaluation_never_imports_training():
+    for path in sorted((ROOT / "atldiff/evaluation").glob("*.py")):
+        assert not [m for m in imports(path) if within(m, "atldiff.training")], name(path)
+
+
 def test_nobody_imports_the_page_or_the_command_line():
     for path in SOURCES:
         assert not imports(path) & {"app", "atldiff.__main__"}, name(path)

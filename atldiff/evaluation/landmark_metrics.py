@@ -1,107 +1,80 @@
-"""How well predicted landmarks follow the true ones; all in face units (inter-ocular distance 1)."""
+"""Measures of landmarks and of the mouth's movement: one of each, for every caller.
 
-from pathlib import Path
+Landmarks are (F, 68, 2) at the frames' rate, curves (F,); frames that do not count are NaN. What is measured
+frame by frame comes back as (F,) float64, so that the caller decides what to average over.
+"""
 
 import numpy as np
 
-from atldiff.landmarks import LOWER_INNER_LIP, MOUTH, UPPER_INNER_LIP
-from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.speech_encoder import StarterSpeechEncoder
-from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
-from atldiff.training.speech_clips import SpeechClip, load_speech_clips
-
-MAX_LAG = 6  # frames searched for the audio-video lag
-QUIET = 10 ** (-40 / 20)  # a frame this far below the recording's loud parts is silence
+from atldiff.landmarks import WHOLE_FACE, inter_ocular_distance, mouth_opening
 
 
-def lip_gap(points: np.ndarray) -> np.ndarray:
-    """Mean distance (F,) of the inner lips of landmarks (F, 68, 2), in their unit."""
-    gap = points[:, UPPER_INNER_LIP] - points[:, LOWER_INNER_LIP]
-    return np.linalg.norm(gap, axis=-1).mean(-1)
+def landmark_distance(predicted: np.ndarray, truth: np.ndarray, part: slice = WHOLE_FACE) -> np.ndarray:
+    """LMD in the landmarks' unit, as the paper has it in pixels; with part=MOUTH its M-LMD.
 
-
-def correlation(predicted: np.ndarray, true: np.ndarray, ok: np.ndarray) -> float:
-    """Pearson correlation of two curves (F,) over the frames that are ok (F,); 0 where one is flat."""
-    a, b = predicted[ok], true[ok]
-    if len(a) < 2 or a.std() < 1e-6 or b.std() < 1e-6:
-        return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
-
-
-def best_lag(
-    predicted: np.ndarray, true: np.ndarray, ok: np.ndarray, max_lag: int = MAX_LAG
-) -> tuple[int, float]:
-    """The lag in frames at which the curves (F,) agree best, and their correlation there.
-
-    Positive: the true curve comes later than the predicted one.
+    Returns:
+        (F,) mean Euclidean distance of the points; NaN where either face is missing.
     """
-    scores = {}
-    for lag in range(-max_lag, max_lag + 1):
-        early, late = slice(max(0, -lag), len(ok) - max(0, lag)), slice(max(0, lag), len(ok) + min(0, lag))
-        scores[lag] = correlation(predicted[early], true[late], ok[late])
-    lag = max(scores, key=scores.get)
+    return np.linalg.norm(predicted[:, part] - truth[:, part], axis=-1).mean(axis=-1)
+
+
+def relative_landmark_distance(
+    predicted: np.ndarray, truth: np.ndarray, part: slice = WHOLE_FACE
+) -> np.ndarray:
+    """LMD or M-LMD (F,) in % of the true face's inter-ocular distance: the same for every picture size."""
+    return 100 * landmark_distance(predicted, truth, part) / inter_ocular_distance(truth)
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson correlation of two (F,) curves over the frames in which both are finite; NaN if one is flat."""
+    both = np.isfinite(a) & np.isfinite(b)
+    if both.sum() < 2:
+        return float("nan")
+    a, b = a[both] - a[both].mean(), b[both] - b[both].mean()
+    scale = np.sqrt((a * a).sum() * (b * b).sum())
+    return float((a * b).sum() / scale) if scale > 1e-12 else float("nan")
+
+
+def best_lag(curve: np.ndarray, reference: np.ndarray, reach: int = 10) -> tuple[int, float]:
+    """By how many frames a (F,) curve, such as the mouth's opening, comes after its reference.
+
+    Args:
+        reach: the largest lag tried, either way; a lag that leaves fewer than half of the frames that
+            another can compare is left out.
+
+    Returns:
+        (lag, correlation there); lag > 0: the curve is late. (0, NaN) if either curve is flat.
+    """
+    assert len(curve) == len(reference), (len(curve), len(reference))
+    reach = min(reach, len(curve) // 2)
+    scores, pairs = {}, {}
+    for lag in sorted(range(-reach, reach + 1), key=abs):  # of equals the smallest lag
+        late = curve[max(lag, 0) : len(curve) + min(lag, 0)]
+        early = reference[max(-lag, 0) : len(curve) + min(-lag, 0)]
+        scores[lag] = correlation(late, early)
+        pairs[lag] = np.isfinite(late + early).sum()
+    most = max(pairs.values())
+    scores = {lag: r for lag, r in scores.items() if np.isfinite(r) and 2 * pairs[lag] >= most}
+    if not scores:
+        return 0, float("nan")
+    lag = max(scores, key=scores.__getitem__)
     return lag, scores[lag]
 
 
-def landmark_distance(predicted: np.ndarray, true: np.ndarray, ok: np.ndarray) -> float:
-    """LMD: mean distance of landmarks (F, P, 2), in % of the inter-ocular distance."""
-    return 100 * float(np.linalg.norm(predicted - true, axis=-1)[ok].mean())
+def silent_lip_motion(
+    landmarks: np.ndarray, activity: np.ndarray, threshold: float = 0.1, margin: int = 5
+) -> float:
+    """How much the lips move where nobody speaks: mean change of the mouth's opening from frame to
+    frame, in % of the inter-ocular distance.
 
-
-def quiet_frames(samples: np.ndarray, frames: int) -> np.ndarray:
-    """(frames,) bool: nobody has spoken within 0.1 s of the frame, judged by loudness."""
-    hop = len(samples) // frames
-    loudness = np.sqrt((samples[: hop * frames].reshape(frames, hop) ** 2).mean(1))
-    heard = loudness > QUIET * np.percentile(loudness, 95)
-    return ~np.convolve(heard, np.ones(7), "same").astype(bool)
-
-
-def clip_scores(clip: SpeechClip, predicted: np.ndarray) -> dict[str, float]:
-    """Scores of predicted landmarks (F, 68, 2) against one clip's."""
-    true, ok = clip.displacements + clip.identity, clip.ok
-    opening, wanted = lip_gap(predicted), lip_gap(true)
-    lag, at_lag = best_lag(opening, wanted, ok)
-    return {
-        "correlation": correlation(opening, wanted, ok),
-        "lag": lag,
-        "correlation_at_lag": at_lag,
-        "deviation_ratio": float(opening[ok].std() / max(wanted[ok].std(), 1e-6)),
-        "lmd": landmark_distance(predicted, true, ok),
-        "m_lmd": landmark_distance(predicted[:, MOUTH], true[:, MOUTH], ok),
-        "still_lmd": landmark_distance(np.broadcast_to(clip.identity, true.shape), true, ok),
-        "still_m_lmd": landmark_distance(
-            np.broadcast_to(clip.identity[MOUTH], true[:, MOUTH].shape), true[:, MOUTH], ok
-        ),
-    }
-
-
-def validate_landmarks(
-    encoder: StarterSpeechEncoder | Wav2Vec2SpeechEncoder, generator: LandmarkGenerator, data: Path
-) -> dict:
-    """Scores on the prepared validation clips: speech of people that training never saw.
+    Args:
+        landmarks: (F, 68, 2); activity: (F,) voice activity in [0, 1], silence below the threshold.
+        margin: frames round speech that do not count: there the lips part and close.
 
     Returns:
-        mean of every score over the clips (see `clip_scores`; `lag` is the median, `lag_of_all` the
-        best lag of all clips' curves together), and `clips`: the scores of each.
+        0 for lips at rest; NaN if there is no silence.
     """
-    clips = load_speech_clips(data, "val")
-    scores, curves = {}, []
-    for clip in clips:
-        features = encoder.encode(clip.speech)
-        predicted = generator.predict(features, clip.identity, len(clip.ok))
-        scores[clip.stem] = clip_scores(clip, predicted)
-        curves.append((lip_gap(predicted), lip_gap(clip.displacements + clip.identity), clip.ok))
-    names = next(iter(scores.values()))
-    report = {name: float(np.mean([score[name] for score in scores.values()])) for name in names}
-    report["lag"] = float(np.median([score["lag"] for score in scores.values()]))
-    report["lag_of_all"] = best_lag(*_joined(curves))[0]
-    return report | {"clips": scores}
-
-
-def _joined(curves: list[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
-    """All clips' curves in one, each standardised, with MAX_LAG unused frames between them."""
-    parts = []
-    for predicted, true, ok in curves:
-        flat = [(curve - curve[ok].mean()) / (curve[ok].std() + 1e-6) for curve in (predicted, true)]
-        parts.append([np.pad(curve, (0, MAX_LAG)) for curve in (*flat, ok)])
-    return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
+    near = np.convolve(activity >= threshold, np.ones(2 * margin + 1), "same") > 0
+    pairs = ~near[1:] & ~near[:-1]
+    moved = np.abs(np.diff(mouth_opening(landmarks)))
+    return float(100 * moved[pairs].mean()) if pairs.any() else float("nan")

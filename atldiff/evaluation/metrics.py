@@ -1,16 +1,15 @@
-"""The paper's five measures (Sec. 3.2) and those of lip movement; pure functions of frames or landmarks.
+"""The paper's measures of pictures (Sec. 3.2): PSNR, SSIM, FID; those of landmarks are in `landmark_metrics`.
 
-Frames are (F, H, W, 3) uint8, landmarks (F, 68, 2) at the frames' rate. What is measured frame by frame
-comes back as (F,) float64, so that the caller decides what to average over, and says of which size.
+Frames are (F, H, W, 3) uint8. What is measured frame by frame comes back as (F,) float64, so that the
+caller decides what to average over, and says of which size.
 """
 
 import numpy as np
 import torch
 
 from atldiff.errors import InputError
-from atldiff.landmarks import inter_ocular_distance, mouth_opening
+from atldiff.landmarks import WHOLE_FACE, inter_ocular_distance
 
-WHOLE_FACE = slice(0, 68)
 SSIM_SIGMA, SSIM_RADIUS = 1.5, 5  # Wang et al. 2004: 11x11 Gaussian window
 SSIM_C1, SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _BATCH = 16  # frames at once
@@ -65,76 +64,6 @@ def part_box(landmarks: np.ndarray, part: slice = WHOLE_FACE, margin: float = 0.
     """
     points, pad = landmarks[..., part, :], margin * inter_ocular_distance(landmarks)[..., None]
     return np.concatenate([points.min(axis=-2) - pad, points.max(axis=-2) + pad], axis=-1)
-
-
-def landmark_distance(predicted: np.ndarray, truth: np.ndarray, part: slice = WHOLE_FACE) -> np.ndarray:
-    """LMD in the landmarks' unit, as the paper has it in pixels; with part=MOUTH its M-LMD.
-
-    Returns:
-        (F,) mean Euclidean distance of the points; NaN where either face is missing.
-    """
-    return np.linalg.norm(predicted[:, part] - truth[:, part], axis=-1).mean(axis=-1)
-
-
-def relative_landmark_distance(
-    predicted: np.ndarray, truth: np.ndarray, part: slice = WHOLE_FACE
-) -> np.ndarray:
-    """LMD or M-LMD (F,) in % of the true face's inter-ocular distance: the same for every picture size."""
-    return 100 * landmark_distance(predicted, truth, part) / inter_ocular_distance(truth)
-
-
-def mouth_correlation(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """Pearson correlation of the mouths' opening over time; NaN if either does not move at all."""
-    return correlation(mouth_opening(predicted), mouth_opening(truth))
-
-
-def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson correlation of two (F,) curves over the frames in which both are finite."""
-    both = np.isfinite(a) & np.isfinite(b)
-    a, b = a[both] - a[both].mean(), b[both] - b[both].mean()
-    scale = np.sqrt((a * a).sum() * (b * b).sum())
-    return float((a * b).sum() / scale) if scale > 1e-12 else float("nan")
-
-
-def best_lag(curve: np.ndarray, reference: np.ndarray, reach: int = 10) -> tuple[int, float]:
-    """By how many frames a (F,) curve, such as the mouth's opening, comes after its reference.
-
-    Args:
-        reach: the largest lag tried, either way; at least half of the frames stay in comparison.
-
-    Returns:
-        (lag, correlation there); lag > 0: the curve is late. (0, NaN) if either curve is flat.
-    """
-    assert len(curve) == len(reference), (len(curve), len(reference))
-    reach = min(reach, len(curve) // 2)
-    scores = {}
-    for lag in sorted(range(-reach, reach + 1), key=abs):  # of equals the smallest lag
-        late = slice(max(lag, 0), len(curve) + min(lag, 0))
-        early = slice(max(-lag, 0), len(curve) + min(-lag, 0))
-        scores[lag] = correlation(curve[late], reference[early])
-    if not np.isfinite(list(scores.values())).any():
-        return 0, float("nan")
-    lag = max(scores, key=lambda k: scores[k] if np.isfinite(scores[k]) else -2.0)
-    return lag, scores[lag]
-
-
-def silent_lip_motion(
-    landmarks: np.ndarray, activity: np.ndarray, threshold: float = 0.1, margin: int = 5
-) -> float:
-    """How much the lips move where nobody speaks: mean change of the mouth's opening from frame to
-    frame, in % of the inter-ocular distance.
-
-    Args:
-        landmarks: (F, 68, 2); activity: (F,) voice activity in [0, 1], silence below the threshold.
-        margin: frames round speech that do not count: there the lips part and close.
-
-    Returns:
-        0 for lips at rest; NaN if there is no silence.
-    """
-    near = np.convolve(activity >= threshold, np.ones(2 * margin + 1), "same") > 0
-    pairs = ~near[1:] & ~near[:-1]
-    moved = np.abs(np.diff(mouth_opening(landmarks)))
-    return float(100 * moved[pairs].mean()) if pairs.any() else float("nan")
 
 
 def fid(frames: np.ndarray, truth: np.ndarray) -> float:

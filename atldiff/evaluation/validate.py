@@ -1,27 +1,44 @@
 """Scores of a checkpoint on unseen people: pictures from true landmarks, landmarks from speech."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
 
 from atldiff import landmarks as lm
-from atldiff.cli.runner import load_pipeline
 from atldiff.config import FRAME_SIZE
 from atldiff.evaluation import metrics
-from atldiff.evaluation.landmark_metrics import validate_landmarks
+from atldiff.evaluation.landmark_scores import SpokenClip, validate_landmarks
 from atldiff.options import Options
+from atldiff.pipeline import ATLDiffPipeline
 from atldiff.portrait.face import Portrait
 from atldiff.portrait.photo import crop_square
 from atldiff.rendering.composite import composite, make_canvas, warped_frames
 from atldiff.sequence import LandmarkSequence
-from atldiff.training.clips import MAX_YAW_CHANGE, StoredClip, load_clips
 
 FRAMES = 30  # of each clip, in a row
 MARGIN = 0.1  # of the boxes round mouth and face, in inter-ocular distances
+MAX_YAW_CHANGE = 0.12  # between the portrait and the frames
+
+
+class TrackedClip(Protocol):
+    """A clip with its true landmarks (`training.clips.StoredClip` is one).
+
+    Attributes:
+        identity: who it is.  points: (T, 68, 2) pixels of its frames.
+        usable: (T,) bool, the face was found and turned to the camera.
+    """
+
+    identity: str
+    points: np.ndarray
+    usable: np.ndarray
+
+    def frame(self, index: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,29 +51,23 @@ class Trial:
 
 
 def validate(
-    data: Path,
-    weights: str | None = None,
+    pipeline: ATLDiffPipeline,
+    clips: Sequence[TrackedClip],
+    spoken: Sequence[SpokenClip],
     steps: tuple[int, ...] = (1, 2, 4, 8),
     max_clips: int | None = None,
-    device: str = "cpu",
     out: Path | None = None,
 ) -> dict:
-    """Renders the validation clips from their true landmarks, and predicts landmarks from their sound.
+    """Renders clips from their true landmarks, and predicts landmarks from the sound of the spoken ones.
 
     Args:
-        data: prepared clips (`atldiff.training.prepare`).  out: file for the result, as JSON.
+        max_clips: of those to render.  out: file for the result, as JSON.
 
     Returns:
         {"pictures": {way: {measure: mean}}, "landmarks": {measure: mean}, "clips", "people", "frames",
         "heard"}; the ways are "still photo", "prior alone" and "N steps". Means are of the clips' means.
-
-    Raises:
-        InputError: `data` was not prepared, or there is no such checkpoint.
     """
-    clips = load_clips(data, "val")
-    pipeline = load_pipeline(weights, device)
-    trials = [(clip, trial) for clip in clips if (trial := make_trial(clip)) is not None]
-    trials = trials[:max_clips]
+    trials = [(clip, trial) for clip in clips if (trial := make_trial(clip)) is not None][:max_clips]
     zeros = np.zeros(pipeline.unet.config.emotion_dim, np.float32)
     ways: dict[str, Callable[[Trial], np.ndarray]] = {"still photo": _still, "prior alone": _prior}
     for count in steps:
@@ -65,7 +76,7 @@ def validate(
     for _, trial in tqdm(trials, desc="pictures"):
         for name, way in ways.items():
             scores[name].append(picture_scores(way(trial), trial))
-    heard = validate_landmarks(pipeline.speech_encoder, pipeline.landmark_generator, data)
+    heard = validate_landmarks(pipeline.speech_encoder, pipeline.landmark_generator, spoken)
     result = {"pictures": {name: _mean(values) for name, values in scores.items()}}
     result |= {"clips": len(trials), "people": len({clip.identity for clip, _ in trials})}
     result |= {"heard": len(heard.pop("clips")), "landmarks": heard}
@@ -95,7 +106,7 @@ def as_table(result: dict) -> str:
     return "\n".join(lines + [f"| {name} | {value:.3f} |" for name, value in result["landmarks"].items()])
 
 
-def make_trial(clip: StoredClip, frames: int = FRAMES) -> Trial | None:
+def make_trial(clip: TrackedClip, frames: int = FRAMES) -> Trial | None:
     """The clip's longest run of usable frames turned like its portrait (at most `frames`, and 70 % of
     them), and as portrait the frame outside of it with the most closed mouth; None if there are none.
     """
@@ -125,7 +136,7 @@ def picture_scores(frames: np.ndarray, trial: Trial) -> dict[str, float]:
     """PSNR in dB and SSIM of the whole 128x128 frame, the face's box and the mouth's box."""
     canvas = make_canvas(trial.portrait, trial.points, "crop")
     points = lm.to_crop(canvas.to_canvas(trial.points), canvas.frame_box) * FRAME_SIZE
-    mouth, face = (metrics.part_box(points, part, MARGIN) for part in (lm.MOUTH, metrics.WHOLE_FACE))
+    mouth, face = (metrics.part_box(points, part, MARGIN) for part in (lm.MOUTH, lm.WHOLE_FACE))
     scores = {}
     for name, boxes in (("frame", None), ("face", face), ("mouth", mouth)):
         scores[f"PSNR {name}"] = float(metrics.psnr(frames, trial.truth, boxes).mean())

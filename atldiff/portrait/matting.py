@@ -8,6 +8,7 @@ from types import ModuleType
 import numpy as np
 from PIL import Image, ImageFilter
 
+from atldiff.easing import smoothstep
 from atldiff.portrait.stderr_filter import quiet_start
 
 GREEN = (0, 255, 0)
@@ -39,8 +40,7 @@ def _alpha(mask: np.ndarray) -> np.ndarray:
     # old background shines through: that is left out.
     mask = Image.fromarray(np.uint8(np.asarray(mask) * 255 + 0.5))
     mask = np.asarray(mask.filter(ImageFilter.GaussianBlur(max(mask.size) / 400)), np.float32) / 255
-    sure = np.clip((mask - 0.3) / 0.6, 0, 1)
-    return sure * sure * (3 - 2 * sure)
+    return smoothstep(0.3, 0.9, mask).astype(np.float32)
 
 
 def green_screen(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from atldiff.easing import smoothstep
 from atldiff.landmarks import (
     BROWS,
     INNER_LIPS,
@@ -17,7 +18,6 @@ from atldiff.landmarks import (
     UPPER_LIDS,
     inter_ocular_distance,
 )
-from atldiff.rendering.mouth import smoothstep
 from atldiff.rendering.warp import parted
 
 _CLOSING = (0.5, 0.85)  # how far a part is closed where its cover begins to be drawn, and is drawn in full

@@ -7,6 +7,7 @@ import numpy as np
 
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_SIZE
+from atldiff.easing import smoothstep
 from atldiff.errors import InputError
 from atldiff.options import BACKGROUNDS, OUTPUTS
 from atldiff.portrait.face import Portrait
@@ -217,8 +218,7 @@ def composite(
 def _window(size: int) -> np.ndarray:
     """(size, size, 1): 1 inside, smoothly 0 at the border."""
     line = (np.arange(size) + 0.5) / size
-    ramp = np.clip(np.minimum(line, 1 - line) / _FADE, 0, 1)
-    ramp = ramp * ramp * (3 - 2 * ramp)
+    ramp = smoothstep(0, _FADE, np.minimum(line, 1 - line))
     return (ramp[:, None] * ramp[None])[..., None].astype(np.float32)
 
 

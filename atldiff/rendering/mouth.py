@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from atldiff.easing import smoothstep
 from atldiff.landmarks import inter_ocular_distance
 from atldiff.rendering.photo_light import EYE_SPAN, face_axes, softness, teeth_colour
 
@@ -163,12 +164,6 @@ class LayeredMouth:
         x = ((px - middle[0]) * right[0] + (py - middle[1]) * right[1]) / mm
         y = ((px - base[0]) * down[0] + (py - base[1]) * down[1]) / mm - self.edge
         return x.astype(np.float32), y.astype(np.float32)
-
-
-def smoothstep(start: float, stop: float, x: np.ndarray) -> np.ndarray:
-    """0 before `start`, 1 beyond `stop` (which may lie below it), smooth between."""
-    t = np.clip((x - start) / (stop - start), 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def smooth_outline(inner: np.ndarray) -> np.ndarray:

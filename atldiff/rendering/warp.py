@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atldiff.easing import smoothstep
 from atldiff.landmarks import (
     BROWS,
     EYE_CORNERS,
@@ -105,9 +106,8 @@ def displacement_field(landmarks: np.ndarray, identity: np.ndarray, cells: int =
     field = spline_at(target, source, grid.view(-1, 2)).view(-1, cells, cells, 2)
     low, high = REGION
     border = torch.minimum(grid - low, high - grid).amin(dim=-1)
-    fade = (border / _FADE).clamp(0, 1)
-    fade = fade * fade * (3 - 2 * fade)
-    return (field * fade[..., None].float()).numpy()
+    fade = smoothstep(0, _FADE, border.numpy()).astype(np.float32)
+    return field.numpy() * fade[..., None]
 
 
 def warp_image(

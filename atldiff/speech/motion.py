@@ -7,6 +7,7 @@ first frames of a long recording move as those of a short one.
 import numpy as np
 
 from atldiff.config import FRAME_RATE
+from atldiff.easing import smoothstep
 from atldiff.landmarks import (
     BROWS,
     JAW,
@@ -115,7 +116,7 @@ def sway_curves(activity: np.ndarray, seed: int) -> np.ndarray:
     lively = _gaussian(activity[:, None], 0.4 * FRAME_RATE)
     curves *= 0.7 + 0.35 * lively
     curves[:, 4] += 0.012 * lively[:, 0]
-    return curves * _smoothstep(seconds / 1.5)[:, None]
+    return curves * smoothstep(0, 1.5, seconds)[:, None]
 
 
 def _activity(speech: Speech, num_frames: int) -> np.ndarray:
@@ -152,7 +153,7 @@ def _smooth(points: np.ndarray, strength: float) -> np.ndarray:
 
 def _gate(activity: np.ndarray) -> np.ndarray:
     """Voice activity (F,) -> (F,) in [0, 1], 0 = the lips close; it opens early and never chops an onset."""
-    speaking = _smoothstep((activity - _SILENT) / (_SPOKEN - _SILENT))
+    speaking = smoothstep(_SILENT, _SPOKEN, activity)
     padded = np.pad(speaking, (_LATE + _RAMP, _EARLY + _RAMP), mode="edge")
     held = np.lib.stride_tricks.sliding_window_view(padded, _EARLY + _LATE + 1).max(axis=1)
     return np.lib.stride_tricks.sliding_window_view(held, 2 * _RAMP + 1).mean(axis=1)
@@ -213,8 +214,3 @@ def _gaussian(values: np.ndarray, sigma: float) -> np.ndarray:
     padded = np.pad(values, [(reach, reach)] + [(0, 0)] * (values.ndim - 1), mode="edge")
     taps = kernel / kernel.sum()
     return sum(tap * padded[k : k + len(values)] for k, tap in enumerate(taps))
-
-
-def _smoothstep(x: np.ndarray) -> np.ndarray:
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)

@@ -10,6 +10,7 @@ from PIL import Image
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
+from atldiff.evaluation.landmark_metrics import best_lag
 from atldiff.media.audio import SAMPLE_RATE, Speech, load_speech
 from atldiff.media.video_reader import open_video, video_sound
 from atldiff.portrait.photo import crop_square
@@ -211,15 +212,6 @@ def _lag(points: np.ndarray, ok: np.ndarray, samples: np.ndarray) -> tuple[int, 
     hop = 16_000 // FRAME_RATE
     frames = min(len(points), len(samples) // hop)
     power = (samples[: frames * hop].reshape(frames, hop) ** 2).mean(axis=1)
-    loudness, opening = np.log(power + 1e-6), lm.mouth_opening(points[:frames])
-    scores = {}
-    for lag in range(-LAG_WINDOW, LAG_WINDOW + 1):
-        a = loudness[max(0, -lag) : frames - max(0, lag)]
-        b = opening[max(0, lag) : frames - max(0, -lag)]
-        keep = ok[max(0, lag) : frames - max(0, -lag)]
-        if keep.sum() > 10 and a[keep].std() > 0 and b[keep].std() > 0:
-            scores[lag] = float(np.corrcoef(a[keep], b[keep])[0, 1])
-    if not scores:
-        return 0, 0.0
-    best = max(scores, key=scores.get)
-    return best, scores[best]
+    opening = np.where(ok[:frames], lm.mouth_opening(points[:frames]), np.nan)
+    lag, at_lag = best_lag(opening, np.log(power + 1e-6), LAG_WINDOW)
+    return lag, float(np.nan_to_num(at_lag))

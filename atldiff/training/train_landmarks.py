@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_RATE
-from atldiff.evaluation.landmark_metrics import best_lag, lip_gap, validate_landmarks
+from atldiff.evaluation.landmark_metrics import best_lag, correlation
+from atldiff.evaluation.landmark_scores import MAX_LAG, validate_landmarks
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.phonetic_encoder import FEATURE_RATE
 from atldiff.speech.speech_encoder import SpeechFeatures
@@ -69,7 +70,7 @@ def train_landmarks(
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    clips = load_speech_clips(data, "train")
+    clips, unseen = load_speech_clips(data, "train"), load_speech_clips(data, "val")
     if (out / "features.pt").exists():
         encoder.load_state_dict(torch.load(out / "features.pt", weights_only=True), strict=False)
     else:
@@ -100,7 +101,7 @@ def train_landmarks(
             state |= measure_lags(average, clips, versions[0])
             (out / "lags.json").write_text(json.dumps({key: state[key] for key in ("lags", "trust")}))
         if state["step"] % stage.validate_every == 0 or state["step"] == stage.steps:
-            _validate_and_save(data, out, encoder, average, parts, state, terms)
+            _validate_and_save(unseen, out, encoder, average, parts, state, terms)
     best = json.loads((out / "best.json").read_text())
     encoder.gate.load_state_dict(type(encoder).from_pretrained(out / "speech_encoder").gate.state_dict())
     generator.load_state_dict(LandmarkGenerator.from_pretrained(out / "landmark_generator").state_dict())
@@ -204,9 +205,12 @@ def measure_lags(net: nn.ModuleDict, clips: list[SpeechClip], examples: list[Exa
         acoustic = example.acoustic.float()
         features = SpeechFeatures(acoustic, net["gate"](acoustic, example.emotion), example.emotion)
         moved = net["generator"](features, example.identity[None], len(example.ok))[0]
-        curves = [lip_gap((d + example.identity).numpy()) for d in (moved, example.displacements)]
-        lag, at_lag = best_lag(*curves, example.ok.numpy())
-        _, at_zero = best_lag(*curves, example.ok.numpy(), max_lag=0)
+        opening, seen = (
+            lm.mouth_opening((d + example.identity).numpy()) for d in (moved, example.displacements)
+        )
+        seen = np.where(example.ok.numpy(), seen, np.nan)
+        lag, at_lag = best_lag(seen, opening, MAX_LAG)
+        at_lag, at_zero = np.nan_to_num([at_lag, correlation(seen, opening)]).tolist()
         found.append((lag if at_lag > at_zero + 0.02 else 0) if at_lag > 0.4 else None)
         trust.append(max(0.1, at_lag))
     votes: dict[str, list[int]] = {}
@@ -218,10 +222,16 @@ def measure_lags(net: nn.ModuleDict, clips: list[SpeechClip], examples: list[Exa
 
 
 def _validate_and_save(
-    data: Path, out: Path, encoder: Encoder, average: nn.ModuleDict, parts: dict, state: dict, terms: dict
+    unseen: list[SpeechClip],
+    out: Path,
+    encoder: Encoder,
+    average: nn.ModuleDict,
+    parts: dict,
+    state: dict,
+    terms: dict,
 ) -> None:
     gate, encoder.gate = encoder.gate, average["gate"]
-    report = validate_landmarks(encoder, average["generator"], data)
+    report = validate_landmarks(encoder, average["generator"], unseen)
     if report["correlation"] > state["best"]:
         state["best"] = report["correlation"]
         encoder.save_pretrained(out / "speech_encoder")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from atldiff import landmarks as lm
+from atldiff.__main__ import main
 from atldiff.errors import InputError
 from atldiff.evaluation import benchmark, validate
 from atldiff.portrait.face import load_portrait
@@ -61,9 +62,9 @@ def test_scores_become_a_table():
     assert "| still photo | 20.12 | 0.988 |" in table and "| correlation | 0.500 |" in table
 
 
-def test_validation_wants_prepared_clips(tmp_path):
-    with pytest.raises(InputError, match="prepare"):
-        validate.validate(tmp_path)
+def test_validation_wants_prepared_clips(tmp_path, capsys):
+    assert main(["validate", "--data", str(tmp_path)]) == 2
+    assert "prepare" in capsys.readouterr().err
 
 
 def test_benchmark_rows_add_up_and_become_a_table():

@@ -1,6 +1,7 @@
 """Training on a made corpus: mouths that open with the loudness of noise. Small networks learn that."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from atldiff import landmarks as lm
 from atldiff.errors import InputError
-from atldiff.evaluation import landmark_metrics as metrics
+from atldiff.evaluation.landmark_scores import clip_scores, validate_landmarks
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.phonetic_encoder import LogMel, PhoneticEncoder
 from atldiff.speech.speech_encoder import StarterSpeechEncoder
@@ -86,7 +87,7 @@ def test_pose_is_taken_out_of_the_targets():
     posed, posed_identity = speech_clips.pose_free(swaying.astype(np.float32), ok)
     np.testing.assert_allclose(posed, plain, atol=1e-4)
     np.testing.assert_allclose(posed_identity, identity, atol=1e-4)
-    assert np.abs(plain[20]).max() < 1e-6 and metrics.lip_gap(identity[None])[0] < 1e-6
+    assert np.abs(plain[20]).max() < 1e-6 and lm.mouth_opening(identity) < 1e-6
 
 
 def test_another_speed_stretches_sound_and_lips_alike(tmp_path):
@@ -145,17 +146,18 @@ def test_mirroring_twice_changes_nothing():
     torch.testing.assert_close(mirrored(mirrored(points)), points)
 
 
-def test_best_lag_finds_a_shift():
-    curve, ok = np.random.default_rng(0).standard_normal(80), np.ones(80, bool)
-    lag, score = metrics.best_lag(curve, np.roll(curve, 3), ok)
-    assert lag == 3 and score == pytest.approx(1.0)
-    assert metrics.best_lag(np.roll(curve, 2), curve, ok)[0] == -2
-
-
-def test_landmark_distance_is_in_percent():
-    assert metrics.landmark_distance(np.full((2, 5, 2), 0.03), np.zeros((2, 5, 2)), np.ones(2, bool)) == (
-        pytest.approx(3 * 2**0.5)
-    )
+def test_scores_of_the_truth_of_a_late_truth_and_of_stillness(tmp_path):
+    corpus(tmp_path)
+    clip = speech_clips.load_speech_clips(tmp_path, "train")[0]
+    true = clip.displacements + clip.identity
+    scores = clip_scores(clip, true)
+    assert scores["correlation"] == pytest.approx(1) and scores["lag"] == 0
+    assert scores["deviation_ratio"] == pytest.approx(1) and scores["lmd"] == scores["m_lmd"] == 0
+    assert scores["still_m_lmd"] > scores["still_lmd"] > 0
+    late = replace(clip, displacements=np.roll(clip.displacements, 3, axis=0))
+    assert clip_scores(late, true)["lag"] == 3  # the true lips come after the predicted ones
+    still = clip_scores(clip, np.broadcast_to(clip.identity, true.shape))
+    assert still["correlation"] == 0 and still["lmd"] == still["still_lmd"]
 
 
 def test_training_learns_resumes_and_ships_its_best(tmp_path):
@@ -165,10 +167,11 @@ def test_training_learns_resumes_and_ships_its_best(tmp_path):
         batch=6, frames=60, steps=60, learning_rate=1e-2, versions=1, lag_step=50, validate_every=30
     )
     encoder, generator = networks()
-    untrained = metrics.validate_landmarks(encoder, generator, tmp_path / "data")["correlation"]
+    unseen = speech_clips.load_speech_clips(tmp_path / "data", "val")
+    untrained = validate_landmarks(encoder, generator, unseen)["correlation"]
     best = train_landmarks.train_landmarks(tmp_path / "data", tmp_path / "run", encoder, generator, stage)
     assert best["correlation"] > max(0.5, untrained)
-    again = metrics.validate_landmarks(encoder, generator, tmp_path / "data")
+    again = validate_landmarks(encoder, generator, unseen)
     assert again["correlation"] == pytest.approx(best["correlation"], abs=1e-3)
     log = (tmp_path / "run" / "landmarks.jsonl").read_text().splitlines()
     assert json.loads(log[0])["step"] == 30
