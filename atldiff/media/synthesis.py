@@ -1,0 +1,149 @@
+"""Typed text -> Speech, by small engines whose voices lie inside their packages: a computer's voices.
+
+Each engine runs as a program of its own, with a time limit: a text that crashes or hangs it (both were seen)
+ends that program only, and its memory is given back.
+"""
+
+import subprocess
+import sys
+import tempfile
+import unicodedata
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from atldiff.errors import InputError
+from atldiff.media.audio import Speech
+from atldiff.media.voice_activity import resample
+
+MAX_SECONDS = 60.0
+MAX_LETTERS = 1200  # about 80 s of speech: no engine is started for more
+PEAK = 0.8  # of the sound, as of the recordings in examples/
+EDGE = 0.15  # seconds of silence at both ends, so that the lips begin and end closed
+TIME_LIMIT = 30.0  # seconds for an engine; 60 s of speech takes them 1 to 3
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One voice.
+
+    Attributes:
+        name: what `synthesise` takes.  label: what a person reads.  language: BCP 47 tag.
+        engine: package that carries it.  options: its command line, before the text.
+        depth: speed of playing what the engine made; below 1 the voice is lower, and larger.
+    """
+
+    name: str
+    label: str
+    language: str
+    engine: str
+    options: tuple[str, ...]
+    depth: float = 1.0
+
+
+def _pico(name: str, label: str, language: str) -> Voice:
+    return Voice(name, f"{label}, robot", language, "py_nanotts", ("--voice", language, "--volume", "0.4"))
+
+
+# hibari: 7.9 MB, distilled from Kokoro-82M.  py_nanotts: SVOX Pico of 2009.  Both Apache-2.0.
+_HEART = ("--voice", "heart", "--seed", "0")
+VOICES = (
+    Voice("english", "English", "en-US", "hibari", _HEART),
+    Voice("english-deep", "English, deeper", "en-US", "hibari", (*_HEART, "--speed", "1.2"), depth=0.84),
+    _pico("english-robot", "English", "en-US"),
+    _pico("british", "English (GB)", "en-GB"),
+    _pico("deutsch", "Deutsch", "de-DE"),
+    _pico("espanol", "Español", "es-ES"),
+    _pico("francais", "Français", "fr-FR"),
+    _pico("italiano", "Italiano", "it-IT"),
+)
+_MODULES = {"hibari": "hibari.cli", "py_nanotts": "py_nanotts"}
+_PACKAGES = {"hibari": "hibari-tts", "py_nanotts": "py-nanotts"}
+
+
+def installed_voices() -> tuple[Voice, ...]:
+    """The voices whose engine is installed; importing none of them."""
+    return tuple(voice for voice in VOICES if find_spec(voice.engine))
+
+
+def synthesise(text: str, voice: str = "english", max_seconds: float = MAX_SECONDS) -> Speech:
+    """Lets a computer's voice say a text; the same text and voice give the same sound.
+
+    Args:
+        text: at most 1200 characters, in Latin letters.
+        voice: name of one of `VOICES`.
+        max_seconds: the longest speech accepted.
+
+    Returns:
+        Speech with a mono sound of 16 kHz (py_nanotts) or 24 kHz (hibari), peak 0.8.
+
+    Raises:
+        InputError: no such voice, its engine is not installed, empty, too long or unspeakable text.
+    """
+    chosen = next((v for v in VOICES if v.name == voice), None)
+    if chosen is None:
+        raise InputError(f"There is no voice {voice}", f"Choose one of {', '.join(v.name for v in VOICES)}")
+    if not find_spec(chosen.engine):
+        remedy = f"Install it: pip install {_PACKAGES[chosen.engine]}"
+        raise InputError(f"The voice {voice} is not installed", remedy)
+    sound, rate = _spoken(_speakable(text), chosen)
+    if len(sound) + 2 * EDGE * rate > max_seconds * rate:
+        raise _too_long(max_seconds)
+    peak = float(np.abs(sound).max(initial=0.0))
+    if peak < 0.01:
+        raise InputError("The voice finds nothing to say in this text", "Write words")
+    edge = round(EDGE * rate)
+    return Speech.from_samples(np.pad(sound * (PEAK / peak), edge), rate)
+
+
+def write_sound(path: str | Path, speech: Speech) -> Path:
+    """Writes the speech as it is heard to a .wav or .flac of 16 bits; returns the path."""
+    soundfile.write(path, speech.sound, speech.sound_rate, subtype="PCM_16")
+    return Path(path)
+
+
+def _speakable(text: str) -> str:
+    """The text on one line, without what an engine would take for a command.
+
+    Raises:
+        InputError: empty, too long, without a letter or digit, or with letters that no voice here reads.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise InputError("There is no text yet", "Write what the portrait is to say")
+    if len(text) > MAX_LETTERS:
+        raise InputError(
+            f"The text has {len(text)} characters", f"Shorten it to {MAX_LETTERS}, about a minute of speech"
+        )
+    kept = [" " if unicodedata.category(c)[0] == "C" or c in "<>" else c for c in text]  # <play file="..."/>
+    words = " ".join(unicodedata.normalize("NFC", "".join(kept)).split())
+    foreign = next((c for c in words if c.isalpha() and not _is_latin(c)), None)
+    if foreign:
+        raise InputError(f"No voice here can read '{foreign}'", "Write it in Latin letters")
+    if not any(c.isalnum() for c in words):
+        raise InputError("The text has no word in it", "Write what the portrait is to say")
+    return words
+
+
+def _is_latin(letter: str) -> bool:
+    return unicodedata.name(letter, "").startswith(("LATIN", "FEMININE", "MASCULINE", "MICRO"))  # also ª º µ
+
+
+def _spoken(words: str, voice: Voice) -> tuple[np.ndarray, int]:
+    """Runs the engine: sound (n,) float32 and its rate."""
+    with tempfile.TemporaryDirectory(prefix="voice-") as folder:
+        path = Path(folder) / "speech.wav"
+        program = [sys.executable, "-P", "-m", _MODULES[voice.engine], *voice.options, "-o", str(path)]
+        try:
+            subprocess.run([*program, "--", words], capture_output=True, check=True, timeout=TIME_LIMIT)
+            sound, rate = soundfile.read(path, dtype="float32")
+        except (subprocess.SubprocessError, soundfile.SoundFileError) as error:
+            remedy = "Write numbers and symbols out in words, or choose another voice"
+            raise InputError("The voice stumbles over this text", remedy) from error
+    return resample(sound, round(rate * voice.depth), rate), rate
+
+
+def _too_long(max_seconds: float) -> InputError:
+    return InputError(f"The text takes longer than {max_seconds:g} s to say", "Shorten it")

@@ -1,0 +1,109 @@
+"""Text to speech: what is said is speech that lips follow, and what cannot be said is told in a sentence."""
+
+import time
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+
+from atldiff.errors import InputError
+from atldiff.media import synthesis
+from atldiff.media.audio import load_speech, voice_activity
+from atldiff.media.synthesis import VOICES, Voice, installed_voices, synthesise, write_sound
+
+NAMES = [voice.name for voice in VOICES]
+
+
+def sayable(name: str) -> str:
+    """The voice's name, where its engine is installed (py-nanotts has no wheel for macOS)."""
+    if name not in {voice.name for voice in installed_voices()}:
+        pytest.skip(f"the engine of {name} is not installed")
+    return name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_voice_speaks_at_a_good_level_between_silences(name):
+    speech = synthesise("Hello, 42 people! Papa.", sayable(name))
+    assert 1.0 < speech.seconds < 6.0 and speech.sound.shape[1] == 1
+    assert np.abs(speech.sound).max() == pytest.approx(synthesis.PEAK, abs=1e-3)
+    assert (np.abs(speech.sound) > 0.99 * synthesis.PEAK).mean() < 0.001  # its tops are not cut off
+    active = voice_activity(speech)
+    assert active.max() > 0.9 and active[0] < 0.3 and active[-1] < 0.3
+
+
+def test_the_same_words_sound_the_same_and_other_words_do_not():
+    first, again, other = (synthesise(text).sound for text in ("Good day.", "Good  day.\n", "Good night."))
+    np.testing.assert_array_equal(first, again)
+    assert first.shape != other.shape or np.abs(first - other).max() > 0.1
+
+
+def test_the_deeper_voice_is_lower():
+    def pitch(name: str) -> float:
+        return float(
+            np.median(librosa.yin(synthesise("No, no, no.", name).samples, fmin=60, fmax=400, sr=16_000))
+        )
+
+    assert pitch("english-deep") < 0.95 * pitch("english")
+
+
+def test_a_longer_text_takes_longer_and_what_was_written_is_read_back(tmp_path):
+    short, long = synthesise("One."), synthesise("One, two, three, four, five, six.")
+    assert long.seconds > 1.5 * short.seconds
+    read = load_speech(write_sound(tmp_path / "speech.wav", long))
+    np.testing.assert_allclose(read.sound, long.sound, atol=2**-15)
+    assert read.sound_rate == long.sound_rate and read.num_frames == long.num_frames
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("", "no text"), (" \n\t ", "no text"), (None, "no text"), ("😀 …!", "no word"), ("Привет", "'П'"),
+     ("今日は", "'今'"), ("a" * 1201, "1201 characters"), ("word " * 230, "longer than 60 s"),
+     ("\x00", "no word")],
+    ids=lambda value: repr(value)[:12],
+)  # fmt: skip
+def test_what_cannot_be_said_is_told(text, word):
+    with pytest.raises(InputError, match=word) as told:
+        synthesise(text)
+    assert told.value.remedy
+
+
+def test_an_unknown_voice_is_told_which_there_are():
+    with pytest.raises(InputError, match="english-deep"):
+        synthesise("Hello", "Elvis")
+
+
+def test_a_voice_whose_engine_is_missing_is_told_how_to_install_it(monkeypatch):
+    missing = Voice("ghost", "Ghost", "en-US", "no_such_engine", ())
+    monkeypatch.setattr(synthesis, "VOICES", (missing,))
+    monkeypatch.setitem(synthesis._PACKAGES, "no_such_engine", "no-such-engine")
+    assert installed_voices() == ()
+    with pytest.raises(InputError, match="pip install no-such-engine"):
+        synthesise("Hello", "ghost")
+
+
+@pytest.mark.parametrize("text", ["9" * 100, "1" * 1200])
+def test_an_engine_that_fails_on_a_text_is_told(text):
+    with pytest.raises(InputError, match="stumbles|longer"):
+        synthesise(text)
+
+
+@pytest.mark.parametrize("deed", ["import os; os.abort()", "import time; time.sleep(60)", "pass"])
+def test_an_engine_that_crashes_hangs_or_is_silent_ends_alone(monkeypatch, tmp_path, deed):
+    (tmp_path / "engine_of_this_test.py").write_text(deed)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setitem(synthesis._MODULES, "hibari", "engine_of_this_test")
+    monkeypatch.setattr(synthesis, "TIME_LIMIT", 2.0)
+    begin = time.monotonic()
+    with pytest.raises(InputError, match="stumbles"):
+        synthesise("Hello")
+    assert time.monotonic() - begin < 30
+
+
+def test_a_text_is_words_and_never_an_option_or_a_command(monkeypatch, tmp_path):
+    """Pico plays files of the machine that its markup names."""
+    soundfile.write(tmp_path / "secret.wav", np.full(16_000 * 20, 0.5), 16_000)
+    said = synthesise(f"<play file='{tmp_path}/secret.wav'/> Hello", sayable("british"))
+    assert np.abs(said.sound[:, 0]).mean() < 0.3
+    assert synthesise("--help me", sayable("british")).seconds > 0.5
+    assert synthesis._speakable("a <b>\x07 c") == "a b c"
