@@ -1,6 +1,11 @@
 """Numbers of the paper, and the presets: a preset's row builds the networks and travels with them."""
 
-from dataclasses import asdict, dataclass
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from atldiff.errors import InputError
 
 FRAME_RATE = 30  # video frames a second (Sec. 3.1)
 FRAME_SIZE = 128  # the network's square frames, pixels (Sec. 3.1)
@@ -24,6 +29,23 @@ class UNetConfig:
 
 
 @dataclass(frozen=True)
+class LandmarkConfig:
+    """Shape of the landmark generator (Sec. 2.1); see `LandmarkGenerator` for the meaning of each."""
+
+    width: int = 128
+    heads: int = 4
+    layers: int = 2
+    channels: int = 8
+    hidden: int = 64
+    components: int = 136
+    head: str = "kan"
+    no_kfusion: bool = False
+    no_context: bool = False
+    no_global: bool = False
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True)
 class GuideConfig:
     """Landmarks-guide noise (Sec. 2.2, Eq. 5): `kernel` k is the odd width of the blur in pixels.
 
@@ -42,24 +64,71 @@ class GuideConfig:
 class Preset:
     """One row: everything that is not a weight.
 
-    `prior` is what the residual is added to: "identity" (the paper's still frame) or "warp"
-    (the photo warped by its landmarks). `steps` is the default number of DDIM steps.
-    `view_sizes` are the sides in pixels of what the network sees: the face, then the mouth.
+    Attributes:
+        prior: what the residual is added to, "identity" (the paper's still frame) or "warp" (the photo
+            warped by its landmarks).
+        steps: default number of DDIM steps.
+        speech: "starter", or the wav2vec2 on the hub (or in a folder) that the paper's encoder stands on.
+        identity: "compact", or the ResNet on the hub (or in a folder).
+        overlap: frames that neighbouring windows share.
+        view_sizes: sides in pixels of what the network sees: the face, then the mouth.
     """
 
     name: str
     unet: UNetConfig
     guide: GuideConfig
+    landmarks: LandmarkConfig = LandmarkConfig()
     prior: str = "identity"
     steps: int = 8
-    speech: str = "wav2vec2"
-    identity: str = "resnet"
+    speech: str = "facebook/wav2vec2-base-960h"
+    identity: str = "microsoft/resnet-50"
     overlap: int = 4
     view_sizes: tuple[int, ...] = (FRAME_SIZE,)
 
-    def as_dict(self) -> dict:
-        """Plain dict for `config.json`."""
-        return asdict(self)
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Preset":
+        """The preset of a checkpoint's config or of a file: `dataclasses.asdict` undone.
+
+        Raises:
+            InputError: it was made by another version.
+        """
+        try:
+            parts = {name: kind(**_tuples(values[name])) for name, kind in _PARTS.items()}
+            return cls(**(_tuples(values) | parts))
+        except (KeyError, TypeError) as error:
+            problem = f"This preset was written by another version of atldiff ({error})"
+            raise InputError(
+                problem, "Export the weights again, or use the version that wrote them"
+            ) from error
+
+
+_PARTS = {"unet": UNetConfig, "guide": GuideConfig, "landmarks": LandmarkConfig}
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON's lists as tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def read_preset(name: str) -> Preset:
+    """A row of PRESETS by its name, or of a .json file that holds one.
+
+    Raises:
+        InputError: there is no such row or file, or it is not a preset.
+    """
+    if name in PRESETS:
+        return PRESETS[name]
+    try:
+        values = json.loads(Path(name).read_text())
+    except (OSError, ValueError) as error:
+        remedy = f"Choose one of {', '.join(PRESETS)}, or a .json file of one"
+        raise InputError(f"There is no preset {name!r}", remedy) from error
+    return Preset.from_dict(values)
+
+
+def shape_of(kind: type, config: dict[str, Any]) -> Any:
+    """The UNetConfig or LandmarkConfig (`kind`) of a network with that config."""
+    return kind(**_tuples({field.name: config[field.name] for field in fields(kind)}))
 
 
 PRESETS = {
@@ -74,6 +143,8 @@ PRESETS = {
             "starter",
             UNetConfig((64, 128, 128), patch_size=4, separable=True, guide_channels=3, identity_dim=64),
             GuideConfig(kernel=11, maps=True, steady=True),
+            # Half an hour of speech supports no more.
+            LandmarkConfig(64, layers=1, channels=4, components=24, dropout=0.3),
             prior="warp",
             steps=1,
             speech="starter",

@@ -1,7 +1,7 @@
 """ATLDiffPipeline: the one place where the stages meet: prepare -> landmarks -> render."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,17 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 
 from atldiff.animation import AudioSource, ImageSource, animate, read_inputs
-from atldiff.config import FRAME_RATE, PRESETS, Preset
+from atldiff.config import FRAME_RATE, PRESETS, LandmarkConfig, Preset, UNetConfig, shape_of
 from atldiff.errors import InputError
 from atldiff.media.audio import Speech
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.face import Portrait
 from atldiff.rendering.composite import make_canvas
-from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
+from atldiff.rendering.identity import (
+    CompactIdentityEncoder,
+    ResNetIdentityEncoder,
+    make_identity_encoder,
+)
 from atldiff.rendering.sampler import compute_dtype, make_scheduler
 from atldiff.rendering.unet3d import IdentityUNet3DModel, channels_last
 from atldiff.rendering.windows import Renderer
@@ -25,7 +29,7 @@ from atldiff.sequence import LandmarkSequence
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.motion import edit_landmarks
 from atldiff.speech.speech_encoder import StarterSpeechEncoder
-from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
+from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder, make_speech_encoder
 
 STARTER = Path(__file__).parent / "weights" / "starter"
 
@@ -44,7 +48,8 @@ class ATLDiffPipeline(DiffusionPipeline):
 
     Args:
         speech_encoder, landmark_generator, identity_encoder, unet, scheduler: the trained parts.
-        preset: name of the row of `config.PRESETS` whose prior, guide and steps are used.
+        preset: all that is not a weight (prior, guide, steps, shapes), or its `asdict`; travels whole in
+            the checkpoint's config.
     """
 
     def __init__(
@@ -54,10 +59,9 @@ class ATLDiffPipeline(DiffusionPipeline):
         identity_encoder: CompactIdentityEncoder | ResNetIdentityEncoder,
         unet: IdentityUNet3DModel,
         scheduler: DDIMScheduler,
-        preset: str = "starter",
+        preset: Preset | dict = PRESETS["starter"],
     ) -> None:
         super().__init__()
-        assert preset in PRESETS, preset
         self.register_modules(
             speech_encoder=speech_encoder,
             landmark_generator=landmark_generator,
@@ -65,7 +69,10 @@ class ATLDiffPipeline(DiffusionPipeline):
             unet=unet,
             scheduler=scheduler,
         )
-        self.register_to_config(preset=preset)
+        row = preset if isinstance(preset, Preset) else Preset.from_dict(preset)
+        shapes = {"unet": shape_of(UNetConfig, unet.config)}
+        shapes["landmarks"] = shape_of(LandmarkConfig, landmark_generator.config)
+        self.register_to_config(preset=asdict(replace(row, **shapes)))
 
     @classmethod
     def from_pretrained(cls, source: str | Path | None = None, **kwargs) -> "ATLDiffPipeline":
@@ -83,38 +90,37 @@ class ATLDiffPipeline(DiffusionPipeline):
 
     @classmethod
     def from_preset(
-        cls, preset: str = "starter", pretrained: bool = False, **parts: object
+        cls, preset: str | Preset = "starter", pretrained: bool = False, **parts: object
     ) -> "ATLDiffPipeline":
         """A pipeline before it is trained: new networks of the preset, or the given parts.
 
         An untrained U-Net predicts r_0 = 0: the video is the prior alone.
 
         Args:
+            preset: one, or its name in `config.PRESETS`.
             pretrained: take wav2vec2 and ResNet from the hub where the preset uses them.
             parts: any of the pipeline's components by name.
 
         Raises:
             OSError: `pretrained`, and the hub cannot be reached.
         """
-        row = PRESETS[preset]
+        row = preset if isinstance(preset, Preset) else PRESETS[preset]
         if "speech_encoder" not in parts:
-            kind = StarterSpeechEncoder if row.speech == "starter" else Wav2Vec2SpeechEncoder
-            from_hub = pretrained and row.speech == "wav2vec2"
-            parts["speech_encoder"] = kind.from_hub() if from_hub else kind()
+            parts["speech_encoder"] = make_speech_encoder(row.speech, pretrained)
         if "identity_encoder" not in parts:
-            kind = CompactIdentityEncoder if row.identity == "compact" else ResNetIdentityEncoder
-            from_hub = pretrained and row.identity == "resnet"
-            parts["identity_encoder"] = kind.from_hub() if from_hub else kind()
+            parts["identity_encoder"] = make_identity_encoder(row.identity, pretrained)
         if "landmark_generator" not in parts:
-            parts["landmark_generator"] = LandmarkGenerator(feature_dim=parts["speech_encoder"].feature_dim)
-        parts.setdefault("unet", IdentityUNet3DModel(**asdict(row.unet)))
+            width = parts["speech_encoder"].feature_dim
+            parts["landmark_generator"] = LandmarkGenerator(width, **asdict(row.landmarks))
+        if "unet" not in parts:
+            parts["unet"] = IdentityUNet3DModel(**asdict(row.unet))
         parts.setdefault("scheduler", make_scheduler())
-        return cls(**parts, preset=preset)
+        return cls(**parts, preset=row)
 
     @property
     def preset(self) -> Preset:
-        """The row of `config.PRESETS` this pipeline was built from."""
-        return PRESETS[self.config.preset]
+        """All of this pipeline that is not a weight."""
+        return Preset.from_dict(self.config.preset)
 
     @property
     def emotions(self) -> tuple[str, ...]:

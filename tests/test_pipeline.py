@@ -1,19 +1,23 @@
 """The pipeline, with tiny networks: the same code path as the starter's, a hundredth of its arithmetic."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
+from transformers import ResNetConfig, ResNetModel, Wav2Vec2Config, Wav2Vec2Model
 
 from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError, Options, Speech
-from atldiff.config import PRESETS
+from atldiff.config import PRESETS, GuideConfig, LandmarkConfig, read_preset
 from atldiff.landmarks import inter_ocular_distance
 from atldiff.media.audio import load_speech
 from atldiff.portrait.face import load_portrait
+from atldiff.rendering.identity import ResNetIdentityEncoder
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 
 STILL = dict.fromkeys(("expression", "lips", "silence", "blinks", "sway", "smoothing"), 0)
 
@@ -149,7 +153,7 @@ def test_saved_pipeline_comes_back_from_safetensors_alone(pipeline, portrait, sp
     endings = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
     assert endings == {".json", ".safetensors"}
     again = ATLDiffPipeline.from_pretrained(tmp_path)
-    assert again.preset == PRESETS["starter"]
+    assert again.preset == pipeline.preset
     np.testing.assert_allclose(
         again.landmarks(portrait, speech, Options(seed=1)).points, sequence.points, atol=1e-2
     )
@@ -168,19 +172,72 @@ def test_the_hub_out_of_reach_is_said_clearly(monkeypatch):
         ATLDiffPipeline.from_pretrained("nobody/no-such-weights")
 
 
-@pytest.mark.parametrize("name", ["paper-crema-d", "paper-mead"])
-def test_paper_presets_render_on_the_still_frame(name, pipeline, portrait, sequence):
-    from atldiff.rendering.identity import ResNetIdentityEncoder
+@pytest.fixture
+def tiny_paper(tmp_path):
+    """A row of the paper's with small networks of its own kinds; wav2vec2 and ResNet lie in folders."""
+    wav2vec2 = Wav2Vec2Config(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        conv_dim=(8,) * 7, num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
+    )  # fmt: skip
+    resnet = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
+    Wav2Vec2Model(wav2vec2).save_pretrained(tmp_path / "wav2vec2")
+    ResNetModel(resnet).save_pretrained(tmp_path / "resnet")
 
-    row = PRESETS[name]
-    assert (row.prior, row.steps, row.guide.maps) == ("identity", 8, False)
-    resnet = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
-    paper = ATLDiffPipeline.from_preset(
-        name,
-        speech_encoder=pipeline.speech_encoder,
-        landmark_generator=pipeline.landmark_generator,
-        identity_encoder=ResNetIdentityEncoder(resnet),
-        unet=IdentityUNet3DModel((8, 16), identity_dim=16, emotion_dim=pipeline.unet.config.emotion_dim),
-    )
-    shown = frames(paper, portrait, sequence.resampled(2))
-    np.testing.assert_array_equal(shown[0], shown[1])  # untrained: the still frame, twice
+    def row(name):
+        paper = PRESETS[name]
+        unet = replace(paper.unet, block_out_channels=(8, 16), identity_dim=16)
+        names = {"speech": str(tmp_path / "wav2vec2"), "identity": str(tmp_path / "resnet")}
+        return replace(paper, unet=unet, landmarks=LandmarkConfig(16, 2, 1, 2, 8), **names)
+
+    return row
+
+
+@pytest.mark.parametrize("name", ["paper-crema-d", "paper-mead"])
+def test_paper_presets_render_from_speech_with_their_own_networks(
+    name, tiny_paper, portrait, speech, tmp_path
+):
+    paper = ATLDiffPipeline.from_preset(tiny_paper(name), pretrained=True)
+    assert isinstance(paper.speech_encoder, Wav2Vec2SpeechEncoder)
+    assert isinstance(paper.identity_encoder, ResNetIdentityEncoder)
+    assert (paper.preset.prior, paper.preset.steps, paper.preset.guide.maps) == ("identity", 8, False)
+    torch.nn.init.normal_(paper.unet.conv_out.weight, std=0.02)
+    paper.save_pretrained(tmp_path / "paper")
+    again = ATLDiffPipeline.from_pretrained(tmp_path / "paper")
+    assert again.preset == paper.preset == tiny_paper(name)
+    sequence = paper.landmarks(portrait, speech)
+    np.testing.assert_allclose(again.landmarks(portrait, speech).points, sequence.points, atol=1e-3)
+    short = sequence.resampled(2)
+    mine, theirs = (frames(p, portrait, short, steps=8) for p in (paper, again))
+    assert np.abs(mine.astype(int) - theirs).max() <= 1
+    torch.nn.init.zeros_(paper.unet.conv_out.weight)
+    still = frames(paper, portrait, short)
+    np.testing.assert_array_equal(still[0], still[1])  # untrained: the still frame, twice
+    assert (mine != still).any()
+
+
+def test_the_starters_preset_travels_whole_and_rebuilds_its_networks():
+    starter = ATLDiffPipeline.from_pretrained()
+    assert starter.preset.prior == "warp" and starter.preset.guide == PRESETS["starter"].guide
+    new = ATLDiffPipeline.from_preset(starter.preset)
+    for part in ("unet", "landmark_generator", "speech_encoder", "identity_encoder"):
+        ours, theirs = (
+            {name: value.shape for name, value in getattr(p, part).state_dict().items()}
+            for p in (starter, new)
+        )
+        assert ours == theirs, part
+
+
+def test_a_preset_outside_of_our_table_comes_back(pipeline, tmp_path):
+    row = replace(pipeline.preset, name="mine", overlap=7, guide=GuideConfig(kernel=9, steady=True))
+    ATLDiffPipeline(**pipeline.components, preset=row).save_pretrained(tmp_path)
+    assert ATLDiffPipeline.from_pretrained(tmp_path).preset == row
+
+
+def test_presets_are_read_by_name_or_from_a_file(tmp_path):
+    assert read_preset("paper-mead") == PRESETS["paper-mead"]
+    (tmp_path / "row.json").write_text(json.dumps(asdict(PRESETS["starter"])))
+    assert read_preset(str(tmp_path / "row.json")) == PRESETS["starter"]
+    (tmp_path / "old.json").write_text('{"name": "starter", "depth": 3}')
+    for wrong, words in (("paper-vox", "no preset"), (str(tmp_path / "old.json"), "another version")):
+        with pytest.raises(InputError, match=words):
+            read_preset(wrong)

@@ -71,3 +71,19 @@ class CompactIdentityEncoder(ModelMixin, ConfigMixin):
     def forward(self, frames: Tensor) -> Tensor:
         """Portrait crops (B, 3, H, W) in [-1, 1] -> features (B, feature_dim)."""
         return self.head(self.layers(frames).mean(dim=(2, 3)))
+
+
+def make_identity_encoder(
+    name: str, pretrained: bool = True
+) -> CompactIdentityEncoder | ResNetIdentityEncoder:
+    """The encoder that a preset names: "compact", or a ResNet on the hub or in a folder.
+
+    Args:
+        pretrained: fetch the ResNet's weights; without it, one of ResNet-50's shape with random ones.
+
+    Raises:
+        OSError: `pretrained`, and the hub cannot be reached.
+    """
+    if name == "compact":
+        return CompactIdentityEncoder()
+    return ResNetIdentityEncoder.from_hub(name) if pretrained else ResNetIdentityEncoder()

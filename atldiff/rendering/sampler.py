@@ -86,9 +86,14 @@ def sample_residual(
 
 
 def compute_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device computes it faster than float32 (a GPU, or a CPU with its instructions)."""
-    if device.type == "cpu":
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    else:
-        fast = device.type == "cuda"
-    return torch.bfloat16 if fast else torch.float32
+    """The type in which the device computes the U-Net fastest.
+
+    bfloat16 where it has instructions for it (GPUs from Ampere on, some CPUs); float16 on older GPUs, which
+    only emulate bfloat16 (a T4); float32 elsewhere.
+    """
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
+    if device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+        return torch.bfloat16
+    return torch.float32

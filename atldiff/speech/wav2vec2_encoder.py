@@ -12,7 +12,12 @@ from atldiff.errors import InputError
 from atldiff.media.audio import Speech
 from atldiff.speech.emotion_recogniser import EMOTIONS, EmotionRecogniser
 from atldiff.speech.phonetic_encoder import FEATURE_HOP, ContextGate, LogMel
-from atldiff.speech.speech_encoder import SpeechFeatures, encode_speech, encode_window
+from atldiff.speech.speech_encoder import (
+    SpeechFeatures,
+    StarterSpeechEncoder,
+    encode_speech,
+    encode_window,
+)
 
 
 class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
@@ -80,3 +85,17 @@ class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
     def encode(self, speech: Speech, emotion: str | None = None) -> SpeechFeatures:
         """Features of a recording of any length (B = 1), see `encode_speech`."""
         return encode_speech(self, speech, emotion)
+
+
+def make_speech_encoder(name: str, pretrained: bool = True) -> StarterSpeechEncoder | Wav2Vec2SpeechEncoder:
+    """The encoder that a preset names: "starter", or a wav2vec2 on the hub or in a folder.
+
+    Args:
+        pretrained: fetch wav2vec2's weights; without it, one of wav2vec2-base's shape with random ones.
+
+    Raises:
+        InputError: `pretrained`, and the hub cannot be reached.
+    """
+    if name == "starter":
+        return StarterSpeechEncoder()
+    return Wav2Vec2SpeechEncoder.from_hub(name) if pretrained else Wav2Vec2SpeechEncoder()

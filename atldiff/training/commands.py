@@ -3,8 +3,10 @@
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+
+from atldiff.config import PRESETS
 
 CLIPS = Path("runs/data")  # what `prepare` writes and the others read
 
@@ -107,11 +109,12 @@ def _train_emotion(args: argparse.Namespace) -> None:
 def _train_landmarks(args: argparse.Namespace) -> None:
     from atldiff.speech.landmark_generator import LandmarkGenerator
     from atldiff.speech.speech_encoder import StarterSpeechEncoder
-    from atldiff.training.train_landmarks import STARTER_SHAPE, LandmarkStage, train_landmarks
+    from atldiff.training.train_landmarks import LandmarkStage, train_landmarks
 
     encoder = StarterSpeechEncoder.from_pretrained(args.start)
     ablation = {f"no_{row}": getattr(args, f"no_{row}") for row in ("kfusion", "context", "global")}
-    generator = LandmarkGenerator(encoder.feature_dim, head=args.head, **STARTER_SHAPE, **ablation)
+    shape = replace(PRESETS["starter"].landmarks, head=args.head, **ablation)
+    generator = LandmarkGenerator(encoder.feature_dim, **asdict(shape))
     stage = _with_steps(LandmarkStage(), args.steps)
     scores = train_landmarks(args.data, args.out, encoder, generator, stage, args.seed)
     print(json.dumps({name: value for name, value in scores.items() if name != "clips"}, indent=1))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from atldiff.config import PRESETS
+from atldiff.config import read_preset
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
 from atldiff.rendering.unet3d import IdentityUNet3DModel
@@ -21,11 +21,11 @@ def export(out: Path, renderer: Path, speech: Path, preset: str = "starter") -> 
         renderer: a diffusion run's best/ or last/, with unet/ and identity_encoder/.
         speech: a folder with speech_encoder/ and landmark_generator/; may be `out` itself.
     """
-    row = PRESETS[preset]
+    row = read_preset(preset)
     encoder = StarterSpeechEncoder if row.speech == "starter" else Wav2Vec2SpeechEncoder
     identity = CompactIdentityEncoder if row.identity == "compact" else ResNetIdentityEncoder
     pipeline = ATLDiffPipeline.from_preset(
-        preset,
+        row,
         speech_encoder=encoder.from_pretrained(speech / "speech_encoder"),
         landmark_generator=LandmarkGenerator.from_pretrained(speech / "landmark_generator"),
         identity_encoder=identity.from_pretrained(renderer / "identity_encoder"),

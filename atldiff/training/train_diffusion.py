@@ -11,9 +11,13 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from atldiff.config import PRESETS, Preset
+from atldiff.config import Preset, read_preset
 from atldiff.rendering.guide import noisy_residual
-from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
+from atldiff.rendering.identity import (
+    CompactIdentityEncoder,
+    ResNetIdentityEncoder,
+    make_identity_encoder,
+)
 from atldiff.rendering.sampler import Condition, compute_dtype, make_scheduler
 from atldiff.rendering.unet3d import IdentityUNet3DModel, channels_last, inflate
 from atldiff.speech.speech_encoder import StarterSpeechEncoder
@@ -60,7 +64,7 @@ def train_diffusion(
     changes = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
     chosen = Stage(**{**asdict(chosen), **{k: v for k, v in changes.items() if v is not None}})
     torch.manual_seed(seed)
-    row = PRESETS[preset]
+    row = read_preset(preset)
     trainer = Trainer(row, chosen, stage, out, torch.device(device), start)
     encoder = None if speech_encoder is None else StarterSpeechEncoder.from_pretrained(speech_encoder)
     photos = () if faces is None else load_faces(faces, "train")
@@ -218,9 +222,7 @@ def _networks(preset: Preset, stage: str, start: Path | None) -> tuple[nn.Module
     if start is None:
         kernel = 1 if stage == "spatial" else preset.unet.temporal_kernel
         unet = IdentityUNet3DModel(**{**asdict(preset.unet), "temporal_kernel": kernel})
-        compact = preset.identity == "compact"
-        identity = CompactIdentityEncoder() if compact else ResNetIdentityEncoder.from_hub()
-        return unet, identity
+        return unet, make_identity_encoder(preset.identity)
     unet = IdentityUNet3DModel.from_pretrained(start / "unet")
     if stage == "temporal" and unet.config.temporal_kernel == 1:
         unet = inflate(unet, preset.unet.temporal_kernel)

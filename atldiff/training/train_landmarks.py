@@ -27,8 +27,6 @@ from atldiff.training.speech_clips import (
     load_speech_clips,
 )
 
-# The shipped generator's shape: half an hour of speech supports no more.
-STARTER_SHAPE = {"width": 64, "layers": 1, "channels": 4, "hidden": 64, "components": 24, "dropout": 0.3}
 MOUTH_WEIGHT = 2.0  # of the mouth's coordinates in the principal components
 
 

@@ -5,6 +5,7 @@ import torch
 
 from atldiff.rendering.guide import frame_noise
 from atldiff.rendering.sampler import Condition, compute_dtype, make_scheduler, sample_residual
+from atldiff.rendering.unet3d import IdentityUNet3DModel
 
 
 class Oracle(torch.nn.Module):
@@ -81,5 +82,35 @@ def test_scheduler_is_left_as_it_was(case):
     assert scheduler.num_inference_steps is None
 
 
-def test_cpu_type_is_one_it_can_compute():
-    assert compute_dtype(torch.device("cpu")) in (torch.bfloat16, torch.float32)
+@pytest.mark.parametrize(("capability", "wanted"), [((7, 5), torch.float16), ((8, 0), torch.bfloat16)])
+def test_a_card_that_only_emulates_bfloat16_takes_float16(capability, wanted, monkeypatch):
+    """A T4 (7.5) and an A100 (8.0), as torch asks them."""
+    card = type("Card", (), {"major": capability[0], "minor": capability[1]})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    assert compute_dtype(torch.device("cuda")) is wanted
+
+
+@pytest.mark.parametrize(("amx", "wanted"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_processor_takes_bfloat16_only_with_instructions_for_it(amx, wanted, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert compute_dtype(torch.device("cpu")) is wanted
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_sampling_in_half_precision_stays_close(dtype):
+    torch.manual_seed(0)
+    unet = IdentityUNet3DModel((8, 16), identity_dim=8, emotion_dim=4).eval()
+    torch.nn.init.normal_(unet.conv_out.weight, std=0.1)
+    shape = (1, 3, 2, 32, 32)
+    condition = Condition(
+        torch.rand(shape) * 2 - 1, None, torch.rand(1, 1, 2, 32, 32), torch.randn(1, 8), torch.randn(1, 4)
+    )
+    noise = torch.randn(shape)
+    exact = sample_residual(unet, make_scheduler(), condition, noise, 2)
+    half = sample_residual(unet.to(dtype), make_scheduler(), condition, noise, 2)
+    assert half.dtype is torch.float32
+    torch.testing.assert_close(half, exact, atol=0.05 * float(exact.abs().max()), rtol=0)
