@@ -8,12 +8,13 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from atldiff.errors import InputError
 from atldiff.speech.speech_encoder import StarterSpeechEncoder
-from atldiff.training.clips import StoredClip, stored_clip
+from atldiff.training.clips import Moment, StoredClip, choose_frames, stored_clip
+from atldiff.training.samples import SampleConfig, make_sample
 from atldiff.training.shards import read_shard, shards_of
 
 
 class ClipStream(IterableDataset):
-    """A split's clips, each once an epoch, with one shard at a time in memory.
+    """A split's clips, each `repeats` times an epoch, with one shard at a time in memory.
 
     Shards come in an order drawn from (seed, epoch), the clips of a shard, which `prepare` dealt from all
     over the corpus, in one drawn from (seed, epoch, shard). The processes of a distributed run, and the
@@ -23,7 +24,8 @@ class ClipStream(IterableDataset):
     its shard. torchdata's StatefulDataLoader keeps both for loaders with workers.
 
     Args:
-        epochs: how often the clips come; None: for ever.
+        epochs: how often all of it comes; None: for ever.
+        repeats: how often a clip comes in an epoch, while its shard is open.
         encoder: hears the emotion of clips with sound; None: it is unknown.
         rank, world_size: which of how many training processes this one is.
 
@@ -37,13 +39,14 @@ class ClipStream(IterableDataset):
         split: str,
         seed: int = 0,
         epochs: int | None = None,
+        repeats: int = 1,
         encoder: StarterSpeechEncoder | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         super().__init__()
         self._data, self._seed, self._epochs, self._encoder = data, seed, epochs, encoder
-        self._rank, self._world_size = rank, world_size
+        self._rank, self._world_size, self._repeats = rank, world_size, repeats
         self._shards = [(shard["name"], shard["samples"]) for shard in shards_of(data, split)]
         if not any(samples for _, samples in self._shards):
             raise InputError(f"{data} holds no clips of the split {split!r}", "Prepare more clips")
@@ -83,5 +86,35 @@ class ClipStream(IterableDataset):
         by_shard = len(order) >= takers
         for number in order[taker::takers] if by_shard else order:
             name, samples = self._shards[number]
-            places = np.random.default_rng((self._seed, epoch, int(number))).permutation(samples)
+            rng = np.random.default_rng((self._seed, epoch, int(number)))
+            places = np.concatenate([rng.permutation(samples) for _ in range(self._repeats)])
             yield name, places if by_shard else places[taker::takers]
+
+
+class WindowStream(IterableDataset):
+    """Samples of the renderer (see `make_sample`), one of each clip that a stream brings, for corpora that do
+    not fit into memory; taken up where it was left like the stream.
+
+    A sample draws from a generator of its own, keyed by the clip's place in the stream.
+    """
+
+    def __init__(self, clips: ClipStream, config: SampleConfig) -> None:
+        super().__init__()
+        self._clips, self._config = clips, config
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the stream stands."""
+        return self._clips.state_dict()
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Goes on from there."""
+        self._clips.load_state_dict(state)
+
+    def __iter__(self) -> Iterator[dict]:
+        info = get_worker_info()
+        for clip in self._clips:
+            place = self._clips.state_dict()
+            rng = np.random.default_rng((*place.values(), info.id if info else 0))
+            chosen = choose_frames(clip, self._config.frames, rng)
+            if chosen is not None:
+                yield make_sample(Moment.of(clip, *chosen, self._config.frames), self._config, rng)

@@ -1,6 +1,8 @@
 """Where the jobs of `prepare` run: in processes of this machine or on a Ray cluster, driven alike."""
 
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -15,6 +17,10 @@ RETRIES = 2  # of a job whose machine went away; Ray's business
 OBJECT_STORE = 100 * 2**20  # bytes; jobs hand over names and counts, files carry the data
 
 
+class WorkerDied(InputError):
+    """A worker process was ended from outside, or by what it read."""
+
+
 class LocalEngine:
     """Worker processes of this machine.
 
@@ -24,7 +30,8 @@ class LocalEngine:
 
     def __init__(self, workers: int) -> None:
         self.slots = workers
-        self._pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+        context = get_context("spawn")
+        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_tidily)
 
     def __enter__(self) -> "LocalEngine":
         return self
@@ -40,14 +47,15 @@ class LocalEngine:
         """(answers of jobs that have ended, those that go on); waits for one at least.
 
         Raises:
-            InputError: a job's own, or its process was ended.
+            InputError: a job's own.
+            WorkerDied: its process was ended.
         """
         done, going = wait(jobs, return_when=FIRST_COMPLETED)
         try:
             return [job.result() for job in done], going
         except BrokenProcessPool as error:
             problem = "A worker process was ended, perhaps because memory was short"
-            raise InputError(problem, "Run it again to go on, with fewer --workers") from error
+            raise WorkerDied(problem, "Run it again to go on, with fewer --workers") from error
 
 
 class RayEngine:
@@ -87,7 +95,8 @@ class RayEngine:
         """(answers of jobs that have ended, those that go on); waits for one at least.
 
         Raises:
-            InputError: a job's own, or Ray gave it up.
+            InputError: a job's own.
+            WorkerDied: Ray gave it up.
         """
         done, going = self._ray.wait(list(jobs), num_returns=1)
         try:
@@ -95,7 +104,12 @@ class RayEngine:
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from error
         except self._ray.exceptions.RayError as error:
-            raise InputError(f"Ray gave a job up ({error})", "Run it again to go on") from error
+            raise WorkerDied(f"Ray gave a job up ({error})", "Run it again to go on") from error
+
+
+def _end_tidily() -> None:
+    """Where one worker dies the pool ends the others: they are to run their `finally` blocks."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def open_engine(name: str, workers: int) -> LocalEngine | RayEngine:

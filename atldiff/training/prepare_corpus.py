@@ -21,11 +21,12 @@ from atldiff import __version__
 from atldiff.errors import InputError
 from atldiff.training.clip_index import ClipIndex
 from atldiff.training.corpora import ClipRecord, read_corpus
-from atldiff.training.engines import open_engine, run_jobs
+from atldiff.training.engines import WorkerDied, open_engine, run_jobs
 from atldiff.training.prepare import PROTOCOLS, PrepareConfig, extract
-from atldiff.training.shards import MANIFEST, join_shards, write_shard
+from atldiff.training.shards import MANIFEST, join_shards, unwritable, write_shard
 from atldiff.training.splits import RULES
 
+MAX_TRIES = 3  # of a clip at which the process dies
 SHARD_CLIPS = 64  # clips a shard: some 20 to 100 MB
 
 
@@ -55,14 +56,15 @@ def prepare(
 
     Raises:
         InputError: no such corpus; `out` was begun with other settings; nothing can be written there, for
-            example because the disk is full (what is done stays); a worker was killed.
+            example because the disk is full (what is done stays).
+        WorkerDied: processes die again and again.
     """
     if split not in RULES:
         raise InputError(f"There is no split by {split!r}", f"Choose one of {', '.join(RULES)}")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{out} cannot be made ({error.strerror})", "Give another --out") from error
+        raise unwritable(out, error) from error
     listing = read_corpus(data, corpus)
     with ClipIndex(out / "index.sqlite") as index:
         settings = asdict(config) | {"split": split}
@@ -71,12 +73,29 @@ def prepare(
         for shard in index.shards():
             shutil.rmtree(out / "parts" / shard["name"], ignore_errors=True)
         try:
-            with open_engine(engine, workers or len(os.sched_getaffinity(0))) as pool:
-                _work(index, out, config, pool)
+            _work_on(index, out, config, engine, workers or len(os.sched_getaffinity(0)))
             shutil.rmtree(out / "parts", ignore_errors=True)
         finally:
             manifest = _write_manifest(index, out, settings)
     return manifest
+
+
+def _work_on(index: ClipIndex, out: Path, config: PrepareConfig, engine: str, workers: int) -> None:
+    """Runs all jobs that are left, also past clips at which their process dies.
+
+    Raises:
+        WorkerDied: more than MAX_TRIES times without a clip that was done in between.
+    """
+    deaths, left = 0, index.count("new")
+    while True:
+        try:
+            with open_engine(engine, workers) as pool:
+                return _work(index, out, config, pool)
+        except WorkerDied:
+            deaths, before, left = deaths + 1, left, index.count("new")
+            deaths = deaths if left == before else 1
+            if deaths > MAX_TRIES:
+                raise
 
 
 def _work(index: ClipIndex, out: Path, config: PrepareConfig, pool) -> None:
@@ -110,11 +129,17 @@ def make_part(clip: ClipRecord, config: PrepareConfig, part: Path) -> tuple:
     Returns:
         ("clip", key, number of samples, why there are none or None).
     """
+    tries = part.with_suffix(".tries")
+    if _count_try(tries) > MAX_TRIES:
+        return "clip", clip.key, 0, f"the process that read it died, {MAX_TRIES} times"
     try:
-        samples = extract(clip, config)
-    except (InputError, MemoryError) as error:
-        return "clip", clip.key, 0, str(error) or "The memory is too small for it"
-    write_shard(part, samples)
+        try:
+            samples = extract(clip, config)
+        except (InputError, MemoryError) as error:
+            return "clip", clip.key, 0, str(error) or "the memory is too small for it"
+        write_shard(part, samples)
+    finally:
+        tries.unlink()
     return "clip", clip.key, len(samples), None
 
 
@@ -125,6 +150,17 @@ def join_parts(out: Path, shard: str, parts: list[Path]) -> tuple:
         ("shard", name, number of samples, bytes, SHA-256).
     """
     return "shard", shard, *join_shards(out / f"{shard}.tar", parts)
+
+
+def _count_try(tries: Path) -> int:
+    """How often a clip was begun, this time too; the file stays where the process dies over it."""
+    try:
+        tries.parent.mkdir(parents=True, exist_ok=True)
+        with open(tries, "a") as file:
+            file.write("x")
+            return file.tell()
+    except OSError as error:
+        raise unwritable(tries, error) from error
 
 
 def _clips(index: ClipIndex, whole: deque[str]) -> Iterator[tuple[str, ClipRecord]]:

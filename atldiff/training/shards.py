@@ -97,6 +97,11 @@ def broken_shards(data: Path) -> list[str]:
     return [s["name"] for s in shards if _checksum(data / f"{s['name']}.tar") != s["sha256"]]
 
 
+def unwritable(path: Path, error: OSError) -> InputError:
+    """The sentence for a file or folder that cannot be written."""
+    return InputError(f"{path} cannot be written ({error.strerror})", "Make room, and run it again to go on")
+
+
 def _write(path: Path, samples: Iterable[dict]) -> tuple[int, int, str]:
     import webdataset
 
@@ -113,8 +118,7 @@ def _write(path: Path, samples: Iterable[dict]) -> tuple[int, int, str]:
         size, checksum = part.stat().st_size, _checksum(part)
         part.replace(path)
     except OSError as error:
-        problem = f"{path} cannot be written ({error.strerror})"
-        raise InputError(problem, "Make room, and run it again to go on") from error
+        raise unwritable(path, error) from error
     finally:
         part.unlink(missing_ok=True)
     return count, size, checksum

@@ -92,6 +92,12 @@ def test_workers_of_a_loader_go_on_where_they_were(data):
     assert had + stems(fresh, 17) == whole
 
 
+def test_a_clip_may_come_more_than_once_while_its_shard_is_open(data):
+    names = stems(ClipStream(data, "train", epochs=1, repeats=3))
+    assert len(names) == 72 and all(names.count(name) == 3 for name in names)
+    assert len(set(names[: max(SIZES)])) >= min(SIZES)  # not the same one thrice in a row
+
+
 def test_a_split_without_clips_is_refused(data, tmp_path):
     with pytest.raises(InputError, match="no clips of the split 'val'"):
         ClipStream(data, "val")

@@ -2,6 +2,8 @@
 
 import csv
 import errno
+import itertools
+import os
 import shutil
 import tarfile
 import tracemalloc
@@ -10,16 +12,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from atldiff.errors import InputError
 from atldiff.media.audio import load_speech
 from atldiff.media.video import write_video
 from atldiff.portrait.photo import open_photo
 from atldiff.training import prepare_corpus
+from atldiff.training.clip_stream import ClipStream, WindowStream
 from atldiff.training.clips import load_clips
 from atldiff.training.corpora import ClipRecord
 from atldiff.training.prepare import PROTOCOLS, STORED_SIZE, extract
 from atldiff.training.prepare_corpus import make_part, prepare
+from atldiff.training.samples import SampleConfig
 from atldiff.training.shards import broken_shards, read_manifest, read_prepared
 from atldiff.training.speech_clips import load_speech_clips
 
@@ -106,6 +111,24 @@ def test_clips_load_as_before(prepared):
     assert [len(clip.samples) for clip in heard] == [pytest.approx(FRAMES * 16_000 / 30, abs=1100)] * 4
 
 
+def test_samples_of_the_renderer_come_from_the_shards_and_are_taken_up_exactly(prepared):
+    split = next(iter(read_manifest(prepared)["splits"]))
+
+    def samples():
+        return WindowStream(ClipStream(prepared, split, seed=4, repeats=3), SampleConfig(frames=2))
+
+    whole = list(itertools.islice(samples(), 6))
+    assert whole[0]["identity"].shape == (3, 128, 128) and whole[0]["views"][0]["target"].shape[1] == 2
+    stream = samples()
+    first = list(itertools.islice(stream, 4))
+    fresh = samples()
+    fresh.load_state_dict(stream.state_dict())
+    again = first + list(itertools.islice(fresh, 2))
+    for a, b in zip(whole, again, strict=True):
+        assert torch.equal(a["identity"], b["identity"])
+        assert torch.equal(a["views"][1]["prior"], b["views"][1]["prior"])
+
+
 def test_manifest_tells_the_shards_and_finds_a_damaged_one(prepared, tmp_path):
     manifest = read_manifest(prepared)
     assert sum(total["clips"] for total in manifest["splits"].values()) == 4
@@ -167,6 +190,21 @@ class InProcess:
         self.jobs.append(self.known[first])
         call, *args = self.known[first]
         return [call(*args)], set(jobs) - {first}
+
+
+def poisoned_part(clip, config, part):
+    """`make_part` in a process that dies when it reads one of the clips."""
+    prepare_corpus.extract = lambda *job: os.abort() if clip.key == "ben/001" else extract(*job)
+    return make_part(clip, config, part)
+
+
+def test_a_clip_at_which_the_process_dies_is_left_out(data, tmp_path, monkeypatch):
+    """Decoders crash on some broken files: every other clip is prepared all the same."""
+    monkeypatch.setattr(prepare_corpus, "make_part", poisoned_part)
+    manifest = prepare(data, tmp_path, workers=2, shard_clips=2)
+    assert set(everything(tmp_path)) == {"anna/happy/001", "anna/sad/001", "carl/001"}
+    assert manifest["unfinished"] == 0 and manifest["skipped"] == 5
+    assert 'ben/001.mp4,"the process that read it died, 3 times"' in (tmp_path / "skipped.csv").read_text()
 
 
 @pytest.mark.parametrize("killed_at", [0, 3])
