@@ -4,11 +4,12 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 from atldiff.errors import InputError
 
@@ -31,7 +32,7 @@ class LocalEngine:
     def __init__(self, workers: int) -> None:
         self.slots = workers
         context = get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_tidily)
+        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
 
     def __enter__(self) -> "LocalEngine":
         return self
@@ -107,8 +108,16 @@ class RayEngine:
             raise WorkerDied(f"Ray gave a job up ({error})", "Run it again to go on") from error
 
 
-def _end_tidily() -> None:
-    """Where one worker dies the pool ends the others: they are to run their `finally` blocks."""
+def _follow_parent() -> None:
+    """A worker's start: it ends with the process that started it, and tidily where the pool ends it."""
+    parent = parent_process()
+
+    def leave() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=leave, daemon=True).start()
+    # Where one worker dies the pool ends the others: they are to run their `finally` blocks.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 

@@ -96,7 +96,8 @@ def extract(clip: ClipRecord, config: PrepareConfig = PROTOCOLS["starter"]) -> l
     entry["kind"] = "silent" if speech is None else "speech"
     if speech is not None:
         arrays["landmarks30"], arrays["ok30"] = _at_frame_rate(crops, found, fps)
-        entry["lag"], entry["sync"] = _lag(arrays["landmarks30"], arrays["ok30"], speech.samples)
+        entry["lag"], sync = _lag(arrays["landmarks30"], arrays["ok30"], speech.samples)
+        entry["sync"] = round(sync, 4)
     return [(entry, arrays)] if config.seconds is None else _pieces(entry, arrays, config.seconds)
 
 

@@ -139,7 +139,7 @@ def make_part(clip: ClipRecord, config: PrepareConfig, part: Path) -> tuple:
             return "clip", clip.key, 0, str(error) or "the memory is too small for it"
         write_shard(part, samples)
     finally:
-        tries.unlink()
+        tries.unlink(missing_ok=True)
     return "clip", clip.key, len(samples), None
 
 

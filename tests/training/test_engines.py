@@ -1,7 +1,10 @@
 """The same jobs in local processes and on Ray."""
 
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +51,30 @@ def test_two_processes_do_all_jobs_and_their_errors_come_back(engine):
 def test_a_process_that_dies_ends_with_a_sentence(engine):
     with pytest.raises(InputError, match="to go on"):
         list(run_jobs(engine, jobs_of(leave, 1)))
+
+
+ORPHANS = """
+import os, time
+from atldiff.training.engines import open_engine, run_jobs
+
+if __name__ == "__main__":
+    with open_engine("local", 1) as engine:
+        print(next(run_jobs(engine, lambda: (os.getpid,))), flush=True)
+        os.kill(os.getpid(), 9)
+"""
+
+
+def test_workers_end_with_a_process_that_is_killed():
+    """SIGKILL leaves no time to end them: they see it themselves."""
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
+    command = [sys.executable, "-c", ORPHANS]
+    environment = os.environ | {"PYTHONPATH": paths}
+    killed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=100)
+    assert killed.returncode == -9
+    worker, until = int(killed.stdout), time.monotonic() + 30
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{worker}").exists()
 
 
 def test_jobs_are_asked_for_as_they_are_needed():

@@ -9,6 +9,7 @@ import tarfile
 import tracemalloc
 from dataclasses import replace
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -21,7 +22,7 @@ from atldiff.portrait.photo import open_photo
 from atldiff.training import prepare_corpus
 from atldiff.training.clip_stream import ClipStream, WindowStream
 from atldiff.training.clips import load_clips
-from atldiff.training.corpora import ClipRecord
+from atldiff.training.corpora import ClipRecord, read_corpus
 from atldiff.training.prepare import PROTOCOLS, STORED_SIZE, extract
 from atldiff.training.prepare_corpus import make_part, prepare
 from atldiff.training.samples import SampleConfig
@@ -264,6 +265,32 @@ def test_paper_protocol(tmp_path, photo, speech):
         assert (corner[:, 1] - corner[:, [0, 2]].max(axis=1)).min() > 150  # green
     with tarfile.open(tmp_path / "out/train-000000.tar") as tar:
         assert len(tar.getnames()) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "audio"),
+    [
+        ("VideoFlash/1001_DFA_ANG_XX.flv", "flv", "AudioWAV/1001_DFA_ANG_XX.wav"),
+        ("s1/bbaf2n.mpg", "mpeg1video", ""),
+    ],
+)
+def test_formats_of_crema_d_and_grid(tmp_path, photo, speech, name, codec, audio):
+    """Sorenson video with the sound beside it; MPEG-1 without sound."""
+    for path in filter(None, (name, audio)):
+        (tmp_path / path).parent.mkdir(parents=True)
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 256, 256, "yuv420p", 2_000_000
+        for picture in moving(photo, 40):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture))))
+        container.mux(stream.encode(None))
+    if audio:
+        soundfile.write(tmp_path / audio, speech.sound, speech.sound_rate)
+    [clip] = read_corpus(tmp_path)
+    [(entry, arrays)] = extract(clip)
+    assert arrays["ok"].all() and len(arrays["ok"]) == pytest.approx(40, abs=1)
+    assert entry["kind"] == ("speech" if audio else "silent") and entry["sentence"] == clip.sentence != ""
+    assert bool(len(arrays["samples"])) == bool(audio)
 
 
 def test_pictures_and_landmarks_keep_time_when_the_frame_rate_changes(tmp_path, photo):
