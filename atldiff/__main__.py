@@ -175,8 +175,9 @@ def _validate(args: argparse.Namespace) -> None:
     from atldiff.training.clips import load_clips
     from atldiff.training.speech_clips import load_speech_clips
 
-    spoken, clips = load_speech_clips(args.data, "val"), load_clips(args.data, "val")
+    spoken = load_speech_clips(args.data, "val")
     pipeline = load_pipeline(args.weights, _device(args.device))
+    clips = load_clips(args.data, "val", pipeline.speech_encoder)
     print(as_table(validate(pipeline, clips, spoken, tuple(args.steps), args.clips, args.out)))
 
 

@@ -31,11 +31,13 @@ class TrackedClip(Protocol):
     Attributes:
         identity: who it is.  points: (T, 68, 2) pixels of its frames.
         usable: (T,) bool, the face was found and turned to the camera.
+        emotion: (E,) embedding of how it is spoken; zeros: not known.
     """
 
     identity: str
     points: np.ndarray
     usable: np.ndarray
+    emotion: np.ndarray
 
     def frame(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
@@ -43,11 +45,14 @@ class TrackedClip(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A portrait and what its face really did next: photo pixels (F, 68, 2) and (F, 128, 128, 3) crops."""
+    """A portrait and what its face really did next: photo pixels (F, 68, 2), (F, 128, 128, 3) crops, and the
+    emotion embedding (E,) of what was said.
+    """
 
     portrait: Portrait
     points: np.ndarray
     truth: np.ndarray
+    emotion: np.ndarray
 
 
 def validate(
@@ -68,10 +73,9 @@ def validate(
         "heard"}; the ways are "still photo", "prior alone" and "N steps". Means are of the clips' means.
     """
     trials = [(clip, trial) for clip in clips if (trial := make_trial(clip)) is not None][:max_clips]
-    zeros = np.zeros(pipeline.unet.config.emotion_dim, np.float32)
     ways: dict[str, Callable[[Trial], np.ndarray]] = {"still photo": _still, "prior alone": _prior}
     for count in steps:
-        ways[f"{count} steps"] = lambda trial, count=count: _rendered(pipeline, trial, zeros, count)
+        ways[f"{count} steps"] = lambda trial, count=count: _rendered(pipeline, trial, count)
     scores: dict[str, list[dict]] = {name: [] for name in ways}
     for _, trial in tqdm(trials, desc="pictures"):
         for name, way in ways.items():
@@ -129,7 +133,7 @@ def make_trial(clip: TrackedClip, frames: int = FRAMES) -> Trial | None:
     portrait = Portrait(clip.frame(still), points, box, None, (box,), 0, ())
     moved = clip.points[start:stop].astype(np.float32)
     truth = [_crop(replace(portrait, image=clip.frame(index)), moved) for index in range(start, stop)]
-    return Trial(portrait, moved, np.stack(truth))
+    return Trial(portrait, moved, np.stack(truth), clip.emotion)
 
 
 def picture_scores(frames: np.ndarray, trial: Trial) -> dict[str, float]:
@@ -163,8 +167,8 @@ def _prior(trial: Trial) -> np.ndarray:
     return np.stack([composite(canvas, part, *nothing) for part in moving])
 
 
-def _rendered(pipeline, trial: Trial, emotion: np.ndarray, steps: int) -> np.ndarray:
-    sequence = LandmarkSequence(trial.points, trial.portrait.landmarks, emotion)
+def _rendered(pipeline: ATLDiffPipeline, trial: Trial, steps: int) -> np.ndarray:
+    sequence = LandmarkSequence(trial.points, trial.portrait.landmarks, trial.emotion)
     return np.stack(list(pipeline.render(trial.portrait, sequence, Options(steps=steps, output="crop"))))
 
 

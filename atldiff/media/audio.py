@@ -158,12 +158,12 @@ def read_sound(
 
 
 def voice_activity(speech: Speech) -> np.ndarray:
-    """How surely somebody speaks in each video frame; frame f is heard at (f + 0.5) / FRAME_RATE.
+    """How surely somebody speaks in each video frame; frame f shows the moment f / FRAME_RATE.
 
     Returns:
         (num_frames,) float32 in [0, 1], smooth; steady background noise counts as silence.
     """
-    times = (np.arange(speech.num_frames) + 0.5) / FRAME_RATE
+    times = np.arange(speech.num_frames) / FRAME_RATE
     return speech_activity(speech.samples, SAMPLE_RATE, times)
 
 

@@ -75,7 +75,7 @@ def _emotion(samples: np.ndarray, encoder: StarterSpeechEncoder | None) -> np.nd
     if encoder is None or len(samples) < SAMPLE_RATE // 2:
         return np.zeros(EMOTION_DIM, np.float32)
     with torch.no_grad():
-        return encoder.encode(Speech.from_samples(samples)).emotion[0].numpy()
+        return encoder.encode(Speech.from_samples(samples)).emotion[0].float().cpu().numpy()
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,7 +44,8 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     diffusion.add_argument("--learning-rate", type=float, help="peak")
     diffusion.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
     diffusion.add_argument("--speech-encoder", type=Path, help="hears the clips' emotion; none if left out")
-    add_device(diffusion)
+    for part in (emotion, marks, diffusion):
+        add_device(part)
     whole = add_command(parts, "export", _export, "Put trained networks together: a folder for --weights.")
     whole.add_argument("--renderer", type=Path, required=True, help="a diffusion run's best/ or last/")
     whole.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
@@ -101,7 +102,14 @@ def _train_emotion(args: argparse.Namespace) -> None:
         copy_recogniser(encoder.mel, encoder.phonetic)
     else:
         encoder = StarterSpeechEncoder.from_pretrained(args.start)
-    scores = train_emotion(args.data, args.out, encoder, _with_steps(EmotionStage(), args.steps), args.seed)
+    scores = train_emotion(
+        args.data,
+        args.out,
+        encoder,
+        _with_steps(EmotionStage(), args.steps),
+        args.seed,
+        args.resolve(args.device),
+    )
     encoder.save_pretrained(args.out / "speech_encoder")
     print(json.dumps(scores, indent=1))
 
@@ -116,7 +124,9 @@ def _train_landmarks(args: argparse.Namespace) -> None:
     shape = replace(PRESETS["starter"].landmarks, head=args.head, **ablation)
     generator = LandmarkGenerator(encoder.feature_dim, **asdict(shape))
     stage = _with_steps(LandmarkStage(), args.steps)
-    scores = train_landmarks(args.data, args.out, encoder, generator, stage, args.seed)
+    scores = train_landmarks(
+        args.data, args.out, encoder, generator, stage, args.seed, args.resolve(args.device)
+    )
     print(json.dumps({name: value for name, value in scores.items() if name != "clips"}, indent=1))
 
 

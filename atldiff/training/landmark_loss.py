@@ -10,13 +10,13 @@ UNIT = 0.03  # face units: about one standard deviation of a mouth point while s
 
 
 def landmark_loss(
-    predicted: Tensor, target: Tensor, identity: Tensor, ok: Tensor
+    predicted: Tensor, target: Tensor, identity: Tensor, ok: Tensor, velocity: float = 0.5
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss of displacements (B, F, 68, 2) against targets, both from identity (B, 68, 2), face units.
 
     Beside the released code's mean squares: velocity, the gap and width of the lips, and for each
     window the correlation and the deviation of the lips' opening, because plain regression opens
-    the mouth too little. Frames that are not ok (B, F) do not count.
+    the mouth too little. Frames that are not ok (B, F) do not count. `velocity` weighs the speed.
 
     Returns:
         the loss, and its terms by name.
@@ -33,7 +33,7 @@ def landmark_loss(
         "correlation": (1 - agreement).mean(),
         "deviation": deviation.mean(),
     }
-    weights = {"place": 1.0, "speed": 0.5, "lips": 0.5, "correlation": 0.5, "deviation": 0.2}
+    weights = {"place": 1.0, "speed": velocity, "lips": 0.5, "correlation": 0.5, "deviation": 0.2}
     return sum(weights[name] * term for name, term in terms.items()), terms
 
 

@@ -4,6 +4,7 @@ A target is what the face does beside moving as a whole: each frame is aligned t
 identity frame by the points of the skull, then expressed in face units.
 """
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,13 +108,27 @@ def pose_free(points: np.ndarray, ok: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return (moved - identity).astype(np.float32), identity.astype(np.float32)
 
 
+def data_key(encoder: Encoder, clips: list[SpeechClip]) -> str:
+    """A name for these clips as this encoder hears them: what is cached for others is not found under it."""
+    digest = hashlib.blake2b(digest_size=8)
+    for clip in clips:
+        digest.update(clip.stem.encode())
+        for array in (clip.samples, clip.displacements, clip.identity, clip.ok):
+            digest.update(np.ascontiguousarray(array))
+    for name, value in encoder.state_dict().items():
+        if name.split(".")[0] not in ("gate", "mean", "std"):  # the first is trained, the others are fitted
+            digest.update(name.encode())
+            digest.update(value.cpu().contiguous().numpy())
+    return digest.hexdigest()
+
+
 @torch.no_grad()
 def encode_clip(encoder: Encoder, clip: SpeechClip) -> Example:
     """The clip's features (without the gate, which is trained) and targets."""
     features: SpeechFeatures = encoder.encode(clip.speech)
     return Example(
-        features.acoustic.half(),
-        features.emotion,
+        features.acoustic.half().cpu(),
+        features.emotion.cpu(),
         torch.from_numpy(clip.displacements),
         torch.from_numpy(clip.identity),
         torch.from_numpy(clip.ok),
@@ -123,7 +138,7 @@ def encode_clip(encoder: Encoder, clip: SpeechClip) -> Example:
 @torch.no_grad()
 def fit_features(encoder: Encoder, clips: list[SpeechClip]) -> dict[str, Tensor]:
     """Sets the buffers that standardise the starter's features from the clips, and returns them."""
-    if not hasattr(encoder, "std"):
+    if not isinstance(encoder, StarterSpeechEncoder):
         return {}
     encoder.mean.zero_()
     encoder.std.fill_(1.0)
@@ -133,17 +148,23 @@ def fit_features(encoder: Encoder, clips: list[SpeechClip]) -> dict[str, Tensor]
     return {"mean": encoder.mean, "std": encoder.std}
 
 
-def cached_versions(
-    out: Path, encoder: Encoder, clips: list[SpeechClip], count: int, seed: int
+def encoded_versions(
+    out: Path, key: str, encoder: Encoder, clips: list[SpeechClip], count: int, seed: int
 ) -> list[list[Example]]:
-    """`count` encoded versions of every clip, the first one unchanged; kept in `out` for a resumed run."""
+    """`count` encoded versions of every clip, the first one unchanged; encoded once and kept in `out`.
+
+    Args:
+        key: of clips and encoder (`data_key`); the versions of other ones, or of another seed, are others.
+    """
     versions = []
     for version in range(count):
-        path = out / f"version_{version}.pt"
+        path = out / f"speech-{key}-{seed}-{version}.pt"
         if not path.exists():
             rng = np.random.default_rng([seed, version])
             varied = [vary(clip, clips, rng) for clip in clips] if version else clips
-            torch.save([vars(encode_clip(encoder, clip)) for clip in varied], path)
+            part = path.with_suffix(".part")
+            torch.save([vars(encode_clip(encoder, clip)) for clip in varied], part)
+            part.replace(path)
         versions.append([Example(**fields) for fields in torch.load(path, weights_only=True)])
     return versions
 

@@ -72,7 +72,9 @@ def train_diffusion(
     place = (seed, chosen.batch, trainer.step * chosen.batch, photos)
     dataset = WindowDataset(load_clips(data, "train", encoder), config, *place)
     loader = DataLoader(dataset, batch_size=chosen.batch, num_workers=1, prefetch_factor=4)
-    trainer.validation = validation_set(load_clips(data, "val"), SampleConfig.of(row, chosen.frames, False))
+    trainer.validation = validation_set(
+        load_clips(data, "val", encoder), SampleConfig.of(row, chosen.frames, False)
+    )
     trainer.run(iter(loader))
     return out / "best"
 

@@ -10,12 +10,14 @@ import numpy as np
 import soundfile
 import soxr
 import torch
+from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from atldiff.errors import InputError
 from atldiff.speech.phonetic_encoder import SAMPLE_RATE, level
 from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.training.resuming import load_state, save_state
 
 TEST_ACTORS = ("19", "20", "21", "22")  # two men, two women
 
@@ -38,8 +40,9 @@ def train_emotion(
     encoder: StarterSpeechEncoder,
     stage: EmotionStage = EmotionStage(),
     seed: int = 0,
+    device: str = "cpu",
 ) -> dict:
-    """Trains `encoder.emotion` on `data/emotional_speech.csv`; run again to resume.
+    """Trains `encoder.emotion` on `data/emotional_speech.csv`; run again to resume exactly.
 
     Writes `out/emotion.pt` (state to resume from) and `out/emotion.jsonl` (losses), and leaves the
     trained weights and the emotions' prototypes in `encoder`.
@@ -53,37 +56,38 @@ def train_emotion(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     mels, labels, held_out = load_emotional_speech(data, encoder)
-    net, names = encoder.emotion.train(), encoder.emotion.names
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(stage.ema), use_buffers=True
-    )
+    net, names = encoder.to(device).emotion.train(), encoder.emotion.names
+    average = EMAModel(net.parameters(), decay=stage.ema)
     optimizer = torch.optim.AdamW(net.parameters(), stage.learning_rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.learning_rate, stage.steps + 1)
     parts = {"net": net, "average": average, "optimizer": optimizer, "schedule": schedule}
-    step, saved = _resume(out / "emotion.pt", parts), time.monotonic()
+    step, saved = 0, time.monotonic()
+    if (out / "emotion.pt").exists():
+        step = load_state(out / "emotion.pt", parts, torch.device(device))["step"]
+        average.to(device)
     known = np.flatnonzero(~held_out)
-    weight = torch.tensor(len(known) / np.maximum(np.bincount(labels[known], minlength=len(names)), 1))
+    rarity = len(known) / np.maximum(np.bincount(labels[known], minlength=len(names)), 1)
+    weight = torch.tensor(rarity / rarity.mean(), dtype=torch.float32, device=device)
     while step < stage.steps:
         rng = np.random.default_rng([seed, step])
         batch = rng.choice(known, stage.batch)
         examples = torch.stack([augment(mels[index], stage.columns, rng) for index in batch])
-        scores = net.head(F.dropout(net(examples), 0.2))
-        loss = F.cross_entropy(
-            scores, torch.from_numpy(labels[batch]), (weight / weight.mean()).float(), label_smoothing=0.1
-        )
+        scores = net.head(F.dropout(net(examples.to(device)), 0.2))
+        truth = torch.from_numpy(labels[batch]).to(device)
+        loss = F.cross_entropy(scores, truth, weight, label_smoothing=0.1)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        average.update_parameters(net)
+        average.step(net.parameters())
         step += 1
         if step % 50 == 0:
             _log(out / "emotion.jsonl", {"step": step, "loss": loss.item()})
         if time.monotonic() - saved > stage.save_seconds or step == stage.steps:
-            torch.save({"step": step} | {k: v.state_dict() for k, v in parts.items()}, out / "emotion.pt")
+            save_state(out / "emotion.pt", parts, step=step)
             saved = time.monotonic()
-    net.load_state_dict(average.module.state_dict())
+    average.copy_to(net.parameters())
     net.eval()
     set_prototypes(encoder, [mels[i] for i in known], labels[known])
     report = test_emotion(encoder, [mels[i] for i in np.flatnonzero(held_out)], labels[held_out])
@@ -110,7 +114,7 @@ def load_emotional_speech(
             data / "emotional_speech" / row["file"], dtype="float32", always_2d=True
         )
         mono = torch.from_numpy(soxr.resample(samples.mean(axis=1), rate, SAMPLE_RATE))[None]
-        mels.append(encoder.mel(level(mono))[0])
+        mels.append(encoder.mel(level(mono.to(encoder.device)))[0].cpu())
     labels = np.array([encoder.emotion.names.index(row["emotion"]) for row in rows])
     return mels, labels, np.array([row["actor"] in TEST_ACTORS for row in rows])
 
@@ -141,28 +145,20 @@ def augment(mel: Tensor, columns: int, rng: np.random.Generator) -> Tensor:
 @torch.no_grad()
 def set_prototypes(encoder: StarterSpeechEncoder, mels: list[Tensor], labels: np.ndarray) -> None:
     """Stores the mean embedding of each label: what `EmotionRecogniser.prototype` returns."""
-    embeddings = torch.cat([encoder.emotion(mel[None]) for mel in mels])
-    for label in range(len(encoder.emotion.names)):
+    embeddings = torch.cat([encoder.emotion(mel[None].to(encoder.device)) for mel in mels])
+    for label in set(labels.tolist()):
         encoder.emotion.prototypes[label] = embeddings[labels == label].mean(0)
 
 
 @torch.no_grad()
 def test_emotion(encoder: StarterSpeechEncoder, mels: list[Tensor], labels: np.ndarray) -> dict:
     """Accuracy and confusion (rows = truth, columns = answer, counts) on log-mels with these labels."""
-    answers = np.array([int(encoder.emotion.head(encoder.emotion(mel[None])).argmax()) for mel in mels])
+    embeddings = [encoder.emotion(mel[None].to(encoder.device)) for mel in mels]
+    answers = np.array([int(encoder.emotion.head(embedding).argmax()) for embedding in embeddings])
     count = len(encoder.emotion.names)
     confusion = np.zeros((count, count), int)
     np.add.at(confusion, (labels, answers), 1)
     return {"accuracy": float((answers == labels).mean()), "confusion": confusion.tolist()}
-
-
-def _resume(path: Path, parts: dict) -> int:
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return state["step"]
 
 
 def _log(path: Path, entry: dict) -> None:

@@ -315,6 +315,16 @@ def test_voice_activity_follows_the_words():
     assert np.abs(np.diff(activity)).max() < 0.5  # no frame in which the lips would snap
 
 
+def test_a_frame_is_heard_at_the_moment_it_shows():
+    """Frame f shows f / 30 s: a burst that is symmetric about frame 30 raises equal neighbours equally."""
+    rng = np.random.default_rng(0)
+    voice = np.zeros(32_000)
+    voice[16_000 - 4_000 : 16_000 + 4_000] = 0.1 * np.sign(rng.normal(size=8_000))
+    activity = voice_activity(Speech.from_samples(voice))
+    np.testing.assert_allclose(activity[30 - 12 : 30], activity[30 + 12 : 30 : -1], atol=0.05)
+    assert activity[30] == activity.max()
+
+
 def test_voice_activity_adapts_to_noise_and_level(speech_path):
     clean = load_speech(speech_path)
     sound = clean.sound[:, 0]

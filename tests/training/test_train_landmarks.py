@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from atldiff import landmarks as lm
@@ -12,11 +13,13 @@ from atldiff.errors import InputError
 from atldiff.evaluation.landmark_scores import clip_scores, validate_landmarks
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.phonetic_encoder import LogMel, PhoneticEncoder
-from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.speech.speech_encoder import SpeechFeatures, StarterSpeechEncoder
 from atldiff.training import phonemes, speech_clips, train_landmarks
+from atldiff.training import train_emotion as module
 from atldiff.training.landmark_loss import landmark_loss, opening_agreement
-from atldiff.training.train_emotion import augment, test_emotion
-from atldiff.training.train_landmarks import LandmarkStage, mirrored
+from atldiff.training.landmark_windows import draw_batch, mirrored
+from atldiff.training.train_emotion import EmotionStage, augment, test_emotion, train_emotion
+from atldiff.training.train_landmarks import LandmarkStage
 
 test_emotion.__test__ = False  # a function of the package, not a test
 
@@ -160,7 +163,7 @@ def test_scores_of_the_truth_of_a_late_truth_and_of_stillness(tmp_path):
     assert still["correlation"] == 0 and still["lmd"] == still["still_lmd"]
 
 
-def test_training_learns_resumes_and_ships_its_best(tmp_path):
+def test_training_learns_and_ships_its_best(tmp_path):
     (tmp_path / "data").mkdir()
     corpus(tmp_path / "data", 7)
     stage = LandmarkStage(
@@ -173,14 +176,136 @@ def test_training_learns_resumes_and_ships_its_best(tmp_path):
     assert best["correlation"] > max(0.5, untrained)
     again = validate_landmarks(encoder, generator, unseen)
     assert again["correlation"] == pytest.approx(best["correlation"], abs=1e-3)
-    log = (tmp_path / "run" / "landmarks.jsonl").read_text().splitlines()
-    assert json.loads(log[0])["step"] == 30
-    train_landmarks.train_landmarks(tmp_path / "data", tmp_path / "run", *networks(), stage)
-    steps = [
-        json.loads(line).get("step")
-        for line in (tmp_path / "run" / "landmarks.jsonl").read_text().splitlines()
-    ]
-    assert steps.count(30) == 1  # the second call found everything done
+
+
+def logged(run) -> dict[int, dict]:
+    lines = [json.loads(line) for line in (run / "landmarks.jsonl").read_text().splitlines()]
+    return {line["step"]: {k: v for k, v in line.items() if k != "time"} for line in lines if "step" in line}
+
+
+SHORT = LandmarkStage(
+    batch=4, frames=30, steps=6, learning_rate=1e-2, versions=2, lag_step=4, validate_every=2
+)
+
+
+class Killed(Exception):
+    """What ends a run in the middle."""
+
+
+def test_a_run_that_was_ended_goes_on_exactly(tmp_path, monkeypatch):
+    """Weights, optimiser, averages, lags and torch's generator: the losses are those of one long run."""
+    (tmp_path / "data").mkdir()
+    corpus(tmp_path / "data", 4)
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    train_landmarks.train_landmarks(tmp_path / "data", whole, *networks(), SHORT)
+    plain = train_landmarks.LandmarkTrainer.train_step
+
+    def ends(trainer):
+        if trainer.state["step"] == 3:  # one step after the last state was saved
+            raise Killed
+        return plain(trainer)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(train_landmarks.LandmarkTrainer, "train_step", ends)
+        train_landmarks.train_landmarks(tmp_path / "data", halves, *networks(), SHORT)
+    torch.manual_seed(99)
+    train_landmarks.train_landmarks(tmp_path / "data", halves, *networks(), SHORT)
+    assert logged(halves) == logged(whole) and set(logged(whole)) == {2, 4, 6}
+    states = [torch.load(run / "landmarks.pt", weights_only=True) for run in (whole, halves)]
+    assert str(states[0]["optimizer"]) == str(states[1]["optimizer"])
+    for one, other in zip(*(state["average"]["shadow_params"] for state in states), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_encoded_speech_is_kept_by_data_encoder_and_seed(tmp_path):
+    corpus(tmp_path, 4)
+    clips, (encoder, _) = speech_clips.load_speech_clips(tmp_path, "train"), networks()
+    key = speech_clips.data_key(encoder, clips)
+    assert key == speech_clips.data_key(encoder, clips)
+    encoder.gate.weight.bias.data += 1  # the gate is trained: what is cached does not depend on it
+    encoder.mean += 1
+    assert key == speech_clips.data_key(encoder, clips)
+    louder = [replace(clips[0], samples=2 * clips[0].samples), *clips[1:]]
+    other = StarterSpeechEncoder(width=8, layers=1, heads=2, kernel=7, symbols=3, taps=(0,))
+    keys = {key, speech_clips.data_key(encoder, louder), speech_clips.data_key(other, clips)}
+    assert len(keys) == 3
+    one = speech_clips.encoded_versions(tmp_path, key, encoder, clips, 2, seed=0)
+    two = speech_clips.encoded_versions(tmp_path, key, encoder, clips, 2, seed=1)
+    torch.testing.assert_close(one[0][0].acoustic, two[0][0].acoustic)
+    assert (
+        one[1][0].acoustic.shape != two[1][0].acoustic.shape
+        or (one[1][0].acoustic != two[1][0].acoustic).any()
+    )
+
+
+def test_a_run_of_other_data_is_not_taken_up(tmp_path):
+    for name, count in (("one", 4), ("two", 5)):
+        (tmp_path / name).mkdir()
+        corpus(tmp_path / name, count)
+    stage = replace(SHORT, steps=2, versions=1)
+    train_landmarks.train_landmarks(tmp_path / "one", tmp_path / "run", *networks(), stage)
+    with pytest.raises(InputError, match="other data"):
+        train_landmarks.train_landmarks(tmp_path / "two", tmp_path / "run", *networks(), stage)
+
+
+def test_one_batch_is_learned_by_heart(tmp_path):
+    corpus(tmp_path, 4)
+    clips, (encoder, generator) = speech_clips.load_speech_clips(tmp_path, "train"), networks()
+    speech_clips.fit_features(encoder, clips)
+    train_landmarks.fit_components(generator, clips)
+    examples = [speech_clips.encode_clip(encoder, clip) for clip in clips]
+    batch = draw_batch([examples], np.ones(3), [0, 0, 0], 3, 60, np.random.default_rng(0))
+    optimizer = torch.optim.AdamW(generator.parameters(), 1e-2)
+    losses = []
+    for _ in range(80):
+        context = encoder.gate(batch.acoustic, batch.emotion).detach()
+        moved = generator(SpeechFeatures(batch.acoustic, context, batch.emotion), batch.identity, 60)
+        loss, terms = landmark_loss(moved, batch.target, batch.identity, batch.ok)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0] and terms["correlation"] < 0.1
+
+
+def emotional_speech(folder) -> None:
+    """Neutral is noise that swells slowly, angry that beats fast; of two actors one is held out."""
+    (folder / "emotional_speech").mkdir(parents=True)
+    rows = ["file,emotion,actor"]
+    for actor in ("01", "19"):
+        for emotion, hertz in (("neutral", 1), ("angry", 6)):
+            loud = np.sin(np.pi * hertz * np.arange(16_000) / 16_000) ** 2
+            wave = 0.1 * loud * np.random.default_rng(int(actor)).standard_normal(16_000)
+            rows.append(f"{actor}-{emotion}.wav,{emotion},{actor}")
+            soundfile.write(folder / "emotional_speech" / f"{actor}-{emotion}.wav", wave, 16_000)
+    (folder / "emotional_speech.csv").write_text("\n".join(rows))
+
+
+def test_emotions_are_learned_and_an_ended_run_goes_on_exactly(tmp_path, monkeypatch):
+    emotional_speech(tmp_path)
+    stage = EmotionStage(batch=8, steps=60, learning_rate=3e-3, columns=80, ema=0.9, save_seconds=0)
+    whole, _ = networks()
+    report = train_emotion(tmp_path, tmp_path / "whole", whole, stage)
+    assert report["accuracy"] == 1.0
+    assert whole.emotion.prototype("angry").abs().sum() > 0 == whole.emotion.prototype("sad").abs().sum()
+
+    def ends(path, parts, **values):
+        save(path, parts, **values)
+        if values["step"] == 20:
+            raise Killed
+
+    save = module.save_state
+    halves, _ = networks()
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module, "save_state", ends)
+        train_emotion(tmp_path, tmp_path / "halves", halves, stage)
+    torch.manual_seed(99)
+    halves, _ = networks()
+    train_emotion(tmp_path, tmp_path / "halves", halves, stage)
+    for (name, one), other in zip(
+        whole.emotion.state_dict().items(), halves.emotion.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=0, atol=0, msg=name)
 
 
 def test_augmented_mels_have_one_size():

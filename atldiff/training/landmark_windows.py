@@ -1,0 +1,81 @@
+"""Batches of the landmark training: windows of encoded clips, mirrored, from other portraits, with gaps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atldiff import landmarks as lm
+from atldiff.config import FRAME_RATE
+from atldiff.speech.phonetic_encoder import FEATURE_RATE
+from atldiff.training.speech_clips import Example, SpeechClip
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Windows: acoustic (B, T, D), emotion (B, E), target (B, F, 68, 2) and identity (B, 68, 2) in face
+    units, ok (B, F).
+    """
+
+    acoustic: Tensor
+    emotion: Tensor
+    target: Tensor
+    identity: Tensor
+    ok: Tensor
+
+
+def draw_batch(
+    versions: list[list[Example]],
+    share: np.ndarray,
+    lags: list[int],
+    size: int,
+    frames: int,
+    rng: np.random.Generator,
+) -> Batch:
+    """`size` windows of so many frames.
+
+    Args:
+        versions: of all clips, encoded.  share: (N,) how often each clip is drawn.
+        lags: frames by which each clip's picture comes after its sound.
+    """
+    drawn = rng.choice(len(share), size, p=share / share.sum())
+    rows = [_window(versions[rng.integers(len(versions))][i], lags[i], frames, rng) for i in drawn]
+    acoustic, emotion, target, identity, ok = (torch.stack(column) for column in zip(*rows, strict=True))
+    for row in acoustic:  # SpecAugment in time
+        start = int(rng.integers(row.shape[0]))
+        row[start : start + int(rng.integers(0, 15))] = 0
+    return Batch(acoustic, emotion, target, identity, ok)
+
+
+def clip_shares(clips: list[SpeechClip]) -> np.ndarray:
+    """How often each clip is drawn: long ones more often, those of a speaker with many clips less."""
+    speakers = [clip.speaker for clip in clips]
+    return np.array([len(clip.ok) ** 0.5 / speakers.count(clip.speaker) ** 0.25 for clip in clips])
+
+
+def _window(example: Example, lag: int, frames: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
+    """A random window: acoustic (T, D), emotion (E,), targets (F, 68, 2), identity (68, 2), ok (F,).
+
+    Half of them mirrored; a quarter from another identity frame, whose mouth may be open.
+    """
+    total = len(example.ok)
+    start = 3 * int(rng.integers(0, max(1, (total - frames) // 3 + 1)))
+    first, count = start * FEATURE_RATE // FRAME_RATE, frames * FEATURE_RATE // FRAME_RATE + 1
+    acoustic = example.acoustic[0, first : first + count].float()
+    acoustic = torch.cat([acoustic, acoustic[-1:].expand(count - len(acoustic), -1)])
+    shown = torch.arange(start, start + frames) + lag
+    ok = (shown >= 0) & (shown < total)
+    shown = shown.clamp(0, total - 1)
+    target, identity = example.displacements[shown], example.identity
+    if rng.random() < 0.25 and example.ok.any():
+        other = example.displacements[rng.choice(np.flatnonzero(example.ok.numpy()))]
+        target, identity = target - other, identity + other
+    if rng.random() < 0.5:
+        target, identity = mirrored(target), mirrored(identity)
+    return acoustic, example.emotion[0], target, identity, ok & example.ok[shown]
+
+
+def mirrored(vectors: Tensor) -> Tensor:
+    """Displacements or landmarks (..., 68, 2) in face units of the mirrored face."""
+    return vectors[..., torch.from_numpy(lm.MIRROR.copy()), :] * torch.tensor([-1.0, 1.0])
