@@ -1,39 +1,72 @@
-"""Keeps the start-up notes of MediaPipe's C++ side off the terminal."""
+"""Keeps the notes of MediaPipe's C++ side off the terminal.
+
+It writes them to descriptor 2 whatever the log level, at the start of every graph. A filter in a process of
+its own takes them out: several threads may find faces at once, and what a crash writes still comes through,
+because the filter outlives this process.
+"""
 
 import os
-import re
+import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-# It writes them to descriptor 2 before its logger exists, so no log level reaches them.
 # Only these go: absl's information and warning lines, and two fixed sentences; errors stay.
-_NOTES = re.compile(
-    rb"[IW]\d{4} \d\d:\d\d:|INFO: Created TensorFlow Lite|WARNING: All log messages before absl"
-)
-_LOCK = threading.Lock()  # two threads that swap the descriptor at once would lose it
+_NOTES = r"^([IW][0-9]{4} [0-9:]{5}|INFO: Created TensorFlow Lite|WARNING: All log messages before absl)"
+_PATIENCE = 1.0  # seconds for the last lines; a process started meanwhile may hold the pipe open for longer
+_LOCK = threading.Lock()  # held to swap the descriptor only, never while anybody works
+
+
+class _Filter:
+    """Descriptor 2 by way of the filter, while anybody needs it."""
+
+    users = 0
+    stderr = -1
+    process: subprocess.Popen | None = None
 
 
 @contextmanager
 def quiet_start() -> Iterator[None]:
-    """Holds back what is written to descriptor 2 in this block; at its end all but the notes is written."""
-    with _LOCK, tempfile.TemporaryFile() as held:
+    """What this process writes to descriptor 2 in this block arrives without the notes; nothing else changes.
+
+    Where there is no standard error or no filter program (grep), the notes are shown.
+    """
+    with _LOCK:
+        if _Filter.users == 0:
+            _start()
+        _Filter.users += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _Filter.users -= 1
+            if _Filter.users == 0:
+                _stop()
+
+
+def _start() -> None:
+    command = ["grep", "--line-buffered", "--text", "--invert-match", "--extended-regexp", _NOTES]
+    with suppress(OSError):
+        stderr = os.dup(2)
         try:
-            stderr = os.dup(2)
-        except OSError:  # a process without a standard error: nothing to keep clean
-            yield
-            return
-        try:
-            os.dup2(held.fileno(), 2)
-            yield
-        finally:
-            if sys.stderr is not None:
-                sys.stderr.flush()
-            os.dup2(stderr, 2)
+            _Filter.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stderr)
+        except OSError:
             os.close(stderr)
-            held.seek(0)
-            for line in held:
-                if not _NOTES.match(line):
-                    os.write(2, line)
+            raise
+        assert _Filter.process.stdin is not None
+        os.dup2(_Filter.process.stdin.fileno(), 2)
+        _Filter.process.stdin.close()
+        _Filter.stderr = stderr
+
+
+def _stop() -> None:
+    process, _Filter.process = _Filter.process, None
+    if process is None:
+        return
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    os.dup2(_Filter.stderr, 2)
+    os.close(_Filter.stderr)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_PATIENCE)

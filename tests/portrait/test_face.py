@@ -1,7 +1,9 @@
 import os
 import subprocess
 import sys
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from urllib.error import URLError
 
 import numpy as np
@@ -426,6 +428,32 @@ def test_quiet_start_holds_back_notes_alone(capfd):
         )
         os.write(2, b"E0000 00:00:1795.1 12 inference.cc:9] an error\nsomething else\n")
     assert capfd.readouterr().err == "E0000 00:00:1795.1 12 inference.cc:9] an error\nsomething else\n"
+
+
+def test_two_threads_find_faces_at_once_and_stderr_comes_back(capfd):
+    """Each waits inside for the other: with a lock around the block neither would get there."""
+    before, meeting = os.fstat(2), threading.Barrier(2, timeout=20)
+
+    def work(number: int) -> None:
+        with quiet_start():
+            meeting.wait()
+            os.write(2, b"W0000 00:00:1.1 a note\nfrom thread %d\n" % number)
+            meeting.wait()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, range(2)))
+    assert sorted(capfd.readouterr().err.splitlines()) == ["from thread 0", "from thread 1"]
+    assert (os.fstat(2).st_dev, os.fstat(2).st_ino) == (before.st_dev, before.st_ino)
+
+
+def test_what_a_crash_writes_is_not_lost():
+    code = (
+        "import os; from atldiff.portrait.stderr_filter import quiet_start\n"
+        "with quiet_start():\n"
+        "    os.write(2, b'W0000 00:00:1.1 a note\\nF0000 00:00:1.1 check failed\\n'); os.abort()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode < 0 and done.stderr == "F0000 00:00:1.1 check failed\n"
 
 
 def test_nothing_is_printed_and_importing_touches_nothing(portrait_path):
