@@ -39,7 +39,7 @@ def at_frame_rate(features: Tensor, num_frames: int) -> Tensor:
     return features[:, low] * (1 - share) + features[:, (low + 1).clamp(max=last)] * share
 
 
-def nearby(frames: int, device: torch.device) -> Tensor:
+def locality_mask(frames: int, device: torch.device) -> Tensor:
     """(frames, frames) additive attention mask: nearer frames count more, beyond REACH none.
 
     It makes attention depend on the distance in time alone, so windows and whole agree.
@@ -49,7 +49,7 @@ def nearby(frames: int, device: torch.device) -> Tensor:
     return (-distance / 5).masked_fill(distance > REACH, -torch.inf)
 
 
-class Listener(nn.Module):
+class SpeechProjection(nn.Module):
     """Speech features at 50 Hz (B, T, D) -> (B, F, width) at 30 fps, each with its near neighbourhood."""
 
     def __init__(self, feature_dim: int, width: int, dropout: float) -> None:
@@ -60,8 +60,8 @@ class Listener(nn.Module):
 
     def forward(self, features: Tensor, num_frames: int) -> Tensor:
         """(B, T, D) -> (B, num_frames, width)."""
-        heard = self.convolution(features.transpose(1, 2)).transpose(1, 2)
-        return self.dropout(F.gelu(self.norm(at_frame_rate(heard, num_frames))))
+        speech = self.convolution(features.transpose(1, 2)).transpose(1, 2)
+        return self.dropout(F.gelu(self.norm(at_frame_rate(speech, num_frames))))
 
 
 class GlobalDomain(nn.Module):
@@ -83,18 +83,18 @@ class GlobalDomain(nn.Module):
         self.decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(width, **shape), layers)
         self.place = nn.Linear(2, width)
         self.point = nn.Parameter(0.1 * torch.randn(NUM_LANDMARKS, width))
-        self.maps = Maps(width, channels)
+        self.maps = LandmarkMaps(width, channels)
 
-    def forward(self, heard: Tensor, identity: Tensor) -> tuple[Tensor, Tensor]:
-        """Heard (B, F, width), identity (B, 68, 2) face units -> face and mouth maps."""
-        near = nearby(heard.shape[1], heard.device).to(heard.dtype)
+    def forward(self, speech: Tensor, identity: Tensor) -> tuple[Tensor, Tensor]:
+        """Speech (B, F, width), identity (B, 68, 2) face units -> face and mouth maps."""
+        near = locality_mask(speech.shape[1], speech.device).to(speech.dtype)
         points = self.place(identity) + self.point
-        face = self.decoder(self.face(heard, near), points, tgt_mask=near)
-        mouth = self.decoder(self.mouth(heard, near), points[:, MOUTH], tgt_mask=near)
+        face = self.decoder(self.face(speech, near), points, tgt_mask=near)
+        mouth = self.decoder(self.mouth(speech, near), points[:, MOUTH], tgt_mask=near)
         return self.maps(face, mouth)
 
 
-class Maps(nn.Module):
+class LandmarkMaps(nn.Module):
     """Face and mouth sequences (B, F, width) -> maps (B, channels, 68, F) and (B, channels, 20, F)."""
 
     def __init__(self, width: int, channels: int) -> None:
@@ -117,12 +117,12 @@ class ContextDomain(nn.Module):
         self.branch = GlobalDomain(width, heads, layers, channels, dropout)
         self.face = nn.LSTM(width, width // 2, 2, batch_first=True, bidirectional=True, dropout=dropout)
         self.mouth = nn.LSTM(width, width // 2, 2, batch_first=True, bidirectional=True, dropout=dropout)
-        self.maps = Maps(width, channels)
+        self.maps = LandmarkMaps(width, channels)
 
-    def forward(self, heard: Tensor, identity: Tensor) -> tuple[Tensor, Tensor]:
-        """Heard (B, F, width), identity (B, 68, 2) face units -> face and mouth maps, 2 x channels."""
-        branch = self.branch(heard, identity)
-        recurrent = self.maps(self.face(heard)[0], self.mouth(heard)[0])
+    def forward(self, speech: Tensor, identity: Tensor) -> tuple[Tensor, Tensor]:
+        """Speech (B, F, width), identity (B, 68, 2) face units -> face and mouth maps, 2 x channels."""
+        branch = self.branch(speech, identity)
+        recurrent = self.maps(self.face(speech)[0], self.mouth(speech)[0])
         face, mouth = (torch.cat(pair, dim=1) for pair in zip(branch, recurrent, strict=True))
         return face, mouth
 
@@ -160,13 +160,13 @@ class LandmarkGenerator(ModelMixin, ConfigMixin):
         super().__init__()
         assert not (no_context and no_global), "one domain must stay"
         shape = (width, heads, layers, channels, dropout)
-        self.listen = nn.ModuleDict()
+        self.projection = nn.ModuleDict()
         self.domains = nn.ModuleDict()
         if not no_global:
-            self.listen["global"] = Listener(feature_dim, width, dropout)
+            self.projection["global"] = SpeechProjection(feature_dim, width, dropout)
             self.domains["global"] = GlobalDomain(*shape)
         if not no_context:
-            self.listen["context"] = Listener(feature_dim, width, dropout)
+            self.projection["context"] = SpeechProjection(feature_dim, width, dropout)
             self.domains["context"] = ContextDomain(*shape)
         maps = channels * ((not no_global) + 2 * (not no_context))
         if no_kfusion:
@@ -191,7 +191,7 @@ class LandmarkGenerator(ModelMixin, ConfigMixin):
         """
         inputs = {"global": features.acoustic, "context": features.context}
         maps = [
-            domain(self.listen[name](inputs[name], num_frames), identity)
+            domain(self.projection[name](inputs[name], num_frames), identity)
             for name, domain in self.domains.items()
         ]
         face, mouth = (torch.cat(parts, dim=1) for parts in zip(*maps, strict=True))

@@ -39,9 +39,9 @@ def windows(count: int) -> Iterator[tuple[slice, slice]]:
     for start in range(0, count, step):
         last = start + step >= count - margin  # a short rest joins the window before it
         stop = count if last else start + step
-        heard = slice(max(0, start - margin), min(count, stop + margin))
-        first = (start - heard.start) // FEATURE_HOP
-        yield heard, slice(first, None if last else first + (stop - start) // FEATURE_HOP)
+        read = slice(max(0, start - margin), min(count, stop + margin))
+        first = (start - read.start) // FEATURE_HOP
+        yield read, slice(first, None if last else first + (stop - start) // FEATURE_HOP)
         if last:
             return
 

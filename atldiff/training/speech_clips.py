@@ -142,9 +142,9 @@ def fit_features(encoder: Encoder, clips: list[SpeechClip]) -> dict[str, Tensor]
         return {}
     encoder.mean.zero_()
     encoder.std.fill_(1.0)
-    heard = torch.cat([encoder.encode(clip.speech).acoustic[0, ::5] for clip in clips])
-    encoder.mean.copy_(heard.mean(0))
-    encoder.std.copy_(heard.std(0) + 1e-3)
+    acoustic = torch.cat([encoder.encode(clip.speech).acoustic[0, ::5] for clip in clips])
+    encoder.mean.copy_(acoustic.mean(0))
+    encoder.std.copy_(acoustic.std(0) + 1e-3)
     return {"mean": encoder.mean, "std": encoder.std}
 
 

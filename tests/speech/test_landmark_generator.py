@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from atldiff.speech.landmark_generator import LandmarkGenerator, at_frame_rate, nearby
+from atldiff.speech.landmark_generator import LandmarkGenerator, at_frame_rate, locality_mask
 from atldiff.speech.speech_encoder import SpeechFeatures
 
 TINY = {"feature_dim": 6, "width": 16, "heads": 2, "layers": 1, "channels": 2, "hidden": 8}
@@ -34,7 +34,7 @@ def test_frame_f_shows_the_moment_f_over_30():
 
 
 def test_attention_sees_near_frames_and_the_nearest_most():
-    mask = nearby(50, torch.device("cpu"))
+    mask = locality_mask(50, torch.device("cpu"))
     assert mask[10, 10] == 0 and mask[10, 12] < mask[10, 11] and mask[0, 49] == -torch.inf
     torch.testing.assert_close(mask, mask.T)
 
