@@ -97,16 +97,16 @@ def _decoded(container, stream) -> Iterator[av.VideoFrame]:
 
 def _even_frames(decoded: Iterable[av.VideoFrame], begin: float, fps: float) -> Iterator[np.ndarray]:
     """Frame i is the latest one at begin + i / fps."""
-    count, latest = 0, None
+    count, latest = 0, np.empty(0, np.uint8)
     for frame in decoded:
         time = frame.time if frame.time is not None else begin + count / fps
         due = round((time - begin) * fps)  # the place of this frame; those before it show the latest one
         due = due if due < count + MAX_GAP * fps else count + 1  # a clock that was reset
-        for _ in range(due - count if latest is not None else 0):
+        for _ in range(due - count if latest.size else 0):
             yield latest
             count += 1
         latest = _to_rgb(frame)
-    if latest is not None:
+    if latest.size:
         yield latest
 
 

@@ -38,14 +38,14 @@ def _alpha(mask: np.ndarray) -> np.ndarray:
     """How surely each pixel is the person -> how much of it is shown."""
     # The network sees 256 x 256 pixels: its steps are smoothed. It is unsure at the outer edge, where the
     # old background shines through: that is left out.
-    mask = Image.fromarray(np.uint8(np.asarray(mask) * 255 + 0.5))
-    mask = np.asarray(mask.filter(ImageFilter.GaussianBlur(max(mask.size) / 400)), np.float32) / 255
-    return smoothstep(0.3, 0.9, mask).astype(np.float32)
+    steps = Image.fromarray((np.asarray(mask) * 255 + 0.5).astype(np.uint8))
+    smooth = np.asarray(steps.filter(ImageFilter.GaussianBlur(max(mask.shape) / 400)), np.float32) / 255
+    return smoothstep(0.3, 0.9, smooth).astype(np.float32)
 
 
 def green_screen(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """The paper's background (Sec. 3.1): image (H, W, 3) uint8 over green by alpha (H, W) in [0, 1]."""
-    mixed = image * alpha[..., None] + np.float32(GREEN) * (1 - alpha[..., None])
+    mixed = image * alpha[..., None] + np.array(GREEN, np.float32) * (1 - alpha[..., None])
     return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from atldiff.errors import InputError
 from atldiff.training import corpus_names as names
@@ -93,14 +94,14 @@ def _crema_d(root: Path) -> Listing:
     people, table = {}, root / "VideoDemographics.csv"
     if table.is_file():
         people = {row["ActorID"]: row for row in _rows(table, ("ActorID",))}
-    for path in _videos(root):
-        record = _named(root, path, names.crema_d, names.CREMA_D_EXAMPLE)
-        if isinstance(record, dict):
-            person = people.get(record["identity"], {})
-            details = {key.lower(): person[key].lower() for key in ("Age", "Sex") if person.get(key)}
-            sound = _sound(root / "AudioWAV" / record["video"].stem)
-            record = ClipRecord(**record, audio=sound, details=details)
-        yield record
+    for told in _named(root, names.crema_d, names.CREMA_D_EXAMPLE):
+        if isinstance(told, Skipped):
+            yield told
+            continue
+        person = people.get(told["identity"], {})
+        details = {key.lower(): person[key].lower() for key in ("Age", "Sex") if person.get(key)}
+        sound = _sound(root / "AudioWAV" / told["video"].stem)
+        yield ClipRecord(**told, audio=sound, details=details)
 
 
 def _mead(root: Path) -> Listing:
@@ -108,39 +109,40 @@ def _mead(root: Path) -> Listing:
     for actor in sorted(entry.name for entry in os.scandir(root) if entry.is_dir()):
         if (root / actor / "video.tar").exists() and not (root / actor / "video").is_dir():
             yield Skipped(f"{actor}/video.tar", "not unpacked")
-    for path in _videos(root):
-        record = _named(root, path, names.mead, names.MEAD_EXAMPLE)
-        if isinstance(record, dict):
-            actor, _, _, emotion, level, take = record["key"].split("/")
-            sound = _sound(root / actor / "audio" / emotion / level / take)
-            if record["details"]["view"] != "front":
-                record = _left_out(root, path, "not the frontal view")
-            elif sound is None:
-                record = _left_out(root, path, NO_SOUND)
-            else:
-                record = ClipRecord(**record, audio=sound)
-        yield record
+    for told in _named(root, names.mead, names.MEAD_EXAMPLE):
+        if isinstance(told, Skipped):
+            yield told
+            continue
+        actor, _, view, emotion, level, take = told["key"].split("/")
+        sound = _sound(root / actor / "audio" / emotion / level / take)
+        if view != "front":
+            yield _left_out(root, told["video"], "not the frontal view")
+        elif sound is None:
+            yield _left_out(root, told["video"], NO_SOUND)
+        else:
+            yield ClipRecord(**told, audio=sound)
 
 
 def _ravdess(root: Path) -> Listing:
     """The files with sound and pictures; those with pictures alone show the same takes."""
-    for path in _videos(root):
-        record = _named(root, path, names.ravdess, names.RAVDESS_EXAMPLE)
-        if isinstance(record, dict):
-            complete = record["details"]["modality"] == "audio-video"
-            record = ClipRecord(**record) if complete else _left_out(root, path, "a video-only file")
-        yield record
+    for told in _named(root, names.ravdess, names.RAVDESS_EXAMPLE):
+        if isinstance(told, Skipped):
+            yield told
+        elif told["details"]["modality"] == "audio-video":
+            yield ClipRecord(**told)
+        else:
+            yield _left_out(root, told["video"], "a video-only file")
 
 
 def _grid(root: Path) -> Listing:
     """The sound from audio_25k or the speaker's own audio folder where it is there, else the video's own."""
-    for path in _videos(root):
-        record = _named(root, path, names.grid, names.GRID_EXAMPLE)
-        if isinstance(record, dict):
-            speaker, stem = record["identity"], record["video"].stem
-            sounds = (root / "audio_25k" / speaker / stem, root / speaker / "audio" / stem)
-            record = ClipRecord(**record, audio=next(filter(None, map(_sound, sounds)), None))
-        yield record
+    for told in _named(root, names.grid, names.GRID_EXAMPLE):
+        if isinstance(told, Skipped):
+            yield told
+            continue
+        speaker, stem = told["identity"], told["video"].stem
+        sounds = (root / "audio_25k" / speaker / stem, root / speaker / "audio" / stem)
+        yield ClipRecord(**told, audio=next(filter(None, map(_sound, sounds)), None))
 
 
 def _folder(root: Path) -> Listing:
@@ -162,7 +164,7 @@ def _clips_csv(root: Path) -> Listing:
         if problem:
             yield Skipped(row["file"], problem)
             continue
-        given = {name: row[name] for name in known if row.get(name)}
+        given: dict[str, Any] = {name: row[name] for name in known if row.get(name)}
         sound = root / row["audio"] if row.get("audio") else None
         yield ClipRecord(_key(root, path), path, audio=sound, **given)
 
@@ -202,15 +204,18 @@ def _unfit(path: Path) -> str | None:
 
 
 def _named(
-    root: Path, path: Path | Skipped, grammar: Callable[[tuple[str, ...]], dict | None], example: str
-) -> dict | Skipped:
-    """The fields of a ClipRecord that the path tells, or why there are none."""
-    if isinstance(path, Skipped):
-        return path
-    told = grammar(path.relative_to(root).with_suffix("").parts)
-    if told is None:
-        return _left_out(root, path, f"its name is not like {example}")
-    return {"key": _key(root, path), "video": path} | told
+    root: Path, grammar: Callable[[tuple[str, ...]], dict | None], example: str
+) -> Iterator[dict | Skipped]:
+    """The fields of a ClipRecord that the path of each video tells, or why there are none."""
+    for path in _videos(root):
+        if isinstance(path, Skipped):
+            yield path
+            continue
+        told = grammar(path.relative_to(root).with_suffix("").parts)
+        if told is None:
+            yield _left_out(root, path, f"its name is not like {example}")
+        else:
+            yield {"key": _key(root, path), "video": path} | told
 
 
 def _left_out(root: Path, path: Path, reason: str) -> Skipped:

@@ -125,7 +125,5 @@ def grid(parts: tuple[str, ...]) -> dict | None:
     letters = parts[-1]
     if speaker is None or len(letters) != len(GRID_WORDS):
         return None
-    words = [known.get(letter) for known, letter in zip(GRID_WORDS, letters, strict=True)]
-    if None in words:
-        return None
-    return {"identity": speaker, "sentence": " ".join(words), "emotion": "neutral"}
+    words = [known.get(letter, "") for known, letter in zip(GRID_WORDS, letters, strict=True)]
+    return {"identity": speaker, "sentence": " ".join(words), "emotion": "neutral"} if all(words) else None

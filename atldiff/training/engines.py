@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from multiprocessing import get_context, parent_process
+from typing import Any
 
 from atldiff.errors import InputError
 
@@ -73,7 +74,7 @@ class RayEngine:
             raise InputError("Ray is not installed", "Install it: pip install 'atldiff[cluster]'") from error
         self._ray, self._stack = ray, ExitStack()
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        options = {"log_to_driver": False, "logging_level": "ERROR"}
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if "RAY_ADDRESS" not in os.environ:
             logs = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="ray"))
             options |= {"num_cpus": workers, "include_dashboard": False, "_temp_dir": logs}
@@ -111,6 +112,7 @@ class RayEngine:
 def _follow_parent() -> None:
     """A worker's start: it ends with the process that started it, and tidily where the pool ends it."""
     parent = parent_process()
+    assert parent is not None, "not a worker"
 
     def leave() -> None:
         parent.join()

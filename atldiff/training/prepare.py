@@ -135,11 +135,14 @@ def _pictures(
         return
     times = np.bincount(shown)
     with open_video(clip.video) as video:
-        crops = (crop_square(frame, box, config.size) for frame in video.frames)
-        if config.green_screen:
-            crops = _on_green(video.frames, box, config.size)
+        cut = _on_green if config.green_screen else _cropped
+        crops = cut(video.frames, box, config.size)
         for crop, count in zip(crops, times, strict=False):
             yield from [crop] * count
+
+
+def _cropped(frames: Iterator[np.ndarray], box: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    return (crop_square(frame, box, size) for frame in frames)
 
 
 def _on_green(frames: Iterator[np.ndarray], box: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -149,7 +152,7 @@ def _on_green(frames: Iterator[np.ndarray], box: np.ndarray, size: int) -> Itera
     frames, seen = tee(frames)
     for frame, alpha in zip(frames, segment_frames(_small(frame) for frame in seen), strict=True):
         scale = np.tile(np.array(alpha.shape[::-1]) / frame.shape[1::-1], 2)
-        cut = crop_square(np.uint8(255 * alpha), box * scale, size)
+        cut = crop_square((255 * alpha).astype(np.uint8), box * scale, size)
         yield green_screen(crop_square(frame, box, size), cut / np.float32(255))
 
 

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -177,7 +178,7 @@ def _part(out: Path, shard: str, key: str) -> Path:
 
 def _write_manifest(index: ClipIndex, out: Path, settings: dict) -> dict:
     """Writes manifest.json and skipped.csv as things stand."""
-    shards, totals = index.shards(), {}
+    shards, totals = index.shards(), dict[str, dict[str, int]]()
     for shard in shards:
         total = totals.setdefault(shard["split"], {"shards": 0, "clips": 0, "samples": 0, "bytes": 0})
         total["shards"] += 1
@@ -191,7 +192,12 @@ def _write_manifest(index: ClipIndex, out: Path, settings: dict) -> dict:
             for row in index.skipped():
                 writer.writerow(row)
                 skipped += 1
-        manifest = {"format": "webdataset", "atldiff": __version__, "settings": settings, "splits": totals}
+        manifest: dict[str, Any] = {
+            "format": "webdataset",
+            "atldiff": __version__,
+            "settings": settings,
+            "splits": totals,
+        }
         manifest |= {"speakers": index.speakers(), "skipped": skipped, "unfinished": index.count("new")}
         manifest |= {"shards": shards}
         part = out / f"{MANIFEST}.writing"

@@ -93,8 +93,8 @@ def read_prepared(data: Path, split: str) -> Iterator[Sample]:
 
 def broken_shards(data: Path) -> list[str]:
     """Names of the shards whose file is missing or not what the manifest says."""
-    shards = read_manifest(data)["shards"]
-    return [s["name"] for s in shards if _checksum(data / f"{s['name']}.tar") != s["sha256"]]
+    files = [(data / f"{shard['name']}.tar", shard["sha256"]) for shard in read_manifest(data)["shards"]]
+    return [file.stem for file, sha256 in files if not file.is_file() or _checksum(file) != sha256]
 
 
 def unwritable(path: Path, error: OSError) -> InputError:
@@ -137,9 +137,7 @@ def _read(path: Path) -> Iterator[dict]:
         raise InputError(problem, "Remove the folder's prepared data and run `prepare` again") from error
 
 
-def _checksum(path: Path) -> str | None:
-    if not path.is_file():
-        return None
+def _checksum(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
