@@ -1,6 +1,7 @@
 # make demo   a talking video from examples/, in out/demo.mp4   make test   the tests
 # make app    the page, on this machine                         make lint   ruff
 # make bench  time and memory, end to end and by stage          make clean  all that make made
+# make videos  the ready videos of the page's examples, again
 # PYTHON=python3.12 make demo  picks the interpreter (3.11 or 3.12); VENV=dir picks another environment.
 
 VENV ?= .venv
@@ -12,7 +13,7 @@ PORTRAIT ?= examples/astronaut.jpg
 RECORDING ?= examples/hello_world.flac
 DEMO ?= out/demo.mp4
 
-.PHONY: demo test app lint bench install clean
+.PHONY: demo test app lint bench videos install clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -29,6 +30,9 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed
 	@$(RUN) -m atldiff benchmark
+
+videos: $(VENV)/.installed
+	@$(RUN) examples/make_videos.py
 
 install: $(VENV)/.installed
 

@@ -31,6 +31,7 @@ ROOMS = {
         "atldiff/media/video_reader.py",
         "atldiff/media/stream.py",
         "examples/make_recordings.py",
+        "examples/make_videos.py",
     },
 }
 ANNEXES = ("atldiff.training", "atldiff.evaluation")

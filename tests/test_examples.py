@@ -1,0 +1,24 @@
+"""The page's examples: portraits that nothing is said against, and ready videos that belong to them."""
+
+import json
+from pathlib import Path
+
+import page
+import pytest
+
+from atldiff.portrait.face import load_portrait
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+READY = json.loads((EXAMPLES / "videos" / "manifest.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("pair", READY, ids=lambda pair: pair["portrait"])
+def test_a_ready_video_belongs_to_its_pair(pair):
+    portrait = load_portrait(EXAMPLES / pair["portrait"])
+    assert len(portrait.faces) == 1 and portrait.warnings == ()
+    assert (EXAMPLES / pair["recording"]).is_file()
+    video = EXAMPLES / pair["video"]
+    found = page.probe(video)
+    assert video.stat().st_size < 400_000 and max(found["size"]) <= 512
+    assert found["codecs"] == ("h264", "aac") and "AI-generated" in found["tags"]["comment"]
+    assert found["frames"] == round(30 * pair["seconds"])
