@@ -16,7 +16,7 @@ from atldiff.errors import InputError
 from atldiff.media.audio import Speech
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.face import Portrait
-from atldiff.rendering.composite import make_canvas
+from atldiff.rendering.canvas import make_canvas
 from atldiff.rendering.identity import (
     CompactIdentityEncoder,
     ResNetIdentityEncoder,

@@ -17,7 +17,9 @@ from atldiff.options import Options
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.portrait.face import Portrait
 from atldiff.portrait.photo import crop_square
-from atldiff.rendering.composite import composite, make_canvas, warped_frames
+from atldiff.rendering.canvas import make_canvas
+from atldiff.rendering.composite import composite
+from atldiff.rendering.prior import WarpedPhoto
 from atldiff.sequence import LandmarkSequence
 
 FRAMES = 30  # of each clip, in a row
@@ -163,7 +165,7 @@ def _prior(trial: Trial) -> np.ndarray:
     canvas = make_canvas(trial.portrait, trial.points, "crop")
     size = (len(canvas.views), FRAME_SIZE, FRAME_SIZE)
     nothing = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
-    moving = warped_frames(canvas, canvas.to_canvas(trial.points))
+    moving = WarpedPhoto.of(canvas).frames(canvas.to_canvas(trial.points))
     return np.stack([composite(canvas, part, *nothing) for part in moving])
 
 

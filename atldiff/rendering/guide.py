@@ -6,7 +6,6 @@ Landmarks are in crop units (0..1 across the frame); masks are (..., size, size)
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from atldiff.config import GuideConfig
 from atldiff.landmarks import INNER_LIPS, LEFT_EYE, RIGHT_EYE
@@ -37,11 +36,13 @@ def point_mask(landmarks: Tensor, size: int, kernel: int) -> Tensor:
             inside = (x >= 0) & (x < size) & (y >= 0) & (y < size)
             index = (y * size + x).clamp(0, size * size - 1).long()
             image.scatter_add_(1, index, weight * inside)
-    image = image.view(-1, 1, size, size).clamp(max=1)
+    image = image.view(-1, size, size).clamp(max=1)
     offsets = torch.arange(kernel, dtype=points.dtype, device=points.device) - kernel // 2
     profile = torch.exp(-0.5 * (offsets / gaussian_sigma(kernel)) ** 2)  # peak 1, not sum 1
-    image = F.conv2d(image, profile.view(1, 1, 1, -1), padding=(0, kernel // 2))
-    image = F.conv2d(image, profile.view(1, 1, -1, 1), padding=(kernel // 2, 0))
+    away = torch.arange(size, device=points.device)
+    away = away[:, None] - away + kernel // 2  # the blur along a row, as a matrix
+    blur = torch.where((away >= 0) & (away < kernel), profile[away.clamp(0, kernel - 1)], 0)
+    image = blur @ (image @ blur)
     return image.clamp(0, 1).view(*lead, size, size)
 
 
@@ -56,12 +57,19 @@ def fill_masks(landmarks: np.ndarray, size: int) -> np.ndarray:
     canvas = np.zeros((size * scale, size * scale), np.uint8)
     pixels = np.clip(landmarks, -1, 2) * (size * scale) - 0.5
     fixed = np.round(pixels * (1 << _SUBPIXEL_BITS)).astype(np.int32)
-    masks = np.empty((len(landmarks), 2, size, size), np.float32)
+    masks = np.zeros((len(landmarks), 2, size, size), np.float32)
     for frame, points in enumerate(fixed):
         for channel, parts in enumerate(((INNER_LIPS,), (RIGHT_EYE, LEFT_EYE))):
-            canvas[:] = 0
+            drawn = np.concatenate([points[part] for part in parts]) >> _SUBPIXEL_BITS
+            x0, y0 = np.clip(drawn.min(axis=0) // scale - 1, 0, size)  # pixels of the mask
+            x1, y1 = np.clip(drawn.max(axis=0) // scale + 2, 0, size)
+            if x0 >= x1 or y0 >= y1:
+                continue
+            area = canvas[y0 * scale : y1 * scale, x0 * scale : x1 * scale]
             cv2.fillPoly(canvas, [points[part] for part in parts], 255, cv2.LINE_8, _SUBPIXEL_BITS)
-            masks[frame, channel] = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
+            mask = cv2.resize(area, (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_AREA)
+            masks[frame, channel, y0:y1, x0:x1] = mask
+            area[:] = 0
     return masks / 255
 
 

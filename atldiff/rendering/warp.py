@@ -13,6 +13,7 @@ from atldiff.easing import smoothstep
 from atldiff.landmarks import (
     BROWS,
     EYE_CORNERS,
+    JAW,
     LOWER_INNER_LIP,
     LOWER_LIDS,
     UPPER_INNER_LIP,
@@ -25,6 +26,8 @@ GRID = 80  # cells of the field per axis, about 2.7 pixels of the 128-pixel crop
 SMOOTHING = 1e-4  # regularisation of the spline: how far a landmark may miss its place
 OPEN_SHARE = 0.2  # of the photo's gap between lids and between lips that the spline keeps at least
 _ANCHORS_PER_SIDE = 4
+_BLOCK = 800  # places whose spline basis is worked out at once: 0.3 MB
+_MARGIN = 3  # cells round the features in which the field is worked out cell by cell
 _FADE = 0.12  # width of the fade to zero at the region's border, crop units
 _LIDS_BELOW_BROWS = [36, 37, 38, 38, 39, 42, 43, 43, 44, 45]  # the eye's point under each brow point
 
@@ -82,62 +85,59 @@ def spline_at(target: Tensor, source: Tensor, where: Tensor, smoothing: float = 
     weights = torch.linalg.solve(system, values).float()
     where, target = where.float(), target.float()
     flat = torch.cat([torch.ones(len(where), 1), where], dim=-1)
-    # frame by frame and in place: one frame's basis stays in the cache, a window's does not
     result = flat @ weights[:, count:]
-    for frame in range(frames):
-        squared = (where[:, :1] - target[frame, :, 0]).square_()
-        squared.add_((where[:, 1:] - target[frame, :, 1]).square_())
-        result[frame].addmm_(squared.clamp(min=1e-12).log_().mul_(squared), weights[frame, :count])
+    # in place and in blocks of a frame whose basis stays in the cache
+    for block in torch.arange(len(where)).split(_BLOCK):
+        x, y = where[block[0] : block[-1] + 1].split(1, dim=1)
+        for frame in range(frames):
+            squared = (x - target[frame, :, 0]).square_().add_((y - target[frame, :, 1]).square_())
+            basis = squared.clamp(min=1e-12).log_().mul_(squared)
+            result[frame, block[0] : block[-1] + 1].addmm_(basis, weights[frame, :count])
     return result
 
 
-def displacement_field(landmarks: np.ndarray, identity: np.ndarray, cells: int = GRID) -> np.ndarray:
+def displacement_field(landmarks: np.ndarray, identity: np.ndarray) -> np.ndarray:
     """Fields of frames with landmarks (F, 68, 2) of a photo with landmarks (68, 2), crop units.
 
+    The spline is worked out at each cell round brows, eyes, nose and mouth. Farther out, where it is
+    smooth, it is worked out at every second cell of either axis and interpolated (cubic).
+
     Returns:
-        (F, cells, cells, 2) float32 backward displacements in crop units, zero at the region's border.
+        (F, GRID, GRID, 2) float32 backward displacements in crop units, zero at the region's border.
     """
+    import cv2
+
     landmarks, anchors = parted(landmarks, identity), _anchors()
     source = np.concatenate([identity, guards(identity[None], identity)[0], anchors])
     fixed = np.broadcast_to(anchors, (len(landmarks), *anchors.shape))
     target = np.concatenate([landmarks, guards(landmarks, identity), fixed], axis=1)
     source, target = torch.from_numpy(source).double(), torch.from_numpy(target).double()
-    grid = grid_points(cells)
-    field = spline_at(target, source, grid.view(-1, 2)).view(-1, cells, cells, 2)
+    grid, coarse = grid_points(GRID), grid_points(GRID // 2)
+    rows, columns = _features(landmarks)
+    near = grid[rows, columns]
+    places = torch.cat([coarse.reshape(-1, 2), near.reshape(-1, 2)])
+    smooth, exact = spline_at(target, source, places).split([coarse[..., 0].numel(), near[..., 0].numel()], 1)
+    field = np.empty((len(landmarks), GRID, GRID, 2), np.float32)
+    for whole, half in zip(field, smooth.view(-1, *coarse.shape).numpy(), strict=True):
+        cv2.resize(half, (GRID, GRID), dst=whole, interpolation=cv2.INTER_CUBIC)
+    field[:, rows, columns] = exact.view(-1, *near.shape).numpy()
+    field *= _fade(grid)
+    return field
+
+
+def _features(landmarks: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the field's cells round all landmarks (F, 68, 2) but the jaw's."""
     low, high = REGION
-    border = torch.minimum(grid - low, high - grid).amin(dim=-1)
-    fade = smoothstep(0, _FADE, border.numpy()).astype(np.float32)
-    return field.numpy() * fade[..., None]
+    cells = (landmarks[:, JAW.stop :].reshape(-1, 2) - low) * (GRID / (high - low)) - 0.5
+    first = np.clip(np.floor(cells.min(axis=0)) - _MARGIN, 0, GRID).astype(int)
+    last = np.clip(np.ceil(cells.max(axis=0)) + _MARGIN + 1, 0, GRID).astype(int)
+    return slice(first[1], last[1]), slice(first[0], last[0])
 
 
-def warp_image(
-    image: np.ndarray, field: np.ndarray, box: np.ndarray, rect: tuple[int, int, int, int]
-) -> np.ndarray:
-    """The part `rect` of the picture, warped.
-
-    Args:
-        image: (H, W, C) uint8, the photo.  field: (cells, cells, 2) of `displacement_field`.
-        box: (4,) the network's crop in pixels of the photo.
-        rect: x0, y0, x1, y1 whole pixels of the result; may reach beyond the photo.
-
-    Returns:
-        (y1 - y0, x1 - x0, C) uint8; beyond the photo its border is repeated.
-    """
-    import cv2
-
-    x0, y0, x1, y1 = rect
-    side, cells = float(box[2] - box[0]), len(field)
-    low, high = REGION
-    step = (high - low) * side / cells  # pixels a cell
-    # result pixel i has its centre at x0 + i + 0.5; cell j at box[0] + low * side + (j + 0.5) * step
-    start_x = (x0 + 0.5 - box[0] - low * side) / step - 0.5
-    start_y = (y0 + 0.5 - box[1] - low * side) / step - 0.5
-    move = np.array([[1 / step, 0, start_x], [0, 1 / step, start_y]], np.float32)
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    maps = cv2.warpAffine(field * np.float32(side), move, (x1 - x0, y1 - y0), flags=flags)
-    maps[..., 0] += np.arange(x0, x1, dtype=np.float32)
-    maps[..., 1] += np.arange(y0, y1, dtype=np.float32)[:, None]
-    return cv2.remap(image, maps, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+def _fade(grid: Tensor) -> np.ndarray:
+    """(cells, cells, 1) float32 for grid points (cells, cells, 2): 1, smoothly 0 at the region's border."""
+    border = torch.minimum(grid - REGION[0], REGION[1] - grid).amin(dim=-1)
+    return smoothstep(0, _FADE, border.numpy()).astype(np.float32)[..., None]
 
 
 def region_rect(box: np.ndarray) -> tuple[int, int, int, int]:

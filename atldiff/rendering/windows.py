@@ -3,8 +3,10 @@
 Windows overlap; the overlap is inpainted in time, so memory does not grow with the recording.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import numpy as np
 import torch
@@ -15,13 +17,18 @@ from atldiff import landmarks as lm
 from atldiff.config import FRAME_SIZE, WINDOW, Preset
 from atldiff.errors import InputError
 from atldiff.portrait.face import Portrait
-from atldiff.rendering.composite import Canvas, composite, still_frames, view_of, warped_frames
+from atldiff.rendering.ahead import one_ahead
+from atldiff.rendering.canvas import Canvas
+from atldiff.rendering.composite import composite, view_of
 from atldiff.rendering.disocclusion import unseen_mask
 from atldiff.rendering.guide import frame_noise, guide_maps
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
+from atldiff.rendering.prior import moving_photo
 from atldiff.rendering.sampler import Condition, sample_residual
 from atldiff.rendering.unet3d import IdentityUNet3DModel
 from atldiff.sequence import LandmarkSequence
+
+FIRST_WINDOWS = (8, 15)  # frames of a long video's first windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,61 +50,53 @@ class Renderer:
         callback: Callable[[int, int], None] | None = None,
         on_step: Callable[[int, Tensor, Tensor], None] | None = None,
     ) -> Iterator[np.ndarray]:
-        """The frames one after the other; see `ATLDiffPipeline.render`."""
-        points, total = canvas.to_canvas(sequence.points), len(sequence.points)
+        """The frames one after the other; see `ATLDiffPipeline.render`.
+
+        While a window's frames are finished and used, the next window is rendered in another thread;
+        not if there is `on_step`, which is called in the caller's.
+        """
+        windows = self._windows(portrait, sequence, canvas, steps, seed, on_step)
+        done, total = 0, len(sequence.points)
+        with closing(windows if on_step else one_ahead(windows)) as rendered:
+            for window in rendered:
+                for moving, residuals, unseen in window:
+                    yield composite(canvas, moving, residuals, unseen)
+                    done += 1
+                    if callback is not None:
+                        callback(done, total)
+
+    def _windows(
+        self,
+        portrait: Portrait,
+        sequence: LandmarkSequence,
+        canvas: Canvas,
+        steps: int,
+        seed: int,
+        on_step: Callable[[int, Tensor, Tensor], None] | None,
+    ) -> Generator[list[tuple], None, None]:
+        """What `composite` takes for each frame, a list a window."""
+        points, photo = canvas.to_canvas(sequence.points), moving_photo(canvas, self.preset.prior)
         identity, emotion = self._embeddings(portrait, sequence)
-        views, overlap = range(len(canvas.views)), self.preset.overlap
-        held, priors, known = [], None, [None] * len(views)  # of the frames that the next window sees again
-        start = done = 0
-        while done < total:
-            stop = min(start + WINDOW, total)
-            fresh = list(self._moving(canvas, points[start + len(held) : stop]))
-            seen = [
-                np.stack([view_of(canvas, part, view, self.preset.view_sizes[view]) for part in fresh])
-                for view in views
-            ]
-            priors = (
-                seen if priors is None else [np.concatenate(pair) for pair in zip(priors, seen, strict=True)]
-            )
-            residuals, unseen = [], []
-            for view in views:
-                condition, new = self._condition(
-                    canvas, view, points[start:stop], priors[view], identity, emotion
-                )
-                noise = frame_noise(
-                    seed, start, stop - start, self.preset.view_sizes[view], view, self.preset.guide.steady
-                )
-                noise = noise[None].to(self.unet.device)
+        sizes = self.preset.view_sizes[: len(canvas.views)]
+        held, priors, known = [], [[] for _ in sizes], [None] * len(sizes)  # seen again by the next window
+        for start, stop, ready in window_spans(len(points), self.preset.overlap):
+            fresh = list(photo.frames(points[start + len(held) : stop]))
+            moving, residuals, unseen = held + fresh, [], []
+            for view, size in enumerate(sizes):
+                priors[view] = priors[view] + [view_of(canvas, part, view, size) for part in fresh]
+                about = canvas, view, points[start:stop], np.stack(priors[view]), identity, emotion
+                condition, new = self._condition(*about)
+                noise = frame_noise(seed, start, stop - start, size, view, self.preset.guide.steady)
+                noise, step = noise[None].to(self.unet.device), None if view else on_step
                 residuals.append(
-                    sample_residual(
-                        self.unet,
-                        self.scheduler,
-                        condition,
-                        noise,
-                        steps,
-                        known[view],
-                        None if view else on_step,
-                    )
+                    sample_residual(self.unet, self.scheduler, condition, noise, steps, known[view], step)
                 )
                 unseen.append(new)
             frames = [r[0].permute(1, 2, 3, 0).float().cpu().numpy() for r in residuals]
-            moving, ready = held + fresh, stop - start - (overlap if stop < total else 0)
-            for index in range(ready):
-                yield composite(
-                    canvas,
-                    moving[index],
-                    *([part[index] for part in parts] for parts in (frames, unseen)),
-                )
-                done += 1
-                if callback is not None:
-                    callback(done, total)
+            parts = zip(*frames, strict=True), zip(*unseen, strict=True)
+            yield list(zip(moving, *parts, strict=True))[:ready]
             held, priors = moving[ready:], [prior[ready:] for prior in priors]
-            known, start = [r[:, :, ready:] for r in residuals], done
-
-    def _moving(self, canvas: Canvas, points: np.ndarray) -> Iterator[np.ndarray]:
-        if self.preset.prior == "warp":
-            return warped_frames(canvas, points)
-        return still_frames(canvas, len(points))
+            known = [r[:, :, ready:] for r in residuals]
 
     def _embeddings(self, portrait: Portrait, sequence: LandmarkSequence) -> tuple[Tensor, Tensor]:
         """Identity features (1, D) and emotion embedding (1, E)."""
@@ -132,3 +131,20 @@ class Renderer:
 def _signed(frames: np.ndarray) -> Tensor:
     """uint8 -> float32 in [-1, 1], same shape."""
     return torch.from_numpy(frames.astype(np.float32) / 127.5 - 1)
+
+
+def window_spans(total: int, overlap: int) -> Iterator[tuple[int, int, int]]:
+    """Windows of a video of `total` frames: first frame, end, and how many of its frames are finished.
+
+    The first ones are short, so that the first pictures come early; of each but the last, `overlap`
+    frames are seen again by the next. A video that fits one window is one.
+    """
+    lengths = chain(FIRST_WINDOWS if total > WINDOW else (), repeat(WINDOW))
+    start = 0
+    for length in lengths:
+        stop = min(start + length, total)
+        ready = stop - start - (overlap if stop < total else 0)
+        yield start, stop, ready
+        start += ready
+        if start >= total:
+            return

@@ -10,8 +10,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from atldiff import landmarks as lm
+from atldiff.rendering.fine_photo import warp_image
 from atldiff.rendering.guide import fill_masks
-from atldiff.rendering.warp import displacement_field, warp_image
+from atldiff.rendering.warp import displacement_field
 from atldiff.training.clips import Moment, StoredClip
 from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE, encode_crops
 

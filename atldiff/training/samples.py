@@ -13,9 +13,10 @@ from atldiff.config import FRAME_SIZE, GuideConfig, Preset
 from atldiff.portrait.photo import crop_square
 from atldiff.rendering.closures import Closures
 from atldiff.rendering.disocclusion import opened_mouth
+from atldiff.rendering.fine_photo import warp_image
 from atldiff.rendering.guide import fill_masks, guide_maps, point_mask
 from atldiff.rendering.mouth import LayeredMouth
-from atldiff.rendering.warp import displacement_field, warp_image
+from atldiff.rendering.warp import displacement_field
 from atldiff.training.clips import Moment, StoredClip, choose_frames
 from atldiff.training.faces import reopened
 from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE

@@ -1,11 +1,12 @@
 """Landmarks-guide noise against the paper's formulas."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from atldiff.config import GuideConfig
-from atldiff.landmarks import INNER_LIPS
+from atldiff.landmarks import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from atldiff.rendering.guide import (
     fill_masks,
     frame_noise,
@@ -95,3 +96,15 @@ def test_steady_noise_is_the_same_in_every_frame_and_window():
     assert noise.shape == (3, 5, 16, 16)
     for frame in range(5):
         assert torch.equal(noise[:, frame], frame_noise(3, 0, 1, 16, view=1)[:, 0])
+
+
+def test_fills_are_those_of_the_whole_picture_averaged():
+    points = 0.3 + 0.9 * np.random.default_rng(3).random((4, 68, 2)).astype(np.float32)  # some lie outside
+    masks = fill_masks(points, 32)
+    fixed = np.round((np.clip(points, -1, 2) * 128 - 0.5) * 16).astype(np.int32)
+    for frame, drawn in enumerate(fixed):
+        for channel, parts in enumerate(((INNER_LIPS,), (RIGHT_EYE, LEFT_EYE))):
+            canvas = np.zeros((128, 128), np.uint8)
+            cv2.fillPoly(canvas, [drawn[part] for part in parts], 255, cv2.LINE_8, 4)
+            whole = cv2.resize(canvas, (32, 32), interpolation=cv2.INTER_AREA) / np.float32(255)
+            np.testing.assert_array_equal(masks[frame, channel], whole)

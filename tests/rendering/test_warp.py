@@ -5,14 +5,17 @@ import pytest
 import torch
 
 from atldiff.landmarks import LOWER_INNER_LIP, UPPER_INNER_LIP, crop_box, to_crop
+from atldiff.portrait.face import load_portrait
+from atldiff.rendering.fine_photo import FinePhoto, warp_image
 from atldiff.rendering.warp import (
+    GRID,
     REGION,
     _anchors,
     displacement_field,
+    grid_points,
     guards,
     region_rect,
     spline_at,
-    warp_image,
 )
 
 
@@ -68,8 +71,16 @@ def test_warp_moves_a_dot_with_its_landmark(still):
 def test_warp_by_nothing_is_the_picture_itself():
     image = np.random.default_rng(1).integers(0, 255, (60, 50, 3), np.uint8)
     box = np.array([10, 10, 50, 50], np.float32)
-    same = warp_image(image, np.zeros((80, 80, 2), np.float32), box, (5, 6, 45, 46))
-    np.testing.assert_array_equal(same, image[6:46, 5:45])
+    for photo in (FinePhoto(image), FinePhoto.of(image, (5, 6, 45, 46))):
+        same = photo.warped(np.zeros((80, 80, 2), np.float32), box, (5, 6, 45, 46))
+        np.testing.assert_array_equal(same, image[6:46, 5:45])
+
+
+def test_beyond_the_photo_its_border_is_repeated():
+    image = np.random.default_rng(1).integers(0, 255, (60, 50, 3), np.uint8)
+    photo, box = FinePhoto.of(image, (-8, -5, 58, 60)), np.array([10, 10, 50, 50], np.float32)
+    wide = photo.warped(np.zeros((80, 80, 2), np.float32), box, (-8, -5, 58, 60))
+    np.testing.assert_array_equal(wide, np.pad(image, ((5, 0), (8, 8), (0, 0)), mode="edge"))
 
 
 def test_region_is_wider_than_the_crop(still):
@@ -96,3 +107,43 @@ def test_guards_follow_a_turned_and_scaled_face(still):
     turn = 1.2 * np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]])
     moved = (still @ turn + 0.1)[None]
     np.testing.assert_allclose(guards(moved, still)[0], guards(still[None], still)[0] @ turn + 0.1, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def moving_face(portrait_path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames' landmarks (3, 68, 2) and the photo's (68, 2) in crop units; the photo's crop box."""
+    portrait = load_portrait(portrait_path)
+    still = to_crop(portrait.landmarks, portrait.box)
+    moved = np.repeat(still[None], 3, axis=0)
+    moved[1:, 48:] += np.where(still[48:, 1:] > still[62, 1], [0, 0.04], [0, -0.005])  # the mouth opens
+    moved[1:, 5:12] += [0, 0.03]
+    moved[2] = (moved[2] - 0.5) @ [[0.998, 0.06], [-0.06, 0.998]] + (0.51, 0.49)
+    return moved.astype(np.float32), still, portrait.box
+
+
+def test_the_field_far_from_the_features_is_interpolated_within_a_tenth_of_a_pixel(moving_face):
+    moved, still, _ = moving_face
+    anchors = _anchors()
+    source = np.concatenate([still, guards(still[None], still)[0], anchors])
+    target = [np.concatenate([points, guards(points[None], still)[0], anchors]) for points in moved]
+    target, source = torch.from_numpy(np.stack(target)).double(), torch.from_numpy(source).double()
+    exact = spline_at(target, source, grid_points().view(-1, 2)).view(-1, GRID, GRID, 2).numpy()
+    field = displacement_field(moved, still)
+    inside = ((grid_points() > -0.2) & (grid_points() < 1.2)).all(-1).numpy()  # where nothing fades
+    error = np.linalg.norm(field - exact, axis=-1)[:, inside] * 138  # pixels of this photo's crop
+    assert error.max() < 0.1 and np.percentile(error, 99) < 0.04
+
+
+def test_an_enlarged_photo_is_as_sharp_as_cubic_interpolation(moving_face, portrait_path):
+    (*_, moved), still, box = moving_face
+    image = load_portrait(portrait_path).image
+    field, rect = displacement_field(moved[None], still)[0], region_rect(box)
+    fine = FinePhoto.of(image, rect)
+    difference = fine.warped(field, box, rect).astype(float) - warp_image(image, field, box, rect)
+    assert fine.factor == 3 and 10 * np.log10(255**2 / (difference**2).mean()) > 48
+
+
+def test_a_large_photo_is_enlarged_less():
+    image = np.zeros((3000, 3000, 1), np.uint8)
+    assert FinePhoto.of(image, (0, 0, 3000, 3000)).factor == 2
+    assert FinePhoto.of(np.dstack([image] * 3), (0, 0, 3000, 3000)).factor == 1

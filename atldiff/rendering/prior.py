@@ -1,0 +1,71 @@
+"""What the residual is added to: the photo moved by its landmarks, or the still photo (the paper's)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from atldiff import landmarks as lm
+from atldiff.rendering.canvas import Canvas
+from atldiff.rendering.closures import Closures
+from atldiff.rendering.disocclusion import opened_mouth
+from atldiff.rendering.fine_photo import FinePhoto
+from atldiff.rendering.mouth import LayeredMouth
+from atldiff.rendering.warp import displacement_field
+
+
+def moving_photo(canvas: Canvas, prior: str) -> "WarpedPhoto | StillPhoto":
+    """The prior named "warp" or "identity" (see `config.Preset`) of a canvas."""
+    return WarpedPhoto.of(canvas) if prior == "warp" else StillPhoto.of(canvas)
+
+
+@dataclass(frozen=True, eq=False)
+class WarpedPhoto:
+    """The photo moved by the spline, with what it does not show painted in; made once for a video."""
+
+    canvas: Canvas
+    photo: FinePhoto
+    mouth: LayeredMouth
+    closures: Closures
+
+    @classmethod
+    def of(cls, canvas: Canvas) -> "WarpedPhoto":
+        """Of a canvas."""
+        about = canvas.image, canvas.landmarks
+        return cls(
+            canvas, FinePhoto.of(canvas.image, canvas.rect), LayeredMouth.of(*about), Closures.of(*about)
+        )
+
+    def frames(self, points: np.ndarray) -> Iterator[np.ndarray]:
+        """The canvas's moving part in each frame with landmarks (F, 68, 2) in canvas pixels:
+        (rect height, rect width, C) uint8 each.
+        """
+        canvas, face = self.canvas, self.canvas.views[0]
+        fields = displacement_field(lm.to_crop(points, face), lm.to_crop(canvas.landmarks, face))
+        corner = np.array(canvas.rect[:2], np.float32)
+        outlines, shares = opened_mouth(points, canvas.landmarks)
+        for field, marks, inner, share in zip(fields, points, outlines, shares, strict=True):
+            moving = self.photo.warped(field, face, canvas.rect)
+            self.mouth.paint(moving, marks - corner, inner - corner, share)
+            self.closures.paint(moving, marks - corner)
+            yield moving
+
+
+@dataclass(frozen=True, eq=False)
+class StillPhoto:
+    """The photo's moving part (h, w, C) uint8, as it is (the paper's prior)."""
+
+    part: np.ndarray
+
+    @classmethod
+    def of(cls, canvas: Canvas) -> "StillPhoto":
+        """Of a canvas; beyond the photo its border is repeated."""
+        x0, y0, x1, y1 = canvas.rect
+        rows = np.clip(np.arange(y0, y1), 0, canvas.image.shape[0] - 1)
+        columns = np.clip(np.arange(x0, x1), 0, canvas.image.shape[1] - 1)
+        return cls(canvas.image[rows][:, columns])
+
+    def frames(self, points: np.ndarray) -> Iterator[np.ndarray]:
+        """As `WarpedPhoto.frames`."""
+        for _ in points:
+            yield self.part.copy()
