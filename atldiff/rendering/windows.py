@@ -28,7 +28,7 @@ from atldiff.rendering.sampler import Condition, sample_residual
 from atldiff.rendering.unet3d import IdentityUNet3DModel
 from atldiff.sequence import LandmarkSequence
 
-FIRST_WINDOWS = (8, 15)  # frames of a long video's first windows
+FIRST_WINDOWS = (8, 15)  # frames of a video's first windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,11 +137,10 @@ def window_spans(total: int, overlap: int) -> Iterator[tuple[int, int, int]]:
     """Windows of a video of `total` frames: first frame, end, and how many of its frames are finished.
 
     The first ones are short, so that the first pictures come early; of each but the last, `overlap`
-    frames are seen again by the next. A video that fits one window is one.
+    frames are seen again by the next.
     """
-    lengths = chain(FIRST_WINDOWS if total > WINDOW else (), repeat(WINDOW))
     start = 0
-    for length in lengths:
+    for length in chain(FIRST_WINDOWS, repeat(WINDOW)):
         stop = min(start + length, total)
         ready = stop - start - (overlap if stop < total else 0)
         yield start, stop, ready
