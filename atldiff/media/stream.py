@@ -11,7 +11,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from atldiff.config import FRAME_RATE
 from atldiff.media.audio import Speech
-from atldiff.media.video import _CODECS, _SoundTrack, _to_yuv
+from atldiff.media.video import _CODECS, _SoundTrack, _to_yuv, full_disk_told
 
 PIECE_SECONDS = 3  # players stutter on shorter ones
 _LIVE = f"f=hls:hls_time={PIECE_SECONDS}:hls_list_size=0:hls_flags=temp_file"
@@ -37,6 +37,9 @@ def broadcast(
 
     Yields:
         The pieces (.ts, about 3 s each) that this frame completed; after the last frame, all the rest.
+
+    Raises:
+        InputError: the disk is full.
     """
     assert not live or path.suffix == ".mp4", path
     frames, told, playlist = iter(frames), set(), path.with_name("live.m3u8")
@@ -50,7 +53,7 @@ def broadcast(
         told.update(named)
         return pieces
 
-    with _open(path, live) as container:
+    with full_disk_told(), _open(path, live) as container:
         container.metadata.update({key: str(value) for key, value in (metadata or {}).items()})
         for _ in _encode(container, path.suffix, chain([first], frames), first.shape, speech):
             yield fresh()

@@ -1,7 +1,8 @@
 """Frames + speech -> video file (PyAV alone)."""
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -65,17 +66,24 @@ def write_video(
         if first.shape[2] == 4 and path.suffix == ".mp4":
             raise InputError("An .mp4 video cannot be transparent", "Name the video .webm or .mov")
         options = {} if path.suffix == ".webm" else {"movflags": "+faststart+use_metadata_tags"}
-        with av.open(str(part), "w", options=options) as container:
+        with full_disk_told(), av.open(str(part), "w", options=options) as container:
             container.metadata.update({key: str(value) for key, value in (metadata or {}).items()})
             _encode(container, path.suffix, chain([first], frames), first.shape, speech, Fraction(fps))
         part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+@contextmanager
+def full_disk_told() -> Iterator[None]:
+    """Turns the encoder's error for a full disk into an InputError."""
+    try:
+        yield
     except av.FFmpegError as error:
         if error.errno != errno.ENOSPC:
             raise
         raise InputError("The disk is full", "Make room, or write the video elsewhere") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return path
 
 
 def _claim(path: Path, part: Path) -> None:

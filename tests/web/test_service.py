@@ -236,3 +236,13 @@ def test_serving_options(monkeypatch):
     monkeypatch.delenv("ATLDIFF_AUTH")
     options = texts.serving_options()  # None: gradio's own environment variables decide
     assert {options[name] for name in ("server_name", "server_port", "share", "auth")} == {None}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("live", [False, True])
+def test_a_full_disk_is_told_in_a_sentence(tmp_path, speech, live):
+    path = tmp_path / "talking.mp4"
+    path.symlink_to("/dev/full")
+    noise = np.random.default_rng(0).integers(0, 255, (60, 128, 128, 3), np.uint8)
+    with pytest.raises(InputError, match="disk is full"):
+        list(broadcast(path, iter(noise), speech, live=live))
