@@ -12,6 +12,9 @@ FRAME_SIZE = 128  # the network's square frames, pixels (Sec. 3.1)
 WINDOW = 30  # frames the diffusion network sees at once (Sec. 2.3)
 MIN_NOISE = 0.1  # the guide mask's floor (Eq. 5)
 EMOTION_DIM = 64  # width of the emotion embedding e
+EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # RAVDESS's
+CREMA_D_EMOTIONS = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
+MEAD_EMOTIONS = (*CREMA_D_EMOTIONS, "surprised", "contempt")
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class Preset:
         steps: default number of DDIM steps.
         speech: "starter", or the wav2vec2 on the hub (or in a folder) that the paper's encoder stands on.
         identity: "compact", or the ResNet on the hub (or in a folder).
+        emotions: that the recogniser tells apart.
         overlap: frames that neighbouring windows share.
         view_sizes: sides in pixels of what the network sees: the face, then the mouth.
     """
@@ -82,6 +86,7 @@ class Preset:
     steps: int = 8
     speech: str = "facebook/wav2vec2-base-960h"
     identity: str = "microsoft/resnet-50"
+    emotions: tuple[str, ...] = EMOTIONS
     overlap: int = 4
     view_sizes: tuple[int, ...] = (FRAME_SIZE,)
 
@@ -135,9 +140,9 @@ PRESETS = {
     preset.name: preset
     for preset in (
         # Table 1: CREMA-D 29.055 dB PSNR, 0.985 SSIM; k = 25.
-        Preset("paper-crema-d", UNetConfig(), GuideConfig(kernel=25)),
+        Preset("paper-crema-d", UNetConfig(), GuideConfig(kernel=25), emotions=CREMA_D_EMOTIONS),
         # Table 1: MEAD 28.883 dB PSNR, 0.944 SSIM; k = 11.
-        Preset("paper-mead", UNetConfig(), GuideConfig(kernel=11)),
+        Preset("paper-mead", UNetConfig(), GuideConfig(kernel=11), emotions=MEAD_EMOTIONS),
         # The embedded checkpoint: its scores are in weights/starter/MODEL_CARD.md.
         Preset(
             "starter",

@@ -106,7 +106,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         """
         row = preset if isinstance(preset, Preset) else PRESETS[preset]
         if "speech_encoder" not in parts:
-            parts["speech_encoder"] = make_speech_encoder(row.speech, pretrained)
+            parts["speech_encoder"] = make_speech_encoder(row.speech, row.emotions, pretrained)
         if "identity_encoder" not in parts:
             parts["identity_encoder"] = make_identity_encoder(row.identity, pretrained)
         if "landmark_generator" not in parts:

@@ -8,8 +8,6 @@ from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import W
 from atldiff.errors import InputError
 from atldiff.speech.phonetic_encoder import MEL_BANDS
 
-EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
-
 
 class EmotionRecogniser(nn.Module):
     """Conformer emotion recogniser (Sec. 2.1): log-mel -> embedding -> one score an emotion.

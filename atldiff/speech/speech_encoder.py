@@ -14,9 +14,9 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 from torch.nn import functional as F
 
-from atldiff.config import EMOTION_DIM
+from atldiff.config import EMOTION_DIM, EMOTIONS
 from atldiff.media.audio import Speech
-from atldiff.speech.emotion_recogniser import EMOTIONS, EmotionRecogniser
+from atldiff.speech.emotion_recogniser import EmotionRecogniser
 from atldiff.speech.phonetic_encoder import (
     MEL_BANDS,
     ContextGate,

@@ -1,5 +1,8 @@
 """The paper's speech encoder: frozen wav2vec2 and the Conformer emotion recogniser (Sec. 2.1)."""
 
+import json
+from pathlib import Path
+
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
@@ -7,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from atldiff.config import EMOTION_DIM
+from atldiff.config import EMOTION_DIM, EMOTIONS
 from atldiff.errors import InputError
 from atldiff.media.audio import Speech
-from atldiff.speech.emotion_recogniser import EMOTIONS, EmotionRecogniser
+from atldiff.speech.emotion_recogniser import EmotionRecogniser
 from atldiff.speech.phonetic_encoder import FEATURE_HOP, ContextGate, LogMel
 from atldiff.speech.speech_encoder import (
     SpeechFeatures,
@@ -45,8 +48,10 @@ class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
         self.eval()
 
     @classmethod
-    def from_hub(cls, name: str = "facebook/wav2vec2-base-960h") -> "Wav2Vec2SpeechEncoder":
-        """wav2vec2 from the hub, with an untrained emotion recogniser.
+    def from_hub(
+        cls, name: str = "facebook/wav2vec2-base-960h", emotions: tuple[str, ...] = EMOTIONS
+    ) -> "Wav2Vec2SpeechEncoder":
+        """wav2vec2 from the hub or a folder, with an untrained emotion recogniser.
 
         Raises:
             InputError: the hub cannot be reached and the weights are not in its cache.
@@ -58,7 +63,7 @@ class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
                 f"The weights of {name} are not on this machine and the hub cannot be reached",
                 "Connect to the internet once, or use the starter preset",
             ) from error
-        encoder = cls(wav2vec2.config.to_diff_dict())
+        encoder = cls(wav2vec2.config.to_diff_dict(), emotions)
         encoder.model.load_state_dict(wav2vec2.state_dict())
         return encoder
 
@@ -87,15 +92,36 @@ class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
         return encode_speech(self, speech, emotion)
 
 
-def make_speech_encoder(name: str, pretrained: bool = True) -> StarterSpeechEncoder | Wav2Vec2SpeechEncoder:
+Encoder = StarterSpeechEncoder | Wav2Vec2SpeechEncoder
+
+
+def make_speech_encoder(name: str, emotions: tuple[str, ...] = EMOTIONS, pretrained: bool = True) -> Encoder:
     """The encoder that a preset names: "starter", or a wav2vec2 on the hub or in a folder.
 
     Args:
+        emotions: that its recogniser, which is new, is to tell apart.
         pretrained: fetch wav2vec2's weights; without it, one of wav2vec2-base's shape with random ones.
 
     Raises:
         InputError: `pretrained`, and the hub cannot be reached.
     """
     if name == "starter":
-        return StarterSpeechEncoder()
-    return Wav2Vec2SpeechEncoder.from_hub(name) if pretrained else Wav2Vec2SpeechEncoder()
+        return StarterSpeechEncoder(emotions)
+    if pretrained:
+        return Wav2Vec2SpeechEncoder.from_hub(name, emotions)
+    return Wav2Vec2SpeechEncoder(emotions=emotions)
+
+
+def load_speech_encoder(folder: Path) -> Encoder:
+    """An encoder of either kind that `save_pretrained` wrote.
+
+    Raises:
+        InputError: there is none in the folder.
+    """
+    kinds = {kind.__name__: kind for kind in (StarterSpeechEncoder, Wav2Vec2SpeechEncoder)}
+    try:
+        kind = kinds[json.loads((folder / "config.json").read_text())["_class_name"]]
+    except (OSError, ValueError, KeyError) as error:
+        remedy = "Name the speech_encoder folder of a run of `train emotion` or of a pipeline"
+        raise InputError(f"There is no speech encoder in {folder}", remedy) from error
+    return kind.from_pretrained(folder)

@@ -7,7 +7,7 @@ import numpy as np
 from torch.utils.data import IterableDataset, get_worker_info
 
 from atldiff.errors import InputError
-from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.speech.wav2vec2_encoder import Encoder
 from atldiff.training.clips import Moment, StoredClip, choose_frames, stored_clip
 from atldiff.training.samples import SampleConfig, make_sample
 from atldiff.training.shards import read_shard, shards_of
@@ -40,7 +40,7 @@ class ClipStream(IterableDataset):
         seed: int = 0,
         epochs: int | None = None,
         repeats: int = 1,
-        encoder: StarterSpeechEncoder | None = None,
+        encoder: Encoder | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:

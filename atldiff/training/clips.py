@@ -10,7 +10,7 @@ from atldiff import landmarks as lm
 from atldiff.config import EMOTION_DIM
 from atldiff.media.audio import SAMPLE_RATE, Speech
 from atldiff.portrait.photo import crop_square
-from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.speech.wav2vec2_encoder import Encoder
 from atldiff.training.prepare import STORED_SIZE
 from atldiff.training.shards import read_prepared
 
@@ -45,7 +45,7 @@ class StoredClip:
         return picture if len(picture) == STORED_SIZE else crop_square(picture, whole, STORED_SIZE)
 
 
-def load_clips(data: Path, split: str, encoder: StarterSpeechEncoder | None = None) -> list[StoredClip]:
+def load_clips(data: Path, split: str, encoder: Encoder | None = None) -> list[StoredClip]:
     """The prepared clips of `split` that have pictures and enough usable frames.
 
     `encoder` hears the emotion of those with sound; without it, it is unknown.
@@ -55,7 +55,9 @@ def load_clips(data: Path, split: str, encoder: StarterSpeechEncoder | None = No
 
 
 def stored_clip(
-    entry: dict, arrays: dict[str, np.ndarray], encoder: StarterSpeechEncoder | None = None
+    entry: dict,
+    arrays: dict[str, np.ndarray],
+    encoder: Encoder | None = None,
 ) -> StoredClip | None:
     """A prepared clip; None if it has no pictures or hardly a usable frame."""
     ok = arrays["ok"]
@@ -71,7 +73,7 @@ def stored_clip(
     return StoredClip(*name, arrays["jpeg"], arrays["offsets"], points, usable, emotion)
 
 
-def _emotion(samples: np.ndarray, encoder: StarterSpeechEncoder | None) -> np.ndarray:
+def _emotion(samples: np.ndarray, encoder: Encoder | None) -> np.ndarray:
     if encoder is None or len(samples) < SAMPLE_RATE // 2:
         return np.zeros(EMOTION_DIM, np.float32)
     with torch.no_grad():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from atldiff.config import PRESETS
+from atldiff.config import PRESETS, read_preset
 
 CLIPS = Path("runs/data")  # what `prepare` writes and the others read
 
@@ -21,40 +21,41 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     _add_prepare(add_command(commands, "prepare", _prepare, "Turn a corpus of clips into training data."))
     train = commands.add_parser("train", help="Train one of the networks; run again to resume.")
     parts = train.add_subparsers(required=True, metavar="PART")
-    emotion = add_command(parts, "emotion", _train_emotion, "Train the starter's emotion recogniser.")
-    emotion.add_argument("--data", type=Path, required=True, help="folder with emotional_speech.csv")
+    emotion = add_command(parts, "emotion", _train_emotion, "Train the recogniser of emotions.")
+    labelled = "what prepare wrote, or the folder with emotional_speech.csv"
+    emotion.add_argument("--data", type=Path, required=True, help=labelled)
     emotion.add_argument("--start", type=Path, help="speech encoder to begin from; a new one if left out")
     marks = add_command(parts, "landmarks", _train_landmarks, "Train the landmark generator on speech clips.")
-    marks.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
     marks.add_argument(
         "--start", type=Path, required=True, help="speech encoder, as `train emotion` wrote it"
     )
-    marks.add_argument("--head", choices=("kan", "mlp"), default="kan", help="of KFusion")
-    for row in ("kfusion", "context", "global"):
-        marks.add_argument(f"--no-{row}", action="store_true", help="the ablation of the paper's Table 3")
     diffusion = add_command(
         parts, "diffusion", _train_diffusion, "Train the renderer: spatial, then temporal."
     )
-    diffusion.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
     diffusion.add_argument(
         "--stage", choices=("spatial", "temporal"), default="spatial", help="2D, or inflated"
     )
-    diffusion.add_argument("--preset", default="starter", help="a row of config.PRESETS")
     diffusion.add_argument("--batch", type=int, help="windows a step")
     diffusion.add_argument("--learning-rate", type=float, help="peak")
     diffusion.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
     diffusion.add_argument("--speech-encoder", type=Path, help="hears the clips' emotion; none if left out")
-    for part in (emotion, marks, diffusion):
-        add_device(part)
+    table = add_command(parts, "ablations", _run_ablations, "Train the rows of the ablation table.")
+    table.add_argument("rows", nargs="*", metavar="NAME", help="such as without-kfusion; all if left out")
+    table.add_argument("--start", type=Path, required=True, help="speech encoder of the landmarks' rows")
+    table.add_argument("--renderer-steps", type=int, help="optimiser steps of each stage of a renderer")
     whole = add_command(parts, "export", _export, "Put trained networks together: a folder for --weights.")
     whole.add_argument("--renderer", type=Path, required=True, help="a diffusion run's best/ or last/")
     whole.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
-    whole.add_argument("--preset", default="starter", help="a row of config.PRESETS")
     whole.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
-    for part in (emotion, marks, diffusion):
+    for part in (marks, diffusion, table):
+        part.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
+    for part in (emotion, marks, diffusion, table, whole):
+        part.add_argument("--preset", default="starter", help=f"{', '.join(PRESETS)}, or a .json file of one")
+    for part in (emotion, marks, diffusion, table):
         part.add_argument("--out", type=Path, required=True, help="run folder")
         part.add_argument("--steps", type=int, help="optimiser steps; the stage's own number if left out")
         part.add_argument("--seed", type=int, default=0, help="of weights and samples")
+        add_device(part)
 
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
@@ -93,41 +94,42 @@ def _prepare(args: argparse.Namespace) -> None:
 
 
 def _train_emotion(args: argparse.Namespace) -> None:
-    from atldiff.speech.speech_encoder import StarterSpeechEncoder
+    from atldiff.speech.wav2vec2_encoder import load_speech_encoder, make_speech_encoder
     from atldiff.training.phonemes import copy_recogniser
     from atldiff.training.train_emotion import EmotionStage, train_emotion
 
-    if args.start is None:
-        encoder = StarterSpeechEncoder()
-        copy_recogniser(encoder.mel, encoder.phonetic)
+    row = read_preset(args.preset)
+    if args.start is not None:
+        encoder = load_speech_encoder(args.start)
     else:
-        encoder = StarterSpeechEncoder.from_pretrained(args.start)
-    scores = train_emotion(
-        args.data,
-        args.out,
-        encoder,
-        _with_steps(EmotionStage(), args.steps),
-        args.seed,
-        args.resolve(args.device),
-    )
+        encoder = make_speech_encoder(row.speech, row.emotions)
+        if row.speech == "starter":
+            copy_recogniser(encoder.mel, encoder.phonetic)
+    stage = _with_steps(EmotionStage(), args.steps)
+    scores = train_emotion(args.data, args.out, encoder, stage, args.seed, args.resolve(args.device))
     encoder.save_pretrained(args.out / "speech_encoder")
     print(json.dumps(scores, indent=1))
 
 
 def _train_landmarks(args: argparse.Namespace) -> None:
     from atldiff.speech.landmark_generator import LandmarkGenerator
-    from atldiff.speech.speech_encoder import StarterSpeechEncoder
+    from atldiff.speech.wav2vec2_encoder import load_speech_encoder
     from atldiff.training.train_landmarks import LandmarkStage, train_landmarks
 
-    encoder = StarterSpeechEncoder.from_pretrained(args.start)
-    ablation = {f"no_{row}": getattr(args, f"no_{row}") for row in ("kfusion", "context", "global")}
-    shape = replace(PRESETS["starter"].landmarks, head=args.head, **ablation)
-    generator = LandmarkGenerator(encoder.feature_dim, **asdict(shape))
-    stage = _with_steps(LandmarkStage(), args.steps)
-    scores = train_landmarks(
-        args.data, args.out, encoder, generator, stage, args.seed, args.resolve(args.device)
-    )
+    encoder = load_speech_encoder(args.start)
+    generator = LandmarkGenerator(encoder.feature_dim, **asdict(read_preset(args.preset).landmarks))
+    stage, device = _with_steps(LandmarkStage(), args.steps), args.resolve(args.device)
+    scores = train_landmarks(args.data, args.out, encoder, generator, stage, args.seed, device)
     print(json.dumps({name: value for name, value in scores.items() if name != "clips"}, indent=1))
+
+
+def _run_ablations(args: argparse.Namespace) -> None:
+    from atldiff.training.ablations import ABLATIONS, as_table, run_ablations
+
+    steps, device = (args.steps, args.renderer_steps), args.resolve(args.device)
+    rows = args.rows or tuple(ABLATIONS)
+    preset = read_preset(args.preset)
+    print(as_table(run_ablations(args.data, args.out, preset, args.start, rows, *steps, args.seed, device)))
 
 
 def _train_diffusion(args: argparse.Namespace) -> None:

@@ -9,8 +9,7 @@ from atldiff.pipeline import ATLDiffPipeline
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
 from atldiff.rendering.unet3d import IdentityUNet3DModel
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.speech_encoder import StarterSpeechEncoder
-from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
+from atldiff.speech.wav2vec2_encoder import load_speech_encoder
 
 
 def export(out: Path, renderer: Path, speech: Path, preset: str = "starter") -> ATLDiffPipeline:
@@ -22,11 +21,10 @@ def export(out: Path, renderer: Path, speech: Path, preset: str = "starter") -> 
         speech: a folder with speech_encoder/ and landmark_generator/; may be `out` itself.
     """
     row = read_preset(preset)
-    encoder = StarterSpeechEncoder if row.speech == "starter" else Wav2Vec2SpeechEncoder
     identity = CompactIdentityEncoder if row.identity == "compact" else ResNetIdentityEncoder
     pipeline = ATLDiffPipeline.from_preset(
         row,
-        speech_encoder=encoder.from_pretrained(speech / "speech_encoder"),
+        speech_encoder=load_speech_encoder(speech / "speech_encoder"),
         landmark_generator=LandmarkGenerator.from_pretrained(speech / "landmark_generator"),
         identity_encoder=identity.from_pretrained(renderer / "identity_encoder"),
         unet=IdentityUNet3DModel.from_pretrained(renderer / "unet"),

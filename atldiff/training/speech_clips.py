@@ -17,10 +17,9 @@ from atldiff import landmarks as lm
 from atldiff.config import FRAME_RATE
 from atldiff.media.audio import SAMPLE_RATE, Speech
 from atldiff.speech.speech_encoder import SpeechFeatures, StarterSpeechEncoder
-from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
+from atldiff.speech.wav2vec2_encoder import Encoder
 from atldiff.training.shards import read_prepared
 
-Encoder = StarterSpeechEncoder | Wav2Vec2SpeechEncoder
 MAX_YAW = 0.5  # frames that are turned further show the mouth too foreshortened to learn from
 # McGurk stimuli: the sound is another syllable than the one the lips form.
 INCONGRUENT = (

@@ -20,7 +20,7 @@ from atldiff.rendering.identity import (
 )
 from atldiff.rendering.sampler import Condition, compute_dtype, make_scheduler
 from atldiff.rendering.unet3d import IdentityUNet3DModel, channels_last, inflate
-from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.speech.wav2vec2_encoder import load_speech_encoder
 from atldiff.training.adversary import PatchCritic, critic_loss, generator_losses, middle
 from atldiff.training.clips import load_clips
 from atldiff.training.diffusion_loss import augment_colour, residual_loss
@@ -30,6 +30,7 @@ from atldiff.training.stages import STAGES, Stage
 from atldiff.training.validate_diffusion import contact_sheet, validation_scores, validation_set
 
 EMOTION_DROPOUT = 0.2  # of the samples do not know their emotion
+SHARE_OF_LAST = 0.4  # of the samples at t = T - 1, for presets of several steps
 MOUTH = 1  # the mouth's place among a sample's views
 
 
@@ -37,7 +38,7 @@ def train_diffusion(
     data: Path,
     out: Path,
     stage: str = "spatial",
-    preset: str = "starter",
+    preset: str | Preset = "starter",
     steps: int | None = None,
     batch: int | None = None,
     learning_rate: float | None = None,
@@ -46,6 +47,7 @@ def train_diffusion(
     start: Path | None = None,
     speech_encoder: Path | None = None,
     faces: Path | None = None,
+    critic: bool = True,
 ) -> Path:
     """Trains one stage; run again with the same arguments to resume.
 
@@ -56,17 +58,21 @@ def train_diffusion(
         start: folder with unet/ and identity_encoder/ to begin from.
         speech_encoder: saved encoder that hears the clips' emotion; None = the U-Net learns none.
         faces: prepared single photos (`atldiff.training.faces`); None = clips alone.
+        critic: it joins where the preset has a mouth view.
 
     Returns:
         The folder of the best weights by validation score.
     """
+    row = preset if isinstance(preset, Preset) else read_preset(preset)
     chosen = STAGES[stage]
-    changes = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
+    changes: dict = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
+    if row.steps > 1:  # one-step sampling sees t = T - 1 alone, the others see it among others
+        changes["share_of_last"] = SHARE_OF_LAST
     chosen = Stage(**{**asdict(chosen), **{k: v for k, v in changes.items() if v is not None}})
     torch.manual_seed(seed)
-    row = read_preset(preset)
     trainer = Trainer(row, chosen, stage, out, torch.device(device), start)
-    encoder = None if speech_encoder is None else StarterSpeechEncoder.from_pretrained(speech_encoder)
+    trainer.judged = trainer.judged and critic
+    encoder = None if speech_encoder is None else load_speech_encoder(speech_encoder)
     photos = () if faces is None else load_faces(faces, "train")
     config = SampleConfig.of(row, chosen.frames)
     place = (seed, chosen.batch, trainer.step * chosen.batch, photos)

@@ -1,8 +1,9 @@
-"""Trains the Conformer emotion recogniser on acted speech (RAVDESS), split by actor."""
+"""Trains the Conformer emotion recogniser on acted speech: RAVDESS, split by actor, or a prepared corpus."""
 
 import csv
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from torch.nn import functional as F
 
 from atldiff.errors import InputError
 from atldiff.speech.phonetic_encoder import SAMPLE_RATE, level
-from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.speech.wav2vec2_encoder import Encoder
 from atldiff.training.resuming import load_state, save_state
+from atldiff.training.shards import read_prepared
 
 TEST_ACTORS = ("19", "20", "21", "22")  # two men, two women
 
@@ -37,12 +39,12 @@ class EmotionStage:
 def train_emotion(
     data: Path,
     out: Path,
-    encoder: StarterSpeechEncoder,
+    encoder: Encoder,
     stage: EmotionStage = EmotionStage(),
     seed: int = 0,
     device: str = "cpu",
 ) -> dict:
-    """Trains `encoder.emotion` on `data/emotional_speech.csv`; run again to resume exactly.
+    """Trains `encoder.emotion` on `data` (see `load_emotional_speech`); run again to resume exactly.
 
     Writes `out/emotion.pt` (state to resume from) and `out/emotion.jsonl` (losses), and leaves the
     trained weights and the emotions' prototypes in `encoder`.
@@ -95,28 +97,49 @@ def train_emotion(
     return report
 
 
-def load_emotional_speech(
-    data: Path, encoder: StarterSpeechEncoder
-) -> tuple[list[Tensor], np.ndarray, np.ndarray]:
-    """Every recording of `data/emotional_speech.csv`.
+def load_emotional_speech(data: Path, encoder: Encoder) -> tuple[list[Tensor], np.ndarray, np.ndarray]:
+    """Every labelled recording of `data/emotional_speech.csv`, or else of what `prepare` wrote to `data`,
+    whose validation split is held out.
 
     Returns:
         log-mels (80, M) of the levelled recordings, labels (n,) int64, held out (n,) bool.
+
+    Raises:
+        InputError: no such data, or no recording with an emotion that the encoder has.
     """
-    table = data / "emotional_speech.csv"
-    if not table.exists():
-        raise InputError(f"{table} does not exist", "Name the folder that holds emotional_speech.csv")
-    with open(table, newline="") as file:
+    recordings = _table(data) if (data / "emotional_speech.csv").exists() else _prepared(data)
+    names, mels, labels, held = encoder.emotion.names, [], [], []
+    for samples, emotion, apart in recordings:
+        if emotion in names:
+            mels.append(encoder.mel(level(torch.from_numpy(samples)[None].to(encoder.device)))[0].cpu())
+            labels.append(names.index(emotion))
+            held.append(apart)
+    held_out = np.array(held, bool)
+    if not held_out.any() or held_out.all():
+        problem = f"{data} has no recordings of {', '.join(names)} to train on, or none to validate with"
+        raise InputError(problem, "Name a corpus with labels, or the folder that holds emotional_speech.csv")
+    return mels, np.array(labels), held_out
+
+
+def _table(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
+    """Samples (n,) at 16 kHz, emotion, held out."""
+    with open(data / "emotional_speech.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    mels = []
     for row in rows:
-        samples, rate = soundfile.read(
-            data / "emotional_speech" / row["file"], dtype="float32", always_2d=True
+        path = data / "emotional_speech" / row["file"]
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        yield (
+            soxr.resample(samples.mean(axis=1), rate, SAMPLE_RATE),
+            row["emotion"],
+            row["actor"] in TEST_ACTORS,
         )
-        mono = torch.from_numpy(soxr.resample(samples.mean(axis=1), rate, SAMPLE_RATE))[None]
-        mels.append(encoder.mel(level(mono.to(encoder.device)))[0].cpu())
-    labels = np.array([encoder.emotion.names.index(row["emotion"]) for row in rows])
-    return mels, labels, np.array([row["actor"] in TEST_ACTORS for row in rows])
+
+
+def _prepared(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
+    for split in ("train", "val"):
+        for entry, arrays in read_prepared(data, split):
+            if entry["kind"] == "speech":
+                yield arrays["samples"], entry.get("emotion", ""), split == "val"
 
 
 def augment(mel: Tensor, columns: int, rng: np.random.Generator) -> Tensor:
@@ -143,7 +166,7 @@ def augment(mel: Tensor, columns: int, rng: np.random.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def set_prototypes(encoder: StarterSpeechEncoder, mels: list[Tensor], labels: np.ndarray) -> None:
+def set_prototypes(encoder: Encoder, mels: list[Tensor], labels: np.ndarray) -> None:
     """Stores the mean embedding of each label: what `EmotionRecogniser.prototype` returns."""
     embeddings = torch.cat([encoder.emotion(mel[None].to(encoder.device)) for mel in mels])
     for label in set(labels.tolist()):
@@ -151,7 +174,7 @@ def set_prototypes(encoder: StarterSpeechEncoder, mels: list[Tensor], labels: np
 
 
 @torch.no_grad()
-def test_emotion(encoder: StarterSpeechEncoder, mels: list[Tensor], labels: np.ndarray) -> dict:
+def test_emotion(encoder: Encoder, mels: list[Tensor], labels: np.ndarray) -> dict:
     """Accuracy and confusion (rows = truth, columns = answer, counts) on log-mels with these labels."""
     embeddings = [encoder.emotion(mel[None].to(encoder.device)) for mel in mels]
     answers = np.array([int(encoder.emotion.head(embedding).argmax()) for embedding in embeddings])

@@ -17,11 +17,11 @@ from atldiff.evaluation.landmark_metrics import best_lag, correlation
 from atldiff.evaluation.landmark_scores import MAX_LAG, validate_landmarks
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.speech_encoder import SpeechFeatures
+from atldiff.speech.wav2vec2_encoder import Encoder
 from atldiff.training.landmark_loss import landmark_loss
 from atldiff.training.landmark_windows import Batch, clip_shares, draw_batch
 from atldiff.training.resuming import averaged, load_state, save_state
 from atldiff.training.speech_clips import (
-    Encoder,
     Example,
     SpeechClip,
     data_key,
@@ -205,10 +205,11 @@ def fit_components(generator: LandmarkGenerator, clips: list[SpeechClip]) -> Non
     weight = np.ones((lm.NUM_LANDMARKS, 2), np.float32)
     weight[lm.MOUTH] = MOUTH_WEIGHT
     mean = both.mean(0)
-    _, values, rows = np.linalg.svd((both - mean) * weight.reshape(-1), full_matrices=False)
-    count = len(generator.scale)
-    generator.basis.copy_(torch.from_numpy(rows[:count] / weight.reshape(-1)))
-    generator.scale.copy_(torch.from_numpy(values[:count] / len(both) ** 0.5))
+    centred = ((both - mean) * weight.reshape(-1)).astype(np.float64)
+    variances, columns = np.linalg.eigh(centred.T @ centred / len(both))  # a whole basis, however few frames
+    order = np.argsort(-variances)[: len(generator.scale)]
+    generator.basis.copy_(torch.from_numpy(columns[:, order].T / weight.reshape(-1)))
+    generator.scale.copy_(torch.from_numpy(np.sqrt(variances[order].clip(min=0))))
     generator.mean.copy_(torch.from_numpy(mean))
 
 

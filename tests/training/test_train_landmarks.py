@@ -248,6 +248,20 @@ def test_a_run_of_other_data_is_not_taken_up(tmp_path):
         train_landmarks.train_landmarks(tmp_path / "two", tmp_path / "run", *networks(), stage)
 
 
+def test_components_span_the_displacements_however_few_there_are(tmp_path):
+    corpus(tmp_path, 4)
+    clips = speech_clips.load_speech_clips(tmp_path, "train")[:1]
+    for components in (2, 136):
+        generator = LandmarkGenerator(8, width=16, heads=2, layers=1, channels=2, components=components)
+        train_landmarks.fit_components(generator, clips)
+        basis, mean = generator.basis.double(), generator.mean.double()
+        moved = torch.from_numpy(clips[0].displacements.reshape(90, -1)).double() - mean
+        coordinates = torch.linalg.lstsq(basis.T, moved.T).solution
+        rest = moved - coordinates.T @ basis
+        assert rest.norm() < 0.05 * moved.norm()
+        assert generator.scale.isfinite().all() and (generator.scale.diff() <= 1e-7).all()
+
+
 def test_one_batch_is_learned_by_heart(tmp_path):
     corpus(tmp_path, 4)
     clips, (encoder, generator) = speech_clips.load_speech_clips(tmp_path, "train"), networks()

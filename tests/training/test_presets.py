@@ -1,0 +1,146 @@
+"""The paper's presets and the ablations by their commands, from prepared clips to a video; tiny networks."""
+
+import json
+from dataclasses import asdict, replace
+
+import cv2
+import numpy as np
+import pytest
+from transformers import ResNetConfig, ResNetModel, Wav2Vec2Config, Wav2Vec2Model
+
+from atldiff import ATLDiffPipeline, InputError, Options, load_portrait
+from atldiff import landmarks as lm
+from atldiff.__main__ import main
+from atldiff.config import PRESETS, LandmarkConfig
+from atldiff.media.audio import load_speech
+from atldiff.portrait.photo import crop_square
+from atldiff.rendering.identity import ResNetIdentityEncoder
+from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder, load_speech_encoder
+from atldiff.training.ablations import ABLATIONS, run_ablations
+from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory, portrait_path):
+    """Prepared one-second clips: a face whose lips follow the loudness, happy or sad, two to train on."""
+    folder = tmp_path_factory.mktemp("corpus")
+    portrait = load_portrait(portrait_path)
+    box = lm.crop_box(portrait.landmarks, lm.CROP_SCALE * STORED_MARGIN)
+    jpeg = cv2.imencode(".jpg", crop_square(portrait.image, box, STORED_SIZE)[..., ::-1])[1]
+    index = []
+    for number, (split, emotion) in enumerate(
+        [("train", "happy"), ("train", "sad"), ("val", "happy"), ("val", "sad")]
+    ):
+        rng = np.random.default_rng(number)
+        curve = np.sin(np.pi * (1 + number % 2) * np.arange(30) / 30 * 2) ** 2
+        points = np.repeat(lm.to_crop(portrait.landmarks, box)[None], 30, axis=0)
+        points[:, [56, 57, 58, 65, 66, 67], 1] += 0.03 * curve[:, None]
+        samples = 0.1 * np.interp(np.arange(16_000) / 16_000 * 30, np.arange(30), curve + 0.01)
+        arrays = {"jpeg": np.tile(jpeg, 30), "offsets": np.arange(31) * len(jpeg), "landmarks": points}
+        arrays |= {"samples": (samples * rng.standard_normal(16_000)).astype(np.float32)}
+        arrays |= {
+            "landmarks30": points.astype(np.float32),
+            "ok": np.ones(30, bool),
+            "ok30": np.ones(30, bool),
+        }
+        np.savez(folder / f"{number}.npz", **arrays)
+        index.append({"stem": str(number), "split": split, "identity": f"p{number}", "emotion": emotion})
+        index[-1] |= {"kind": "speech", "use": "both"}
+    (folder / "index.json").write_text(json.dumps(index))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """name -> file of that preset with small shapes; wav2vec2 and ResNet lie in folders beside it."""
+    folder = tmp_path_factory.mktemp("presets")
+    wav2vec2 = Wav2Vec2Config(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        conv_dim=(8,) * 7, num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
+    )  # fmt: skip
+    resnet = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
+    Wav2Vec2Model(wav2vec2).save_pretrained(folder / "wav2vec2")
+    ResNetModel(resnet).save_pretrained(folder / "resnet")
+
+    def file(name: str):
+        row = PRESETS[name]
+        shapes = {"unet": replace(row.unet, block_out_channels=(8, 16), identity_dim=16)}
+        if row.identity == "compact":
+            shapes = {"unet": replace(row.unet, block_out_channels=(8, 16))}
+        else:
+            shapes |= {"speech": str(folder / "wav2vec2"), "identity": str(folder / "resnet")}
+        row = replace(row, landmarks=LandmarkConfig(16, 2, 1, 2, 8), **shapes)
+        (folder / f"{name}.json").write_text(json.dumps(asdict(row)))
+        return folder / f"{name}.json"
+
+    return file
+
+
+def run(*words) -> None:
+    assert main([str(word) for word in words]) == 0
+
+
+@pytest.mark.parametrize("name", ["paper-crema-d", "paper-mead"])
+def test_paper_presets_train_export_load_and_render(
+    name, corpus, tiny, tmp_path, portrait_path, speech_path, capsys
+):
+    """The README's commands, in its order."""
+    preset = ("--preset", tiny(name), "--device", "cpu")
+    run("train", "emotion", "--data", corpus, "--out", tmp_path / "emotion", "--steps", 2, *preset)
+    encoder = tmp_path / "emotion" / "speech_encoder"
+    speech = ("--data", corpus, "--start", encoder, "--out", tmp_path / "landmarks", "--steps", 2)
+    run("train", "landmarks", *speech, *preset)
+    for stage, start in (("spatial", ()), ("temporal", ("--start", tmp_path / "spatial" / "last"))):
+        heard = ("--speech-encoder", encoder, "--stage", stage, "--steps", 1, "--batch", 1)
+        run("train", "diffusion", "--data", corpus, "--out", tmp_path / stage, *start, *heard, *preset)
+    parts = ("--renderer", tmp_path / "temporal" / "last", "--speech", tmp_path / "landmarks")
+    run("train", "export", *parts, "--preset", tiny(name), "--out", tmp_path / "pipeline")
+    pipeline = ATLDiffPipeline.from_pretrained(tmp_path / "pipeline")
+    assert isinstance(pipeline.speech_encoder, Wav2Vec2SpeechEncoder)
+    assert isinstance(pipeline.identity_encoder, ResNetIdentityEncoder)
+    assert pipeline.emotions == PRESETS[name].emotions and pipeline.preset.steps == 8
+    assert pipeline.preset.view_sizes == (128,) and pipeline.unet.config.temporal_kernel == 3
+    portrait, sound = load_portrait(portrait_path), load_speech(speech_path)
+    sequence = pipeline.landmarks(portrait, sound, Options(emotion="happy")).resampled(2)
+    assert len(list(pipeline.render(portrait, sequence, Options(output="crop")))) == 2
+
+
+def test_ablations_become_a_table_and_are_trained_once(corpus, tiny, tmp_path, monkeypatch, capsys):
+    preset = ("--preset", tiny("starter"), "--device", "cpu")
+    run("train", "emotion", "--data", corpus, "--out", tmp_path / "emotion", "--steps", 1, *preset)
+    encoder = tmp_path / "emotion" / "speech_encoder"
+    rows = ("without-kfusion", "mlp", "guide-maps=off")
+    command = ("train", "ablations", *rows, "--data", corpus, "--start", encoder, "--out", tmp_path / "table")
+    run(*command, "--steps", 2, "--renderer-steps", 1, *preset)
+    result = json.loads((tmp_path / "table" / "ablations.json").read_text())
+    assert list(result["rows"]) == list(rows)
+    assert {"correlation", "m_lmd"} <= set(result["rows"]["mlp"]) and result["rows"]["mlp"]["steps"] == 2
+    assert result["rows"]["guide-maps=off"]["lips_1"] > 0
+    generator = json.loads((tmp_path / "table/without-kfusion/landmark_generator/config.json").read_text())
+    unet = json.loads((tmp_path / "table/guide-maps=off/spatial/last/unet/config.json").read_text())
+    assert generator["no_kfusion"] and unet["guide_channels"] == 0
+    table = (tmp_path / "table" / "ablations.md").read_text()
+    assert all(f"\n| {row} |" in table for row in rows)
+    monkeypatch.setattr("atldiff.training.ablations.train_landmarks", None)  # nothing is trained again
+    run(*command, "--steps", 2, "--renderer-steps", 1, *preset)
+    assert (tmp_path / "table" / "ablations.md").read_text() == table
+
+
+def test_each_ablation_changes_what_it_names_and_nothing_else():
+    row = PRESETS["starter"]
+    assert ABLATIONS["full"].of(row) == row
+    changed = {name: ablation.of(row) for name, ablation in ABLATIONS.items()}
+    assert changed["mlp"].landmarks.head == "mlp" and changed["kan"].landmarks.head == "kan"
+    assert replace(changed["without-context-domain"], landmarks=row.landmarks) == row
+    assert changed["without-context-domain"].landmarks.no_context
+    assert changed["without-global-domain"].landmarks.no_global
+    assert replace(changed["prior=identity"], prior="warp") == row
+    assert not changed["guide-maps=off"].guide.maps and changed["patch-size=2"].unet.patch_size == 2
+    assert ABLATIONS["without-velocity-loss"].velocity == 0
+
+
+def test_an_unknown_ablation_and_a_folder_without_an_encoder_are_refused(tmp_path):
+    with pytest.raises(InputError, match="without-kfusion"):
+        run_ablations(tmp_path, tmp_path, PRESETS["starter"], tmp_path, ["without-everything"])
+    with pytest.raises(InputError, match="no speech encoder"):
+        load_speech_encoder(tmp_path)
