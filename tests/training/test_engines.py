@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,10 @@ def jobs_of(call, count):
 
 @pytest.fixture(scope="module", params=["local", "ray"])
 def engine(request):
-    if request.param == "ray":
-        pytest.importorskip("ray")
-    with open_engine(request.param, 2) as opened:
+    from ray_start import with_ray  # here: Ray's workers import this file without the tests' folder
+
+    start = partial(open_engine, request.param, 2)
+    with with_ray(start) if request.param == "ray" else start() as opened:
         yield opened
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from ray_start import with_ray
 
 from atldiff.errors import InputError
 from atldiff.media.audio import load_speech
@@ -148,8 +149,8 @@ def test_a_second_run_changes_nothing(data, prepared):
 
 
 def test_a_ray_cluster_of_two_processes_writes_the_same_shards(data, prepared, tmp_path):
-    pytest.importorskip("ray")
-    assert prepare(data, tmp_path, engine="ray", workers=2, shard_clips=1) == read_manifest(prepared)
+    manifest = with_ray(lambda: prepare(data, tmp_path, engine="ray", workers=2, shard_clips=1))
+    assert manifest == read_manifest(prepared)
 
 
 def test_growing_corpus_adds_shards_and_tries_what_has_changed(data, prepared, tmp_path, photo):
