@@ -117,6 +117,14 @@ def _add_measures(commands) -> None:
     time.add_argument(
         "--recording", type=Path, default=Path("examples/busy_line.flac"), help="repeated to length"
     )
+    time.add_argument("--avx2", action="store_true", help="as on a CPU with AVX2 alone, in float32")
+    time.add_argument("--save", type=Path, metavar="FILE", help="also write the result here, as JSON")
+    time.add_argument(
+        "--against",
+        type=Path,
+        metavar="PATH",
+        help="compare with a saved result, or by turns with a checkout",
+    )
     for parser in (score, time):
         parser.add_argument(
             "--weights", metavar="DIR", help="a pipeline's folder; the embedded starter if left out"
@@ -181,12 +189,20 @@ def _validate(args: argparse.Namespace) -> None:
     print(as_table(validate(pipeline, clips, spoken, tuple(args.steps), args.clips, args.out)))
 
 
-def _benchmark(args: argparse.Namespace) -> None:
-    from atldiff.evaluation.benchmark import as_table, benchmark
+def _benchmark(args: argparse.Namespace) -> int:
+    """Measures; 1 if time, first picture or memory grew by more than a tenth over what it is held against."""
+    from atldiff.evaluation.benchmark import TOLERANCE, Case, as_table, benchmark, ratios, save
 
-    about = (tuple(args.seconds), args.size, _device(args.device), args.weights)
-    rows = benchmark(args.photo, args.recording, *about)
+    device = _device(args.device)
+    case = Case(args.photo, args.recording, args.size, device, args.weights, args.avx2)
+    rows, others = benchmark(case, tuple(args.seconds), args.against)
     print(as_table(rows))
+    if args.save:
+        save(args.save, rows)
+    found = ratios(rows, others)
+    for name, ratio in found.items():
+        print(f"{name}: {ratio:.2f} of {args.against}'s" + (" (worse)" if ratio > TOLERANCE else ""))
+    return int(any(ratio > TOLERANCE for ratio in found.values()))
 
 
 if __name__ == "__main__":

@@ -1,162 +1,152 @@
-"""Time by stage and peak memory of whole runs, each length of recording in a process of its own."""
+"""Time by stage, first picture and peak memory of whole runs; compared with a saved result or a checkout."""
 
+import json
 import os
 import platform
+import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from multiprocessing import get_context
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
 from atldiff.errors import InputError
+from atldiff.evaluation.benchmark_run import STAGES, Row
 
 WARM_SECONDS = 60.0  # longer recordings are run once only: their second run would tell nothing new
-STAGES = ("import", "load", "read", "listen", "landmarks", "render", "encode")
+TOLERANCE = 1.1  # time or memory over this share of the other's is a regression
+AVX2_ONLY = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+_COMPARED = {"total": "time", "first_picture": "first picture", "peak_mib": "memory"}
+_HERE = Path(__file__).resolve()
+_FAST = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16")  # what a CPU's networks gain by
 
 
-@dataclass
-class Row:
-    """One run: length and picture's side, seconds by stage, and the process's peak memory so far in MiB."""
+@dataclass(frozen=True)
+class Case:
+    """What is measured: a photo, resized to (size, size); a recording, repeated or cut to length; a device;
+    a pipeline's folder, None = the embedded one; `avx2`: as on a CPU that has no more than AVX2 (float32).
+    """
 
-    seconds: float
-    size: int
-    warm: bool
-    frames: int = 0
-    peak_mib: float = 0.0
-    stages: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    photo: Path
+    recording: Path
+    size: int = 512
+    device: str = "cpu"
+    weights: str | None = None
+    avx2: bool = False
 
-    @property
-    def total(self) -> float:
-        """Seconds of all stages."""
-        return sum(self.stages.values())
+    def rows(self, seconds: float, checkout: Path = _HERE.parents[2], runs: int | None = None) -> list[Row]:
+        """In a fresh process: the cold run and, if the recording is short, warm ones.
 
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Adds what runs inside to a stage."""
-        begin = time.perf_counter()
-        yield
-        self.stages[stage] += time.perf_counter() - begin
+        Args:
+            checkout: the folder whose `atldiff` is measured.  runs: how many; None = 2 if short.
+        """
+        runs = runs or (2 if seconds <= WARM_SECONDS else 1)
+        about = {"seconds": seconds, "size": self.size, "device": self.device, "weights": self.weights}
+        about |= {"photo": str(self.photo.resolve()), "recording": str(self.recording.resolve())}
+        about |= {"float32": self.avx2, "runs": runs}
+        settings = os.environ | {"PYTHONPATH": str(checkout)} | (AVX2_ONLY if self.avx2 else {})
+        script = _HERE.with_name("benchmark_run.py")
+        command = [sys.executable, "-P", str(script), json.dumps(about)]
+        done = subprocess.run(
+            command, env=settings, cwd=checkout, check=True, stdout=subprocess.PIPE, text=True
+        )
+        return [Row(**row) for row in json.loads(done.stdout.splitlines()[-1])]
 
 
 def benchmark(
-    photo: Path,
-    recording: Path,
-    seconds: tuple[float, ...] = (4, 30, 300),
-    size: int = 512,
-    device: str = "cpu",
-    weights: str | None = None,
-) -> list[Row]:
-    """Makes a video of each length, cold (a fresh process, nothing loaded) and, if short, again warm.
+    case: Case, seconds: Sequence[float] = (4, 30, 300), against: Path | None = None
+) -> tuple[list[Row], list[Row]]:
+    """Makes a video of each length, cold (a fresh process) and, if short, again warm.
 
     Args:
-        photo: is resized to (size, size); recording: is repeated or cut to each of the lengths.
+        against: another checkout, which is run by turns with this one, each twice; or a saved result.
 
     Returns:
-        One row a run.
+        The rows, one a run, and those of `against` to the same lengths.
 
     Raises:
-        InputError: photo or recording cannot be used.
+        InputError: photo, recording or `against` cannot be used.
     """
-    for path in (photo, recording):
+    for path in (case.photo, case.recording):
         if not path.is_file():
             raise InputError(
                 f"{path} does not exist", "Run it in the repository, or name --photo and --recording"
             )
-    rows = []
+    saved = load(against) if against is not None and against.is_file() else []
+    if against is not None and not saved and not (against / "atldiff").is_dir():
+        raise InputError(f"{against} is no checkout and no saved result", "Name a folder or a .json file")
+    rows, others = [], [row for row in saved if row.seconds in seconds and row.size == case.size]
     for length in seconds:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
-            rows += fresh.submit(_run, photo, recording, length, size, device, weights).result()
-    return rows
+        for _ in range(1 if saved or against is None else 2):
+            rows += case.rows(length)
+            if against is not None and not saved:
+                others += case.rows(length, against.resolve())
+    return rows, others
+
+
+def save(path: Path, rows: list[Row]) -> None:
+    """Writes the rows, and what machine they are from, as JSON."""
+    path.write_text(
+        json.dumps({"machine": machine(), "rows": [asdict(row) for row in rows]}, indent=1) + "\n"
+    )
+
+
+def load(path: Path) -> list[Row]:
+    """Reads what `save` wrote.
+
+    Raises:
+        InputError: it is no such file.
+    """
+    try:
+        return [Row(**row) for row in json.loads(path.read_text())["rows"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a saved benchmark", "Name a file that --save wrote") from error
+
+
+def ratios(rows: list[Row], others: list[Row]) -> dict[str, float]:
+    """This version's seconds, first picture and memory over the other's; of several runs the least counts."""
+    found = {}
+    for key in dict.fromkeys((row.seconds, row.size, row.warm) for row in rows):
+        mine, theirs = ([r for r in some if (r.seconds, r.size, r.warm) == key] for some in (rows, others))
+        for what, title in _COMPARED.items() if theirs else ():
+            less, more = (min(getattr(row, what) for row in some) for some in (mine, theirs))
+            name = f"{key[0]:g} s {key[1]}x{key[1]} {'warm' if key[2] else 'cold'} {title}"
+            if more > 0:
+                found[name] = less / more
+    return found
 
 
 def as_table(rows: list[Row]) -> str:
     """The rows and the machine, as Markdown."""
-    titles = ["recording", "photo", "", *STAGES, "total", "s per s of video", "peak memory"]
+    titles = ["recording", "photo", "", *STAGES, "total", "s per s of video", "first picture", "peak memory"]
     lines = [" | ".join(titles), " | ".join("---" for _ in titles)]
     for row in rows:
         stages = [f"{row.stages[stage]:.2f}" for stage in STAGES]
         pace = row.total / (row.frames / 30)
         cells = [f"{row.seconds:g} s", f"{row.size}x{row.size}", "warm" if row.warm else "cold", *stages]
-        lines.append(" | ".join([*cells, f"{row.total:.1f} s", f"{pace:.2f}", f"{row.peak_mib:.0f} MiB"]))
+        cells += [
+            f"{row.total:.1f} s",
+            f"{pace:.2f}",
+            f"{row.first_picture:.2f} s",
+            f"{row.peak_mib:.0f} MiB",
+        ]
+        lines.append(" | ".join(cells))
     return "\n".join([machine(), "", *(f"| {line} |" for line in lines)])
 
 
 def machine() -> str:
-    """CPU, cores this process may use, GPU if any, and versions, in one line."""
+    """CPU and what it has for networks, cores this process may use, GPU if any, and versions, in one line."""
     import torch
 
-    names = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    about = {"model name": "", "flags": ""}
+    for line in _lines("/proc/cpuinfo"):
+        key, _, value = line.partition(":")
+        about[key.strip()] = value.strip() if key.strip() in about else ""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    model = names[0] if names else platform.processor() or platform.machine()
-    return f"{model}, {cores} cores{gpu}; Python {platform.python_version()}, torch {torch.__version__}"
-
-
-def _run(
-    photo: Path, recording: Path, seconds: float, size: int, device: str, weights: str | None
-) -> list[Row]:
-    """In a fresh process: the cold run and, if short, the warm one."""
-    cold = Row(seconds, size, warm=False)
-    with cold.timed("import"):
-        from PIL import Image
-
-        import atldiff.pipeline  # noqa: F401 - what takes the time
-        from atldiff.cli.runner import load_pipeline
-        from atldiff.media.audio import Speech, load_speech
-    voice = load_speech(recording)
-    sound = np.resize(voice.sound[:, 0], round(seconds * voice.sound_rate))
-    picture = np.asarray(Image.open(photo).convert("RGB").resize((size, size)))
-    with cold.timed("load"):
-        pipeline = load_pipeline(weights, device)
-    rows = [cold] + [Row(seconds, size, warm=True)] * (seconds <= WARM_SECONDS)
-    for row in rows:
-        _make(pipeline, picture, lambda: Speech.from_samples(sound, voice.sound_rate), row)
-        row.peak_mib = _peak_mib()
-    return rows
-
-
-def _make(pipeline, picture: np.ndarray, listen: Callable, row: Row) -> None:
-    """One video, its stages timed; "listen" is the speech encoder's part of the landmarks."""
-    from atldiff.media.video import write_video
-
-    with row.timed("read"):
-        portrait, speech = pipeline.prepare(picture, listen())
-    with row.timed("listen"):
-        pipeline.speech_encoder.encode(speech)
-    with row.timed("landmarks"):
-        sequence = pipeline.landmarks(portrait, speech)
-    row.stages["landmarks"] = max(0.0, row.stages["landmarks"] - row.stages["listen"])
-    row.frames = len(sequence.points)
-
-    def rendered() -> Iterator[np.ndarray]:
-        frames = pipeline.render(portrait, sequence)
-        while True:
-            with row.timed("render"):
-                frame = next(frames, None)
-            if frame is None:
-                return
-            yield frame
-
-    with tempfile.TemporaryDirectory() as folder, row.timed("encode"):
-        write_video(Path(folder) / "video.mp4", rendered(), speech)
-    row.stages["encode"] -= row.stages["render"]
-
-
-def _peak_mib() -> float:
-    """Peak resident memory of this process, without what its parent had before it (as ru_maxrss has)."""
-    peaks = [line.split()[1] for line in _lines("/proc/self/status") if line.startswith("VmHWM")]
-    if peaks:
-        return int(peaks[0]) / 1024
-    import resource
-
-    unit = 1024**2 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    has = " ".join(flag for flag in _FAST if flag in about["flags"].split()) or "none of AVX2, AVX-512, AMX"
+    model = about["model name"] or platform.processor() or platform.machine()
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{model} ({has}), {cores} cores{gpu}; {versions}"
 
 
 def _lines(path: str) -> list[str]:

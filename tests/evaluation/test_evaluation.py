@@ -1,6 +1,7 @@
 """Validation and benchmark: what they compare and report; the runs themselves are too long for tests."""
 
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from atldiff import landmarks as lm
 from atldiff.__main__ import main
 from atldiff.errors import InputError
 from atldiff.evaluation import benchmark, validate
+from atldiff.evaluation.benchmark_run import STAGES, Row, peak_mib
 from atldiff.portrait.face import load_portrait
 from atldiff.portrait.photo import crop_square
 from atldiff.training.clips import StoredClip
@@ -68,19 +70,42 @@ def test_validation_wants_prepared_clips(tmp_path, capsys):
 
 
 def test_benchmark_rows_add_up_and_become_a_table():
-    row = benchmark.Row(4, 512, warm=True, frames=120, peak_mib=1000)
+    row = Row(4, 512, warm=True, frames=120, first_picture=0.8, peak_mib=1000)
     with row.timed("render"):
         time.sleep(0.02)
     row.stages["encode"] += 1.98
     assert 0.02 <= row.stages["render"] < 0.5 and row.total == pytest.approx(2.0, abs=0.3)
     machine, _, titles, _, line = benchmark.as_table([row]).splitlines()
     assert "cores" in machine and titles.count("|") == line.count("|")
-    assert "| 4 s | 512x512 | warm |" in line and "1000 MiB" in line
+    assert "| 4 s | 512x512 | warm |" in line and "1000 MiB" in line and "0.80 s" in line
+
+
+def rows(seconds: float, memory: float) -> list[Row]:
+    return [
+        Row(4, 512, warm, 120, 1.0, memory, dict.fromkeys(STAGES, seconds)) for warm in (False, True, True)
+    ]
+
+
+def test_benchmarks_are_compared_as_ratios_of_their_best_runs(tmp_path):
+    mine, theirs = rows(1.2, 900), rows(1.0, 1000) + rows(5.0, 2000)
+    found = benchmark.ratios(mine, theirs)
+    assert found["4 s 512x512 warm time"] == pytest.approx(1.2)
+    assert found["4 s 512x512 cold memory"] == pytest.approx(0.9)
+    benchmark.save(tmp_path / "a.json", mine)
+    assert benchmark.load(tmp_path / "a.json") == mine
+    assert benchmark.ratios(mine, [Row(30, 512, True)]) == {}
 
 
 def test_benchmark_measures_memory_and_wants_its_inputs(tmp_path):
-    before = benchmark._peak_mib()
+    before = peak_mib()
     block = np.ones(60 << 20, np.uint8)
-    assert benchmark._peak_mib() > before + 20 or before > 60 + block.nbytes / 2**20
+    assert peak_mib() > before + 20 or before > 60 + block.nbytes / 2**20
+    nothing = benchmark.Case(tmp_path / "no.jpg", tmp_path / "no.wav")
     with pytest.raises(InputError, match="does not exist"):
-        benchmark.benchmark(tmp_path / "no.jpg", tmp_path / "no.wav")
+        benchmark.benchmark(nothing)
+    here = benchmark.Case(Path(__file__), Path(__file__))
+    with pytest.raises(InputError, match="no checkout"):
+        benchmark.benchmark(here, against=tmp_path)
+    (tmp_path / "a.json").write_text("[]")
+    with pytest.raises(InputError, match="not a saved benchmark"):
+        benchmark.benchmark(here, against=tmp_path / "a.json")
