@@ -27,6 +27,7 @@ ROOMS = {
     },
     "av": {
         "atldiff/media/audio.py",
+        "atldiff/media/pictures.py",
         "atldiff/media/video.py",
         "atldiff/media/video_reader.py",
         "atldiff/media/stream.py",

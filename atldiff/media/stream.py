@@ -11,7 +11,8 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from atldiff.config import FRAME_RATE
 from atldiff.media.audio import Speech
-from atldiff.media.video import _CODECS, _SoundTrack, _to_yuv, full_disk_told
+from atldiff.media.pictures import Pictures
+from atldiff.media.video import _CODECS, _SoundTrack, full_disk_told
 
 PIECE_SECONDS = 3  # players stutter on shorter ones
 _LIVE = f"f=hls:hls_time={PIECE_SECONDS}:hls_list_size=0:hls_flags=temp_file"
@@ -92,10 +93,11 @@ def _encode(container, suffix: str, frames, shape: tuple, speech: Speech) -> Ite
     video.color_range, video.colorspace = ColorRange.MPEG, Colorspace.ITU709
     video.color_primaries, video.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
     sound = _SoundTrack(container, sound_codec, speech)
+    pictures = Pictures(video)
     for index, frame in enumerate(frames):
         assert frame.shape == shape, f"frame {index} is {frame.shape}, the first was {shape}"
         sound.write_until((index + 1) / rate)
-        container.mux(video.encode(_to_yuv(frame, video, index)))
+        container.mux(video.encode(pictures.convert(frame, index)))
         yield index
     container.mux(video.encode(None))
     sound.write_until(None)

@@ -10,14 +10,13 @@ from uuid import uuid4
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.media.audio import Speech, resample
+from atldiff.media.pictures import Pictures
 
-# Without these swscale rounds down: every picture gets one level darker.
-EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 # File ending -> video codec, pixel format that keeps alpha, its options, sound codec.
 _CODECS = {
     ".mp4": ("libx264", "yuv420p", {"preset": "superfast", "crf": "17"}, "aac"),
@@ -111,29 +110,15 @@ def _encode(container, suffix: str, frames, shape: tuple, speech: Speech | None,
     video.color_range, video.colorspace = ColorRange.MPEG, Colorspace.ITU709
     video.color_primaries, video.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
     sound = None if speech is None else _SoundTrack(container, sound_codec, speech)
+    pictures = Pictures(video)
     for index, frame in enumerate(frames):
         assert frame.shape == shape, f"frame {index} is {frame.shape}, the first was {shape}"
         if sound:
             sound.write_until((index + 1) / rate)
-        container.mux(video.encode(_to_yuv(frame, video, index)))
+        container.mux(video.encode(pictures.convert(frame, index)))
     container.mux(video.encode(None))
     if sound:
         sound.write_until(None)
-
-
-def _to_yuv(frame: np.ndarray, video, index: int) -> av.VideoFrame:
-    """One frame (H, W, 3 or 4) in the stream's even size, pixel format and BT.709 colours."""
-    height, width, channels = frame.shape
-    frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgba" if channels == 4 else "rgb24")
-    picture = picture.reformat(
-        format=video.pix_fmt,
-        dst_colorspace=Colorspace.ITU709,
-        dst_color_range=ColorRange.MPEG,
-        interpolation=EXACT,
-    )
-    picture.pts, picture.time_base = index, video.codec_context.time_base
-    return picture
 
 
 class _SoundTrack:

@@ -12,7 +12,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from atldiff.errors import InputError
 from atldiff.media.audio import MAX_GAP, Speech, open_media, read_sound
-from atldiff.media.video import EXACT
+from atldiff.media.pictures import EXACT
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,82 @@
+"""RGB frames -> the encoder's pictures; of a video in which little moves, only what moves is converted."""
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+
+# Without these swscale rounds down: every picture gets one level darker.
+EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+_MARGIN = 8  # pixels round what changed that are converted too: chroma is filtered across its border
+
+
+class Pictures:
+    """Converts the frames of one stream, in order, to its pixel format, even size and BT.709 colours."""
+
+    def __init__(self, video: av.VideoStream) -> None:
+        self._video, self._shown, self._planes = video, None, None
+
+    def convert(self, frame: np.ndarray, index: int) -> av.VideoFrame:
+        """The picture of frame number `index`, (H, W, 3 or 4) uint8; an odd side grows by one."""
+        height, width, channels = frame.shape
+        if height % 2 or width % 2:
+            frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        if channels == 3 and self._video.pix_fmt == "yuv420p":
+            self._update(frame)
+            picture = av.VideoFrame.from_ndarray(self._planes, "yuv420p")
+            picture.colorspace, picture.color_range = Colorspace.ITU709, ColorRange.MPEG
+        else:
+            picture = self._whole(frame)
+        picture.pts, picture.time_base = index, self._video.codec_context.time_base
+        return picture
+
+    def _update(self, frame: np.ndarray) -> None:
+        """Brings the planes (3/2 H, W) from the frame before to this one."""
+        if self._shown is None:
+            self._shown, self._planes = frame.copy(), self._whole(frame).to_ndarray()
+            return
+        box = _changed(self._shown, frame)
+        if box is None:
+            return
+        (height, width), (top, left, bottom, right) = frame.shape[:2], box
+        self._shown[top:bottom, left:right] = frame[top:bottom, left:right]
+        inner = _grown(box, _MARGIN, height, width)
+        outer = _grown(box, 3 * _MARGIN, height, width)
+        part = self._whole(frame[outer[0] : outer[2], outer[1] : outer[3]]).to_ndarray()
+        for old, new, scale in zip(_split(self._planes), _split(part), (1, 2, 2), strict=True):
+            y0, x0, y1, x1 = (side // scale for side in inner)
+            y, x = outer[0] // scale, outer[1] // scale
+            old[y0:y1, x0:x1] = new[y0 - y : y1 - y, x0 - x : x1 - x]
+
+    def _whole(self, frame: np.ndarray) -> av.VideoFrame:
+        kind = "rgba" if frame.shape[2] == 4 else "rgb24"
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), kind).reformat(
+            format=self._video.pix_fmt,
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=EXACT,
+        )
+
+
+def _changed(before: np.ndarray, after: np.ndarray) -> tuple[int, int, int, int] | None:
+    """top, left, bottom, right of the smallest box outside which two frames (H, W, 3) are the same."""
+    height, width, channels = after.shape
+    differs = (before != after).reshape(height, width * channels)
+    rows = np.flatnonzero(differs.any(axis=1))
+    if len(rows) == 0:
+        return None
+    columns = np.flatnonzero(differs[rows[0] : rows[-1] + 1].any(axis=0)) // channels
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+
+
+def _grown(box: tuple[int, int, int, int], by: int, height: int, width: int) -> tuple[int, int, int, int]:
+    """The box, larger by at least `by` on each side, with even sides, within the frame."""
+    top, left, bottom, right = box
+    top, left = (max(0, side - by) // 2 * 2 for side in (top, left))
+    return top, left, min(height, (bottom + by + 1) // 2 * 2), min(width, (right + by + 1) // 2 * 2)
+
+
+def _split(planes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Views of the luma (H, W) and both chroma (H/2, W/2) planes of a yuv420p array (3/2 H, W)."""
+    height, width = planes.shape[0] * 2 // 3, planes.shape[1]
+    chroma = planes[height:].reshape(2, height // 2, width // 2)
+    return planes[:height], chroma[0], chroma[1]
