@@ -1,0 +1,114 @@
+"""Fits the numbers of the layered mouth to open mouths of training people, by random search."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from atldiff import landmarks as lm
+from atldiff.config import FRAME_SIZE
+from atldiff.evaluation.mouth_metrics import INSIDE, inside_ratios, inside_statistics
+from atldiff.portrait.photo import crop_square
+from atldiff.rendering.disocclusion import opened_mouth
+from atldiff.rendering.guide import fill_masks
+from atldiff.rendering.mouth import LayeredMouth, MouthShape
+from atldiff.rendering.warp import displacement_field, warp_image
+from atldiff.training.clips import MAX_YAW_CHANGE, Moment, StoredClip
+from atldiff.training.faces import reopened
+
+OPEN, SHUT = (
+    0.07,
+    0.04,
+)  # openings: from here on a mouth is painted, up to here a portrait's is closed
+LIMITS = {
+    "edge": (-1, 5), "jaw": (0.5, 1.3), "overbite": (0, 4), "upper_light": (0.5, 1.3),
+    "lower_light": (0.3, 1.2), "tongue_light": (0.2, 1.2), "cavity_light": (0.05, 0.7),
+    "falloff": (14, 40), "shadow": (0.2, 1), "shadow_width": (0.5, 4), "gap": (0, 0.4), "blur": (0.2, 1.6),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class OpenMouth:
+    """A warped portrait whose mouth is to be painted, and what it really looked like, at 128 x 128 pixels."""
+
+    warped: np.ndarray
+    truth: np.ndarray
+    points: np.ndarray
+    outline: np.ndarray
+    share: float
+    inside: np.ndarray
+    mouth: LayeredMouth
+
+    @classmethod
+    def of(cls, moment: Moment) -> "OpenMouth":
+        """The mouth view of a moment's first frame."""
+        points, still = moment.points[0], moment.photo_points
+        face = lm.crop_box(still)
+        box = lm.mouth_box(np.stack([points, still]), face)
+        field = displacement_field(lm.to_crop(points[None], face), lm.to_crop(still, face))[0]
+        whole = (0, 0, moment.photo.shape[1], moment.photo.shape[0])
+        warped = crop_square(warp_image(moment.photo, field, face, whole), box, FRAME_SIZE)
+        truth = crop_square(moment.frames[0], box, FRAME_SIZE)
+        outlines, shares = opened_mouth(points[None], still)
+        marks, outline = (lm.to_crop(p, box) * FRAME_SIZE for p in (points, outlines[0]))
+        inside = fill_masks(lm.to_crop(points, box)[None], FRAME_SIZE)[0, 0]
+        mouth = LayeredMouth.of(moment.photo, still)
+        return cls(warped, truth, marks, outline, float(shares[0]), inside, mouth)
+
+    def painted(self, shape: MouthShape) -> np.ndarray:
+        """(128, 128, 3) uint8, with a mouth of that shape."""
+        edge = self.mouth.edge - self.mouth.shape.edge + shape.edge
+        frame = self.warped.copy()
+        replace(self.mouth, shape=shape, edge=edge).paint(frame, self.points, self.outline, self.share)
+        return frame
+
+
+def open_mouths(
+    clips: Sequence[StoredClip], photos: Sequence[StoredClip], count: int, seed: int = 0
+) -> list[OpenMouth]:
+    """About `count` open mouths, half of them from clips, half from single photos."""
+    rng, found = np.random.default_rng(seed), []
+    for index in rng.permutation(len(clips)):
+        clip = clips[index]
+        opening = np.where(clip.usable, lm.mouth_opening(clip.points), np.nan)
+        still = int(np.nanargmin(opening))
+        alike = np.abs(lm.yaw(clip.points) - lm.yaw(clip.points[still])) < MAX_YAW_CHANGE
+        wide = np.flatnonzero((opening > OPEN) & alike)
+        if opening[still] < SHUT and len(wide) and len(found) < count // 2:
+            found.append(OpenMouth.of(Moment.of(clip, still, int(rng.choice(wide)), 1)))
+    wide = [photo for photo in photos if lm.mouth_opening(photo.points[0]) > OPEN]
+    for index in rng.permutation(len(wide))[: count - len(found)]:
+        found.append(OpenMouth.of(reopened(wide[index], rng)))
+    return [mouth for mouth in found if (mouth.inside > INSIDE).sum() > 25]
+
+
+def fit_mouth(mouths: Sequence[OpenMouth], tries: int = 400, seed: int = 0) -> tuple[MouthShape, float]:
+    """The best shape found, and its loss (see `shape_loss`)."""
+    rng, best = np.random.default_rng(seed), MouthShape()
+    lowest, reach = shape_loss(best, mouths), 0.25
+    for _ in range(tries):
+        chosen = rng.choice(list(LIMITS), rng.integers(1, 4), replace=False)
+        steps = {name: reach * rng.normal() * np.ptp(LIMITS[name]) for name in chosen}
+        moved = {n: float(np.clip(getattr(best, n) + step, *LIMITS[n])) for n, step in steps.items()}
+        candidate = replace(best, **moved)
+        loss = shape_loss(candidate, mouths)
+        if loss < lowest:
+            best, lowest = candidate, loss
+        reach = max(0.06, 0.992 * reach)
+    return best, lowest
+
+
+def shape_loss(shape: MouthShape, mouths: Sequence[OpenMouth]) -> float:
+    """How far painted mouths are from real ones: their blurred difference, and the logarithms of the ratios
+    of gradient, deviation and brightness inside the lips.
+    """
+    import cv2
+
+    painted = np.stack([mouth.painted(shape) for mouth in mouths])
+    truth, inside = (np.stack([getattr(m, name) for m in mouths]) for name in ("truth", "inside"))
+    made, real = (inside_statistics(frames, inside) for frames in (painted, truth))
+    difference = painted.astype(np.float32) - truth
+    blurred = [cv2.GaussianBlur(d, (0, 0), 1.5)[i > INSIDE] for d, i in zip(difference, inside, strict=True)]
+    distance = np.mean([np.abs(values).mean() for values in blurred]) / 60
+    ratios = inside_ratios(made, real)
+    return float(distance + 0.4 * sum(abs(np.log(ratio)) for ratio in ratios.values()))
