@@ -30,16 +30,16 @@ class MouthShape:
     """
 
     edge: float = 5.00  # upper row's edge below the closed lips' line
-    jaw: float = 0.51  # share of the jaw's way that the lower row follows
-    overbite: float = 2.84  # how far the closed lower row stands behind the upper one's edge
-    upper_light: float = 1.11
-    lower_light: float = 1.20
+    jaw: float = 0.83  # share of the jaw's way that the lower row follows
+    overbite: float = 3.84  # how far the closed lower row stands behind the upper one's edge
+    upper_light: float = 1.12
+    lower_light: float = 1.11
     tongue_light: float = 1.20
-    cavity_light: float = 0.24
-    falloff: float = 25.24  # half width at which the light has gone to the sides
-    shadow: float = 0.73  # light that is left right under the lips
-    shadow_width: float = 1.85
-    gap: float = 0.20  # darkness of the gaps between teeth
+    cavity_light: float = 0.28
+    falloff: float = 24.20  # half width at which the light has gone to the sides
+    shadow: float = 0.92  # light that is left right under the lips
+    shadow_width: float = 1.81
+    gap: float = 0.12  # darkness of the gaps between teeth
     blur: float = 0.20  # of the whole painting
 
 

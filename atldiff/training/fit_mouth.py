@@ -21,7 +21,7 @@ OPEN, SHUT = (
     0.04,
 )  # openings: from here on a mouth is painted, up to here a portrait's is closed
 LIMITS = {
-    "edge": (-1, 5), "jaw": (0.5, 1.3), "overbite": (0, 4), "upper_light": (0.5, 1.3),
+    "edge": (-1, 5), "jaw": (0.8, 1.1), "overbite": (0, 4), "upper_light": (0.5, 1.3),
     "lower_light": (0.3, 1.2), "tongue_light": (0.2, 1.2), "cavity_light": (0.05, 0.7),
     "falloff": (14, 40), "shadow": (0.2, 1), "shadow_width": (0.5, 4), "gap": (0, 0.4), "blur": (0.2, 1.6),
 }  # fmt: skip
@@ -109,6 +109,6 @@ def shape_loss(shape: MouthShape, mouths: Sequence[OpenMouth]) -> float:
     made, real = (inside_statistics(frames, inside) for frames in (painted, truth))
     difference = painted.astype(np.float32) - truth
     blurred = [cv2.GaussianBlur(d, (0, 0), 1.5)[i > INSIDE] for d, i in zip(difference, inside, strict=True)]
-    distance = np.mean([np.abs(values).mean() for values in blurred]) / 60
+    distance = np.abs(np.concatenate(blurred)).mean() / 60
     ratios = inside_ratios(made, real)
     return float(distance + 0.4 * sum(abs(np.log(ratio)) for ratio in ratios.values()))
