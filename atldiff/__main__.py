@@ -108,6 +108,9 @@ def _add_measures(commands) -> None:
     )
     score.add_argument("--clips", type=int, help="at most so many")
     score.add_argument("--out", type=Path, help="also write the scores here, as JSON")
+    score.add_argument(
+        "--mouths", action="store_true", help="score the mouth's inside instead, and ask a judge (minutes)"
+    )
     time = _command(commands, "benchmark", _benchmark, "Measure time by stage and peak memory.")
     time.add_argument(
         "--seconds", type=float, nargs="+", default=[4, 30, 300], help="lengths of the recordings"
@@ -183,9 +186,15 @@ def _validate(args: argparse.Namespace) -> None:
     from atldiff.training.clips import load_clips
     from atldiff.training.speech_clips import load_speech_clips
 
-    spoken = load_speech_clips(args.data, "val")
     pipeline = load_pipeline(args.weights, _device(args.device))
     clips = load_clips(args.data, "val", pipeline.speech_encoder)
+    if args.mouths:
+        from atldiff.evaluation.mouths import mouths_as_table, validate_mouths
+
+        judged = load_clips(args.data, "train", pipeline.speech_encoder), clips
+        print(mouths_as_table(validate_mouths(pipeline, *judged, tuple(args.steps), args.out)))
+        return
+    spoken = load_speech_clips(args.data, "val")
     print(as_table(validate(pipeline, clips, spoken, tuple(args.steps), args.clips, args.out)))
 
 

@@ -47,14 +47,15 @@ class TrackedClip(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A portrait and what its face really did next: photo pixels (F, 68, 2), (F, 128, 128, 3) crops, and the
-    emotion embedding (E,) of what was said.
+    """A portrait and what its face really did next: photo pixels (F, 68, 2), (F, 128, 128, 3) crops, the emotion
+    embedding (E,) of what was said, and the clip's frame that comes first.
     """
 
     portrait: Portrait
     points: np.ndarray
     truth: np.ndarray
     emotion: np.ndarray
+    first: int
 
 
 def validate(
@@ -135,7 +136,7 @@ def make_trial(clip: TrackedClip, frames: int = FRAMES) -> Trial | None:
     portrait = Portrait(clip.frame(still), points, box, None, (box,), 0, ())
     moved = clip.points[start:stop].astype(np.float32)
     truth = [_crop(replace(portrait, image=clip.frame(index)), moved) for index in range(start, stop)]
-    return Trial(portrait, moved, np.stack(truth), clip.emotion)
+    return Trial(portrait, moved, np.stack(truth), clip.emotion, int(start))
 
 
 def picture_scores(frames: np.ndarray, trial: Trial) -> dict[str, float]:

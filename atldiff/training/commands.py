@@ -9,6 +9,7 @@ from pathlib import Path
 from atldiff.config import PRESETS, read_preset
 
 CLIPS = Path("runs/data")  # what `prepare` writes and the others read
+FACES = Path("runs/faces")  # what `prepare-faces` writes
 
 
 def add_training(commands, add_command: Callable, add_device: Callable) -> None:
@@ -19,6 +20,9 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
         add_device: gives a parser its --device option and `resolve`, which reads it.
     """
     _add_prepare(add_command(commands, "prepare", _prepare, "Turn a corpus of clips into training data."))
+    faces = add_command(commands, "prepare-faces", _prepare_faces, "Turn single photos into training data.")
+    faces.add_argument("--data", type=Path, required=True, help="folder with faces.csv")
+    faces.add_argument("--out", type=Path, default=FACES, help="folder of the training data")
     train = commands.add_parser("train", help="Train one of the networks; run again to resume.")
     parts = train.add_subparsers(required=True, metavar="PART")
     emotion = add_command(parts, "emotion", _train_emotion, "Train the recogniser of emotions.")
@@ -39,6 +43,11 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     diffusion.add_argument("--learning-rate", type=float, help="peak")
     diffusion.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
     diffusion.add_argument("--speech-encoder", type=Path, help="hears the clips' emotion; none if left out")
+    diffusion.add_argument("--faces", type=Path, help="what prepare-faces wrote; clips alone if left out")
+    mouth = add_command(parts, "mouth", _fit_mouth, "Fit the layered mouth's numbers to open mouths.")
+    mouth.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
+    mouth.add_argument("--faces", type=Path, default=FACES, help="what prepare-faces wrote")
+    mouth.add_argument("--tries", type=int, default=400, help="shapes to try")
     table = add_command(parts, "ablations", _run_ablations, "Train the rows of the ablation table.")
     table.add_argument("rows", nargs="*", metavar="NAME", help="such as without-kfusion; all if left out")
     table.add_argument("--start", type=Path, required=True, help="speech encoder of the landmarks' rows")
@@ -93,6 +102,22 @@ def _prepare(args: argparse.Namespace) -> None:
     print(f"left out: {manifest['skipped']}, listed in {args.out / 'skipped.csv'}")
 
 
+def _prepare_faces(args: argparse.Namespace) -> None:
+    from atldiff.training.faces import prepare_faces
+
+    print(f"{args.out}: {prepare_faces(args.data, args.out)} faces")
+
+
+def _fit_mouth(args: argparse.Namespace) -> None:
+    from atldiff.training.clips import load_clips
+    from atldiff.training.faces import load_faces
+    from atldiff.training.fit_mouth import fit_mouth, open_mouths
+
+    mouths = open_mouths(load_clips(args.data, "train"), load_faces(args.faces, "train"), count=460)
+    shape, loss = fit_mouth(mouths, args.tries)
+    print(f"{shape}\nloss {loss:.4f} over {len(mouths)} open mouths")
+
+
 def _train_emotion(args: argparse.Namespace) -> None:
     from atldiff.speech.wav2vec2_encoder import load_speech_encoder, make_speech_encoder
     from atldiff.training.phonemes import copy_recogniser
@@ -135,7 +160,7 @@ def _run_ablations(args: argparse.Namespace) -> None:
 def _train_diffusion(args: argparse.Namespace) -> None:
     from atldiff.training.train_diffusion import train_diffusion
 
-    names = ("stage", "preset", "steps", "batch", "learning_rate", "seed", "start", "speech_encoder")
+    names = ("stage", "preset", "steps", "batch", "learning_rate", "seed", "start", "speech_encoder", "faces")
     options = {name: getattr(args, name) for name in names}
     print(train_diffusion(args.data, args.out, device=args.resolve(args.device), **options))
 

@@ -10,6 +10,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from atldiff import landmarks as lm
+from atldiff.errors import InputError
 from atldiff.rendering.fine_photo import warp_image
 from atldiff.rendering.guide import fill_masks
 from atldiff.rendering.warp import displacement_field
@@ -28,9 +29,14 @@ def prepare_faces(data: Path, out: Path) -> int:
     """Crops and landmarks of every photo of `data/faces.csv`, into `out/faces.npz`; returns their number.
 
     Columns used: file, split, identity. A photo in which no frontal face is found is left out.
+
+    Raises:
+        InputError: there is no faces.csv.
     """
     from atldiff.portrait.face import track_landmarks
 
+    if not (data / "faces.csv").is_file():
+        raise InputError(f"There is no faces.csv in {data}", "Name the folder that holds it")
     with open(data / "faces.csv", newline="") as table:
         rows = list(csv.DictReader(table))
     jpegs, points, kept = [], [], []

@@ -1,0 +1,120 @@
+"""How real made mouths are, on people no network was trained on: inside the lips, over time, to a judge."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from atldiff import landmarks as lm
+from atldiff.evaluation.mouth_metrics import NAMES, held_flicker, inside_ratios, inside_statistics
+from atldiff.evaluation.two_sample import Mouths, mouth_crops, shuffled_auc, two_sample_auc
+from atldiff.evaluation.validate import TrackedClip, Trial, make_trial
+from atldiff.options import Options
+from atldiff.pipeline import ATLDiffPipeline
+from atldiff.rendering.guide import fill_masks
+from atldiff.sequence import LandmarkSequence
+
+JUDGED = 8  # frames of a clip that the judge sees
+MIN_OPENING = 0.04  # of a mouth that is shown to it, inter-ocular distances
+
+Maker = Callable[[Trial], np.ndarray]
+
+
+def made_by(pipeline: ATLDiffPipeline, steps: int) -> Maker:
+    """Renders a trial's frames at the size of its photo, from its true landmarks."""
+
+    def make(trial: Trial) -> np.ndarray:
+        sequence = LandmarkSequence(trial.points, trial.portrait.landmarks, trial.emotion)
+        return np.stack(list(pipeline.render(trial.portrait, sequence, Options(steps=steps))))
+
+    return make
+
+
+def score_mouths(ways: dict[str, Maker], clips: Sequence[TrackedClip]) -> dict[str, dict[str, float]]:
+    """Ratios made/real inside the lips (1 is perfect), and of the flicker of mouths held open.
+
+    Returns:
+        {way: {"gradient", "deviation", "brightness", "flicker"}} at the size of the clips' pictures.
+    """
+    trials = [(clip, trial) for clip in clips if (trial := make_trial(clip)) is not None]
+    statistics: dict[str, list[np.ndarray]] = {name: [] for name in ("real", *ways)}
+    changes: dict[str, list[np.ndarray]] = {name: [] for name in ("real", *ways)}
+    for clip, trial in tqdm(trials, desc="mouths"):
+        pictures = {"real": real_frames(clip, trial)} | {name: way(trial) for name, way in ways.items()}
+        size, openings = pictures["real"].shape[1], lm.mouth_opening(trial.points)
+        inside = fill_masks(trial.points / size, size)[:, 0]
+        for name, frames in pictures.items():
+            statistics[name].append(inside_statistics(frames, inside))
+            changes[name].append(held_flicker(frames, inside, openings))
+    real, still = np.concatenate(statistics["real"]), float(np.concatenate(changes["real"]).mean())
+    scores = {}
+    for name in ways:
+        scores[name] = inside_ratios(np.concatenate(statistics[name]), real)
+        scores[name]["flicker"] = float(np.concatenate(changes[name]).mean()) / still
+    return scores
+
+
+def judged_mouths(way: Maker, clips: Sequence[TrackedClip]) -> Mouths:
+    """Real and made crops of up to JUDGED open mouths of each clip, for `two_sample`."""
+    real, made, people = [], [], []
+    for clip in tqdm(clips, desc="judged"):
+        trial = make_trial(clip)
+        if trial is None:
+            continue
+        wide = np.flatnonzero(lm.mouth_opening(trial.points) > MIN_OPENING)
+        chosen = wide[np.linspace(0, len(wide) - 1, min(JUDGED, len(wide))).astype(int)]
+        if len(chosen) == 0:
+            continue
+        chosen = np.unique(chosen)
+        few = Trial(trial.portrait, trial.points[chosen], trial.truth[chosen], trial.emotion, trial.first)
+        truth = np.stack([clip.frame(trial.first + index) for index in chosen])
+        real.append(mouth_crops(truth, few.points))
+        made.append(mouth_crops(way(few), few.points))
+        people += [clip.identity] * len(chosen)
+    return Mouths(np.concatenate(real), np.concatenate(made), np.array(people))
+
+
+def validate_mouths(
+    pipeline: ATLDiffPipeline,
+    train: Sequence[TrackedClip],
+    test: Sequence[TrackedClip],
+    steps: Sequence[int] = (1,),
+    out: Path | None = None,
+) -> dict:
+    """All measures of the mouth.
+
+    Args:
+        train: clips of the people the judge learns on.  test: of those it is asked about.
+        out: file for the result, as JSON.
+
+    Returns:
+        {"inside": of `score_mouths`, "auc": {way: area under the judge's ROC curve}, "shuffled": the same
+        for real mouths against other people's real mouths, about 0.5}.
+    """
+    ways = {f"{count} steps": made_by(pipeline, count) for count in steps}
+    result: dict = {"inside": score_mouths(ways, test), "auc": {}}
+    for name, way in ways.items():
+        judged = judged_mouths(way, train), judged_mouths(way, test)
+        result["auc"][name] = two_sample_auc(*judged)
+        result["shuffled"] = shuffled_auc(*judged)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=1))
+    return result
+
+
+def mouths_as_table(result: dict) -> str:
+    """The measures as Markdown."""
+    names = (*NAMES, "flicker")
+    lines = [f"| | {' | '.join(names)} | AUC |", "|---" * (len(names) + 2) + "|"]
+    for way, scores in result["inside"].items():
+        cells = [f"{scores[name]:.2f}" for name in names]
+        lines.append(f"| {way} | {' | '.join(cells)} | {result['auc'][way]:.3f} |")
+    return "\n".join([*lines, "", f"AUC of real against other real mouths: {result['shuffled']:.3f}"])
+
+
+def real_frames(clip: TrackedClip, trial: Trial) -> np.ndarray:
+    """(F, H, W, 3) uint8: what the trial's face really did, at the clip's own size."""
+    return np.stack([clip.frame(trial.first + index) for index in range(len(trial.points))])
