@@ -47,8 +47,8 @@ class TrackedClip(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A portrait and what its face really did next: photo pixels (F, 68, 2), (F, 128, 128, 3) crops, the emotion
-    embedding (E,) of what was said, and the clip's frame that comes first.
+    """A portrait and what its face really did next: photo pixels (F, 68, 2), (F, 128, 128, 3) crops, the
+    emotion embedding (E,) of what was said, and the number of the first of these frames in its clip.
     """
 
     portrait: Portrait

@@ -10,9 +10,10 @@ from atldiff.config import FRAME_SIZE
 from atldiff.evaluation.mouth_metrics import INSIDE, inside_ratios, inside_statistics
 from atldiff.portrait.photo import crop_square
 from atldiff.rendering.disocclusion import opened_mouth
+from atldiff.rendering.fine_photo import warp_image
 from atldiff.rendering.guide import fill_masks
 from atldiff.rendering.mouth import LayeredMouth, MouthShape
-from atldiff.rendering.warp import displacement_field, warp_image
+from atldiff.rendering.warp import displacement_field
 from atldiff.training.clips import MAX_YAW_CHANGE, Moment, StoredClip
 from atldiff.training.faces import reopened
 
