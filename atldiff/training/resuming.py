@@ -9,6 +9,8 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import nn
 
+from atldiff.errors import InputError
+
 
 @contextmanager
 def averaged(net: nn.Module, average: EMAModel) -> Iterator[None]:
@@ -25,12 +27,21 @@ def averaged(net: nn.Module, average: EMAModel) -> Iterator[None]:
 
 
 def save_state(path: Path, parts: dict[str, Any], **values: Any) -> None:
-    """Writes the parts' states, plain values and torch's generators; whole or not at all."""
+    """Writes the parts' states, plain values and torch's generators; whole or not at all.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written; the state before stays.
+    """
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     state = {name: part.state_dict() for name, part in parts.items()} | values
     part = path.with_suffix(".part")
-    torch.save(state | {"rng": torch.get_rng_state(), "cuda_rng": cuda}, part)
-    part.replace(path)
+    try:
+        torch.save(state | {"rng": torch.get_rng_state(), "cuda_rng": cuda}, part)
+        part.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as RuntimeError
+        part.unlink(missing_ok=True)
+        remedy = "Make room and give the same command again: it goes on from the state before"
+        raise InputError(f"{path} cannot be written", remedy) from error
 
 
 def load_state(path: Path, parts: dict[str, Any], device: torch.device) -> dict[str, Any]:

@@ -1,0 +1,65 @@
+"""A saved state brings back weights, optimiser, average and random numbers; a full disk loses nothing."""
+
+import pytest
+import torch
+from diffusers.training_utils import EMAModel
+
+from atldiff.errors import InputError
+from atldiff.training.resuming import averaged, load_state, save_state
+
+
+def parts() -> dict:
+    torch.manual_seed(0)
+    net = torch.nn.Linear(3, 2)
+    average = EMAModel(net.parameters(), decay=0.9)
+    return {"net": net, "average": average, "optimizer": torch.optim.AdamW(net.parameters(), 0.1)}
+
+
+def step(parts: dict) -> None:
+    parts["optimizer"].zero_grad()
+    parts["net"](torch.randn(4, 3)).square().sum().backward()
+    parts["optimizer"].step()
+    parts["average"].step(parts["net"].parameters())
+
+
+def test_the_next_steps_are_the_same_as_without_a_stop(tmp_path):
+    mine = parts()
+    step(mine)
+    save_state(tmp_path / "state.pt", mine, step=1, lags=[0, 2])
+    for _ in range(3):
+        step(mine)
+    theirs = parts()
+    torch.rand(99)  # another process has other random numbers
+    assert load_state(tmp_path / "state.pt", theirs, torch.device("cpu")) == {"step": 1, "lags": [0, 2]}
+    for _ in range(3):
+        step(theirs)
+    for name in mine:
+        torch.testing.assert_close(theirs[name].state_dict(), mine[name].state_dict(), rtol=0, atol=0)
+
+
+def test_the_average_is_there_inside_the_block_alone():
+    mine = parts()
+    for _ in range(4):
+        step(mine)
+    net, before = mine["net"], mine["net"].weight.detach().clone()
+    with averaged(net, mine["average"]):
+        assert not net.training
+        torch.testing.assert_close(net.weight.detach(), mine["average"].shadow_params[0])
+        assert not torch.equal(net.weight, before)
+    assert net.training and torch.equal(net.weight, before)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("PytorchStreamWriter failed"), OSError(28, "No space left")])
+def test_a_full_disk_is_said_and_leaves_the_state_before(tmp_path, monkeypatch, error):
+    mine = parts()
+    save_state(tmp_path / "state.pt", mine, step=1)
+
+    def full(_, path):
+        path.write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(InputError, match="Make room"):
+        save_state(tmp_path / "state.pt", mine, step=2)
+    assert load_state(tmp_path / "state.pt", mine, torch.device("cpu")) == {"step": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
