@@ -1,7 +1,8 @@
 # make demo   a talking video from examples/, in out/demo.mp4   make test   the tests
-# make app    the page, on this machine                         make lint   ruff
+# make app    the page, on this machine                         make lint   ruff, mypy
 # make bench  time and memory, end to end and by stage          make clean  all that make made
 # make videos  the ready videos of the page's examples, again
+# make train-tiny  clips made on the fly -> prepare -> train -> export -> out/tiny/video.mp4
 # PYTHON=python3.12 make demo  picks the interpreter (3.11 or 3.12); VENV=dir picks another environment.
 
 VENV ?= .venv
@@ -13,7 +14,7 @@ PORTRAIT ?= examples/astronaut.jpg
 RECORDING ?= examples/hello_world.flac
 DEMO ?= out/demo.mp4
 
-.PHONY: demo test app lint bench videos install clean
+.PHONY: demo test app lint bench videos train-tiny install clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -26,13 +27,16 @@ app: $(VENV)/.installed
 	@$(RUN) app.py
 
 lint: $(VENV)/.installed-dev
-	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check .
+	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
 
 bench: $(VENV)/.installed
 	@$(RUN) -m atldiff benchmark
 
 videos: $(VENV)/.installed
 	@$(RUN) examples/make_videos.py
+
+train-tiny: $(VENV)/.installed-dev
+	@PYTHON=$(RUN) examples/train_tiny.sh out/tiny
 
 install: $(VENV)/.installed
 

@@ -6,6 +6,7 @@ Page, command line and `ATLDiffPipeline.__call__` all go it; they differ in wher
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -58,7 +59,7 @@ def animate(
     options: Options,
     predict: Callable[[Portrait, Speech, Options], LandmarkSequence],
     given: str | Path | None = None,
-    **reading: object,
+    **reading: Any,
 ) -> Animation:
     """Reads both inputs and finds how the face moves.
 

@@ -115,7 +115,7 @@ def _checked(option: Field, value: object) -> object:
     return int(number) if whole else float(number)
 
 
-def _as_number(value: object) -> int | float | None:
+def _as_number(value: Any) -> Any:
     """A number as it is, or as text; None for anything else, and for what is no finite number."""
     if isinstance(value, str):
         try:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,7 +91,7 @@ class ATLDiffPipeline(DiffusionPipeline):
 
     @classmethod
     def from_preset(
-        cls, preset: str | Preset = "starter", pretrained: bool = False, **parts: object
+        cls, preset: str | Preset = "starter", pretrained: bool = False, **parts: Any
     ) -> "ATLDiffPipeline":
         """A pipeline before it is trained: new networks of the preset, or the given parts.
 
@@ -128,7 +129,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         return self.speech_encoder.emotion.names
 
     def prepare(
-        self, image: ImageSource, audio: AudioSource, options: Options = DEFAULTS, **reading: object
+        self, image: ImageSource, audio: AudioSource, options: Options = DEFAULTS, **reading: Any
     ) -> tuple[Portrait, Speech]:
         """Reads and checks both inputs: see `animation.read_inputs`."""
         return read_inputs(image, audio, options, **reading)
@@ -184,7 +185,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         callback_on_step_end: Callable | None = None,
         output_type: str = "np",
         return_dict: bool = True,
-        **choices: object,
+        **choices: Any,
     ) -> ATLDiffPipelineOutput | tuple:
         """All stages at once; for long recordings iterate over `render` instead.
 
@@ -199,7 +200,8 @@ class ATLDiffPipeline(DiffusionPipeline):
             InputError: photo, recording or a value cannot be used.
         """
         seed = generator.initial_seed() % 2**31 if isinstance(generator, torch.Generator) else generator
-        options = Options(steps=num_inference_steps, seed=seed, **choices)
+        given: dict[str, Any] = {"steps": num_inference_steps, "seed": seed}
+        options = Options(**given, **choices)
         animation = animate(image, audio, options, self.landmarks)
         step = None
         if callback_on_step_end is not None:

@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,12 @@ class LandmarkSequence:
             InputError: another ending, or the path cannot be written.
         """
         path = Path(path)
-        fields = {"points": self.points, "identity": self.identity, "emotion": self.emotion, "fps": self.fps}
+        fields: dict[str, Any] = {
+            "points": self.points,
+            "identity": self.identity,
+            "emotion": self.emotion,
+            "fps": self.fps,
+        }
         try:
             if path.suffix == ".npz":
                 np.savez_compressed(path, **fields)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from atldiff.errors import InputError
 from atldiff.options import DEFAULTS, OPTIONS, Options
@@ -149,4 +150,5 @@ def _read_row(row: dict[str, str], folder: Path, out: Path, options: Options) ->
     photo, recording = folder / row["photo"], folder / row["recording"]
     name = row.get("video") or f"{photo.stem}-{recording.stem}"
     output = out / (name if Path(name).suffix else f"{name}.mp4")
-    return Job(photo, recording, output, replace(options, **{k: row[k] for k in OPTIONS if row.get(k)}))
+    given: dict[str, Any] = {name: row[name] for name in OPTIONS if row.get(name)}
+    return Job(photo, recording, output, replace(options, **given))

@@ -93,7 +93,7 @@ class Runner:
 
     def _render(self, output: Path, animation: Animation, bar: tqdm) -> str:
         """Renders and encodes; returns the picture's size in words."""
-        sizes = []
+        sizes: list = []
         bar.set_description("rendering")
         bar.reset(total=len(animation.landmarks.points))
 

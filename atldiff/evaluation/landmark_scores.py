@@ -28,10 +28,21 @@ class SpokenClip(Protocol):
         ok: (F,) bool, the frame was tracked.
     """
 
-    stem: str
-    displacements: np.ndarray
-    identity: np.ndarray
-    ok: np.ndarray
+    @property
+    def stem(self) -> str:
+        """Its name."""
+
+    @property
+    def displacements(self) -> np.ndarray:
+        """(F, 68, 2), as above."""
+
+    @property
+    def identity(self) -> np.ndarray:
+        """(68, 2), as above."""
+
+    @property
+    def ok(self) -> np.ndarray:
+        """(F,), as above."""
 
     @property
     def speech(self) -> Speech:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -31,15 +32,26 @@ class TrackedClip(Protocol):
     """A clip with its true landmarks (`training.clips.StoredClip` is one).
 
     Attributes:
-        identity: who it is.  points: (T, 68, 2) pixels of its frames.
+        points: (T, 68, 2) pixels of its frames.
         usable: (T,) bool, the face was found and turned to the camera.
         emotion: (E,) embedding of how it is spoken; zeros: not known.
     """
 
-    identity: str
-    points: np.ndarray
-    usable: np.ndarray
-    emotion: np.ndarray
+    @property
+    def identity(self) -> str:
+        """Who it is."""
+
+    @property
+    def points(self) -> np.ndarray:
+        """(T, 68, 2), as above."""
+
+    @property
+    def usable(self) -> np.ndarray:
+        """(T,), as above."""
+
+    @property
+    def emotion(self) -> np.ndarray:
+        """(E,), as above."""
 
     def frame(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
@@ -78,13 +90,13 @@ def validate(
     trials = [(clip, trial) for clip in clips if (trial := make_trial(clip)) is not None][:max_clips]
     ways: dict[str, Callable[[Trial], np.ndarray]] = {"still photo": _still, "prior alone": _prior}
     for count in steps:
-        ways[f"{count} steps"] = lambda trial, count=count: _rendered(pipeline, trial, count)
+        ways[f"{count} steps"] = partial(_rendered, pipeline, count)
     scores: dict[str, list[dict]] = {name: [] for name in ways}
     for _, trial in tqdm(trials, desc="pictures"):
         for name, way in ways.items():
             scores[name].append(picture_scores(way(trial), trial))
     heard = validate_landmarks(pipeline.speech_encoder, pipeline.landmark_generator, spoken)
-    result = {"pictures": {name: _mean(values) for name, values in scores.items()}}
+    result: dict = {"pictures": {name: _mean(values) for name, values in scores.items()}}
     result |= {"clips": len(trials), "people": len({clip.identity for clip, _ in trials})}
     result |= {"heard": len(heard.pop("clips")), "landmarks": heard}
     result["frames"] = int(sum(len(trial.points) for _, trial in trials))
@@ -167,10 +179,10 @@ def _prior(trial: Trial) -> np.ndarray:
     size = (len(canvas.views), FRAME_SIZE, FRAME_SIZE)
     nothing = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
     moving = WarpedPhoto.of(canvas).frames(canvas.to_canvas(trial.points))
-    return np.stack([composite(canvas, part, *nothing) for part in moving])
+    return np.stack([composite(canvas, part, list(nothing[0]), list(nothing[1])) for part in moving])
 
 
-def _rendered(pipeline: ATLDiffPipeline, trial: Trial, steps: int) -> np.ndarray:
+def _rendered(pipeline: ATLDiffPipeline, steps: int, trial: Trial) -> np.ndarray:
     sequence = LandmarkSequence(trial.points, trial.portrait.landmarks, trial.emotion)
     return np.stack(list(pipeline.render(trial.portrait, sequence, Options(steps=steps, output="crop"))))
 

@@ -152,8 +152,8 @@ def read_sound(
             raise _too_long(max_seconds)
     if "mov" in container.format.name and stream.duration and written:
         # The codec's last block is filled up with silence; this container knows the true length.
-        end = round((float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin) * rate)
-        written = end if 0 < written - end <= MAX_PADDING else written
+        stop = float(((stream.start_time or 0) + stream.duration) * stream.time_base) - (origin or 0)
+        written = round(stop * rate) if 0 < written - round(stop * rate) <= MAX_PADDING else written
     return sound[:written], rate
 
 
@@ -181,7 +181,7 @@ def _decoded(container, stream, rate: int) -> Iterator[tuple[float, np.ndarray]]
             if key != template:  # some streams change their format on the way
                 resampler, template = av.AudioResampler("fltp", layout, rate), key
             clock = frame.time if frame.time is not None else clock
-            for part in resampler.resample(frame):
+            for part in resampler.resample(frame) if resampler else ():
                 yield clock, part.to_ndarray().T
                 clock += part.samples / rate
 

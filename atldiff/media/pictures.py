@@ -13,7 +13,9 @@ class Pictures:
     """Converts the frames of one stream, in order, to its pixel format, even size and BT.709 colours."""
 
     def __init__(self, video: av.VideoStream) -> None:
-        self._video, self._shown, self._planes = video, None, None
+        self._video = video
+        self._shown: np.ndarray | None = None
+        self._planes: np.ndarray = np.empty((0, 0), np.uint8)
 
     def convert(self, frame: np.ndarray, index: int) -> av.VideoFrame:
         """The picture of frame number `index`, (H, W, 3 or 4) uint8; an odd side grows by one."""

@@ -152,12 +152,13 @@ class _Finder:
     def upright(self, image: np.ndarray) -> tuple[np.ndarray, bool]:
         """The photo in the quarter turn in which a face is surest and nearest to upright; was it turned?"""
         best, surest, kept = image, 0.0, 0
+        box: np.ndarray | None
         for turns in range(4):
             turned = np.ascontiguousarray(np.rot90(image, turns))
             found = [(score * np.cos(roll), box) for box, score, roll in self._detect(turned)]
             score, box = max(found, key=lambda face: face[0], default=(0.0, None))
             # The detector misjudges the roll of small faces; the mesh does not.
-            if turns == 0 or (score > surest and is_upright(self._fit(turned, box))):
+            if turns == 0 or (score > surest and box is not None and is_upright(self._fit(turned, box))):
                 best, kept, surest = turned, turns, score + (TURN_MARGIN if turns == 0 else 0)
         return best, kept != 0
 
@@ -165,7 +166,7 @@ class _Finder:
         """(box (4,), landmarks (68, 2)) of each face, pixels, the largest first."""
         for looks in (whole, padded, tiles):
             boxes = [
-                box + np.float32([x, y, x, y])
+                box + np.array([x, y, x, y], np.float32)
                 for x, y, part in looks(image)
                 for box, _, _ in sorted(self._detect(part), key=lambda face: -face[1])
             ]
@@ -178,11 +179,12 @@ class _Finder:
 
     def _detect(self, image: np.ndarray) -> list[tuple[np.ndarray, float, float]]:
         """(box (4,) pixels, score 0..1, roll of the eyes in radians) of each face."""
-        size, found = np.float32(image.shape[1::-1]), []
+        size, found = np.array(image.shape[1::-1], np.float32), []
         for detector in self._detectors:
             for face in detector.process(np.ascontiguousarray(image)).detections or ():
                 box, eyes = face.location_data.relative_bounding_box, face.location_data.relative_keypoints
-                corner, extent = np.float32([(box.xmin, box.ymin), (box.width, box.height)]) * size
+                corner = np.array([box.xmin, box.ymin], np.float32) * size
+                extent = np.array([box.width, box.height], np.float32) * size
                 x, y = (eyes[1].x - eyes[0].x) * size[0], (eyes[1].y - eyes[0].y) * size[1]
                 found.append((np.concatenate([corner, corner + extent]), face.score[0], np.arctan2(y, x)))
         return found

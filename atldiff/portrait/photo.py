@@ -91,7 +91,7 @@ def _upright_rgb(image: Image.Image, long_side: int) -> np.ndarray:
     image = _eight_bit(ImageOps.exif_transpose(image))
     if max(image.size) > long_side:
         scale = long_side / max(image.size)
-        size = tuple(max(1, round(side * scale)) for side in image.size)
+        size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     image = _srgb(image, icc)
     if image.mode == "RGBA":
@@ -129,12 +129,11 @@ def _srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        colours = image.convert("RGB") if alpha else image
-        colours = ImageCms.profileToProfile(
-            colours, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
+        plain = image.convert("RGB") if alpha else image
+        colours = ImageCms.profileToProfile(plain, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError):
         return image  # a profile of another kind, or a broken one: the plain conversion is good enough
+    assert colours is not None  # None of an image that is changed in place
     if alpha:
         colours.putalpha(alpha)
     return colours

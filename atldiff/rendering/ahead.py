@@ -4,7 +4,7 @@ import sys
 from collections.abc import Generator
 from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -16,7 +16,7 @@ def one_ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
     runs to its end or is closed, and its thread ends, before this iterator does: by itself, by an error,
     or because the caller closes it.
     """
-    made: SimpleQueue[tuple[str, object]] = SimpleQueue()
+    made: SimpleQueue[tuple[str, Any]] = SimpleQueue()
     wanted, stopped = Semaphore(1), Event()
 
     def work() -> None:

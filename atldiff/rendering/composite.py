@@ -26,7 +26,8 @@ def view_of(canvas: Canvas, moving: np.ndarray, view: int, size: int = FRAME_SIZ
 
 def _in_moving(canvas: Canvas, box: np.ndarray) -> tuple[int, ...]:
     """A box of whole canvas pixels in the pixels of the moving part, which holds it."""
-    return tuple(int(v) for v in box - np.array([*canvas.rect[:2]] * 2, np.float32))
+    moved: np.ndarray = box - np.array([*canvas.rect[:2]] * 2, np.float32)
+    return tuple(int(value) for value in moved)
 
 
 def composite(
@@ -82,7 +83,7 @@ def _frame(canvas: Canvas, moving: np.ndarray) -> np.ndarray:
     """The frame that shows the moving part in its place."""
     x0, y0, x1, y1 = canvas.rect
     if not canvas.keeps_detail:
-        local = canvas.frame_box - np.array([x0, y0] * 2, np.float32)
+        local: np.ndarray = canvas.frame_box - np.array([x0, y0] * 2, np.float32)
         return crop_channels(moving, local, FRAME_SIZE)
     height, width = canvas.image.shape[:2]
     left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)

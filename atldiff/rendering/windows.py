@@ -78,7 +78,10 @@ class Renderer:
         points, photo = canvas.to_canvas(sequence.points), moving_photo(canvas, self.preset.prior)
         identity, emotion = self._embeddings(portrait, sequence)
         sizes = self.preset.view_sizes[: len(canvas.views)]
-        held, priors, known = [], [[] for _ in sizes], [None] * len(sizes)  # seen again by the next window
+        # What the next window sees again.
+        held: list[np.ndarray] = []
+        priors: list[list[np.ndarray]] = [[] for _ in sizes]
+        known: list[Tensor | None] = [None] * len(sizes)
         for start, stop, ready in window_spans(len(points), self.preset.overlap):
             fresh = list(photo.frames(points[start + len(held) : stop]))
             moving, residuals, unseen = held + fresh, [], []

@@ -30,6 +30,7 @@ def splines() -> ModuleType:
     assert package is not None and package.submodule_search_locations, "pykan is not installed"
     file = Path(package.submodule_search_locations[0]) / "spline.py"
     spec = spec_from_file_location("kan_spline", file)
+    assert spec is not None and spec.loader is not None, file
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -90,7 +91,7 @@ class MLPHead(nn.Module):
         return self.layers(x)
 
 
-HEADS = {"kan": KANHead, "mlp": MLPHead}
+HEADS: dict[str, type[nn.Module]] = {"kan": KANHead, "mlp": MLPHead}
 
 
 def bottleneck(channels_in: int, channels_out: int) -> nn.Sequential:

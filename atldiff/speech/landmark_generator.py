@@ -6,6 +6,8 @@ them. The output is a displacement from the portrait's landmarks in face units (
 distance 1), so that it fits every face; the released code predicts pixels.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -74,7 +76,7 @@ class GlobalDomain(nn.Module):
 
     def __init__(self, width: int, heads: int, layers: int, channels: int, dropout: float) -> None:
         super().__init__()
-        shape = {"nhead": heads, "dim_feedforward": 2 * width, "dropout": dropout}
+        shape: dict[str, Any] = {"nhead": heads, "dim_feedforward": 2 * width, "dropout": dropout}
         shape |= {"batch_first": True, "norm_first": True, "activation": "gelu"}
         # The released code leaves batch_first out and so attends over the batch.
         encoder = nn.TransformerEncoderLayer(width, **shape)

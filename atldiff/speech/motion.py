@@ -190,8 +190,8 @@ def _narrow_mouth(points: np.ndarray, down: np.ndarray, amount: np.ndarray) -> n
 def _blink(points: np.ndarray, closed: np.ndarray) -> np.ndarray:
     """Shuts both eyes by `closed` (F,) in [0, 1] along each eye's own perpendicular."""
     points, closing = points.copy(), _LID_CLOSED * closed[:, None]
-    for pairs, corners in ((slice(0, 2), (36, 39)), (slice(2, 4), (42, 45))):
-        upper, lower = UPPER_LIDS[pairs], LOWER_LIDS[pairs]
+    eyes: tuple = ((UPPER_LIDS[:2], LOWER_LIDS[:2], (36, 39)), (UPPER_LIDS[2:], LOWER_LIDS[2:], (42, 45)))
+    for upper, lower, corners in eyes:
         down, gap = _gaps(points, upper, lower, corners)
         shift = np.where(gap > 0, closing * gap, gap)[..., None] * down
         points[:, list(upper)] += _LID_SHARE * shift

@@ -35,7 +35,7 @@ class Ablation:
 
     def of(self, row: Preset) -> Preset:
         """The changed row."""
-        parts = {
+        parts: dict[str, Any] = {
             "landmarks": replace(row.landmarks, **self.landmarks),
             "unet": replace(row.unet, **self.unet),
             "guide": replace(row.guide, **self.guide),
@@ -148,7 +148,7 @@ def _renderer(
     data: Path, run: Path, row: Preset, ablation: Ablation, steps: int | None, seed: int, device: str
 ) -> dict[str, float]:
     """Scores of the last stage's last step: PSNR in dB of face and lips, given the true landmarks."""
-    options = {"preset": row, "steps": steps, "seed": seed, "device": device, "critic": False}
+    options: dict[str, Any] = {"preset": row, "steps": steps, "seed": seed, "device": device, "critic": False}
     last = run / "spatial"
     if ablation.pretrained is not False:
         train_diffusion(data, last, stage="spatial", **options)

@@ -68,7 +68,8 @@ def open_mouths(
     clips: Sequence[StoredClip], photos: Sequence[StoredClip], count: int, seed: int = 0
 ) -> list[OpenMouth]:
     """About `count` open mouths, half of them from clips, half from single photos."""
-    rng, found = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    found: list[OpenMouth] = []
     for index in rng.permutation(len(clips)):
         clip = clips[index]
         opening = np.where(clip.usable, lm.mouth_opening(clip.points), np.nan)
@@ -77,9 +78,9 @@ def open_mouths(
         wide = np.flatnonzero((opening > OPEN) & alike)
         if opening[still] < SHUT and len(wide) and len(found) < count // 2:
             found.append(OpenMouth.of(Moment.of(clip, still, int(rng.choice(wide)), 1)))
-    wide = [photo for photo in photos if lm.mouth_opening(photo.points[0]) > OPEN]
-    for index in rng.permutation(len(wide))[: count - len(found)]:
-        found.append(OpenMouth.of(reopened(wide[index], rng)))
+    gaping = [photo for photo in photos if lm.mouth_opening(photo.points[0]) > OPEN]
+    for index in rng.permutation(len(gaping))[: count - len(found)]:
+        found.append(OpenMouth.of(reopened(gaping[index], rng)))
     return [mouth for mouth in found if (mouth.inside > INSIDE).sum() > 25]
 
 

@@ -113,11 +113,11 @@ def data_key(encoder: Encoder, clips: list[SpeechClip]) -> str:
     for clip in clips:
         digest.update(clip.stem.encode())
         for array in (clip.samples, clip.displacements, clip.identity, clip.ok):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).tobytes())
     for name, value in encoder.state_dict().items():
         if name.split(".")[0] not in ("gate", "mean", "std"):  # the first is trained, the others are fitted
             digest.update(name.encode())
-            digest.update(value.cpu().contiguous().numpy())
+            digest.update(value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 

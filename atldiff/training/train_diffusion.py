@@ -102,7 +102,8 @@ class Trainer:
         self.critic = PatchCritic(unet.config.guide_channels).to(device, memory_format=torch.channels_last)
         self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), lr=4e-4, betas=(0.0, 0.99))
         self.alphas = make_scheduler().alphas_cumprod.to(device)
-        self.step, self.best, self.validation = 0, -math.inf, None
+        self.step, self.best = 0, -math.inf
+        self.validation: list[dict] = []
         if (out / "state.pt").exists():
             self._load()
 

@@ -68,10 +68,10 @@ def slider(name: str, value: float | None = None) -> Amount:
     """A slider over an option's range, a gain's in twentieths; `value` stands in for a default of None."""
     option = OPTIONS[name]
     low, high = option.metadata["range"]
-    value = value if option.default is None else option.default
+    shown: Any = value if option.default is None else option.default
     step = 0.05 if name in MOTION else 1
     label = option.metadata["label"]
-    return Amount(low, high, value, step=step, label=label, info=NOTES[name], min_width=240)
+    return Amount(low, high, shown, step=step, label=label, info=NOTES[name], min_width=240)
 
 
 def radio(name: str) -> Choice:

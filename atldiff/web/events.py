@@ -37,10 +37,10 @@ def endpoint(function: Callable, names: tuple[str, ...], about: str) -> Callable
     tracker = inspect.Parameter("tracker", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=gr.Progress())
 
     def run(*values: Any) -> Iterator:
-        *values, tracker = values
+        *given, tracker = values
         with explained():
             reported = 0.0
-            for outcome in function(dict(zip(names, values, strict=True))):
+            for outcome in function(dict(zip(names, given, strict=True))):
                 if not isinstance(outcome[0], request.Step):
                     yield outcome
                 elif outcome[0].video:
@@ -123,10 +123,10 @@ def _inspect_inputs(page: Page, service: Service) -> None:
 
 def _warned(outputs: tuple) -> tuple:
     """All outputs but the last, a problem, which is shown as a warning."""
-    *outputs, problem = outputs
+    *shown, problem = outputs
     if problem:
         gr.Warning(html.escape(problem))
-    return tuple(outputs)
+    return tuple(shown)
 
 
 def _apply_presets(page: Page, steps: int) -> None:

@@ -16,21 +16,21 @@ class Page:
     """The page's components; `inputs` are those that the API names, by their names there."""
 
     inputs: dict[str, gr.Component] = field(default_factory=dict)
-    tabs: gr.Tabs | None = None
-    seen: gr.Image | None = None
-    motion: gr.Video | None = None
-    photo_note: gr.HTML | None = None
-    speech_note: gr.HTML | None = None
-    talk: TalkingVideo | None = None
-    status: gr.HTML | None = None
-    start: gr.Button | None = None
-    stop: gr.Button | None = None
-    preview: gr.Button | None = None
-    download: gr.DownloadButton | None = None
-    preset: gr.Radio | None = None
-    dice: gr.Button | None = None
-    live: gr.Checkbox | None = None
-    saved: gr.File | None = None
+    tabs: gr.Tabs = field(init=False)
+    seen: gr.Image = field(init=False)
+    motion: gr.Video = field(init=False)
+    photo_note: gr.HTML = field(init=False)
+    speech_note: gr.HTML = field(init=False)
+    talk: TalkingVideo = field(init=False)
+    status: gr.HTML = field(init=False)
+    start: gr.Button = field(init=False)
+    stop: gr.Button = field(init=False)
+    preview: gr.Button = field(init=False)
+    download: gr.DownloadButton = field(init=False)
+    preset: gr.Radio = field(init=False)
+    dice: gr.Button = field(init=False)
+    live: gr.Checkbox = field(init=False)
+    saved: gr.File = field(init=False)
     hidden: dict[str, gr.Component] = field(default_factory=dict)
 
 

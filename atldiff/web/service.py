@@ -2,9 +2,10 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Service:
     def __init__(
         self,
         predict: Callable[[Portrait, Speech, Options], LandmarkSequence],
-        make: Callable[[Animation, Path, bool], Iterator[Step]],
+        make: Callable[[Animation, Path, bool], Generator[Step, None, None]],
         folder: str | Path,
         pace: float,
     ) -> None:
@@ -51,7 +52,7 @@ class Service:
         speech = read_speech(request.speech)
         return animate(request.portrait, speech, request.options, self._predict, request.landmarks)
 
-    def animate(self, values: Mapping[str, object], live: bool = False) -> Iterator[tuple[Step, float]]:
+    def animate(self, values: Mapping[str, Any], live: bool = False) -> Iterator[tuple[Step, float]]:
         """Makes a video of the API's arguments: (step, seconds left). A step's files are there until the
         next step; when the generator is closed the work stops.
         """
@@ -63,7 +64,7 @@ class Service:
                     yield step, (time.monotonic() - begin) / step.done * (step.total - step.done)
             self.forecast.learn(animation, time.monotonic() - begin)
 
-    def landmarks(self, values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    def landmarks(self, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """The landmark file and a video of the moving landmarks."""
         request, file_format = Request.of(values), values.get("file_format") or "npz"
         if file_format not in ("npz", "json"):
@@ -73,15 +74,18 @@ class Service:
             saved = animation.landmarks.save(Path(folder) / f"landmarks.{file_format}")
             yield str(saved), str(motion_video(Path(folder) / "motion.mp4", animation))
 
-    def check_portrait(self, values: Mapping[str, object]) -> Iterator[tuple[dict, np.ndarray]]:
+    def check_portrait(self, values: Mapping[str, Any]) -> Iterator[tuple[dict, np.ndarray]]:
         """What was found in a photo, and the photo with it drawn."""
-        portrait, options = values.get("portrait"), Options(face=values.get("face"))
+        portrait, options = (
+            values.get("portrait"),
+            Options(**{name: values[name] for name in ("face",) if name in values}),
+        )
         if not portrait:
             raise InputError("There is no portrait yet", "Upload a photo, or click an example")
         found = load_portrait(portrait, options.face)
         yield findings(found), annotated(found)
 
-    def watch(self, values: Mapping[str, object], live: bool) -> Iterator[tuple[str | None, str, str | None]]:
+    def watch(self, values: Mapping[str, Any], live: bool) -> Iterator[tuple[str | None, str, str | None]]:
         """A request as the page shows it: (video or a piece, progress, finished file); None = as it was."""
         yield None, progress("Reading the photo and the recording", 0.0), None
         begin, reported = time.monotonic(), 0.0
@@ -139,8 +143,8 @@ class Forecast:
 
     def learn(self, animation: Animation, seconds: float) -> None:
         """Takes the time of a finished job into account."""
-        options, size = animation.options, animation.portrait.image.shape[:2]
-        effort = _effort(animation.speech, size, options.steps or 1, options.output)
+        options, (height, width) = animation.options, animation.portrait.image.shape[:2]
+        effort = _effort(animation.speech, (height, width), options.steps or 1, options.output)
         self._rate += 0.5 * (seconds / effort - self._rate)
 
 

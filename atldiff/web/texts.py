@@ -4,6 +4,7 @@ import argparse
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from atldiff.web.request import MAX_SECONDS, MAX_UPLOAD
 
@@ -16,7 +17,7 @@ FOOT = """Animate only people who agreed to it, or whom nobody could take the vi
 speaker's consent too. Every video is marked as AI-generated in its metadata."""
 
 # Name: what differs from the defaults, and what it is good for.
-PRESETS = {
+PRESETS: dict[str, tuple[dict[str, Any], str]] = {
     "Natural": ({}, "Moves as the voice suggests."),
     "Still": ({"expression": 0.7, "sway": 0.0}, "The head stays where it is; the face speaks."),
     "Lively": (
