@@ -5,12 +5,11 @@ embedded starter, ATLDIFF_AUTH="name:password,..." asks for a login, and all of 
 """
 
 # ruff: noqa: E402 - spaces comes before all that could touch CUDA, and gradio reads its folder when imported
-
 import spaces  # isort: skip
 
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import Iterator
 from pathlib import Path
 
 TEMP = tempfile.TemporaryDirectory(prefix="atldiff-")  # gone when the server stops
@@ -27,6 +26,7 @@ from atldiff.portrait.face import Portrait
 from atldiff.sequence import LandmarkSequence
 from atldiff.web import request, texts
 from atldiff.web.events import connect
+from atldiff.web.forecast import Forecast
 from atldiff.web.layout import lay_out
 from atldiff.web.service import Service
 
@@ -42,31 +42,40 @@ def predict(portrait: Portrait, speech: Speech, options: Options) -> LandmarkSeq
     return PIPELINE.landmarks(portrait, speech, options)
 
 
-def gpu_seconds(animation: Animation, folder: Path, live: bool) -> int:
+def gpu_seconds(animation: Animation, folder: Path) -> int:
     """How long `make_on_gpu` may hold a shared GPU."""
     return request.gpu_seconds(animation, STEPS)
 
 
 @spaces.GPU(duration=gpu_seconds)
-def make_on_gpu(animation: Animation, folder: Path, live: bool) -> Generator[request.Step, None, None]:
+def make_on_gpu(animation: Animation, folder: Path) -> Iterator[request.Step]:
     """The video, on the GPU where it is shared."""
-    yield from request.make(PIPELINE, animation, folder, live)
+    yield from request.make(PIPELINE, animation, folder)
 
 
-def make(animation: Animation, folder: Path, live: bool) -> Generator[request.Step, None, None]:
+def make(animation: Animation, folder: Path) -> Iterator[request.Step]:
     """The video, if a shared GPU could finish it."""
     if spaces.config.Config.zero_gpu:
-        request.check_gpu_seconds(gpu_seconds(animation, folder, live))
-    yield from make_on_gpu(animation, folder, live)
+        request.check_gpu_seconds(gpu_seconds(animation, folder))
+    yield from make_on_gpu(animation, folder)
 
 
-SERVICE = Service(predict, make, TEMP.name, pace=0.002 if ON_GPU else 0.04)
+SHARED_GPU = spaces.config.Config.zero_gpu  # the networks answer only inside the functions above
+FORECAST = Forecast(0.002 if ON_GPU else 0.03, STEPS)
+SERVICE = Service(predict, make, None if SHARED_GPU else PIPELINE.heard_emotion, TEMP.name, FORECAST)
+
+if not SHARED_GPU:
+    SERVICE.warm_up(texts.EXAMPLES[0].portrait, texts.EXAMPLES[0].recording)
 
 with gr.Blocks(title=texts.TITLE, delete_cache=(600, KEEP)) as demo:
     connect(lay_out(PIPELINE.emotions, STEPS), SERVICE, STEPS)
+    demo.load(None, js=texts.PLAY_SILENTLY)
+    demo.load(None, js=texts.ROLES)
 
 if __name__ == "__main__":
     theme = gr.themes.Soft(primary_hue="orange", font=["system-ui", "sans-serif"]).set(**texts.THEME)
     request.leave_tidily()
-    demo.queue(max_size=32, api_open=False)  # who comes when 32 wait is told that the queue is full
-    demo.launch(theme=theme, css_paths=Path(__file__).parent / "app.css", **texts.serving_options())
+    demo.queue(api_open=False, default_concurrency_limit=4)
+    examples = [str(texts.FOLDER)]  # whose files an example's click hands out
+    css = Path(__file__).parent / "app.css"
+    demo.launch(theme=theme, css_paths=css, max_threads=80, allowed_paths=examples, **texts.serving_options())

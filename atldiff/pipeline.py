@@ -151,6 +151,13 @@ class ATLDiffPipeline(DiffusionPipeline):
         embedding = features.emotion[0].float().cpu().numpy()
         return LandmarkSequence(points.astype(np.float32), portrait.landmarks, embedding)
 
+    @torch.no_grad()
+    def heard_emotion(self, sequence: LandmarkSequence) -> str:
+        """The one of `emotions` that the recogniser hears in the speech behind the landmarks."""
+        ear = self.speech_encoder.emotion
+        scores = ear.head(torch.from_numpy(sequence.emotion).to(ear.head.weight))
+        return ear.names[int(scores.argmax())]
+
     def render(
         self,
         portrait: Portrait,

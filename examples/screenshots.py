@@ -22,7 +22,7 @@ SCREENS = {"desktop": (1440, 1240, "light"), "dark": (1440, 1240, "dark"), "phon
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 VIDEO = "document.querySelector('#talk video')"
 MOTION = "document.querySelector('#motion video')"
-LINE = "document.querySelector('.making').innerText"
+LINE = "(document.querySelector('.making')?.innerText ?? '')"
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def measured(browser: Browser, url: str, voice: Path) -> list[str]:
     until(f"{MOTION}.src != '{before}' && {MOTION}.readyState >= 2")
     begin = time.monotonic()
     tab.click("#animate")
-    until(f"{VIDEO} && {VIDEO}.readyState >= 2 && {VIDEO}.currentTime > 0")
+    until("document.querySelector('#still img')")
     until(f"{LINE}.startsWith('Done')")
     tab.context.close()
     return times
@@ -94,7 +94,7 @@ def opened(browser: Browser, url: str, name: str) -> Page:
 def picture(browser: Browser, url: str, name: str) -> None:
     """Plays a visit up to the talking video, and keeps the sight of it."""
     tab = opened(browser, url, name)
-    tab.locator("button.gallery-item").nth(1 if name == "dark" else 0).click()
+    tab.locator(".example").nth(1 if name == "dark" else 0).click()
     tab.wait_for_selector("#photo-note .note")
     tab.wait_for_selector("#speech-note .note")
     tab.click("#preview")

@@ -30,7 +30,6 @@ ROOMS = {
         "atldiff/media/pictures.py",
         "atldiff/media/video.py",
         "atldiff/media/video_reader.py",
-        "atldiff/media/stream.py",
         "examples/make_recordings.py",
         "examples/make_videos.py",
     },

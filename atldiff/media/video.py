@@ -54,6 +54,21 @@ def write_video(
     Raises:
         InputError: no such folder, no permission, another kind of file, alpha in an .mp4, disk full.
     """
+    for _ in writing_video(path, frames, speech, fps, metadata):
+        pass
+    return Path(path)
+
+
+def writing_video(
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    speech: Speech | None,
+    fps: float = FRAME_RATE,
+    metadata: dict[str, str] | None = None,
+) -> Iterator[np.ndarray]:
+    """As `write_video`, a frame a step: each is handed on when it is encoded. The file is there when the
+    steps are over; if they are not taken to their end, nothing is.
+    """
     path = Path(path)
     part = path.with_name(f".{path.stem}.{uuid4().hex[:8]}{path.suffix}")
     _claim(path, part)
@@ -67,11 +82,11 @@ def write_video(
         options = {} if path.suffix == ".webm" else {"movflags": "+faststart+use_metadata_tags"}
         with full_disk_told(), av.open(str(part), "w", options=options) as container:
             container.metadata.update({key: str(value) for key, value in (metadata or {}).items()})
-            _encode(container, path.suffix, chain([first], frames), first.shape, speech, Fraction(fps))
+            shown = chain([first], frames)
+            yield from _encode(container, path.suffix, shown, first.shape, speech, Fraction(fps))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    return path
 
 
 @contextmanager
@@ -99,8 +114,8 @@ def _claim(path: Path, part: Path) -> None:
         raise InputError(f"Nothing can be written in {path.parent}", "Choose another folder") from error
 
 
-def _encode(container, suffix: str, frames, shape: tuple, speech: Speech | None, rate: Fraction) -> None:
-    """Encodes all frames, and before each frame the sound that is heard until its end."""
+def _encode(container, suffix: str, frames, shape: tuple, speech: Speech | None, rate: Fraction) -> Iterator:
+    """Encodes all frames, and before each frame the sound that is heard until its end; hands each on."""
     codec, pixels, options, sound_codec = _CODECS[suffix]
     height, width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
     video = container.add_stream(codec, rate=rate, options=options)
@@ -116,6 +131,7 @@ def _encode(container, suffix: str, frames, shape: tuple, speech: Speech | None,
         if sound:
             sound.write_until((index + 1) / rate)
         container.mux(video.encode(pictures.convert(frame, index)))
+        yield frame
     container.mux(video.encode(None))
     if sound:
         sound.write_until(None)

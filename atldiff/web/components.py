@@ -1,12 +1,10 @@
 """Gradio's components as this page needs them: files handed on as they came, values judged by the options."""
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio import component_meta
 
-from atldiff.media.stream import piece_seconds
 from atldiff.options import MOTION, OPTIONS
 from atldiff.web.texts import CHOICES, NOTES
 
@@ -22,46 +20,37 @@ class Photo(gr.Image):
         return None if payload is None else payload.path or super().preprocess(payload)
 
 
-class TalkingVideo(gr.Video):
-    """Plays MPEG-TS pieces as they come, or a whole file; needs no ffmpeg on the machine."""
-
-    is_template = True
-
-    def postprocess(self, value: Any) -> Any:  # noqa: D102
-        return value if value is None or str(value).endswith(".ts") else self._format_video(value)
-
-    async def stream_output(self, value: Any, output_id: str, first_chunk: bool) -> tuple:  # noqa: D102
-        stream = {"path": output_id, "is_stream": True, "orig_name": "talking.mp4"}
-        stream["meta"] = {"_type": "gradio.FileData"}
-        if not isinstance(value, str):
-            return None, value or stream
-        data, seconds = Path(value).read_bytes(), piece_seconds(Path(value))
-        return {"data": data, "duration": seconds, "extension": ".ts"}, stream
-
-
-class _Unchecked:
+def _as_it_came(self: gr.Component, payload: Any) -> Any:
     """What comes is handed on: the options judge it, so that every caller reads the same sentence."""
-
-    is_template = True
-
-    def preprocess(self, payload: Any) -> Any:
-        return payload
+    return payload
 
 
-class Amount(_Unchecked, gr.Slider):
+class Amount(gr.Slider):
     """A slider."""
 
+    is_template = True
+    preprocess = _as_it_came
 
-class Whole(_Unchecked, gr.Number):
+
+class Whole(gr.Number):
     """A number field."""
 
+    is_template = True
+    preprocess = _as_it_came
 
-class Choice(_Unchecked, gr.Radio):
+
+class Choice(gr.Radio):
     """Names to choose one of."""
 
+    is_template = True
+    preprocess = _as_it_came
 
-class Menu(_Unchecked, gr.Dropdown):
+
+class Menu(gr.Dropdown):
     """Names to choose one of, folded up."""
+
+    is_template = True
+    preprocess = _as_it_came
 
 
 def slider(name: str, value: float | None = None) -> Amount:

@@ -1,53 +1,53 @@
 """What happens on the page when something is clicked or changed, and its API."""
 
-import html
+import functools
 import inspect
 import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_file_to_cache
 
-from atldiff.options import DEFAULTS, MOTION
+from atldiff.options import DEFAULTS, MOTION, Options
 from atldiff.portrait.face import load_portrait
-from atldiff.web import api, request, texts
+from atldiff.web import api, preview, request, texts
 from atldiff.web.layout import Page
-from atldiff.web.preview import face_at, progress, spoken_time
-from atldiff.web.service import REPORT_EVERY, Service
+from atldiff.web.preview import face_at, progress
+from atldiff.web.service import Report, Service
 
 HIDDEN: Any = {"api_visibility": "private", "show_progress": "hidden"}
-HEAVY: Any = {"concurrency_id": "videos", "concurrency_limit": 1}
+ANY: Any = {"concurrency_limit": None}  # the service has a queue of its own, which tells place and time
 LIGHT: Any = {"concurrency_id": "looks", "concurrency_limit": 2}
+KEPT = 4  # videos of a visit that stay in sight
 STYLED = (*MOTION, "steps", "output", "background")  # what a preset sets
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turns errors into sentences for the visitor."""
+    """Turns errors into sentences for the caller; a user's mistake is no traceback in the log."""
     try:
         yield
     except Exception as error:
-        raise gr.Error(html.escape(request.explain(error)), print_exception=False) from error
+        raise gr.Error(request.explain(error), print_exception=False) from error
 
 
 def endpoint(function: Callable, names: tuple[str, ...], about: str) -> Callable:
-    """What the service makes, as gradio calls it: values by position, errors explained, steps as progress."""
+    """What the service makes, as gradio calls it: values by position, errors explained, progress reported."""
     tracker = inspect.Parameter("tracker", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=gr.Progress())
 
     def run(*values: Any) -> Iterator:
-        *given, tracker = values
+        *values, tracker = values
         with explained():
-            reported = 0.0
-            for outcome in function(dict(zip(names, given, strict=True))):
-                if not isinstance(outcome[0], request.Step):
+            for outcome in function(dict(zip(names, values, strict=True))):
+                if not isinstance(outcome, Report):
                     yield outcome
-                elif outcome[0].video:
-                    yield str(outcome[0].video)
-                elif time.monotonic() > reported + REPORT_EVERY:
-                    reported, (step, left) = time.monotonic(), outcome
-                    tracker((step.done, step.total), f"{spoken_time(left)} left", unit="frames")
+                elif outcome.video:
+                    yield str(outcome.video)
+                else:
+                    tracker(outcome.share or 0.0, outcome.words)
                     yield None
 
     run.__name__ = function.__name__
@@ -63,24 +63,25 @@ def connect(page: Page, service: Service, steps: int) -> None:
     _offer_api(page, service)
     _preview_changes(page, service)
     _inspect_inputs(page, service)
+    _show_examples(page)
     _apply_presets(page, steps)
     _animate(page, service)
 
 
 def _offer_api(page: Page, service: Service) -> None:
-    hidden, buttons = page.hidden, [gr.Button(visible=False) for _ in range(2)]
+    buttons = [gr.Button(visible=False) for _ in range(2)]
     animate = endpoint(service.animate, api.ANIMATE, api.ABOUT_ANIMATE)
     everything = [page.inputs[name] for name in api.ANIMATE]
-    buttons[0].click(animate, everything, hidden["video"], api_name="animate", **HEAVY)
+    buttons[0].click(animate, everything, page.video, api_name="animate", **ANY)
     check = endpoint(service.check_portrait, api.CHECK, api.ABOUT_CHECK)
-    found = [hidden["findings"], hidden["picture"]]
+    found = [page.findings, page.picture]
     checked = [page.inputs[name] for name in api.CHECK]
     buttons[1].click(check, checked, found, api_name="check_portrait", **LIGHT)
 
 
 def _preview_changes(page: Page, service: Service) -> None:
     """The button that shows the motion, and every change of it from then on."""
-    previewed = page.hidden["previewed"]
+    previewed = page.previewed
     sketch, sketched = [page.inputs[name] for name in api.PREVIEW], [page.saved, page.motion]
     move = endpoint(service.landmarks, api.PREVIEW, api.ABOUT_LANDMARKS)
     shown: Any = {"show_progress_on": page.motion, **LIGHT}
@@ -102,67 +103,108 @@ def _inspect_inputs(page: Page, service: Service) -> None:
     portrait, face, speech = (page.inputs[name] for name in ("portrait", "face", "speech"))
 
     def inspect_photo(path: str | None, number: int = DEFAULTS.face) -> tuple:
-        picture, several, words = _warned(service.inspect_photo(path, number))
+        picture, several, words = service.inspect_photo(path, number)
         return picture, gr.Number(value=number, visible=several), words, gr.Tabs(selected="seen")
 
     def choose_face(path: str, at: gr.SelectData) -> tuple:
         return inspect_photo(path, face_at(load_portrait(path), *at.index) or DEFAULTS.face)
 
+    def inspect_speech(speech: str | None, portrait: str | None, steps: int, output: str) -> str:
+        return service.inspect_speech(speech, portrait, Options(steps=steps, output=output))
+
     inspected = [page.seen, face, page.photo_note, page.tabs]
     portrait.change(inspect_photo, portrait, inspected, **HIDDEN, **LIGHT)
     face.input(inspect_photo, [portrait, face], inspected, **HIDDEN, **LIGHT)
     page.seen.select(choose_face, portrait, inspected, **HIDDEN, **LIGHT)
-    steps, output = page.inputs["steps"], page.inputs["output"]
-    changes = [speech.change, portrait.change, steps.change, output.change]
-
-    def inspect_speech(*values: Any) -> str:
-        return _warned(service.inspect_speech(*values))[0]
-
-    gr.on(changes, inspect_speech, [speech, portrait, steps, output], page.speech_note, **HIDDEN, **LIGHT)
+    asked = [speech, portrait, page.inputs["steps"], page.inputs["output"]]
+    changes = [component.change for component in asked]
+    gr.on(changes, inspect_speech, asked, page.speech_note, **HIDDEN, **LIGHT)
 
 
-def _warned(outputs: tuple) -> tuple:
-    """All outputs but the last, a problem, which is shown as a warning."""
-    *shown, problem = outputs
-    if problem:
-        gr.Warning(html.escape(problem))
-    return tuple(shown)
+def _show_examples(page: Page) -> None:
+    """An example's photo, recording and ready video at once; a recording's words."""
+    portrait, speech = page.inputs["portrait"], page.inputs["speech"]
+    at_once: Any = {"queue": False, **HIDDEN}
+    chosen = [portrait, speech, page.talk, page.status]
+    for button, example in zip(page.examples, texts.EXAMPLES, strict=True):
+        shown = button.click(functools.partial(_ready, example), None, chosen, **at_once)
+        shown.then(None, js=texts.PLAY)
+    for button, path in zip(page.recordings, texts.RECORDINGS.values(), strict=True):
+        button.click(functools.partial(str, path), None, speech, **at_once)
+
+
+def _ready(example: texts.Example) -> tuple:
+    """An example's photo, recording, video and what is said of it."""
+    there = example.video.is_file()
+    video, words = (str(example.video), progress(texts.SHOWN)) if there else (gr.skip(), gr.skip())
+    return str(example.portrait), str(example.recording), video, words
 
 
 def _apply_presets(page: Page, steps: int) -> None:
     def values_of(name: str) -> tuple:
+        if name == texts.CUSTOM:
+            return *(gr.skip() for _ in STYLED), gr.Radio(info="As you set it.")
         changes, words = texts.PRESETS[name]
         values = {"steps": steps} | changes
         return *(values.get(option, getattr(DEFAULTS, option)) for option in STYLED), gr.Radio(info=words)
 
     styled = [page.inputs[name] for name in STYLED]
     page.preset.input(values_of, page.preset, [*styled, page.preset], **HIDDEN)
+    by_hand = [component.input for component in styled]
+
+    def custom() -> gr.Radio:
+        return gr.Radio(value=texts.CUSTOM, info="As you set it.")
+
+    gr.on(by_hand, custom, None, page.preset, queue=False, **HIDDEN)
     page.dice.click(lambda: random.randrange(10**6), None, page.inputs["seed"], **HIDDEN)
 
 
 def _animate(page: Page, service: Service) -> None:
-    """Animate, Cancel, and what the page shows meanwhile."""
-    start, stop, talk, status, download = page.start, page.stop, page.talk, page.status, page.download
+    """Animate and Cancel. While a video is made its frames are shown in the place of the one before, which
+    comes back when the work is cancelled or fails.
+    """
+    start, stop, talk, still = page.start, page.stop, page.talk, page.still
+    shown = [start, stop, talk, still, page.status]
 
-    def busy(now: bool) -> tuple[gr.Button, gr.Button]:
-        return gr.Button(visible=not now), gr.Button(visible=now)
+    def state(busy: bool, line: str) -> dict:
+        return {
+            start: gr.Button(interactive=not busy),
+            stop: gr.Button(visible=busy),
+            talk: gr.Video(visible=not busy),
+            still: gr.HTML(visible=busy) if not busy else gr.HTML("", visible=True),
+            page.status: line,
+        }
 
-    def begin() -> tuple:
-        waiting = progress("Waiting for a place in the queue")
-        return *busy(True), gr.Video(value=None, autoplay=True), waiting, gr.Button(interactive=False)
+    def watch(made: list, *values: Any) -> Iterator[dict]:
+        try:
+            for report in service.animate(dict(zip(api.ANIMATE, values, strict=True))):
+                if report.video:
+                    path = save_file_to_cache(str(report.video), talk.GRADIO_CACHE)
+                    yield state(False, progress(report.words, kind="done")) | results([path, *made])
+                else:
+                    picture = {still: preview.still(report.picture)} if report.picture else {}
+                    yield {page.status: progress(report.words, report.share)} | picture
+        except Exception as error:  # of whatever kind: the visitor is told, and the page goes on
+            yield state(False, progress(request.explain(error), kind="bad"))
 
-    def watch(live: bool, *values: Any) -> Iterator[tuple]:
-        with explained():
-            for outputs in service.watch(dict(zip(api.ANIMATE, values, strict=True)), live):
-                yield tuple(gr.skip() if value is None else value for value in outputs)
+    def results(paths: list[str]) -> dict:
+        """The newest video in the player, and the last few side by side."""
+        paths = [path for path in paths if Path(path).is_file()][:KEPT]
+        return {
+            talk: gr.Video(paths[0], visible=True),
+            page.download: gr.DownloadButton(value=paths[0], interactive=True),
+            page.made: paths,
+            page.earlier: gr.Gallery(paths, visible=len(paths) > 1),
+        }
 
     at_once: Any = {"queue": False, **HIDDEN}
-    everything = [page.inputs[name] for name in api.ANIMATE]
-    started = start.click(begin, None, [start, stop, talk, status, download], js=texts.SHOW_VIDEO, **at_once)
-    run = started.then(watch, [page.live, *everything], [talk, status, download], **HIDDEN, **HEAVY)
-    over = [start, stop, download]
-    run.success(lambda: (*busy(False), gr.Button(interactive=True)), None, over, **at_once)
-    calm = [start, stop, status]
-    run.failure(lambda: (*busy(False), progress("")), None, calm, **at_once)  # .then would not run
-    stop.click(lambda: (*busy(False), progress("Cancelled.")), None, calm, cancels=run, **at_once)
-    talk.end(lambda path: gr.Video(value=path, autoplay=False), download, talk, **at_once)
+    everything = [page.made, *(page.inputs[name] for name in api.ANIMATE)]
+    waiting = progress("Waiting for the server")
+    started = start.click(lambda: state(True, waiting), None, shown, js=texts.SHOW_RESULT, **at_once)
+    started.then(None, js=texts.FOCUS)
+    produced = [*shown, page.download, page.made, page.earlier]
+    run = started.then(watch, everything, produced, **HIDDEN, **ANY)
+    run.then(None, js=texts.FOCUS).then(None, js=texts.PLAY)
+    cancelled = progress(texts.CANCELLED, kind="done")
+    stopped = stop.click(lambda: state(False, cancelled), None, shown, cancels=run, **at_once)
+    stopped.then(None, js=texts.FOCUS)

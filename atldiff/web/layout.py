@@ -1,37 +1,34 @@
-"""What stands where on the page."""
+"""What stands where on the page, in the order in which it is read and in which a phone shows it: examples,
+photo, speech, Animate, result.
+"""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import gradio as gr
 
 from atldiff.options import AUTOMATIC, MOTION
 from atldiff.web import texts
-from atldiff.web.components import Choice, Menu, Photo, TalkingVideo, number, radio, slider
+from atldiff.web.components import Choice, Menu, Photo, number, radio, slider
 from atldiff.web.preview import progress
 from atldiff.web.texts import NOTES, PRESETS
 
 
 @dataclass
 class Page:
-    """The page's components; `inputs` are those that the API names, by their names there."""
+    """The page's components by their names; `inputs` are those that the API names."""
 
-    inputs: dict[str, gr.Component] = field(default_factory=dict)
-    tabs: gr.Tabs = field(init=False)
-    seen: gr.Image = field(init=False)
-    motion: gr.Video = field(init=False)
-    photo_note: gr.HTML = field(init=False)
-    speech_note: gr.HTML = field(init=False)
-    talk: TalkingVideo = field(init=False)
-    status: gr.HTML = field(init=False)
-    start: gr.Button = field(init=False)
-    stop: gr.Button = field(init=False)
-    preview: gr.Button = field(init=False)
-    download: gr.DownloadButton = field(init=False)
-    preset: gr.Radio = field(init=False)
-    dice: gr.Button = field(init=False)
-    live: gr.Checkbox = field(init=False)
-    saved: gr.File = field(init=False)
-    hidden: dict[str, gr.Component] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)
+    examples: list[gr.Button] = field(default_factory=list)
+    recordings: list[gr.Button] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        """A component that is no input."""
+        try:
+            return self.__dict__["parts"][name]
+        except KeyError:
+            raise AttributeError(name) from None
 
 
 def lay_out(emotions: tuple[str, ...], steps: int) -> Page:
@@ -42,59 +39,100 @@ def lay_out(emotions: tuple[str, ...], steps: int) -> Page:
     """
     page = Page()
     gr.Markdown(texts.TOP, elem_id="top")
-    with gr.Row():
+    with gr.Row(elem_id="columns"):
         with gr.Column(scale=5):
-            _inputs(page)
+            _examples(page)
+            _photo(page)
+            _speech(page)
+            _buttons(page)
         with gr.Column(scale=6):
             _result(page)
             with gr.Accordion("Motion"):
                 _motion(page, emotions)
             with gr.Accordion("Advanced", open=False):
                 _advanced(page, steps)
-    gr.Markdown(texts.FOOT, elem_id="foot")
-    page.hidden = {
+    gr.Markdown(texts.FOOT + texts.links(), elem_id="foot")
+    with gr.Accordion("About the model", open=False):
+        gr.Markdown(texts.MODEL_CARD.read_text(encoding="utf-8").split("---", 2)[-1], elem_id="model-card")
+    page.parts |= {
         "video": gr.Video(label="video", visible=False),
         "findings": gr.JSON(label="findings", visible=False),
         "picture": gr.Image(label="picture", visible=False),
         "previewed": gr.State(False),
+        "made": gr.State([]),
     }
     return page
 
 
-def _inputs(page: Page) -> None:
-    with gr.Row():
-        sources = ["upload", "webcam", "clipboard"]
-        page.inputs["portrait"] = Photo(label="Portrait", sources=sources, height=300)
-        with gr.Tabs() as page.tabs:
+def _examples(page: Page) -> None:
+    with gr.Row(elem_id="examples"):
+        for example in texts.EXAMPLES:
+            icon = str(example.portrait)
+            page.examples.append(gr.Button(example.name, icon=icon, elem_classes="example", min_width=80))
+
+
+def _photo(page: Page) -> None:
+    with gr.Row(elem_id="photo"):
+        sources: Any = ["upload", "webcam", "clipboard"]
+        page.inputs["portrait"] = Photo(
+            label="Portrait", sources=sources, height=280, min_width=150, buttons=[]
+        )
+        with gr.Tabs() as page.parts["tabs"]:
             with gr.Tab("What is seen", id="seen"):
-                page.seen = gr.Image(show_label=False, interactive=False, height=250, buttons=[])
+                seen = gr.Image(
+                    label="What is seen", interactive=False, height=230, buttons=[], min_width=150
+                )
             with gr.Tab("How it moves", id="motion", elem_id="motion"):
-                page.motion = gr.Video(label="Preview", height=250, autoplay=True, loop=True)
+                motion = gr.Video(label="How it moves", height=230, autoplay=True, loop=True, buttons=[])
+    page.parts |= {"seen": seen, "motion": motion}
     page.inputs["face"] = number("face", label="Face (or click it above)", visible=False)
-    page.photo_note = gr.HTML(elem_id="photo-note")
-    sources = ["upload", "microphone"]
-    speech = gr.Audio(label="Speech", sources=sources, type="filepath", render=False)
-    page.inputs["speech"] = speech
-    pair = [page.inputs["portrait"], speech]
-    gr.Examples(texts.PAIRS, pair, label="Click one, then Animate", visible_columns=[0])
-    speech.render()
-    page.speech_note = gr.HTML(elem_id="speech-note")
-    gr.Examples(texts.RECORDINGS, speech, label="Or let it say", example_labels=texts.LINES)
+    page.parts["photo_note"] = gr.HTML(elem_id="photo-note")
+
+
+def _speech(page: Page) -> None:
+    sources: Any = ["upload", "microphone"]
+    page.inputs["speech"] = gr.Audio(
+        label="Speech", sources=sources, type="filepath", buttons=[], elem_id="speech"
+    )
+    page.parts["speech_note"] = gr.HTML(elem_id="speech-note")
+    with gr.Row(elem_id="recordings"):
+        for words in texts.RECORDINGS:
+            page.recordings.append(gr.Button(f"“{words}”", size="sm", min_width=80))
+
+
+def _buttons(page: Page) -> None:
+    with gr.Row(elem_id="make"):
+        page.parts |= {
+            "start": gr.Button("Animate", variant="primary", elem_id="animate", scale=3, min_width=120),
+            "preview": gr.Button("Preview motion", elem_id="preview", scale=2, min_width=120),
+        }
 
 
 def _result(page: Page) -> None:
-    page.talk = TalkingVideo(elem_id="talk", streaming=True, autoplay=True, buttons=[], height=460)
-    page.status = gr.HTML(progress(""))
-    with gr.Row(elem_id="make"):
-        page.start = gr.Button("Animate", variant="primary", elem_id="animate", scale=3)
-        page.stop = gr.Button("Cancel", variant="stop", elem_id="stop", scale=3, visible=False)
-        page.preview = gr.Button("Preview motion", elem_id="preview", scale=2)
-        page.download = gr.DownloadButton("Download", elem_id="download", scale=2, interactive=False)
+    ready = texts.EXAMPLES[0].video
+    video, words = (str(ready), texts.LOADED) if ready.is_file() else (None, "")
+    plain: Any = {"buttons": [], "interactive": False}
+    with gr.Column(elem_id="result"):
+        page.parts |= {
+            "still": gr.HTML(elem_id="still", visible=False),
+            "talk": gr.Video(video, label="Talking video", elem_id="talk", height=460, **plain),
+            "status": gr.HTML(progress(words), elem_id="status"),
+        }
+        with gr.Row():
+            page.parts |= {
+                "stop": gr.Button("Cancel", variant="stop", elem_id="stop", visible=False, min_width=120),
+                "download": gr.DownloadButton(
+                    "Download", elem_id="download", interactive=False, min_width=120
+                ),
+            }
+        earlier: Any = {"elem_id": "earlier", "visible": False, "columns": 4, "height": 190, **plain}
+        page.parts["earlier"] = gr.Gallery(label="Made in this visit", **earlier)
 
 
 def _motion(page: Page, emotions: tuple[str, ...]) -> None:
     with gr.Row():
-        page.preset = gr.Radio(list(PRESETS), value="Natural", label="Preset", info=PRESETS["Natural"][1])
+        presets = [*PRESETS, texts.CUSTOM]
+        page.parts["preset"] = gr.Radio(presets, value="Natural", label="Preset", info=PRESETS["Natural"][1])
         page.inputs["emotion"] = Menu([AUTOMATIC, *emotions], value=AUTOMATIC, label="Emotion")
     with gr.Row():
         page.inputs |= {name: slider(name) for name in texts.GAINS}
@@ -106,11 +144,10 @@ def _advanced(page: Page, steps: int) -> None:
     with gr.Row():
         page.inputs["steps"] = slider("steps", steps)
         page.inputs["seed"] = number("seed", label="Seed", info=NOTES["seed"])
-        page.dice = gr.Button("🎲", elem_id="dice")
-    page.inputs["output"], page.inputs["background"] = radio("output"), radio("background")
-    page.live = gr.Checkbox(True, label="Play while it is made", info=NOTES["live"])
+        page.parts["dice"] = gr.Button("Another seed", elem_id="dice", size="sm")
+    page.inputs |= {"output": radio("output"), "background": radio("background")}
     page.inputs["landmarks"] = gr.File(label="Landmarks to use", file_types=[".npz", ".json"], height=120)
     gr.Markdown(NOTES["given"])
     formats = Choice(["npz", "json"], value="npz", label="Landmarks of the preview")
     page.inputs["file_format"] = formats
-    page.saved = gr.File(label="landmark file", show_label=False, interactive=False, height=80)
+    page.parts["saved"] = gr.File(label="Landmark file", show_label=False, interactive=False, height=80)

@@ -1,5 +1,6 @@
 """Pictures and short videos that a visitor sees before the wait: what was found, and how it will move."""
 
+import base64
 import html
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,17 +98,35 @@ def motion_video(path: Path, animation: Animation) -> Path:
 
 
 def note(lines: Sequence[str], kind: str = "good") -> str:
-    """HTML of a note beside an input; kind is "good", "warn" or "bad"."""
-    items = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
-    return f"<div class='note {kind}' role='status'>{items}</div>" if lines else ""
+    """HTML of a note beside an input; kind is "good", "warn" or "bad", which is read out at once."""
+    items = "".join(f"<p>{html.escape(line, quote=False)}</p>" for line in lines)
+    role = "alert" if kind == "bad" else "status"
+    return f"<div class='note {kind}' role='{role}'>{items}</div>" if lines else ""
 
 
-def progress(stage: str, share: float | None = None) -> str:
-    """HTML of the line under the video: what is being done, and how much of it is."""
-    bar = "" if share is None else f"<div class='bar'><div style='width: {share:.1%}'></div></div>"
+def progress(words: str, share: float | None = None, kind: str = "") -> str:
+    """HTML of the line under the video: what is being done, and how much of it is.
+
+    Kind is "", "done" or "bad".
+    While there is a share it is a progress bar to a screen reader, which reads it when asked: a line that
+    changed four times a second would never let it finish. Every other line is read out.
+    """
+    words, percent = html.escape(words, quote=False), f"{100 * (share or 0):.0f}"
+    if share is None:
+        role = "alert" if kind == "bad" else "status"
+        return f"<div class='making {kind}' role='{role}'><span>{words}</span></div>"
+    values = f"aria-valuemin='0' aria-valuemax='100' aria-valuenow='{percent}' aria-label='Making the video'"
+    bar = f"<div class='bar'><div style='width: {percent}%'></div></div>"
     return (
-        f"<div class='making' role='status' aria-live='polite'><span>{html.escape(stage)}</span>{bar}</div>"
+        f"<div class='making' role='progressbar' {values} aria-valuetext='{words}'>"
+        f"<span>{words}</span>{bar}</div>"
     )
+
+
+def still(picture: bytes) -> str:
+    """HTML of a frame of the video that is being made."""
+    data = base64.b64encode(picture).decode()
+    return f"<img class='still' alt='The frame that was made last' src='data:image/jpeg;base64,{data}'>"
 
 
 def spoken_time(seconds: float) -> str:

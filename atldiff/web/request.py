@@ -1,19 +1,21 @@
 """What a visitor of the page asks for: the server's limits, the reading before the wait, the making."""
 
+import io
 import logging
 import signal
-from collections.abc import Generator, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
+import numpy as np
 from PIL import Image
 
 from atldiff.animation import Animation
 from atldiff.errors import InputError
 from atldiff.media.audio import Speech, load_speech
-from atldiff.media.stream import broadcast
+from atldiff.media.video import writing_video
 from atldiff.options import OPTIONS, Options
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.portrait.photo import LONG_SIDE
@@ -21,6 +23,7 @@ from atldiff.portrait.photo import LONG_SIDE
 MAX_SECONDS = 60.0  # of a recording on the page
 MAX_UPLOAD = "20mb"  # of any file sent to the page
 GPU_LIMIT = 120  # seconds that one video may hold a shared GPU
+PICTURE_EVERY, PICTURE_SIDE = 0.3, 460  # seconds between two pictures of the making, and their pixels
 MARK = {
     "comment": "AI-generated: one photo animated by ATL-Diff. The person shown did not say this.",
     "description": "AI-generated",
@@ -45,7 +48,7 @@ class Request:
     landmarks: str | None = None
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "Request":
+    def of(cls, values: Mapping[str, object]) -> "Request":
         """From the arguments of the API by name.
 
         Raises:
@@ -61,11 +64,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the making: `done` of `total` frames, pieces that can be played, at last the video."""
+    """One step of the making: `done` of `total` frames; now and then a small JPEG of the frame; at last the
+    video.
+    """
 
     done: int
     total: int
-    pieces: tuple[Path, ...] = ()
+    picture: bytes | None = None
     video: Path | None = None
 
 
@@ -89,13 +94,8 @@ def photo_size(path: str | None) -> tuple[int, int] | None:
         return None
 
 
-def make(
-    pipeline: ATLDiffPipeline, animation: Animation, folder: Path, live: bool
-) -> Generator[Step, None, None]:
+def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Iterator[Step]:
     """Renders and encodes into the folder; when the generator is closed the work stops.
-
-    Args:
-        live: also write pieces that can be played while the rest is made; not of a .webm.
 
     Yields:
         A step a frame, the last with the video: .mp4, or .webm for a matte.
@@ -103,11 +103,23 @@ def make(
     frames = pipeline.render(animation.portrait, animation.landmarks, animation.options)
     matte, total = animation.options.background == "matte", len(animation.landmarks.points)
     path = folder / ("talking.webm" if matte else "talking.mp4")
-    steps = broadcast(path, frames, animation.speech, MARK, live=live and not matte)
-    for done, pieces in enumerate(steps, start=1):
-        if done <= total:
-            yield Step(done, total, tuple(pieces))
-    yield Step(total, total, tuple(pieces), path)
+    shown = -PICTURE_EVERY
+    for done, frame in enumerate(writing_video(path, frames, animation.speech, metadata=MARK), start=1):
+        fresh = time.monotonic() >= shown + PICTURE_EVERY
+        shown = time.monotonic() if fresh else shown
+        yield Step(done, total, _small_jpeg(frame) if fresh else None)
+    yield Step(total, total, video=path)
+
+
+def _small_jpeg(frame: np.ndarray) -> bytes:
+    """A frame (H, W, 3 or 4) small enough to be sent several times a second."""
+    picture = Image.fromarray(frame)
+    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    file = io.BytesIO()
+    picture.convert("RGB").save(file, "JPEG", quality=70)
+    return file.getvalue()
 
 
 def megapixels(height: int, width: int, output: str) -> float:
@@ -118,8 +130,7 @@ def megapixels(height: int, width: int, output: str) -> float:
 def gpu_seconds(animation: Animation, default_steps: int) -> int:
     """How long `make` may hold a shared GPU: with all that runs beside the networks, and a margin."""
     steps = animation.options.steps or default_steps
-    height, width = animation.portrait.image.shape[:2]
-    size = megapixels(height, width, animation.options.output)
+    size = megapixels(*animation.portrait.image.shape[:2], animation.options.output)
     frame = steps * _GPU_STEP + size * _GPU_MEGAPIXEL
     return round(_GPU_START + len(animation.landmarks.points) * frame)
 

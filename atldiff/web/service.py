@@ -1,25 +1,45 @@
-"""Requests in, videos out: the three things that the page's API offers, and how long they take."""
+"""Requests in, videos out: the three things that the page's API offers, one video at a time."""
 
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from atldiff.animation import Animation, animate
+from atldiff.animation import Animation, animate, read_inputs
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
-from atldiff.media.audio import Speech
-from atldiff.options import Options
+from atldiff.media.audio import Speech, load_speech
+from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.face import Portrait, load_portrait
 from atldiff.sequence import LandmarkSequence
-from atldiff.web.preview import annotated, findings, motion_video, note, progress, spoken_time
-from atldiff.web.request import Request, Step, megapixels, photo_size, read_speech
+from atldiff.web.forecast import Forecast, seconds_left
+from atldiff.web.preview import annotated, findings, motion_video, note, spoken_time
+from atldiff.web.queue import Queue
+from atldiff.web.request import Request, Step, explain, photo_size, read_speech
 
 REPORT_EVERY = 0.25  # seconds between two reports of progress, and until a cancelled job stops
+READERS = 2  # photos that are looked at side by side
+
+
+@dataclass(frozen=True)
+class Report:
+    """How far a video is.
+
+    Attributes:
+        words: what is being done.  share: of its frames that are made, 0 to 1; None while it waits.
+        picture: JPEG of the frame at hand, where there is a fresh one.
+        video: the finished file, which is there until the next report.
+    """
+
+    words: str
+    share: float | None = None
+    picture: bytes | None = None
+    video: Path | None = None
 
 
 class Service:
@@ -29,19 +49,21 @@ class Service:
     Args:
         predict: `ATLDiffPipeline.landmarks`.  make: `request.make` with a pipeline. On a GPU they may run in
             a forked worker, which is why faces are found here and not there.
+        heard: `ATLDiffPipeline.heard_emotion`, or None: it is not told.
         folder: where each job gets a folder of its own.
-        pace: seconds per effort until a job has been timed.
+        forecast: of the time that a video takes.
     """
 
     def __init__(
         self,
         predict: Callable[[Portrait, Speech, Options], LandmarkSequence],
-        make: Callable[[Animation, Path, bool], Generator[Step, None, None]],
+        make: Callable[[Animation, Path], Iterator[Step]],
+        heard: Callable[[LandmarkSequence], str] | None,
         folder: str | Path,
-        pace: float,
+        forecast: Forecast,
     ) -> None:
-        self._predict, self._make, self._folder = predict, make, folder
-        self.forecast = Forecast(pace)
+        self._predict, self._make, self._heard, self._folder = predict, make, heard, folder
+        self._forecast, self._queue, self._readers = forecast, Queue(), threading.Semaphore(READERS)
 
     def read(self, request: Request) -> Animation:
         """Reads a request's files and finds how its face moves.
@@ -52,101 +74,99 @@ class Service:
         speech = read_speech(request.speech)
         return animate(request.portrait, speech, request.options, self._predict, request.landmarks)
 
-    def animate(self, values: Mapping[str, Any], live: bool = False) -> Iterator[tuple[Step, float]]:
-        """Makes a video of the API's arguments: (step, seconds left). A step's files are there until the
-        next step; when the generator is closed the work stops.
-        """
-        animation = self.read(Request.of(values))
-        with tempfile.TemporaryDirectory(prefix="job-", dir=self._folder) as folder:
+    def animate(self, values: Mapping[str, object]) -> Iterator[Report]:
+        """Makes a video of the API's arguments, when its turn comes; closing the generator stops the work."""
+        request = Request.of(values)
+        with self._queue.place() as place:
+            yield Report("Reading the photo and the recording")
             begin = time.monotonic()
-            with closing(self._make(animation, Path(folder), live)) as steps:
-                for step in steps:
-                    yield step, (time.monotonic() - begin) / step.done * (step.total - step.done)
-            self.forecast.learn(animation, time.monotonic() - begin)
+            with self._readers:
+                speech = read_speech(request.speech)
+                portrait, speech = read_inputs(request.portrait, speech, request.options)
+            size, reading = portrait.image.shape[:2], time.monotonic() - begin
+            expected = place.seconds = self._forecast.expected(speech, size, request.options)
+            for ahead, seconds in place.waiting():
+                yield Report(f"{ahead} before you in the queue: your turn in about {spoken_time(seconds)}")
+            begin = time.monotonic() - reading
+            animation = animate(portrait, speech, request.options, self._predict, request.landmarks)
+            with tempfile.TemporaryDirectory(prefix="job-", dir=self._folder) as folder:
+                for step, report in self._steps(animation, Path(folder), expected, begin):
+                    place.seconds = seconds_left(expected, step.done / step.total, time.monotonic() - begin)
+                    if report is not None:
+                        yield report
+            self._forecast.learn(speech, size, request.options, time.monotonic() - begin)
 
-    def landmarks(self, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    def _steps(
+        self, animation: Animation, folder: Path, expected: float, begin: float
+    ) -> Iterator[tuple[Step, Report | None]]:
+        """The making of a video; a report with each picture and now and then, the last with the video."""
+        reported, automatic = 0.0, animation.options.emotion == AUTOMATIC
+        heard = f" Emotion heard: {self._heard(animation.landmarks)}." if automatic and self._heard else ""
+        with closing(self._make(animation, folder)) as steps:
+            for step in steps:
+                passed, share = time.monotonic() - begin, step.done / step.total
+                if step.video:
+                    made = f"{step.total / FRAME_RATE:.1f} s of video in {spoken_time(passed)}"
+                    yield step, Report(f"Done: {made}.{heard}", 1.0, video=step.video)
+                elif step.picture or time.monotonic() > reported + REPORT_EVERY:
+                    reported = time.monotonic()
+                    left = spoken_time(seconds_left(expected, share, passed))
+                    words = f"Making frames: {step.done} of {step.total}, about {left} left"
+                    yield step, Report(words, share, step.picture)
+                else:
+                    yield step, None
+
+    def warm_up(self, portrait: str | Path, recording: str | Path, seconds: float = 1.0) -> None:
+        """Makes a short video for nobody, twice: then the networks are ready for the first visitor, and the
+        forecast has been measured.
+        """
+        speech = load_speech(recording).cut(0, seconds)
+        for measured in (False, True):
+            begin, animation = time.monotonic(), animate(portrait, speech, DEFAULTS, self._predict)
+            with tempfile.TemporaryDirectory(prefix="job-", dir=self._folder) as folder:
+                for _ in self._make(animation, Path(folder)):
+                    pass
+            if measured:
+                size = animation.portrait.image.shape[:2]
+                self._forecast.learn(speech, size, DEFAULTS, time.monotonic() - begin)
+
+    def landmarks(self, values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         """The landmark file and a video of the moving landmarks."""
         request, file_format = Request.of(values), values.get("file_format") or "npz"
         if file_format not in ("npz", "json"):
-            raise InputError(f"Landmarks cannot be saved as {file_format}", "Choose npz or json")
+            raise InputError(f"file_format cannot be {str(file_format)[:40]}", "Choose one of npz, json")
         animation = self.read(request)
         with tempfile.TemporaryDirectory(prefix="job-", dir=self._folder) as folder:
             saved = animation.landmarks.save(Path(folder) / f"landmarks.{file_format}")
             yield str(saved), str(motion_video(Path(folder) / "motion.mp4", animation))
 
-    def check_portrait(self, values: Mapping[str, Any]) -> Iterator[tuple[dict, np.ndarray]]:
+    def check_portrait(self, values: Mapping[str, object]) -> Iterator[tuple[dict, np.ndarray]]:
         """What was found in a photo, and the photo with it drawn."""
-        portrait, options = (
-            values.get("portrait"),
-            Options(**{name: values[name] for name in ("face",) if name in values}),
-        )
+        portrait, options = values.get("portrait"), Options(face=values.get("face"))
         if not portrait:
             raise InputError("There is no portrait yet", "Upload a photo, or click an example")
         found = load_portrait(portrait, options.face)
         yield findings(found), annotated(found)
 
-    def watch(self, values: Mapping[str, Any], live: bool) -> Iterator[tuple[str | None, str, str | None]]:
-        """A request as the page shows it: (video or a piece, progress, finished file); None = as it was."""
-        yield None, progress("Reading the photo and the recording", 0.0), None
-        begin, reported = time.monotonic(), 0.0
-        for step, left in self.animate(values, live):
-            words = f"Making frames: {step.done} of {step.total}, {spoken_time(left)} left"
-            line = progress(words, step.done / step.total)
-            for piece in step.pieces:
-                yield str(piece), line, None
-            if step.video:
-                took = time.monotonic() - begin
-                done = progress(f"Done: {step.total / FRAME_RATE:.1f} s of video in {took:.1f} s.")
-                playing = live and step.video.suffix == ".mp4"  # to its end, then the page shows the file
-                yield None if playing else str(step.video), done, str(step.video)
-            elif time.monotonic() > reported + REPORT_EVERY:
-                reported = time.monotonic()
-                yield None, line, None
-
-    def inspect_photo(self, portrait: str | None, face: int) -> tuple[np.ndarray | None, bool, str, str]:
-        """A photo before the wait: (annotated picture, are there several faces, note, problem)."""
+    def inspect_photo(self, portrait: str | None, face: int) -> tuple[np.ndarray | None, bool, str]:
+        """A photo before the wait: (annotated picture, are there several faces, note)."""
         if not portrait:
-            return None, False, "", ""
+            return None, False, ""
         try:
-            found = load_portrait(portrait, Options(face=face).face)
+            with self._readers:
+                found = load_portrait(portrait, Options(face=face).face)
         except InputError as error:
-            return None, False, note([f"{error.problem}. {error.remedy}."], "bad"), str(error)
+            return None, False, note([explain(error)], "bad")
         good = note(["A good photo: one face, seen from the front."])
-        return annotated(found), len(found.faces) > 1, note(found.warnings, "warn") or good, ""
+        return annotated(found), len(found.faces) > 1, note(found.warnings, "warn") or good
 
-    def inspect_speech(
-        self, speech: str | None, portrait: str | None, steps: int, output: str
-    ) -> tuple[str, str]:
-        """A recording before the wait: (note with its length and the time its video takes, problem)."""
+    def inspect_speech(self, speech: str | None, portrait: str | None, options: Options) -> str:
+        """A recording before the wait: a note of its length and its video's time, or the problem."""
         if not speech:
-            return "", ""
+            return ""
         try:
             heard = read_speech(speech)
         except InputError as error:
-            return note([f"{error.problem}. {error.remedy}."], "bad"), str(error)
-        wait = spoken_time(self.forecast.expected(heard, photo_size(portrait), steps, output))
-        return note([f"{heard.seconds:.1f} s of speech; its video takes about {wait}."]), ""
-
-
-class Forecast:
-    """Learns from every finished job how long the next one will take.
-
-    Time is taken to be proportional to frames x (steps + megapixels + 0.5).
-    """
-
-    def __init__(self, seconds_per_effort: float) -> None:
-        self._rate = seconds_per_effort
-
-    def expected(self, speech: Speech, size: tuple[int, int] | None, steps: int, output: str) -> float:
-        """Seconds; a photo (height, width) that is not there yet is taken for one of 512 x 512."""
-        return self._rate * _effort(speech, size, steps, output)
-
-    def learn(self, animation: Animation, seconds: float) -> None:
-        """Takes the time of a finished job into account."""
-        options, (height, width) = animation.options, animation.portrait.image.shape[:2]
-        effort = _effort(animation.speech, (height, width), options.steps or 1, options.output)
-        self._rate += 0.5 * (seconds / effort - self._rate)
-
-
-def _effort(speech: Speech, size: tuple[int, int] | None, steps: int, output: str) -> float:
-    return speech.num_frames * (steps + megapixels(*(size or (512, 512)), output) + 0.5)
+            return note([explain(error)], "bad")
+        wait = spoken_time(self._forecast.expected(heard, photo_size(portrait), options))
+        return note([f"{heard.seconds:.1f} s of speech; its video takes about {wait}."])

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,20 @@ from typing import Any
 from atldiff.web.request import MAX_SECONDS, MAX_UPLOAD
 
 TITLE = "ATL-Diff: make a portrait speak"
+PAPER = "https://arxiv.org/abs/2507.12804"
+CODE = "https://huggingface.co/spaces/{}/tree/main"  # of a Space, by its name
 TOP = f"""# Make a portrait speak
 One photo and one recording in, a talking video out: in sync, and as sharp as the photo.
 <p class="limits">Photo up to {MAX_UPLOAD.removesuffix("mb")} MB, speech up to {MAX_SECONDS:g} s. \
-Files are deleted after an hour; nothing of yours stays in memory when a video is done.</p>"""
-FOOT = """Animate only people who agreed to it, or whom nobody could take the video for; speech needs its \
-speaker's consent too. Every video is marked as AI-generated in its metadata."""
+Your files are deleted after an hour; nothing of yours stays in memory when its video is done.</p>"""
+FOOT = """Animate only people who agreed to it, and people who are drawn or painted; use only a voice whose \
+owner agreed. Every video says in its metadata that it is AI-generated.
 
+"""
+LOADED = "An example, made by this page. Choose another one, or bring your own photo and voice."
+SHOWN = "A ready example. Animate makes it anew, with your settings."
+CANCELLED = "Cancelled. Nothing was kept."
+MODEL_CARD = Path(__file__).parent.parent / "weights" / "starter" / "MODEL_CARD.md"
 # Name: what differs from the defaults, and what it is good for.
 PRESETS: dict[str, tuple[dict[str, Any], str]] = {
     "Natural": ({}, "Moves as the voice suggests."),
@@ -25,13 +33,14 @@ PRESETS: dict[str, tuple[dict[str, Any], str]] = {
         "Larger movements of face and head.",
     ),
     "Quick": ({"steps": 1, "output": "square"}, "One step, 512 pixels: the fastest."),
-    "Paper": (
+    "As in the paper": (
         {"sway": 0.0, "blinks": 0.0, "steps": 8, "output": "crop", "background": "green"},
-        "As in the paper: 128 pixels, 8 steps, green screen, no added movement.",
+        "128 pixels, 8 steps, green screen, no added movement.",
     ),
 }
+CUSTOM = "Custom"  # the preset's name when a setting was changed by hand
 CHOICES = {  # words for the choices of an option
-    "output": (("Whole photo", "photo"), ("512 square", "square"), ("128 paper crop", "crop")),
+    "output": (("Whole photo", "photo"), ("512 square", "square"), ("128 face only", "crop")),
     "background": (("Keep", "keep"), ("Green screen", "green"), ("Transparent", "matte")),
 }
 GAINS = ("expression", "lips", "sway", "blinks")  # beside the result; the others stand under Advanced
@@ -45,14 +54,28 @@ NOTES = {
     "closure": "How far an open mouth closes to speak.",
     "steps": "1 is fastest and smoothest; more are slower, and may be crisper.",
     "seed": "Of blinks, sway and noise; the same seed gives the same video.",
-    "output": "The whole photo keeps its own resolution; the square shows the head; the crop is the paper's.",
+    "output": "The whole photo keeps its own resolution; the square shows the head; 128 the face.",
     "background": "Transparent makes a .webm file and takes longest.",
-    "live": "Starts after about three seconds of video; off, it appears when it is whole.",
     "given": "Edited or kept from a preview; the motion's sliders then change nothing.",
 }
-SHOW_VIDEO = (
-    "() => { document.querySelector('#talk').scrollIntoView({behavior: 'smooth', block: 'nearest'}) }"
-)
+# What the browser does itself: show the result, keep the keyboard's place, play without a click (muted).
+SHOW_RESULT = """() => {
+  document.querySelector('#result').scrollIntoView({behavior: 'smooth', block: 'start'}) }"""
+FOCUS = """() => setTimeout(() => {
+  const lost = document.activeElement === document.body || !document.activeElement?.checkVisibility();
+  const shown = [...document.querySelectorAll('#stop, #animate')].find(
+    button => button.checkVisibility() && !button.disabled);
+  if (lost) shown?.focus({preventScroll: true}) }, 300)"""
+# A role for what gradio names without one, now and whenever it appears.
+ROLES = """() => {
+  const name = () => document.querySelectorAll('.empty[aria-label]:not([role])')
+    .forEach(part => part.setAttribute('role', 'img'));
+  new MutationObserver(name).observe(document.body, {subtree: true, childList: true}); name() }"""
+_PLAY = """() => { let tries = 0; const play = () => {
+  const video = document.querySelector('#talk video');
+  if (video && video.readyState > 0) { video.muted = SILENT; video.volume = SILENT ? 0 : 1; video.play() }
+  else if (tries++ < 50) setTimeout(play, 100) }; play() }"""
+PLAY_SILENTLY, PLAY = _PLAY.replace("SILENT", "true"), _PLAY.replace("SILENT", "false")
 # Theme variables: quiet labels, so that the pictures and the one button stand out.
 THEME = {
     "body_background_fill": "*neutral_50",
@@ -67,22 +90,68 @@ THEME = {
     "block_label_background_fill_dark": "*background_fill_secondary",
     "block_label_text_color": "*body_text_color_subdued",
     "block_label_text_color_dark": "*body_text_color_subdued",
+    # Contrast of 4.5 and more: grey words, words on the orange and the red button.
+    "body_text_color_subdued": "*neutral_600",
+    "body_text_color_subdued_dark": "*neutral_300",
+    "block_info_text_color": "*neutral_600",
+    "block_info_text_color_dark": "*neutral_300",
+    "input_placeholder_color": "*neutral_600",
+    "input_placeholder_color_dark": "*neutral_300",
+    "button_primary_background_fill": "*primary_700",
+    "button_primary_background_fill_hover": "*primary_800",
+    "button_primary_background_fill_dark": "*primary_700",
+    "button_primary_background_fill_hover_dark": "*primary_800",
+    "button_primary_text_color": "white",
+    "checkbox_label_background_fill_selected": "*primary_700",
+    "checkbox_label_background_fill_selected_dark": "*primary_700",
+    "checkbox_background_color_selected": "*primary_800",
+    "checkbox_background_color_selected_dark": "*primary_800",
+    "button_cancel_background_fill": "#b91c1c",
+    "button_cancel_background_fill_hover": "#991b1b",
+    "button_cancel_background_fill_dark": "#b91c1c",
+    "button_cancel_background_fill_hover_dark": "#991b1b",
+    "button_cancel_text_color": "white",
+    "button_cancel_text_color_dark": "white",
+    "link_text_color": "*primary_700",
+    "link_text_color_dark": "*primary_300",
 }
-_EXAMPLES = Path(__file__).parent.parent.parent / "examples"
-# (portrait, recording) of each example, and recordings with the words on their buttons.
-PAIRS = [
-    [str(_EXAMPLES / f"{portrait}.jpg"), str(_EXAMPLES / f"{recording}.flac")]
-    for portrait, recording in (
-        ("drawn", "hello_world"),
-        ("mona_lisa", "italiano"),
-        ("astronaut", "bilabials"),
-    )
-]
-RECORDINGS = [
-    [str(_EXAMPLES / f"{name}.flac")]
-    for name in ("hello_world", "busy_line", "italiano", "bilabials", "pause")
-]
-LINES = ["Hello world", "Please stay on the line", "Arrivederci", "My puppy bumped", "One moment, please"]
+FOLDER = Path(__file__).parent.parent.parent / "examples"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A portrait, a recording, and what their video shows, in words and as a ready video."""
+
+    name: str
+    portrait: Path
+    recording: Path
+    video: Path
+
+
+def _example(name: str, portrait: str, recording: str) -> Example:
+    video = FOLDER / "videos" / f"{portrait}-{recording}.mp4"
+    return Example(name, FOLDER / f"{portrait}.jpg", FOLDER / f"{recording}.flac", video)
+
+
+EXAMPLES = (
+    _example("A drawing", "drawn", "hello_world"),
+    _example("Mona Lisa", "mona_lisa", "italiano"),
+    _example("An astronaut", "astronaut", "bilabials"),
+)
+RECORDINGS = {  # words on a button: recording
+    "Hello world": FOLDER / "hello_world.flac",
+    "Please stay on the line": FOLDER / "busy_line.flac",
+    "Arrivederci": FOLDER / "italiano.flac",
+    "My puppy bumped": FOLDER / "bilabials.flac",
+    "One moment, please": FOLDER / "pause.flac",
+}
+
+
+def links() -> str:
+    """Links to the paper and, on a Space, to the code it runs."""
+    space = os.environ.get("SPACE_ID")
+    code = [f"[Code]({CODE.format(space)})"] if space else []
+    return " · ".join([f"[Paper]({PAPER})", *code])
 
 
 def serving_options() -> dict:

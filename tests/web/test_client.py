@@ -137,7 +137,7 @@ def test_a_hundred_megabytes_are_not_taken_in(client, server, inputs, tmp_path):
     assert not any(path.stat().st_size > 50 << 20 for path in server[1].rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", str(page.EXAMPLES / "drawn.jpg"), "../../etc/passwd"])
+@pytest.mark.parametrize("path", ["/etc/passwd", str(page.ROOT / "app.py"), "../../etc/passwd"])
 def test_files_of_the_server_cannot_be_named(server, path):
     stolen = {"path": path, "meta": {"_type": "gradio.FileData"}}  # by hand: the client would upload it
     door = f"{server[0]}gradio_api/call/check_portrait"

@@ -2,26 +2,29 @@
 
 import ast
 import gc
-import shutil
+import io
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
-import av
 import numpy as np
 import page
 import pytest
 
 from atldiff.animation import Animation
 from atldiff.errors import InputError
+from atldiff.media import video
 from atldiff.media.audio import Speech, load_speech
-from atldiff.media.stream import broadcast, piece_seconds
+from atldiff.media.video import writing_video
 from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.face import Portrait, load_portrait
 from atldiff.sequence import LandmarkSequence
 from atldiff.web import request, service, texts
+from atldiff.web.forecast import Forecast, seconds_left
 from atldiff.web.preview import annotated, face_at, findings, motion_video, note, progress, spoken_time
+from atldiff.web.queue import MAX_WAITING, Queue
 from atldiff.web.request import Request, Step
 
 PHOTO, RECORDING = str(page.EXAMPLES / "drawn.jpg"), str(page.EXAMPLES / "hello_world.flac")
@@ -44,17 +47,18 @@ def still(portrait, speech, options=DEFAULTS) -> LandmarkSequence:
     return LandmarkSequence(points, portrait.landmarks, np.zeros(4, np.float32))
 
 
-def grey(animation: Animation, folder: Path, live: bool):
+def grey(animation: Animation, folder: Path):
     """Ten grey frames, encoded as the real maker does."""
     path = folder / "talking.mp4"
     frames = (np.full((32, 32, 3), 128, np.uint8) for _ in range(10))
-    for done, _ in enumerate(broadcast(path, frames, animation.speech.cut(0, 1 / 3)), start=1):
-        yield Step(min(done, 10), 10, video=path if done == 11 else None)
+    for done, frame in enumerate(writing_video(path, frames, animation.speech.cut(0, 1 / 3)), start=1):
+        yield Step(done, 10, picture=request._small_jpeg(frame) if done == 5 else None)
+    yield Step(10, 10, video=path)
 
 
 @pytest.fixture
 def shop(tmp_path) -> service.Service:
-    return service.Service(still, grey, tmp_path, pace=0.01)
+    return service.Service(still, grey, lambda landmarks: "calm", tmp_path, Forecast(0.01, 1))
 
 
 @pytest.mark.parametrize(
@@ -66,21 +70,102 @@ def test_a_request_that_cannot_be_carried_out_is_refused(wrong):
 
 
 def test_every_example_of_the_page_exists():
-    files = [path for pair in texts.PAIRS + texts.RECORDINGS for path in pair]
-    assert all(Path(path).is_file() for path in files) and len(texts.LINES) == len(texts.RECORDINGS)
+    files = [path for e in texts.EXAMPLES for path in (e.portrait, e.recording, e.video)]
+    assert all(path.is_file() for path in [*files, *texts.RECORDINGS.values()])
 
 
-def test_a_job_leaves_nothing_but_its_time(shop, tmp_path):
-    before = shop.forecast.expected(load_speech(RECORDING), None, 2, "photo")
-    for step, left in shop.animate(ASKED):
-        assert left >= 0 and (step.video is None or step.video.is_file())
-    assert step.video and list(tmp_path.iterdir()) == []
-    assert shop.forecast.expected(load_speech(RECORDING), None, 2, "photo") != before
+def test_a_job_reports_shows_its_frames_and_leaves_nothing(shop, tmp_path):
+    reports = []
+    for report in shop.animate(ASKED):
+        assert report.video is None or report.video.is_file()
+        reports.append(report)
+    assert reports[0].words.startswith("Reading") and reports[0].share is None
+    assert page.Image.open(io.BytesIO(next(r.picture for r in reports if r.picture))).size == (32, 32)
+    assert reports[-1].video and "Emotion heard: calm." in reports[-1].words
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_emotion_that_was_chosen_is_not_said_to_be_heard(shop):
+    *_, last = shop.animate(ASKED | {"emotion": "happy"})
+    assert last.words.startswith("Done") and "heard" not in last.words
+
+
+def test_the_time_left_starts_from_the_forecast_and_ends_with_what_was_measured():
+    """Frames come in bursts: thirty at once, after the time that all thirty took."""
+    for truth in (8.0, 45.0, 16.0, 90.0):
+        expected = truth if truth in (8.0, 45.0) else truth / 2  # the forecast is right, or half of the truth
+        total = round(truth / 8.0 * 150)
+        for done in range(1, total):
+            passed = truth * (done // 30 + 1) * 30 / total
+            left = seconds_left(expected, done / total, min(passed, truth))
+            assert left < 1.7 * truth, (truth, done, left)
+        late = seconds_left(expected, 0.9, 0.9 * truth)
+        assert late == pytest.approx(0.1 * truth, rel=0.15)
+    assert seconds_left(8.0, 0.0, 3.0) == 8.0 and seconds_left(8.0, 1.0, 9.0) == 0.0
+
+
+def test_the_forecast_learns_from_every_video(speech):
+    forecast = Forecast(0.01, steps=1)
+    forecast.learn(speech, (512, 512), DEFAULTS, 30.0)
+    assert forecast.expected(speech, (512, 512), DEFAULTS) == pytest.approx(
+        30.0
+    )  # the first replaces the guess
+    forecast.learn(speech, (512, 512), DEFAULTS, 20.0)
+    assert forecast.expected(speech, None, DEFAULTS) == pytest.approx(25.0)
+    times = [forecast.expected(speech, (640, 640), Options(steps=s, output=o))
+             for s, o in ((1, "crop"), (2, "crop"), (2, "square"), (2, "photo"))]  # fmt: skip
+    assert times == sorted(times) and len(set(times)) == 4
+
+
+def test_the_queue_is_first_come_first_served_and_tells_place_and_time():
+    waiting = Queue()
+    with waiting.place() as first, waiting.place() as second:
+        first.seconds, second.seconds = 7.0, 5.0
+        assert list(first.waiting()) == []
+        with waiting.place() as third:
+            assert next(third.waiting()) == (2, 12.0)
+        turns = second.waiting()
+        assert next(turns) == (1, 7.0)
+        turns.close()
+        assert waiting.before(second) == [first]
+    with waiting.place() as alone:
+        assert waiting.before(alone) == []
+
+
+def test_a_full_queue_is_told():
+    waiting = Queue()
+    with ExitStack() as stack:
+        for _ in range(MAX_WAITING + 1):
+            stack.enter_context(waiting.place())
+        with pytest.raises(InputError, match="Try again"), waiting.place():
+            pass
+    with waiting.place():
+        pass
+
+
+def test_one_who_waits_goes_on_when_the_one_before_is_done_and_may_leave(shop, tmp_path):
+    first, second, third = (shop.animate(ASKED) for _ in range(3))
+    next(first)
+    assert [next(turn).words[:7] for turn in (second, third)] == ["Reading"] * 2
+    assert "1 before you" in next(second).words and "2 before you" in next(third).words
+    second.close()
+    assert "1 before you" in next(third).words
+    assert list(first)[-1].video and list(third)[-1].video
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_warming_up_measures_the_forecast(shop, tmp_path):
+    shop._forecast = Forecast(100.0, 1)
+    shop.warm_up(PHOTO, RECORDING)
+    assert (
+        shop._forecast.expected(load_speech(RECORDING), None, DEFAULTS) < 100
+        and list(tmp_path.iterdir()) == []
+    )
 
 
 def test_a_stopped_job_leaves_nothing(shop, tmp_path):
     steps = shop.animate(ASKED)
-    next(steps)
+    assert any(report.share for report in steps)
     assert len(list(tmp_path.iterdir())) == 1
     steps.close()
     assert list(tmp_path.iterdir()) == []
@@ -98,7 +183,7 @@ def test_nothing_of_a_visitor_stays_in_memory(shop):
     for _ in shop.landmarks(ASKED):
         pass
     shop.inspect_photo(PHOTO, 1)
-    shop.inspect_speech(RECORDING, PHOTO, 2, "photo")
+    shop.inspect_speech(RECORDING, PHOTO, DEFAULTS)
     stopped = shop.animate(ASKED)
     next(stopped)
     stopped.close()
@@ -142,10 +227,16 @@ def test_our_own_errors_are_numbered_and_logged(caplog):
     assert request.explain(InputError("It is dark", "Open the window")) == "It is dark. Open the window."
 
 
-def test_notes_cannot_carry_markup():
+def test_notes_cannot_carry_markup_and_keep_their_punctuation():
     for words in (note(["<img src=x>"]), progress("<script>", 0.5)):
         assert "<img" not in words and "<script" not in words
-    assert "50.0%" in progress("half", 0.5)
+    assert "the face's own" in note(["the face's own"]) and "role='alert'" in note(["wrong"], "bad")
+
+
+def test_progress_is_a_progress_bar_to_a_screen_reader():
+    running, done = progress("half", 0.5), progress("Done", kind="done")
+    assert "role='progressbar'" in running and "aria-valuenow='50'" in running and "width: 50%" in running
+    assert "role='status'" in done and "role='alert'" in progress("wrong", kind="bad")
 
 
 def test_time_is_said_as_people_say_it():
@@ -153,21 +244,12 @@ def test_time_is_said_as_people_say_it():
 
 
 def test_the_first_look_says_what_is_wrong_and_what_is_right(shop, tmp_path):
-    picture, several, words, problem = shop.inspect_photo(PHOTO, 1)
-    assert max(picture.shape) == 640 and not several and "good" in words and not problem
-    picture, _, words, problem = shop.inspect_photo(str(page.landscape(tmp_path / "land.png")), 1)
-    assert picture is None and "No face" in words and "bad" in words and "No face" in problem
-    words, problem = shop.inspect_speech(RECORDING, None, 2, "photo")
-    assert "4.9 s of speech" in words and not problem
-    assert shop.inspect_photo(None, 1)[2] == shop.inspect_speech(None, None, 2, "photo")[0] == ""
-
-
-def test_more_steps_and_pixels_are_expected_to_take_longer(shop, speech):
-    times = [
-        shop.forecast.expected(speech, (640, 640), *kind)
-        for kind in ((1, "crop"), (2, "crop"), (2, "square"))
-    ]
-    assert times == sorted(times) and times[0] < times[1]
+    picture, several, words = shop.inspect_photo(PHOTO, 1)
+    assert max(picture.shape) == 640 and not several and "good" in words
+    picture, _, words = shop.inspect_photo(str(page.landscape(tmp_path / "land.png")), 1)
+    assert picture is None and "No face" in words and "bad" in words
+    assert "4.9 s of speech" in shop.inspect_speech(RECORDING, None, DEFAULTS)
+    assert shop.inspect_photo(None, 1)[2] == shop.inspect_speech(None, None, DEFAULTS) == ""
 
 
 def test_faces_of_the_annotated_photo_can_be_clicked(portrait):
@@ -190,36 +272,6 @@ def test_the_motion_preview_shows_every_frame_of_a_short_recording(tmp_path, por
     assert found["size"] == (320, 320) and found["frames"] == 30
 
 
-def test_pieces_play_on_one_clock_and_make_up_the_whole(tmp_path, speech):
-    frames = (np.full((48, 64, 3), 2 * i % 256, np.uint8) for i in range(speech.num_frames))
-    pieces = [
-        (piece, piece_seconds(piece))
-        for fresh in broadcast(tmp_path / "v.mp4", frames, speech, {"comment": "mark"}, live=True)
-        for piece in fresh
-    ]
-    assert [seconds for _, seconds in pieces] == pytest.approx([3, speech.num_frames / 30 - 3], abs=0.001)
-    starts, counts, sound = [], [], 0.0
-    for piece, _ in pieces:
-        with av.open(str(piece)) as container:
-            starts.append(float(container.streams.video[0].start_time * container.streams.video[0].time_base))
-            counts.append(sum(1 for _ in container.decode(video=0)))
-        with av.open(str(piece)) as container:
-            sound += sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
-    assert [b - a for a, b in pairwise(starts)] == pytest.approx([3], abs=0.001)
-    assert sum(counts) == speech.num_frames and sound == pytest.approx(speech.seconds, abs=0.15)
-    whole = page.probe(tmp_path / "v.mp4")
-    assert whole["frames"] == speech.num_frames and whole["tags"]["comment"] == "mark"
-
-
-def test_names_that_the_muxer_would_misread_are_kept(tmp_path, speech):
-    folder = tmp_path / "it's a b|d [name]: \\"
-    folder.mkdir()
-    frames = (np.zeros((32, 32, 3), np.uint8) for _ in range(30))
-    pieces = [p for fresh in broadcast(folder / "v.mp4", frames, speech.cut(0, 1), live=True) for p in fresh]
-    assert len(pieces) == 1 and page.probe(folder / "v.mp4")["frames"] == 30
-    shutil.rmtree(folder)
-
-
 def test_spaces_is_imported_before_all_that_could_touch_a_gpu():
     tree = ast.parse((page.ROOT / "app.py").read_text(encoding="utf-8"))
     first = next(node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom))
@@ -239,10 +291,10 @@ def test_serving_options(monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-@pytest.mark.parametrize("live", [False, True])
-def test_a_full_disk_is_told_in_a_sentence(tmp_path, speech, live):
-    path = tmp_path / "talking.mp4"
-    path.symlink_to("/dev/full")
+def test_a_full_disk_is_told_in_a_sentence(tmp_path, speech, monkeypatch):
+    monkeypatch.setattr(video, "uuid4", lambda: SimpleNamespace(hex="00000000"))
+    (tmp_path / ".talking.00000000.mp4").symlink_to("/dev/full")
     noise = np.random.default_rng(0).integers(0, 255, (60, 128, 128, 3), np.uint8)
     with pytest.raises(InputError, match="disk is full"):
-        list(broadcast(path, iter(noise), speech, live=live))
+        list(writing_video(tmp_path / "talking.mp4", iter(noise), speech))
+    assert list(tmp_path.iterdir()) == []

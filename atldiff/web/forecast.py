@@ -1,0 +1,50 @@
+"""How long a video takes: before it is begun, from those made before it; while it is made, from both."""
+
+from atldiff.media.audio import Speech
+from atldiff.options import Options
+from atldiff.web.request import megapixels
+
+START = 1.0  # seconds for reading the inputs and predicting the landmarks
+_SHARE_OF_NEW = 0.5  # of the last video in what is expected of the next
+
+
+class Forecast:
+    """Learns from every finished video how long the next one will take.
+
+    Time is taken to be `START` and a part proportional to frames x (steps + megapixels + 0.5).
+
+    Args:
+        rate: seconds for one frame of effort 1, until a video has been timed.
+        steps: the weights' own.
+    """
+
+    def __init__(self, rate: float, steps: int) -> None:
+        self._rate, self._steps, self._timed = rate, steps, False
+
+    def expected(self, speech: Speech, size: tuple[int, int] | None, options: Options) -> float:
+        """Seconds for a video; a photo (height, width) that is not there yet counts as one of 512 x 512."""
+        return START + self._rate * self._effort(speech, size, options)
+
+    def learn(self, speech: Speech, size: tuple[int, int], options: Options, seconds: float) -> None:
+        """Takes the time of a finished video into account; of the first, in the place of the guess."""
+        rate = max(0.0, seconds - START) / self._effort(speech, size, options)
+        self._rate += (_SHARE_OF_NEW if self._timed else 1.0) * (rate - self._rate)
+        self._timed = True
+
+    def _effort(self, speech: Speech, size: tuple[int, int] | None, options: Options) -> float:
+        pixels = megapixels(*(size or (512, 512)), options.output)
+        return speech.num_frames * ((options.steps or self._steps) + pixels + 0.5)
+
+
+def seconds_left(expected: float, done: float, passed: float) -> float:
+    """Time that the rest of a video takes: by the forecast at first, by what was measured at last.
+
+    Frames come in bursts, a window at a time: the first of them would tell a time many times too long.
+
+    Args:
+        expected: seconds forecast for the whole.  done: share of its frames, 0 to 1.
+        passed: seconds since it was begun.
+    """
+    trust = 0.5 * expected * (1 - done)  # seconds for which the forecast counts as if they had been measured
+    pace = (passed + trust) / (done * expected + trust) if done > 0 else 1.0
+    return (1 - done) * expected * pace

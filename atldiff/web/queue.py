@@ -1,0 +1,57 @@
+"""Who is next: one video at a time, in the order in which they were asked for."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from atldiff.errors import InputError
+
+MAX_WAITING = 32  # whoever comes when so many wait is told that the queue is full
+WAKE_UP = 0.5  # seconds between two looks at the queue, and until one who left is missed
+
+
+@dataclass(eq=False)
+class Place:
+    """One request in the queue; `seconds` is what it will still take, as far as is known."""
+
+    queue: "Queue"
+    seconds: float = 0.0
+
+    def waiting(self) -> Iterator[tuple[int, float]]:
+        """(requests before this one, seconds until its turn), again and again until it is its turn."""
+        with self.queue.changed:
+            while ahead := self.queue.before(self):
+                yield len(ahead), sum(place.seconds for place in ahead)
+                self.queue.changed.wait(WAKE_UP)
+
+
+class Queue:
+    """First come, first served."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self._places: list[Place] = []
+
+    @contextmanager
+    def place(self) -> Iterator[Place]:
+        """A place at the end, given up when the block is left.
+
+        Raises:
+            InputError: too many wait.
+        """
+        place = Place(self)
+        with self.changed:
+            if len(self._places) > MAX_WAITING:
+                raise InputError(f"{MAX_WAITING} videos are waiting already", "Try again in a few minutes")
+            self._places.append(place)
+        try:
+            yield place
+        finally:
+            with self.changed:
+                self._places.remove(place)
+                self.changed.notify_all()
+
+    def before(self, place: Place) -> list[Place]:
+        """Those whose turn comes earlier."""
+        return self._places[: self._places.index(place)]
