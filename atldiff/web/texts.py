@@ -129,14 +129,14 @@ class Example:
 
 
 def _example(name: str, portrait: str, recording: str) -> Example:
-    video = FOLDER / "videos" / f"{portrait}-{recording}.mp4"
+    video = FOLDER / "videos" / f"{portrait}.mp4"  # made by examples/make_videos.py
     return Example(name, FOLDER / f"{portrait}.jpg", FOLDER / f"{recording}.flac", video)
 
 
 EXAMPLES = (
-    _example("A drawing", "drawn", "hello_world"),
-    _example("Mona Lisa", "mona_lisa", "italiano"),
-    _example("An astronaut", "astronaut", "bilabials"),
+    _example("A woman, drawn", "drawn_woman", "hello_world"),
+    _example("A man, drawn", "drawn_man", "bilabials"),
+    _example("A face, drawn", "drawn", "pause"),
 )
 RECORDINGS = {  # words on a button: recording
     "Hello world": FOLDER / "hello_world.flac",
