@@ -9,7 +9,7 @@ import spaces  # isort: skip
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 TEMP = tempfile.TemporaryDirectory(prefix="atldiff-")  # gone when the server stops
@@ -48,12 +48,12 @@ def gpu_seconds(animation: Animation, folder: Path) -> int:
 
 
 @spaces.GPU(duration=gpu_seconds)
-def make_on_gpu(animation: Animation, folder: Path) -> Iterator[request.Step]:
+def make_on_gpu(animation: Animation, folder: Path) -> Generator[request.Step, None, None]:
     """The video, on the GPU where it is shared."""
     yield from request.make(PIPELINE, animation, folder)
 
 
-def make(animation: Animation, folder: Path) -> Iterator[request.Step]:
+def make(animation: Animation, folder: Path) -> Generator[request.Step, None, None]:
     """The video, if a shared GPU could finish it."""
     if spaces.config.Config.zero_gpu:
         request.check_gpu_seconds(gpu_seconds(animation, folder))

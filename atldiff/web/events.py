@@ -39,9 +39,9 @@ def endpoint(function: Callable, names: tuple[str, ...], about: str) -> Callable
     tracker = inspect.Parameter("tracker", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=gr.Progress())
 
     def run(*values: Any) -> Iterator:
-        *values, tracker = values
+        *given, tracker = values
         with explained():
-            for outcome in function(dict(zip(names, values, strict=True))):
+            for outcome in function(dict(zip(names, given, strict=True))):
                 if not isinstance(outcome, Report):
                     yield outcome
                 elif outcome.video:

@@ -4,9 +4,10 @@ import io
 import logging
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -48,7 +49,7 @@ class Request:
     landmarks: str | None = None
 
     @classmethod
-    def of(cls, values: Mapping[str, object]) -> "Request":
+    def of(cls, values: Mapping[str, Any]) -> "Request":
         """From the arguments of the API by name.
 
         Raises:
@@ -94,7 +95,7 @@ def photo_size(path: str | None) -> tuple[int, int] | None:
         return None
 
 
-def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Iterator[Step]:
+def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Generator[Step, None, None]:
     """Renders and encodes into the folder; when the generator is closed the work stops.
 
     Yields:
@@ -130,7 +131,8 @@ def megapixels(height: int, width: int, output: str) -> float:
 def gpu_seconds(animation: Animation, default_steps: int) -> int:
     """How long `make` may hold a shared GPU: with all that runs beside the networks, and a margin."""
     steps = animation.options.steps or default_steps
-    size = megapixels(*animation.portrait.image.shape[:2], animation.options.output)
+    height, width = animation.portrait.image.shape[:2]
+    size = megapixels(height, width, animation.options.output)
     frame = steps * _GPU_STEP + size * _GPU_MEGAPIXEL
     return round(_GPU_START + len(animation.landmarks.points) * frame)
 

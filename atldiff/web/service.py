@@ -3,10 +3,11 @@
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class Service:
     def __init__(
         self,
         predict: Callable[[Portrait, Speech, Options], LandmarkSequence],
-        make: Callable[[Animation, Path], Iterator[Step]],
+        make: Callable[[Animation, Path], Generator[Step, None, None]],
         heard: Callable[[LandmarkSequence], str] | None,
         folder: str | Path,
         forecast: Forecast,
@@ -74,7 +75,7 @@ class Service:
         speech = read_speech(request.speech)
         return animate(request.portrait, speech, request.options, self._predict, request.landmarks)
 
-    def animate(self, values: Mapping[str, object]) -> Iterator[Report]:
+    def animate(self, values: Mapping[str, Any]) -> Iterator[Report]:
         """Makes a video of the API's arguments, when its turn comes; closing the generator stops the work."""
         request = Request.of(values)
         with self._queue.place() as place:
@@ -83,7 +84,7 @@ class Service:
             with self._readers:
                 speech = read_speech(request.speech)
                 portrait, speech = read_inputs(request.portrait, speech, request.options)
-            size, reading = portrait.image.shape[:2], time.monotonic() - begin
+            size, reading = size_of(portrait), time.monotonic() - begin
             expected = place.seconds = self._forecast.expected(speech, size, request.options)
             for ahead, seconds in place.waiting():
                 yield Report(f"{ahead} before you in the queue: your turn in about {spoken_time(seconds)}")
@@ -127,10 +128,10 @@ class Service:
                 for _ in self._make(animation, Path(folder)):
                     pass
             if measured:
-                size = animation.portrait.image.shape[:2]
+                size = size_of(animation.portrait)
                 self._forecast.learn(speech, size, DEFAULTS, time.monotonic() - begin)
 
-    def landmarks(self, values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    def landmarks(self, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """The landmark file and a video of the moving landmarks."""
         request, file_format = Request.of(values), values.get("file_format") or "npz"
         if file_format not in ("npz", "json"):
@@ -140,9 +141,9 @@ class Service:
             saved = animation.landmarks.save(Path(folder) / f"landmarks.{file_format}")
             yield str(saved), str(motion_video(Path(folder) / "motion.mp4", animation))
 
-    def check_portrait(self, values: Mapping[str, object]) -> Iterator[tuple[dict, np.ndarray]]:
+    def check_portrait(self, values: Mapping[str, Any]) -> Iterator[tuple[dict, np.ndarray]]:
         """What was found in a photo, and the photo with it drawn."""
-        portrait, options = values.get("portrait"), Options(face=values.get("face"))
+        portrait, options = values.get("portrait"), Options(face=values.get("face", DEFAULTS.face))
         if not portrait:
             raise InputError("There is no portrait yet", "Upload a photo, or click an example")
         found = load_portrait(portrait, options.face)
@@ -170,3 +171,8 @@ class Service:
             return note([explain(error)], "bad")
         wait = spoken_time(self._forecast.expected(heard, photo_size(portrait), options))
         return note([f"{heard.seconds:.1f} s of speech; its video takes about {wait}."])
+
+
+def size_of(portrait: Portrait) -> tuple[int, int]:
+    """(height, width) of its photo."""
+    return portrait.image.shape[0], portrait.image.shape[1]
