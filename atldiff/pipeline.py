@@ -154,9 +154,8 @@ class ATLDiffPipeline(DiffusionPipeline):
     @torch.no_grad()
     def heard_emotion(self, sequence: LandmarkSequence) -> str:
         """The one of `emotions` that the recogniser hears in the speech behind the landmarks."""
-        ear = self.speech_encoder.emotion
-        scores = ear.head(torch.from_numpy(sequence.emotion).to(ear.head.weight))
-        return ear.names[int(scores.argmax())]
+        head = self.speech_encoder.emotion.head
+        return self.emotions[int(head(torch.from_numpy(sequence.emotion).to(head.weight)).argmax())]
 
     def render(
         self,
