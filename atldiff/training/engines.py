@@ -1,8 +1,6 @@
 """Where the jobs of `prepare` run: in processes of this machine or on a Ray cluster, driven alike."""
 
 import os
-import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -42,8 +40,15 @@ class LocalEngine:
         self._pool.shutdown(cancel_futures=True)
 
     def submit(self, call: Callable, *args: object) -> Future:
-        """Starts a job."""
-        return self._pool.submit(call, *args)
+        """Starts a job.
+
+        Raises:
+            WorkerDied: a process has ended.
+        """
+        try:
+            return self._pool.submit(call, *args)
+        except BrokenProcessPool as error:
+            raise _died() from error
 
     def wait(self, jobs: Iterable[Future]) -> tuple[list, set[Future]]:
         """(answers of jobs that have ended, those that go on); waits for one at least.
@@ -56,8 +61,7 @@ class LocalEngine:
         try:
             return [job.result() for job in done], going
         except BrokenProcessPool as error:
-            problem = "A worker process was ended, perhaps because memory was short"
-            raise WorkerDied(problem, "Run it again to go on, with fewer --workers") from error
+            raise _died() from error
 
 
 class RayEngine:
@@ -109,8 +113,13 @@ class RayEngine:
             raise WorkerDied(f"Ray gave a job up ({error})", "Run it again to go on") from error
 
 
+def _died() -> WorkerDied:
+    problem = "A worker process was ended, perhaps because memory was short"
+    return WorkerDied(problem, "Run it again to go on, with fewer --workers")
+
+
 def _follow_parent() -> None:
-    """A worker's start: it ends with the process that started it, and tidily where the pool ends it."""
+    """A worker's start: it ends with the process that started it, also when that is killed."""
     parent = parent_process()
     assert parent is not None, "not a worker"
 
@@ -119,8 +128,6 @@ def _follow_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=leave, daemon=True).start()
-    # Where one worker dies the pool ends the others: they are to run their `finally` blocks.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def open_engine(name: str, workers: int) -> LocalEngine | RayEngine:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -133,6 +134,7 @@ def make_part(clip: ClipRecord, config: PrepareConfig, part: Path) -> tuple:
     tries = part.with_suffix(".tries")
     if _count_try(tries) > MAX_TRIES:
         return "clip", clip.key, 0, f"the process that read it died, {MAX_TRIES} times"
+    previous = signal.signal(signal.SIGTERM, lambda *_: _leave(tries))
     try:
         try:
             samples = extract(clip, config)
@@ -141,6 +143,7 @@ def make_part(clip: ClipRecord, config: PrepareConfig, part: Path) -> tuple:
         write_shard(part, samples)
     finally:
         tries.unlink(missing_ok=True)
+        signal.signal(signal.SIGTERM, previous)
     return "clip", clip.key, len(samples), None
 
 
@@ -151,6 +154,12 @@ def join_parts(out: Path, shard: str, parts: list[Path]) -> tuple:
         ("shard", name, number of samples, bytes, SHA-256).
     """
     return "shard", shard, *join_shards(out / f"{shard}.tar", parts)
+
+
+def _leave(tries: Path) -> None:
+    """Ends this process, which is none that died over its clip: the pool ends it because another one did."""
+    tries.unlink(missing_ok=True)
+    os._exit(1)
 
 
 def _count_try(tries: Path) -> int:

@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from atldiff.errors import InputError
-from atldiff.training.engines import open_engine, run_jobs
+from atldiff.training.engines import WorkerDied, open_engine, run_jobs
 
 
 def square(number):
@@ -53,6 +54,14 @@ def test_two_processes_do_all_jobs_and_their_errors_come_back(engine):
 def test_a_process_that_dies_ends_with_a_sentence(engine):
     with pytest.raises(InputError, match="to go on"):
         list(run_jobs(engine, jobs_of(leave, 1)))
+
+
+def test_a_pool_that_broke_before_the_next_job_is_named_too():
+    with open_engine("local", 1) as opened:
+        broken = opened.submit(leave, 0)
+        assert isinstance(broken.exception(timeout=100), BrokenProcessPool)
+        with pytest.raises(WorkerDied, match="to go on"):
+            opened.submit(square, 1)
 
 
 ORPHANS = """
