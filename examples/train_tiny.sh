@@ -5,14 +5,14 @@
 set -euo pipefail
 out=${1:-out/tiny}
 run() { echo "+ atldiff $*" >&2; "${PYTHON:-python}" -m atldiff "$@"; }
-here=$(dirname "$0")
+here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$out"
 
 # Three people, one of whom validates and one of whom tests; the starter makes them talk.
 {
     echo photo,recording
     for person in astronaut drawn mona_lisa; do
-        echo "$PWD/$here/$person.jpg,$PWD/$here/hello_world.flac"
+        echo "$here/$person.jpg,$here/hello_world.flac"
     done
 } >"$out/jobs.csv"
 run batch "$out/jobs.csv" -o "$out/clips" --output crop --quiet
