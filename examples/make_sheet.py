@@ -16,7 +16,7 @@ from atldiff.rendering.drawing import draw_landmarks
 
 HERE = Path(__file__).parent
 CELL = 240  # pixels
-NAMES = ("astronaut.jpg", "mona_lisa.jpg", "drawn.jpg")
+NAMES = ("astronaut.jpg", "mona_lisa.jpg", "drawn_woman.jpg", "drawn_man.jpg")
 
 
 def row(pipeline: ATLDiffPipeline, name: str) -> np.ndarray:

@@ -1,22 +1,19 @@
-"""What the photo does not show of a face that moves: the inside of an opened mouth, lowered lids.
+"""What the photo does not show of a face that moves: the inside of an opened mouth.
 
-The spline can only stretch lip skin over an opening and squeeze an eye; `mouth` paints the opening, and a
-mask says where the network's picture counts more than the photo's detail.
+The spline can only stretch lip skin over an opening; `mouth` paints it, and a mask says where the network's
+detail is taken, not its coarse part alone.
 """
 
 import numpy as np
 
 from atldiff.landmarks import (
     INNER_LIPS,
-    LEFT_EYE,
-    RIGHT_EYE,
     UPPER_INNER_LIP,
-    eye_opening,
     mouth_opening,
     to_crop,
 )
 from atldiff.rendering.guide import fill_masks
-from atldiff.rendering.warp import shown_gap, turned
+from atldiff.rendering.warp import shown_gap
 
 _SHOWS_TEETH = 0.03  # opening of a photo's mouth from which on its inside is seen
 _OUTER_EIGHT = [48, 50, 51, 52, 54, 56, 57, 58]  # the outer lips, a point to each inner one
@@ -42,21 +39,15 @@ def unseen_mask(landmarks: np.ndarray, still: np.ndarray, view: np.ndarray, size
         view: (4,) the square box that is looked at, in the landmarks' unit.
 
     Returns:
-        (F, size, size) float32 in [0, 1], soft: opened mouth, eyes by how far they are closed, and the
-        lips by how far they close over teeth that the photo shows.
+        (F, size, size) float32 in [0, 1], soft: the opened mouth, and the lips by how far they close over
+        teeth that the photo shows. Closed lids are no part of it: `closures` draws them finer.
     """
     import cv2
 
     outlines, opened = opened_mouth(landmarks, still)
-    closed = np.clip(1.5 * (1 - eye_opening(landmarks) / max(float(eye_opening(still)), 1e-6)), 0, 1)
     shapes = landmarks.copy()
     shapes[:, INNER_LIPS] = outlines
-    for eye in (RIGHT_EYE, LEFT_EYE):  # the photo's open eye, where the eye is now
-        centre = landmarks[:, [eye.start, eye.start + 3]].mean(axis=1, keepdims=True)
-        offsets = still[eye] - still[[eye.start, eye.start + 3]].mean(axis=0)
-        shapes[:, eye] = centre + turned(1.15 * offsets, landmarks, still)
-    mouth, eyes = fill_masks(to_crop(shapes, view), size).transpose(1, 0, 2, 3)
-    mask = np.maximum(mouth * opened[:, None, None], eyes * closed[:, None, None])
+    mask = fill_masks(to_crop(shapes, view), size)[:, 0] * opened[:, None, None]
     then = float(mouth_opening(still))
     if then > _SHOWS_TEETH:
         shapes[:, INNER_LIPS] = landmarks[:, _OUTER_EIGHT]
