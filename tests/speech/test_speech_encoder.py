@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from atldiff.config import EMOTIONS
 from atldiff.errors import InputError
 from atldiff.media.audio import Speech
-from atldiff.speech.emotion_recogniser import EMOTIONS
 from atldiff.speech.phonetic_encoder import FEATURE_HOP, LogMel, PhoneticEncoder, level, mel_bank, windows
 from atldiff.speech.speech_encoder import StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
