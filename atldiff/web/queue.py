@@ -19,11 +19,15 @@ class Place:
     seconds: float = 0.0
 
     def waiting(self) -> Iterator[tuple[int, float]]:
-        """(requests before this one, seconds until its turn), again and again until it is its turn."""
-        with self.queue.changed:
-            while ahead := self.queue.before(self):
-                yield len(ahead), sum(place.seconds for place in ahead)
-                self.queue.changed.wait(WAKE_UP)
+        """(requests before this one, seconds until its turn), again and again until it is its turn.
+
+        Nothing is locked while the reader has it: each step may be taken by another thread.
+        """
+        while ahead := self.queue.before(self):
+            yield len(ahead), sum(place.seconds for place in ahead)
+            with self.queue.changed:
+                if self.queue.before(self) == ahead:
+                    self.queue.changed.wait(WAKE_UP)
 
 
 class Queue:
@@ -54,4 +58,5 @@ class Queue:
 
     def before(self, place: Place) -> list[Place]:
         """Those whose turn comes earlier."""
-        return self._places[: self._places.index(place)]
+        with self.changed:
+            return self._places[: self._places.index(place)]

@@ -4,6 +4,7 @@ import ast
 import gc
 import io
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -130,6 +131,16 @@ def test_the_queue_is_first_come_first_served_and_tells_place_and_time():
         assert waiting.before(second) == [first]
     with waiting.place() as alone:
         assert waiting.before(alone) == []
+
+
+def test_each_step_of_waiting_may_be_taken_by_another_thread():
+    waiting = Queue()
+    with ThreadPoolExecutor(2) as threads, waiting.place() as first, waiting.place() as second:
+        first.seconds = 7.0
+        turns = second.waiting()
+        assert threads.submit(next, turns).result(5) == (1, 7.0)
+        assert threads.submit(waiting.before, first).result(5) == []  # nothing is locked meanwhile
+        assert next(turns) == (1, 7.0)
 
 
 def test_a_full_queue_is_told():
