@@ -21,7 +21,7 @@ import torch
 from atldiff.animation import Animation
 from atldiff.cli.runner import load_pipeline
 from atldiff.media.audio import Speech
-from atldiff.options import Options
+from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.face import Portrait
 from atldiff.sequence import LandmarkSequence
 from atldiff.web import request, texts
@@ -64,6 +64,8 @@ SHARED_GPU = spaces.config.Config.zero_gpu  # the networks answer only inside th
 FORECAST = Forecast(0.002 if ON_GPU else 0.03, STEPS)
 SERVICE = Service(predict, make, None if SHARED_GPU else PIPELINE.heard_emotion, TEMP.name, FORECAST)
 
+# What libraries import at the first photo holds on to it: that photo is to be an example, not a visitor's.
+SERVICE.inspect_photo(str(texts.EXAMPLES[0].portrait), DEFAULTS.face)
 if not SHARED_GPU:
     SERVICE.warm_up(texts.EXAMPLES[0].portrait, texts.EXAMPLES[0].recording)
 

@@ -80,6 +80,8 @@ def make_canvas(
         work = SQUARE_SIZE if output == "square" else round(CROP_WORK_SIZE * (REGION[1] - REGION[0]))
         reach = SQUARE_SCALE if output == "square" else REGION[1] - REGION[0]
         source = lm.square_box(centre, side * reach)
+        if output == "square":
+            source = _inside(source, width, height)
         scale = work / float(source[2] - source[0])
         offset = -source[:2] * scale
         image = crop_channels(image, source, work)
@@ -112,6 +114,14 @@ def crop_channels(image: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
     if image.shape[2] == 3:
         return colour
     return np.dstack([colour, crop_square(np.repeat(image[..., 3:], 3, axis=2), box, size)[..., 0]])
+
+
+def _inside(box: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The square box (4,) moved, and where it must be reduced, to lie within a photo of that size."""
+    side = min(float(box[2] - box[0]), width, height)
+    centre = (box[:2] + box[2:]) / 2
+    corner = np.clip(np.round(centre - side / 2), 0, np.array([width, height]) - side)
+    return np.concatenate([corner, corner + side]).astype(np.float32)
 
 
 def _scaled_box(box: np.ndarray, scale: float, offset: np.ndarray) -> np.ndarray:

@@ -109,8 +109,9 @@ def _inspect_inputs(page: Page, service: Service) -> None:
     def choose_face(path: str, at: gr.SelectData) -> tuple:
         return inspect_photo(path, face_at(load_portrait(path), *at.index) or DEFAULTS.face)
 
-    def inspect_speech(speech: str | None, portrait: str | None, steps: int, output: str) -> str:
-        return service.inspect_speech(speech, portrait, Options(steps=steps, output=output))
+    def inspect_speech(speech: str | None, portrait: str | None, steps: int, output: str) -> tuple:
+        words, too_long = service.inspect_speech(speech, portrait, Options(steps=steps, output=output))
+        return words, gr.Button(visible=too_long)
 
     inspected = [page.seen, face, page.photo_note, page.tabs]
     portrait.change(inspect_photo, portrait, inspected, **HIDDEN, **LIGHT)
@@ -118,7 +119,31 @@ def _inspect_inputs(page: Page, service: Service) -> None:
     page.seen.select(choose_face, portrait, inspected, **HIDDEN, **LIGHT)
     asked = [speech, portrait, page.inputs["steps"], page.inputs["output"]]
     changes = [component.change for component in asked]
-    gr.on(changes, inspect_speech, asked, page.speech_note, **HIDDEN, **LIGHT)
+    gr.on(changes, inspect_speech, asked, [page.speech_note, page.cut], **HIDDEN, **LIGHT)
+    _other_speech(page, service)
+
+
+def _other_speech(page: Page, service: Service) -> None:
+    """A recording's beginning, or a typed text, in the place of the recording."""
+    speech = page.inputs["speech"]
+
+    def replaced(make: Callable, *values: Any) -> Iterator[dict]:
+        try:
+            for path in make(*values):
+                yield {speech: path}
+        except Exception as error:  # of whatever kind: the visitor is told, and the page goes on
+            yield {page.speech_note: preview.note([request.explain(error)], "bad")}
+
+    def cut(path: str) -> Iterator[dict]:
+        yield from replaced(service.first_minute, path)
+
+    def say(text: str, voice: str) -> Iterator[dict]:
+        yield from replaced(service.say, text, voice)
+
+    outputs = [speech, page.speech_note]
+    page.cut.click(cut, speech, outputs, **HIDDEN, **LIGHT)
+    shown: Any = {"api_visibility": "private", "show_progress_on": speech, **LIGHT}
+    page.say.click(say, [page.text, page.voice], outputs, **shown)
 
 
 def _show_examples(page: Page) -> None:

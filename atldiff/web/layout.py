@@ -7,10 +7,12 @@ from typing import Any
 
 import gradio as gr
 
+from atldiff.media.synthesis import MAX_LETTERS, installed_voices
 from atldiff.options import AUTOMATIC, MOTION
 from atldiff.web import texts
 from atldiff.web.components import Choice, Menu, Photo, number, radio, slider
 from atldiff.web.preview import progress
+from atldiff.web.request import MAX_SECONDS
 from atldiff.web.texts import NOTES, PRESETS
 
 
@@ -44,6 +46,7 @@ def lay_out(emotions: tuple[str, ...], steps: int) -> Page:
             _examples(page)
             _photo(page)
             _speech(page)
+            _typing(page)
             _buttons(page)
         with gr.Column(scale=6):
             _result(page)
@@ -95,9 +98,22 @@ def _speech(page: Page) -> None:
         label="Speech", sources=sources, type="filepath", buttons=[], elem_id="speech"
     )
     page.parts["speech_note"] = gr.HTML(elem_id="speech-note")
+    cut = f"Use the first {MAX_SECONDS:g} s"
+    page.parts["cut"] = gr.Button(cut, elem_id="cut", size="sm", visible=False)
     with gr.Row(elem_id="recordings"):
         for words in texts.RECORDINGS:
             page.recordings.append(gr.Button(f"“{words}”", size="sm", min_width=80))
+
+
+def _typing(page: Page) -> None:
+    """A text in the place of a recording, where a voice is installed."""
+    voices = [(voice.label, voice.name) for voice in installed_voices()]
+    with gr.Accordion("Or type what to say", open=False, visible=bool(voices), elem_id="type"):
+        text = gr.Textbox(label="Text", lines=2, max_length=MAX_LETTERS, elem_id="text")
+        voice = gr.Dropdown(
+            voices, value=voices[0][1] if voices else None, label="Voice", info="A computer speaks."
+        )
+        page.parts |= {"text": text, "voice": voice, "say": gr.Button("Say it", elem_id="say", size="sm")}
 
 
 def _buttons(page: Page) -> None:

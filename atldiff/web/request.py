@@ -75,13 +75,17 @@ class Step:
     video: Path | None = None
 
 
+class TooLong(InputError):
+    """The recording is longer than the page takes; its beginning can be used."""
+
+
 def read_speech(path: str) -> Speech:
     """`load_speech` of an uploaded recording, within the page's limit."""
     try:
         return load_speech(path, MAX_SECONDS)
     except InputError as error:
         if "longer than" in error.problem:
-            raise InputError(error.problem, f"Cut it to {MAX_SECONDS:g} s or less") from error
+            raise TooLong(error.problem, f"Cut it to {MAX_SECONDS:g} s or less") from error
         raise
 
 

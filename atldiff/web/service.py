@@ -15,13 +15,14 @@ from atldiff.animation import Animation, animate, read_inputs
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.media.audio import Speech, load_speech
+from atldiff.media.synthesis import synthesise, write_sound
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.face import Portrait, load_portrait
 from atldiff.sequence import LandmarkSequence
 from atldiff.web.forecast import Forecast, seconds_left
 from atldiff.web.preview import annotated, findings, motion_video, note, spoken_time
 from atldiff.web.queue import Queue
-from atldiff.web.request import Request, Step, explain, photo_size, read_speech
+from atldiff.web.request import MAX_SECONDS, Request, Step, TooLong, explain, photo_size, read_speech
 
 REPORT_EVERY = 0.25  # seconds between two reports of progress, and until a cancelled job stops
 READERS = 2  # photos that are looked at side by side
@@ -161,16 +162,30 @@ class Service:
         good = note(["A good photo: one face, seen from the front."])
         return annotated(found), len(found.faces) > 1, note(found.warnings, "warn") or good
 
-    def inspect_speech(self, speech: str | None, portrait: str | None, options: Options) -> str:
-        """A recording before the wait: a note of its length and its video's time, or the problem."""
+    def inspect_speech(self, speech: str | None, portrait: str | None, options: Options) -> tuple[str, bool]:
+        """A recording before the wait: (note of its length and its video's time, or the problem; can its
+        beginning be used instead?).
+        """
         if not speech:
-            return ""
+            return "", False
         try:
             heard = read_speech(speech)
         except InputError as error:
-            return note([explain(error)], "bad")
+            return note([explain(error)], "bad"), isinstance(error, TooLong)
         wait = spoken_time(self._forecast.expected(heard, photo_size(portrait), options))
-        return note([f"{heard.seconds:.1f} s of speech; its video takes about {wait}."])
+        return note([f"{heard.seconds:.1f} s of speech; its video takes about {wait}."]), False
+
+    def first_minute(self, speech: str) -> Iterator[str]:
+        """The beginning of a recording that is longer than the page takes, as a file."""
+        yield from self._sound(load_speech(speech).cut(0, MAX_SECONDS))
+
+    def say(self, text: str, voice: str) -> Iterator[str]:
+        """A typed text, said by a computer's voice, as a file."""
+        yield from self._sound(synthesise(text, voice, MAX_SECONDS))
+
+    def _sound(self, speech: Speech) -> Iterator[str]:
+        with tempfile.TemporaryDirectory(prefix="job-", dir=self._folder) as folder:
+            yield str(write_sound(Path(folder) / "speech.wav", speech))
 
 
 def size_of(portrait: Portrait) -> tuple[int, int]:

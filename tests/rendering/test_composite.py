@@ -1,5 +1,7 @@
 """Full-resolution frames: what is untouched, what is added, what each output shows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -98,3 +100,15 @@ def test_fine_residual_is_taken_where_the_photo_shows_nothing_or_is_no_finer(por
     stripes[:, :, ::2], stripes[:, :, 1::2] = 0.2, -0.2
     plain, fine = (composite(canvas, moving.copy(), r, unseen) for r in (np.zeros_like(stripes), stripes))
     assert (np.abs(fine.astype(int) - plain).max() > 10) == kept
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (300, 0), (0, 220), (150, 110)])
+def test_the_square_shows_nothing_but_the_photo(portrait, corner):
+    """A gradient that repeats nowhere: every row and column of the square is another place in the photo."""
+    ramp = np.stack(np.meshgrid(np.linspace(0, 250, 400), np.linspace(0, 250, 320)), -1)
+    image = np.dstack([ramp, np.zeros(ramp.shape[:2])]).astype(np.uint8)
+    landmarks = portrait.landmarks - (150, 110) + corner
+    moved = replace(portrait, image=image, landmarks=landmarks, box=crop_box(landmarks))
+    square = make_canvas(moved, landmarks[None], "square").image.astype(int)
+    assert square.shape == (512, 512, 3)
+    assert (np.diff(square[::16, 256, 1]) > 0).all() and (np.diff(square[256, ::16, 0]) > 0).all()

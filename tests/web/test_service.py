@@ -18,6 +18,7 @@ from atldiff.animation import Animation
 from atldiff.errors import InputError
 from atldiff.media import video
 from atldiff.media.audio import Speech, load_speech
+from atldiff.media.synthesis import installed_voices
 from atldiff.media.video import writing_video
 from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.face import Portrait, load_portrait
@@ -188,6 +189,7 @@ def test_nothing_of_a_visitor_stays_in_memory(shop):
         kinds = (Portrait, Speech, Animation, LandmarkSequence)
         return sum(isinstance(thing, kinds) for thing in gc.get_objects())
 
+    shop.inspect_photo(PHOTO, 1)  # as the server does when it starts: importing MediaPipe keeps its caller
     before = kept()
     for _ in shop.animate(ASKED):
         pass
@@ -259,8 +261,30 @@ def test_the_first_look_says_what_is_wrong_and_what_is_right(shop, tmp_path):
     assert max(picture.shape) == 640 and not several and "good" in words
     picture, _, words = shop.inspect_photo(str(page.landscape(tmp_path / "land.png")), 1)
     assert picture is None and "No face" in words and "bad" in words
-    assert "4.9 s of speech" in shop.inspect_speech(RECORDING, None, DEFAULTS)
-    assert shop.inspect_photo(None, 1)[2] == shop.inspect_speech(None, None, DEFAULTS) == ""
+    words, too_long = shop.inspect_speech(RECORDING, None, DEFAULTS)
+    assert "4.9 s of speech" in words and not too_long
+    assert shop.inspect_photo(None, 1)[2] == shop.inspect_speech(None, None, DEFAULTS)[0] == ""
+
+
+def test_of_a_recording_that_is_too_long_the_first_minute_is_offered(shop, tmp_path):
+    long = tmp_path / "long.wav"
+    page.soundfile.write(long, np.tile(np.sin(np.arange(16_000) / 9), 70), 16_000)
+    words, too_long = shop.inspect_speech(str(long), None, DEFAULTS)
+    assert too_long and "longer than 60 s" in words
+    for path in shop.first_minute(str(long)):
+        assert load_speech(path).seconds == pytest.approx(60)
+        assert not shop.inspect_speech(path, None, DEFAULTS)[1]
+    assert list(tmp_path.iterdir()) == [long]
+
+
+@pytest.mark.skipif(not installed_voices(), reason="no voice is installed")
+def test_a_typed_text_is_said(shop, tmp_path):
+    voice = installed_voices()[0].name
+    for path in shop.say("Good morning.", voice):
+        assert 0.5 < load_speech(path).seconds < 4
+    with pytest.raises(InputError, match="no text"):
+        list(shop.say("  ", voice))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_faces_of_the_annotated_photo_can_be_clicked(portrait):
