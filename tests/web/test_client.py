@@ -1,10 +1,13 @@
 """The page's API over the wire: its endpoints, bad files, many clients at once, cancelling."""
 
+import base64
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import anyio
 import httpx
 import numpy as np
 import page
@@ -193,6 +196,38 @@ def test_an_agent_finds_the_tools_described(server):
     assert "consent" in animate["description"]
     schema = json.dumps(animate["inputSchema"])
     assert "photo of one person from the front" in schema and "transparent" in schema
+
+
+def test_an_agent_makes_a_video(server, tmp_path):
+    """A real MCP client: files go in as data URLs, the video comes back as an address."""
+    streams = pytest.importorskip("mcp.client.streamable_http")
+    mcp = pytest.importorskip("mcp")
+    face = page.photo(tmp_path / "face.png", 200).read_bytes()
+    voice = page.recording(tmp_path / "voice.wav", 0.4).read_bytes()
+    given = {
+        "portrait": f"data:image/png;base64,{base64.b64encode(face).decode()}",
+        "speech": f"data:audio/wav;base64,{base64.b64encode(voice).decode()}",
+    }
+
+    async def ask() -> list[str]:
+        address = f"{server[0]}gradio_api/mcp/"
+        async with (
+            streams.streamablehttp_client(address) as (reader, writer, *_),
+            mcp.ClientSession(reader, writer) as session,
+        ):
+            await session.initialize()
+            tool = next(t.name for t in (await session.list_tools()).tools if t.name.endswith("animate"))
+            made = await session.call_tool(tool, {**given, "output": "crop", "steps": 1})
+            wrong = await session.call_tool(tool, {**given, "steps": 9})
+            return [
+                " ".join(getattr(part, "text", "") for part in answer.content) for answer in (made, wrong)
+            ]
+
+    video, refusal = anyio.run(ask)
+    assert "steps cannot be 9" in refusal
+    address = re.search(r"http\S+\.mp4", video).group()
+    (tmp_path / "made.mp4").write_bytes(httpx.get(address, timeout=page.PATIENCE).content)
+    assert page.probe(tmp_path / "made.mp4")["frames"] == 12
 
 
 def test_the_example_in_the_readme(server, tmp_path, monkeypatch):
