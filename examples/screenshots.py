@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import page as serving
 
-PICTURES = Path(__file__).parent / "page"
+PICTURES, STATES = Path(__file__).parent / "page", Path("out/page")
 WIDTH = 1200  # pixels of a picture; the page is drawn at twice its size
 SCREENS = {"desktop": (1440, 1240, "light"), "dark": (1440, 1240, "dark"), "phone": (390, 844, "light")}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -36,19 +36,19 @@ def main() -> None:
         with serving.served(Path(temp), threads=None) as url:
             print(f"server ready after {time.monotonic() - begin:.1f} s\n")
             browser = tools.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-            print("| run | motion preview | slider to preview | first frame | finished video |")
+            print("| run | motion preview | slider to preview | first picture | finished video |")
             print("|---|---|---|---|---|")
             voice = serving.recording(Path(temp) / "voice.wav", args.seconds)
             for run in ("cold", "warm", "warm"):
                 print(f"| {run} | {' | '.join(measured(browser, url, voice))} |", flush=True)
             for name in () if args.times_only else SCREENS:
-                picture(browser, url, name)
+                pictures(browser, url, name)
             browser.close()
 
 
 def measured(browser: Browser, url: str, voice: Path) -> list[str]:
     """Times of the astronaut (512 x 512), each from its click: the motion preview, the preview after a
-    slider was moved, the video's first frame on the screen, the finished file.
+    slider was moved, the first picture of the video that is being made, the finished file.
     """
     tab = opened(browser, url, "desktop")
     tab.locator("input[type=file]").nth(0).set_input_files(str(serving.EXAMPLES / "astronaut.jpg"))
@@ -91,28 +91,48 @@ def opened(browser: Browser, url: str, name: str) -> Page:
     return tab
 
 
-def picture(browser: Browser, url: str, name: str) -> None:
-    """Plays a visit up to the talking video, and keeps the sight of it."""
+def pictures(browser: Browser, url: str, name: str) -> None:
+    """A visit in pictures: loaded, example, previewing, running, cancelled, done (the README's), error."""
     tab = opened(browser, url, name)
+    tab.wait_for_function(f"() => {VIDEO}?.currentTime > 0.2")
+    keep(tab, name, "loaded")
     tab.locator(".example").nth(1 if name == "dark" else 0).click()
     tab.wait_for_selector("#photo-note .note")
     tab.wait_for_selector("#speech-note .note")
+    keep(tab, name, "example")
     tab.click("#preview")
-    tab.wait_for_function("() => document.querySelector('#motion video')?.readyState >= 2")
+    tab.wait_for_function(f"() => {MOTION}?.readyState >= 2")
+    keep(tab, name, "previewing")
+    tab.click("#animate")
+    tab.wait_for_selector("#still img")
+    keep(tab, name, "running")
+    tab.click("#stop")
+    tab.wait_for_function(f"() => {LINE}.startsWith('Cancelled')")
+    keep(tab, name, "cancelled")
     tab.click("#animate")
     tab.wait_for_function(f"() => {LINE}.startsWith('Done')")
-    tab.wait_for_function(f"() => {VIDEO} && {VIDEO}.readyState >= 2")
+    tab.wait_for_function(f"() => {VIDEO}?.readyState >= 2")
     tab.evaluate(f"{VIDEO}.pause(), {VIDEO}.currentTime = 1.4")
-    tab.wait_for_timeout(1500)
-    PICTURES.mkdir(exist_ok=True)
-    shot = PICTURES / f"{name}.png"
-    tab.screenshot(path=shot, full_page=name != "phone")
+    keep(tab, name, "done")
+    tab.locator("#photo [aria-label=Clear], #photo [aria-label='Remove Image']").first.click()
+    tab.click("#animate")
+    tab.wait_for_selector(".making.bad")
+    keep(tab, name, "error")
     tab.context.close()
-    image = Image.open(shot).convert("RGB")
-    image.thumbnail((WIDTH, 3 * WIDTH), Image.Resampling.LANCZOS)
-    image.save(shot.with_suffix(".jpg"), quality=85, optimize=True)
-    shot.unlink()
-    print(shot.with_suffix(".jpg"))
+
+
+def keep(tab: Page, name: str, state: str) -> None:
+    """The page as it is: the README's into examples/page/, every state into out/page/."""
+    tab.wait_for_timeout(1200)
+    STATES.mkdir(parents=True, exist_ok=True)
+    shot = STATES / f"{name}-{state}.png"
+    tab.screenshot(path=shot, full_page=name != "phone")
+    if state == "done":
+        PICTURES.mkdir(exist_ok=True)
+        image = Image.open(shot).convert("RGB")
+        image.thumbnail((WIDTH, 3 * WIDTH), Image.Resampling.LANCZOS)
+        image.save(PICTURES / f"{name}.jpg", quality=85, optimize=True)
+    print(shot, flush=True)
 
 
 if __name__ == "__main__":
