@@ -21,7 +21,7 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
-PATIENCE = 240  # seconds; two cores may be shared with much else
+PATIENCE = 25  # seconds; two cores may be shared with much else
 
 
 @cache
