@@ -1,9 +1,9 @@
-from fractions import weakref
+import weakref
+from fractions import Fraction
 from itertools import count
 from pathlib import Path
 
 import av
-import Fraction
 import numpy as np
 import pytest
 
@@ -108,9 +108,7 @@ def test_frames_are_encoded_as_they_come(tmp_path):
     def frames():
         nonlocal most
         for frame in smooth_frames(120):
-            watched = (
-                frame.copy()
-            )  # owns its pixels: the encoder's slices of it keep it alive, and count once
+            watched = frame.copy()  # owns its pixels: the encoder's slices keep it alive and count once
             weakref.finalize(watched, alive.pop)
             alive.append(None)
             most = max(most, len(alive))
