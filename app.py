@@ -8,6 +8,7 @@ embedded starter, ATLDIFF_AUTH="name:password,..." asks for a login, and all of 
 import spaces  # isort: skip
 
 import os
+import sys
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -20,6 +21,7 @@ import torch
 
 from atldiff.animation import Animation
 from atldiff.cli.runner import load_pipeline
+from atldiff.errors import InputError
 from atldiff.media.audio import Speech
 from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.face import Portrait
@@ -31,7 +33,10 @@ from atldiff.web.layout import lay_out
 from atldiff.web.service import Service
 
 ON_GPU = torch.cuda.is_available()
-PIPELINE = load_pipeline(os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu")
+try:
+    PIPELINE = load_pipeline(os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu")
+except InputError as error:
+    sys.exit(f"error: {error}")
 STEPS = PIPELINE.preset.steps
 KEEP = 3600  # seconds; older files are deleted
 

@@ -80,14 +80,17 @@ class ATLDiffPipeline(DiffusionPipeline):
         """The embedded starter (None), a folder, or a hub repository.
 
         Raises:
-            InputError: neither a folder with a pipeline nor a repository that the hub gives.
+            InputError: neither a folder nor a hub's repository with a pipeline; a broken or missing file.
         """
         folder = STARTER if source is None else Path(source)
         if not folder.is_dir():
             folder = _from_hub(str(source))
         if not (folder / "model_index.json").exists():
             raise InputError(f"There is no pipeline in {folder}", "Name a folder that save_pretrained wrote")
-        return super().from_pretrained(str(folder), use_safetensors=True, local_files_only=True, **kwargs)
+        try:
+            return super().from_pretrained(str(folder), use_safetensors=True, local_files_only=True, **kwargs)
+        except OSError as error:  # what diffusers makes of a cut, missing or unreadable file
+            raise InputError(f"The weights in {folder} cannot be read", "Save or fetch them again") from error
 
     @classmethod
     def from_preset(
@@ -217,9 +220,8 @@ class ATLDiffPipeline(DiffusionPipeline):
 
         rendering = self.render(animation.portrait, animation.landmarks, options, on_step=step)
         frames = _as_type(np.stack(list(rendering)), output_type)
-        if not return_dict:
-            return frames, animation.landmarks, FRAME_RATE
-        return ATLDiffPipelineOutput(frames, animation.landmarks, FRAME_RATE)
+        result = frames, animation.landmarks, FRAME_RATE
+        return ATLDiffPipelineOutput(*result) if return_dict else result
 
     def use_fast_dtype(self) -> "ATLDiffPipeline":
         """Puts the U-Net in the memory layout and type its device computes fastest; returns self."""
@@ -234,10 +236,8 @@ def _from_hub(name: str) -> Path:
     try:
         return Path(snapshot_download(name))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise InputError(
-            f"The weights {name!r} are no folder here and could not be fetched from the hub",
-            "Check the name and the connection, or leave them out to use the embedded starter",
-        ) from error
+        problem = f"The weights {name!r} are no folder here and could not be fetched from the hub"
+        raise InputError(problem, "Check name and connection, or leave them out for the starter") from error
 
 
 def _as_type(frames: np.ndarray, output_type: str) -> np.ndarray | torch.Tensor | list:

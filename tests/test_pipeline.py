@@ -169,6 +169,30 @@ def test_a_folder_without_a_pipeline_is_refused(tmp_path):
         ATLDiffPipeline.from_pretrained(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "part", ["unet/diffusion_pytorch_model.safetensors", "unet/config.json", "model_index.json"]
+)
+@pytest.mark.parametrize("fault", ["cut", "gone"])
+def test_weights_that_cannot_be_read_are_said_in_a_sentence(pipeline, tmp_path, part, fault):
+    pipeline.save_pretrained(tmp_path)
+    path = tmp_path / part
+    data = path.read_bytes()
+    path.unlink()
+    if fault == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match="cannot be read|There is no pipeline"):
+        ATLDiffPipeline.from_pretrained(tmp_path)
+
+
+def test_a_face_that_stands_still_shows_no_join_of_windows(portrait, sequence):
+    """The trained networks: what differs from frame to frame could only be the windows' doing."""
+    starter = ATLDiffPipeline.from_pretrained()
+    points = np.repeat(sequence.points[20:21], 45, axis=0)
+    shown = frames(starter, portrait, replace(sequence, points=points)).astype(int)
+    assert len(list(window_spans(45, starter.preset.overlap))) > 2
+    assert np.abs(np.diff(shown, axis=0)).max() <= 1
+
+
 def test_the_hub_out_of_reach_is_said_clearly(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match="could not be fetched"):

@@ -5,10 +5,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 COARSE = 8  # pixels of a 128-pixel view; the critic decides what is finer inside the mouth
-FINE_SHARE = 0.25  # of the loss inside the mouth is on its fine detail
 
 
-def residual_loss(prediction: Tensor, residual: Tensor, view: dict[str, Tensor]) -> Tensor:
+def residual_loss(
+    prediction: Tensor, residual: Tensor, view: dict[str, Tensor], fine_share: float = 1.0
+) -> Tensor:
     """Weighted L1 of the residual, of its image gradients and, in windows, of its frame differences.
 
     Inside the mouth it is mostly the coarse picture that counts: an L1 loss on detail that nobody can
@@ -17,11 +18,12 @@ def residual_loss(prediction: Tensor, residual: Tensor, view: dict[str, Tensor])
     Args:
         prediction, residual: (B, 3, F, S, S).  view: its `weight` (B, 1, F, S, S) and, where the network
             has guide maps, `guide`, whose second map is the filled mouth.
+        fine_share: of the weight of fine errors inside the mouth; 1 = as everywhere.
     """
     error, weight = prediction - residual, view["weight"]
     if "guide" in view:
         mouth = view["guide"][:, 1:2]
-        fine = weight * (1 - (1 - FINE_SHARE) * mouth)
+        fine = weight * (1 - (1 - fine_share) * mouth)
     else:
         mouth, fine = None, weight
     terms = [(error, fine)]

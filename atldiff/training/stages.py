@@ -10,6 +10,7 @@ class Stage:
     Attributes:
         frames: of a window.  batch: windows.  learning_rate: peak; it falls linearly over the last fifth.
         critic_from: step at which the critic joins.  adversarial, matching: weights of its losses.
+        fine_share: of the loss inside the mouth is on its fine detail, which is else left to the critic.
         share_of_last: of the samples are at t = T - 1, the only timestep that one-step sampling sees.
     """
 
@@ -18,12 +19,13 @@ class Stage:
     steps: int
     learning_rate: float
     critic_from: int = 0
-    adversarial: float = 0.05
-    matching: float = 2.0
+    adversarial: float = 0.2
+    matching: float = 4.0
+    fine_share: float = 0.1
     share_of_last: float = 0.8
     warmup: int = 50
     ema: float = 0.998
     save_seconds: float = 240.0
 
 
-STAGES = {"spatial": Stage(1, 16, 3600, 5e-4, critic_from=500), "temporal": Stage(6, 3, 600, 1e-4)}
+STAGES = {"spatial": Stage(1, 16, 4750, 5e-4, critic_from=500), "temporal": Stage(6, 3, 600, 1e-4)}

@@ -131,7 +131,10 @@ class Trainer:
                 self._predict(view, identity, batch["emotion"] * heard, timesteps) for view in views
             ]
         residuals = [view["target"] - view["prior"] for view in views]
-        parts = [residual_loss(p, r, v) for p, r, v in zip(predictions, residuals, views, strict=True)]
+        parts = [
+            residual_loss(p, r, v, self.stage.fine_share)
+            for p, r, v in zip(predictions, residuals, views, strict=True)
+        ]
         loss = sum(parts) / len(parts)
         losses = {"loss": loss}
         if self.judged and self.step >= self.stage.critic_from:

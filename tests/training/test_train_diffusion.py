@@ -129,9 +129,13 @@ def test_inside_the_mouth_coarse_errors_cost_more_than_fine_ones():
     view = {"weight": torch.ones(1, 1, 1, 32, 32), "guide": guide}
     flat = 0.1 * guide[:, 1:2].expand(-1, 3, -1, -1, -1)
     checks = (torch.arange(32)[:, None] + torch.arange(32)) % 2 * 2.0 - 1
-    terms = [float(residual_loss(residual + change, residual, view)) for change in (flat, flat * checks)]
+
+    def losses() -> list[float]:
+        return [float(residual_loss(residual + c, residual, view, 0.25)) for c in (flat, flat * checks)]
+
+    terms = losses()
     view["guide"] = torch.zeros_like(guide)
-    outside = [float(residual_loss(residual + change, residual, view)) for change in (flat, flat * checks)]
+    outside = losses()
     assert terms[0] > 2 * outside[0] and terms[1] < 0.5 * outside[1]
 
 
