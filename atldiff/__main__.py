@@ -108,6 +108,7 @@ def _add_measures(commands) -> None:
     )
     score.add_argument("--clips", type=int, help="at most so many")
     score.add_argument("--out", type=Path, help="also write the scores here, as JSON")
+    score.add_argument("--fid", action="store_true", help="also the FID; downloads the Inception network")
     score.add_argument(
         "--mouths", action="store_true", help="score the mouth's inside instead, and ask a judge (minutes)"
     )
@@ -195,7 +196,8 @@ def _validate(args: argparse.Namespace) -> None:
         print(mouths_as_table(validate_mouths(pipeline, *judged, tuple(args.steps), args.out)))
         return
     spoken = load_speech_clips(args.data, "val")
-    print(as_table(validate(pipeline, clips, spoken, tuple(args.steps), args.clips, args.out)))
+    result = validate(pipeline, clips, spoken, tuple(args.steps), args.clips, args.out, args.fid)
+    print(as_table(result))
 
 
 def _benchmark(args: argparse.Namespace) -> int:

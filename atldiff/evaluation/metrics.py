@@ -66,24 +66,32 @@ def part_box(landmarks: np.ndarray, part: slice = WHOLE_FACE, margin: float = 0.
     return np.concatenate([points.min(axis=-2) - pad, points.max(axis=-2) + pad], axis=-1)
 
 
-def fid(frames: np.ndarray, truth: np.ndarray) -> float:
-    """Frechet Inception Distance of two sets of frames (F, H, W, 3) uint8, of thousands each.
+class FrechetDistance:
+    """Frechet Inception Distance of made frames from true ones, of thousands each, added bit by bit.
 
     Raises:
         InputError: torch-fidelity, which carries the Inception network, or its weights are missing.
     """
-    try:
-        from torchmetrics.image.fid import FrechetInceptionDistance
 
-        measure = FrechetInceptionDistance(feature=2048)
-    except (ImportError, OSError) as error:  # OSError: the weights could not be fetched
-        remedy = "pip install 'atldiff[fid]' on a machine that can download its weights"
-        raise InputError("FID needs the Inception network of torch-fidelity", remedy) from error
-    for images, real in ((truth, True), (frames, False)):
-        for first in range(0, len(images), _BATCH):
-            batch = np.ascontiguousarray(images[first : first + _BATCH].transpose(0, 3, 1, 2))
-            measure.update(torch.from_numpy(batch), real=real)
-    return float(measure.compute())
+    def __init__(self) -> None:
+        try:
+            from torchmetrics.image.fid import FrechetInceptionDistance
+
+            self._measure = FrechetInceptionDistance(feature=2048)
+        except (ImportError, OSError) as error:  # OSError: the weights could not be fetched
+            remedy = "pip install 'atldiff[fid]' on a machine that can download its weights"
+            raise InputError("FID needs the Inception network of torch-fidelity", remedy) from error
+
+    def add(self, frames: np.ndarray, truth: np.ndarray) -> None:
+        """Made and true frames (F, H, W, 3) uint8."""
+        for images, real in ((truth, True), (frames, False)):
+            for first in range(0, len(images), _BATCH):
+                batch = np.ascontiguousarray(images[first : first + _BATCH].transpose(0, 3, 1, 2))
+                self._measure.update(torch.from_numpy(batch), real=real)
+
+    def value(self) -> float:
+        """The distance of all that was added."""
+        return float(self._measure.compute())
 
 
 def _check(frames: np.ndarray, truth: np.ndarray) -> None:

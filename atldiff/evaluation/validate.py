@@ -77,26 +77,37 @@ def validate(
     steps: tuple[int, ...] = (1, 2, 4, 8),
     max_clips: int | None = None,
     out: Path | None = None,
+    fid: bool = False,
 ) -> dict:
     """Renders clips from their true landmarks, and predicts landmarks from the sound of the spoken ones.
 
     Args:
         max_clips: of those to render.  out: file for the result, as JSON.
+        fid: also the Frechet Inception Distance of all frames of a way; it wants thousands of them.
 
     Returns:
         {"pictures": {way: {measure: mean}}, "landmarks": {measure: mean}, "clips", "people", "frames",
         "heard"}; the ways are "still photo", "prior alone" and "N steps". Means are of the clips' means.
+
+    Raises:
+        InputError: `fid` without the Inception network's weights.
     """
     trials = [(clip, trial) for clip in clips if (trial := make_trial(clip)) is not None][:max_clips]
     ways: dict[str, Callable[[Trial], np.ndarray]] = {"still photo": _still, "prior alone": _prior}
     for count in steps:
         ways[f"{count} steps"] = partial(_rendered, pipeline, count)
     scores: dict[str, list[dict]] = {name: [] for name in ways}
+    distances = {name: metrics.FrechetDistance() for name in ways} if fid else {}
     for _, trial in tqdm(trials, desc="pictures"):
         for name, way in ways.items():
-            scores[name].append(picture_scores(way(trial), trial))
+            frames = way(trial)
+            scores[name].append(picture_scores(frames, trial))
+            if fid:
+                distances[name].add(frames, trial.truth)
     heard = validate_landmarks(pipeline.speech_encoder, pipeline.landmark_generator, spoken)
     result: dict = {"pictures": {name: _mean(values) for name, values in scores.items()}}
+    for name, distance in distances.items():
+        result["pictures"][name]["FID"] = distance.value()
     result |= {"clips": len(trials), "people": len({clip.identity for clip, _ in trials})}
     result |= {"heard": len(heard.pop("clips")), "landmarks": heard}
     result["frames"] = int(sum(len(trial.points) for _, trial in trials))

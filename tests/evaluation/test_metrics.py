@@ -79,4 +79,27 @@ def test_part_box_surrounds_the_part():
 def test_fid_names_what_it_needs(frames, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torchmetrics.image.fid", None)
     with pytest.raises(InputError, match="torch-fidelity.*pip install"):
-        metrics.fid(frames, frames)
+        metrics.FrechetDistance()
+
+
+def test_fid_is_asked_of_all_frames_of_each_way(frames, monkeypatch):
+    """The Inception network's part is played by a count: what is fed to it is what is tested."""
+    fed = {True: 0, False: 0}
+
+    class Counting:
+        def __init__(self, feature):
+            assert feature == 2048
+
+        def update(self, images, real):
+            assert images.shape[1] == 3 and str(images.dtype) == "torch.uint8"
+            fed[real] += len(images)
+
+        def compute(self):
+            return fed[True] - fed[False]
+
+    module = __import__("types").SimpleNamespace(FrechetInceptionDistance=Counting)
+    monkeypatch.setitem(__import__("sys").modules, "torchmetrics.image.fid", module)
+    distance = metrics.FrechetDistance()
+    distance.add(frames, frames)
+    distance.add(frames, frames)
+    assert fed == {True: 2 * len(frames), False: 2 * len(frames)} and distance.value() == 0
