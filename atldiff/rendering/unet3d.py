@@ -51,6 +51,8 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         emotion_dim: width of the emotion embedding.
     """
 
+    _supports_gradient_checkpointing = True
+
     @register_to_config
     def __init__(
         self,
@@ -64,6 +66,7 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         emotion_dim: int = 64,
     ) -> None:
         super().__init__()
+        self.gradient_checkpointing = False
         first, last = block_out_channels[0], block_out_channels[-1]
         area, embedding = patch_size**2, 4 * first
         self.time_proj = Timesteps(first, flip_sin_to_cos=True, downscale_freq_shift=0)
@@ -129,18 +132,23 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         skips = []
         for blocks, downsample in zip(self.down_blocks, self.downsamplers, strict=True):
             for block in blocks:
-                h = block(h, embedding)
+                h = self._run(block, h, embedding)
                 skips.append(h)
             h = downsample(h)
         h = h * (1 + self.identity_gain(identity))[:, :, None, None, None]
-        h = self.mid_block(h, embedding)
+        h = self._run(self.mid_block, h, embedding)
         for blocks, upsample in zip(self.up_blocks, self.upsamplers, strict=True):
             for block in blocks:
-                h = block(torch.cat([h, skips.pop()], dim=1), embedding)
+                h = self._run(block, torch.cat([h, skips.pop()], dim=1), embedding)
             h = upsample(h)
         h = self.conv_out(F.silu(self.norm_out(h)))
         residual = depth_to_space(h, self.config.patch_size)
         return IdentityUNet3DOutput(sample=residual) if return_dict else (residual,)
+
+    def _run(self, block: ResidualBlock3D, h: Tensor, embedding: Tensor) -> Tensor:
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return self._gradient_checkpointing_func(block, h, embedding)
+        return block(h, embedding)
 
 
 def channels_last(unet: IdentityUNet3DModel) -> IdentityUNet3DModel:

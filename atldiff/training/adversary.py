@@ -4,10 +4,14 @@ An L1 loss is smallest for the mean of all mouths, which is a fog. A critic that
 made mouths, with the same guide maps, and a loss on its features (feature matching) ask for one of them.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
+
+Across = Callable[[Tensor], Tensor]  # of a total weight in this batch: its mean over the processes
 
 
 class PatchCritic(nn.Module):
@@ -52,27 +56,31 @@ def mouth_weight(guide: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(near, size=size, mode="bilinear", antialias=True)
 
 
-def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+def weighted_mean(values: Tensor, weight: Tensor, across: Across = lambda total: total) -> Tensor:
     """Mean of (N, C, s, s) under the weights (N, 1, s, s)."""
-    return (values * weight).sum() / (values.shape[1] * weight.sum()).clamp(min=1e-6)
+    return (values * weight).sum() / (values.shape[1] * across(weight.sum())).clamp(min=1e-6)
 
 
-def critic_loss(critic: PatchCritic, real: Tensor, made: Tensor, guide: Tensor) -> Tensor:
+def critic_loss(
+    critic: PatchCritic, real: Tensor, made: Tensor, guide: Tensor, across: Across = lambda total: total
+) -> Tensor:
     """Hinge loss of the critic: real above 1, made below -1."""
     logits, _ = critic(torch.cat([real, made]), torch.cat([guide, guide]))
     on_real, on_made = logits.float().chunk(2)
     weight = mouth_weight(guide, on_real.shape[-2:])
-    return weighted_mean(F.relu(1 - on_real), weight) + weighted_mean(F.relu(1 + on_made), weight)
+    return weighted_mean(F.relu(1 - on_real) + F.relu(1 + on_made), weight, across)
 
 
-def generator_losses(critic: PatchCritic, real: Tensor, made: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+def generator_losses(
+    critic: PatchCritic, real: Tensor, made: Tensor, guide: Tensor, across: Across = lambda total: total
+) -> tuple[Tensor, Tensor]:
     """The generator's hinge loss, and the distance of the critic's features of made and real frames."""
     with torch.no_grad():
         _, wanted = critic(real, guide)
     logits, found = critic(made, guide)
-    adversarial = -weighted_mean(logits.float(), mouth_weight(guide, logits.shape[-2:]))
+    adversarial = -weighted_mean(logits.float(), mouth_weight(guide, logits.shape[-2:]), across)
     matching = [
-        weighted_mean((a.float() - b.float()).abs(), mouth_weight(guide, a.shape[-2:]))
+        weighted_mean((a.float() - b.float()).abs(), mouth_weight(guide, a.shape[-2:]), across)
         for a, b in zip(found, wanted, strict=True)
     ]
     return adversarial, torch.stack(matching).mean()

@@ -1,6 +1,6 @@
 """Prepared clips from shards in a shuffled order that can be taken up where it was left."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from atldiff.errors import InputError
 from atldiff.speech.wav2vec2_encoder import Encoder
 from atldiff.training.clips import Moment, StoredClip, choose_frames, stored_clip
-from atldiff.training.samples import SampleConfig, make_sample
+from atldiff.training.samples import MAX_TRIES, PhotoDraw, SampleConfig, make_sample
 from atldiff.training.shards import read_shard, shards_of
 
 
@@ -61,6 +61,11 @@ class ClipStream(IterableDataset):
         assert state["seed"] == self._seed, (state["seed"], self._seed)
         self._epoch, self._next = state["epoch"], state["clip"]
 
+    def key(self) -> tuple[int, int, int]:
+        """What tells this process's and worker's stream from the others: seed, rank and worker."""
+        info = get_worker_info()
+        return self._seed, self._rank, info.id if info else 0
+
     def __iter__(self) -> Iterator[StoredClip]:
         while self._epochs is None or self._epoch < self._epochs:
             first, begun, held_any = 0, self._next, False
@@ -96,11 +101,14 @@ class WindowStream(IterableDataset):
     not fit into memory; taken up where it was left like the stream.
 
     A sample draws from a generator of its own, keyed by the clip's place in the stream.
+
+    Args:
+        photos: clips of one frame (`faces.load_faces`), which come between the clips.
     """
 
-    def __init__(self, clips: ClipStream, config: SampleConfig) -> None:
+    def __init__(self, clips: ClipStream, config: SampleConfig, photos: Sequence[StoredClip] = ()) -> None:
         super().__init__()
-        self._clips, self._config = clips, config
+        self._clips, self._config, self._photos = clips, config, PhotoDraw(photos, config)
 
     def state_dict(self) -> dict[str, int]:
         """Where the stream stands."""
@@ -111,10 +119,21 @@ class WindowStream(IterableDataset):
         self._clips.load_state_dict(state)
 
     def __iter__(self) -> Iterator[dict]:
-        info = get_worker_info()
+        import cv2
+
+        cv2.setNumThreads(0)
+        key, failed = self._clips.key(), 0
         for clip in self._clips:
             place = self._clips.state_dict()
-            rng = np.random.default_rng((*place.values(), info.id if info else 0))
+            rng = np.random.default_rng((*key, place["epoch"], place["clip"]))
+            if (photo := self._photos.draw(rng)) is not None:
+                yield photo
+                continue
             chosen = choose_frames(clip, self._config.frames, rng)
+            failed = failed + 1 if chosen is None else 0
             if chosen is not None:
                 yield make_sample(Moment.of(clip, *chosen, self._config.frames), self._config, rng)
+            elif failed == MAX_TRIES:
+                raise InputError(
+                    "No clip has frames in a row with another that looks alike", "Prepare others"
+                )

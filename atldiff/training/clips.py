@@ -1,6 +1,7 @@
 """Prepared clips as the renderer's training reads them: pictures, landmarks, and which go together."""
 
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -45,13 +46,15 @@ class StoredClip:
         return picture if len(picture) == STORED_SIZE else crop_square(picture, whole, STORED_SIZE)
 
 
-def load_clips(data: Path, split: str, encoder: Encoder | None = None) -> list[StoredClip]:
-    """The prepared clips of `split` that have pictures and enough usable frames.
+def load_clips(
+    data: Path, split: str, encoder: Encoder | None = None, most: int | None = None
+) -> list[StoredClip]:
+    """The prepared clips of `split` that have pictures and enough usable frames, `most` of them at most.
 
     `encoder` hears the emotion of those with sound; without it, it is unknown.
     """
     clips = (stored_clip(entry, arrays, encoder) for entry, arrays in read_prepared(data, split))
-    return [clip for clip in clips if clip is not None]
+    return list(islice((clip for clip in clips if clip is not None), most))
 
 
 def stored_clip(

@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from atldiff.config import PRESETS, read_preset
@@ -36,14 +36,7 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     diffusion = add_command(
         parts, "diffusion", _train_diffusion, "Train the renderer: spatial, then temporal."
     )
-    diffusion.add_argument(
-        "--stage", choices=("spatial", "temporal"), default="spatial", help="2D, or inflated"
-    )
-    diffusion.add_argument("--batch", type=int, help="windows a step")
-    diffusion.add_argument("--learning-rate", type=float, help="peak")
-    diffusion.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
-    diffusion.add_argument("--speech-encoder", type=Path, help="hears the clips' emotion; none if left out")
-    diffusion.add_argument("--faces", type=Path, help="what prepare-faces wrote; clips alone if left out")
+    _add_diffusion(diffusion)
     mouth = add_command(parts, "mouth", _fit_mouth, "Fit the layered mouth's numbers to open mouths.")
     mouth.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
     mouth.add_argument("--faces", type=Path, default=FACES, help="what prepare-faces wrote")
@@ -65,6 +58,23 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
         part.add_argument("--steps", type=int, help="optimiser steps; the stage's own number if left out")
         part.add_argument("--seed", type=int, default=0, help="of weights and samples")
         add_device(part)
+
+
+def _add_diffusion(parser: argparse.ArgumentParser) -> None:
+    memory = "of clips that each process holds; a larger corpus is streamed from its shards"
+    parser.add_argument("--stage", choices=("spatial", "temporal"), default="spatial", help="2D, or inflated")
+    parser.add_argument("--batch", type=int, help="windows a batch of each process")
+    parser.add_argument("--accumulate", type=int, default=1, help="batches an optimiser step")
+    parser.add_argument("--checkpointing", action="store_true", help="less memory, more arithmetic")
+    parser.add_argument("--memory", type=float, default=4.0, metavar="GB", help=memory)
+    parser.add_argument("--learning-rate", type=float, help="peak")
+    parser.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
+    parser.add_argument("--speech-encoder", type=Path, help="hears the clips' emotion; none if left out")
+    parser.add_argument("--faces", type=Path, help="what prepare-faces wrote; clips alone if left out")
+    patience = "end after so many validations without a better score"
+    parser.add_argument("--patience", type=int, metavar="N", help=patience)
+    pushed = "then upload the best weights to this private repository, USER/NAME"
+    parser.add_argument("--push-to-hub", metavar="NAME", help=pushed)
 
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
@@ -158,11 +168,13 @@ def _run_ablations(args: argparse.Namespace) -> None:
 
 
 def _train_diffusion(args: argparse.Namespace) -> None:
-    from atldiff.training.train_diffusion import train_diffusion
+    from atldiff.training.processes import finish
+    from atldiff.training.train_diffusion import RunConfig, train_diffusion
 
-    names = ("stage", "preset", "steps", "batch", "learning_rate", "seed", "start", "speech_encoder", "faces")
+    names = ["stage", "preset", "steps", "batch", "learning_rate", "seed", "start", "speech_encoder", "faces"]
     options = {name: getattr(args, name) for name in names}
-    print(train_diffusion(args.data, args.out, device=args.resolve(args.device), **options))
+    run = RunConfig(**{field.name: getattr(args, field.name) for field in fields(RunConfig)})
+    finish(str(train_diffusion(args.data, args.out, device=args.resolve(args.device), run=run, **options)))
 
 
 def _export(args: argparse.Namespace) -> None:

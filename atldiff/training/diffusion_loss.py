@@ -1,5 +1,7 @@
 """Losses of the renderer, and the colours its samples are varied in."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -8,7 +10,11 @@ COARSE = 8  # pixels of a 128-pixel view; the critic decides what is finer insid
 
 
 def residual_loss(
-    prediction: Tensor, residual: Tensor, view: dict[str, Tensor], fine_share: float = 1.0
+    prediction: Tensor,
+    residual: Tensor,
+    view: dict[str, Tensor],
+    fine_share: float = 1.0,
+    across: Callable[[Tensor], Tensor] = lambda total: total,
 ) -> Tensor:
     """Weighted L1 of the residual, of its image gradients and, in windows, of its frame differences.
 
@@ -19,6 +25,7 @@ def residual_loss(
         prediction, residual: (B, 3, F, S, S).  view: its `weight` (B, 1, F, S, S) and, where the network
             has guide maps, `guide`, whose second map is the filled mouth.
         fine_share: of the weight of fine errors inside the mouth; 1 = as everywhere.
+        across: makes of this batch's total weights their mean over the processes.
     """
     error, weight = prediction - residual, view["weight"]
     if "guide" in view:
@@ -29,12 +36,13 @@ def residual_loss(
     terms = [(error, fine)]
     terms.append((error[..., 1:, :] - error[..., :-1, :], fine[..., 1:, :]))
     terms.append((error[..., :, 1:] - error[..., :, :-1], fine[..., :, 1:]))
-    if mouth is not None and bool(mouth.any()):
+    if mouth is not None:
         inside, share, heavy = (_blocks(x) for x in (error * mouth, mouth, weight * mouth))
         terms.append((inside / (share + 0.05), heavy))
     if error.shape[2] > 1:
         terms.append((error[:, :, 1:] - error[:, :, :-1], weight[:, :, 1:]))
-    return sum((term.abs() * w).sum() / (3 * w.sum()).clamp(min=1e-6) for term, w in terms)
+    totals = across(torch.stack([3 * w.sum() for _, w in terms])).clamp(min=1e-6)
+    return sum((term.abs() * w).sum() / total for (term, w), total in zip(terms, totals, strict=True))
 
 
 def _blocks(x: Tensor) -> Tensor:
@@ -43,16 +51,20 @@ def _blocks(x: Tensor) -> Tensor:
     return F.avg_pool2d(x.flatten(0, 2)[:, None], block, block // 2).unflatten(0, x.shape[:3])[..., 0, :, :]
 
 
-def augment_colour(still: Tensor, views: list[dict[str, Tensor]]) -> tuple[Tensor, list[dict[str, Tensor]]]:
-    """uint8 pictures -> [-1, 1], with the same random gain and offset per channel for all of a sample.
+def colours(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A random gain and offset of each channel, (3, 1, 1, 1)."""
+    drawn = torch.rand(7, 1, 1, 1, generator=generator, device=generator.device) - 0.5
+    return 1 + 0.2 * drawn[:3], 0.2 * drawn[6:] + 0.1 * drawn[3:6]
+
+
+def varied_colours(
+    still: Tensor, views: list[dict[str, Tensor]], gain: Tensor, offset: Tensor
+) -> tuple[Tensor, list[dict[str, Tensor]]]:
+    """uint8 pictures -> [-1, 1], all of a sample with its own gain and offset (B, 3, 1, 1, 1).
 
     Args:
         still: (B, 3, S, S) uint8.  views: with prior and target (B, 3, F, S, S) uint8.
     """
-    device, count = still.device, len(still)
-    gain = 1 + 0.2 * (torch.rand(count, 3, 1, 1, 1, device=device) - 0.5)
-    shared = 0.2 * (torch.rand(count, 1, 1, 1, 1, device=device) - 0.5)
-    offset = shared + 0.1 * (torch.rand(count, 3, 1, 1, 1, device=device) - 0.5)
     coloured = []
     for view in views:
         pictures = {name: (signed(view[name]) * gain + offset).clamp(-1, 1) for name in ("prior", "target")}

@@ -1,5 +1,6 @@
 """What the training loops share: averaged weights to look at, and the state that an exact resume needs."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import torch
 from diffusers.training_utils import EMAModel
+from safetensors import SafetensorError
 from torch import nn
 
 from atldiff.errors import InputError
@@ -15,7 +17,7 @@ from atldiff.errors import InputError
 @contextmanager
 def averaged(net: nn.Module, average: EMAModel) -> Iterator[None]:
     """In this block the network has its averaged weights and is in eval mode; afterwards it is as it was."""
-    training = net.training
+    training = [(module, module.training) for module in net.modules()]
     average.store(net.parameters())
     average.copy_to(net.parameters())
     net.eval()
@@ -23,25 +25,59 @@ def averaged(net: nn.Module, average: EMAModel) -> Iterator[None]:
         yield
     finally:
         average.restore(net.parameters())
-        net.train(training)
+        for module, mode in training:  # not `net.train()`: a frozen part's statistics stay frozen
+            module.training = mode
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What cannot be written in this block, for example because the disk is full, is told in a sentence.
+
+    Raises:
+        InputError: names `path`.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer: RuntimeError
+        remedy = "Make room and give the same command again: it goes on from the state before"
+        raise InputError(f"{path} cannot be written", remedy) from error
 
 
 def save_state(path: Path, parts: dict[str, Any], **values: Any) -> None:
-    """Writes the parts' states, plain values and torch's generators; whole or not at all.
+    """Writes the parts' states and plain values; whole or not at all.
+
+    Random generators need no saving: each step draws from those of its number (`processes`).
 
     Raises:
         InputError: the disk is full or the folder cannot be written; the state before stays.
     """
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     state = {name: part.state_dict() for name, part in parts.items()} | values
     part = path.with_suffix(".part")
     try:
-        torch.save(state | {"rng": torch.get_rng_state(), "cuda_rng": cuda}, part)
-        part.replace(path)
-    except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as RuntimeError
+        with writing(path):
+            torch.save(state, part)
+            part.replace(path)
+    finally:
         part.unlink(missing_ok=True)
-        remedy = "Make room and give the same command again: it goes on from the state before"
-        raise InputError(f"{path} cannot be written", remedy) from error
+
+
+def save_networks(folder: Path, networks: dict[str, Any]) -> None:
+    """Writes each network to `folder/NAME`; a file that is there stays until the new one is whole.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    part = folder.with_name(f"{folder.name}.part")
+    try:
+        with writing(folder):
+            for name, network in networks.items():
+                network.save_pretrained(part / name)
+            for file in [file for file in part.rglob("*") if file.is_file()]:
+                target = folder / file.relative_to(part)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def load_state(path: Path, parts: dict[str, Any], device: torch.device) -> dict[str, Any]:
@@ -49,8 +85,4 @@ def load_state(path: Path, parts: dict[str, Any], device: torch.device) -> dict[
     state = torch.load(path, map_location=device, weights_only=True)
     for name, part in parts.items():
         part.load_state_dict(state.pop(name))
-    torch.set_rng_state(state.pop("rng").cpu())
-    generators = [generator.cpu() for generator in state.pop("cuda_rng")]
-    if torch.cuda.is_available() and len(generators) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(generators)
     return state

@@ -1,15 +1,15 @@
 """Training samples of the diffusion network: a portrait, a window of frames, their prior and guide."""
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import Dataset
 
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_SIZE, GuideConfig, Preset
+from atldiff.errors import InputError
 from atldiff.portrait.photo import crop_square
 from atldiff.rendering.closures import Closures
 from atldiff.rendering.disocclusion import opened_mouth
@@ -20,6 +20,8 @@ from atldiff.rendering.warp import displacement_field
 from atldiff.training.clips import Moment, StoredClip, choose_frames
 from atldiff.training.faces import reopened
 from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE
+
+MAX_TRIES = 1000  # to find frames that go together
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,12 @@ class SampleConfig:
         return cls(frames, preset.prior, preset.guide, preset.view_sizes, augment)
 
 
-class WindowDataset(IterableDataset):
-    """Endless random samples (see `make_sample`), the same for the same seed whatever the workers.
+class WindowDataset(Dataset):
+    """Random samples without end (see `make_sample`): number i is the same for the same seed, always.
 
-    Identities weigh as the square root of their length. Sample i draws from a generator of its own, keyed
-    by (seed, i): training resumes at exactly the sample where it stopped, `first`.
+    Identities weigh as the square root of their length.
 
     Args:
-        batch: of the loader; its workers take turns by batches.
         photos: clips of one frame (`faces.load_faces`); for windows of one frame only.
     """
 
@@ -58,39 +58,47 @@ class WindowDataset(IterableDataset):
         clips: list[StoredClip],
         config: SampleConfig,
         seed: int,
-        batch: int = 1,
-        first: int = 0,
         photos: Sequence[StoredClip] = (),
     ) -> None:
         super().__init__()
-        self.clips, self.config, self.seed, self.batch, self.first = clips, config, seed, batch, first
-        self.weights, self.photos = clip_weights(clips), list(photos)
-        openings = np.array([lm.mouth_opening(photo.points[0]) for photo in self.photos])
-        self.photo_weights = (openings + 0.02) / max((openings + 0.02).sum(), 1e-9)  # wide ones are few
+        self.clips, self.config, self.seed = clips, config, seed
+        self.weights, self.photos = clip_weights(clips), PhotoDraw(photos, config)
 
-    def __iter__(self) -> Iterator[dict]:
-        import cv2
+    def __getitem__(self, index: int) -> dict:
+        """Sample number `index`.
 
-        cv2.setNumThreads(0)
-        torch.set_num_threads(1)
-        info = get_worker_info()
-        worker, workers = (info.id, info.num_workers) if info else (0, 1)
-        for turn in itertools.count():
-            start = self.first + (turn * workers + worker) * self.batch
-            for index in range(start, start + self.batch):
-                yield self.sample(index)
-
-    def sample(self, index: int) -> dict:
-        """Sample number `index`."""
+        Raises:
+            InputError: hardly a window of the clips goes with a portrait.
+        """
         rng = np.random.default_rng((self.seed, index))
-        while True:
-            if self.photos and rng.random() < self.config.photo_share:
-                moment = reopened(self.photos[rng.choice(len(self.photos), p=self.photo_weights)], rng)
-                return make_sample(moment.held(self.config.frames), self.config, rng)
+        for _ in range(MAX_TRIES):
+            if (photo := self.photos.draw(rng)) is not None:
+                return photo
             clip = self.clips[rng.choice(len(self.clips), p=self.weights)]
             chosen = choose_frames(clip, self.config.frames, rng)
             if chosen is not None:
                 return make_sample(Moment.of(clip, *chosen, self.config.frames), self.config, rng)
+        raise InputError(
+            "The clips have no frames in a row with another one that looks alike", "Prepare others"
+        )
+
+
+class PhotoDraw:
+    """Single photos, closed and opened again, as `photo_share` of the samples; wide-open mouths are few and
+    come more often.
+    """
+
+    def __init__(self, photos: Sequence[StoredClip], config: SampleConfig) -> None:
+        self._photos, self._config = list(photos), config
+        openings = np.array([lm.mouth_opening(photo.points[0]) for photo in self._photos])
+        self._weights = (openings + 0.02) / max((openings + 0.02).sum(), 1e-9)
+
+    def draw(self, rng: np.random.Generator) -> dict | None:
+        """A sample of a photo, or None: it is a clip's turn."""
+        if not self._photos or rng.random() >= self._config.photo_share:
+            return None
+        moment = reopened(self._photos[rng.choice(len(self._photos), p=self._weights)], rng)
+        return make_sample(moment.held(self._config.frames), self._config, rng)
 
 
 def clip_weights(clips: list[StoredClip]) -> np.ndarray:

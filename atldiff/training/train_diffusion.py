@@ -1,37 +1,50 @@
 """Trains the U-Net and the compact identity encoder: spatial first (2D), then inflated (3D)."""
 
-import json
 import math
 import time
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers.training_utils import EMAModel
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from accelerate import Accelerator
+from torch import Tensor
 
 from atldiff.config import Preset, read_preset
-from atldiff.rendering.guide import noisy_residual
-from atldiff.rendering.identity import (
-    CompactIdentityEncoder,
-    ResNetIdentityEncoder,
-    make_identity_encoder,
-)
-from atldiff.rendering.sampler import Condition, compute_dtype, make_scheduler
-from atldiff.rendering.unet3d import IdentityUNet3DModel, channels_last, inflate
 from atldiff.speech.wav2vec2_encoder import load_speech_encoder
-from atldiff.training.adversary import PatchCritic, critic_loss, generator_losses, middle
+from atldiff.training import hub
 from atldiff.training.clips import load_clips
-from atldiff.training.diffusion_loss import augment_colour, residual_loss
 from atldiff.training.faces import load_faces
-from atldiff.training.samples import SampleConfig, WindowDataset
+from atldiff.training.processes import Journal, from_main, start_processes
+from atldiff.training.renderer_data import MEMORY, Batches, DataConfig
+from atldiff.training.renderer_step import RendererStep, make_networks
+from atldiff.training.resuming import averaged, load_state, save_networks, save_state, writing
+from atldiff.training.samples import SampleConfig
 from atldiff.training.stages import STAGES, Stage
 from atldiff.training.validate_diffusion import contact_sheet, validation_scores, validation_set
 
-EMOTION_DROPOUT = 0.2  # of the samples do not know their emotion
 SHARE_OF_LAST = 0.4  # of the samples at t = T - 1, for presets of several steps
-MOUTH = 1  # the mouth's place among a sample's views
+MAX_VALIDATION = 64  # clips: those of a shard come from all over the corpus
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How a run uses its machines and when it ends.
+
+    Attributes:
+        accumulate: batches an optimiser step.  checkpointing: less memory for activations, more arithmetic.
+        memory: GB of clips that each process holds; a larger corpus is streamed.
+        patience: validations without a better score after which training ends.
+        push_to_hub: repository for the best weights, USER/NAME.
+    """
+
+    accumulate: int = 1
+    checkpointing: bool = False
+    memory: float = MEMORY
+    patience: int | None = None
+    push_to_hub: str | None = None
 
 
 def train_diffusion(
@@ -48,13 +61,16 @@ def train_diffusion(
     speech_encoder: Path | None = None,
     faces: Path | None = None,
     critic: bool = True,
+    run: RunConfig = RunConfig(),
 ) -> Path:
-    """Trains one stage; run again with the same arguments to resume.
+    """Trains one stage, on all processes that `accelerate launch` started; run again with the same arguments
+    to resume.
 
     Args:
-        data: prepared clips (`atldiff.training.prepare`).  out: run folder: log.jsonl, state.pt,
-            sheet-*.png, best/ and last/ (unet/ and identity_encoder/, averaged weights).
+        data: prepared clips (`atldiff.training.prepare`).  out: run folder: log.jsonl, curves/ (TensorBoard),
+            state.pt, sheet-*.png, best/ and last/ (unet/ and identity_encoder/, averaged weights).
         stage: "spatial" (temporal kernel 1) or "temporal" (`start` is a spatial run's best/ or last/).
+        batch: windows a batch of each process.
         start: folder with unet/ and identity_encoder/ to begin from.
         speech_encoder: saved encoder that hears the clips' emotion; None = the U-Net learns none.
         faces: prepared single photos (`atldiff.training.faces`); None = clips alone.
@@ -62,187 +78,118 @@ def train_diffusion(
 
     Returns:
         The folder of the best weights by validation score.
+
+    Raises:
+        InputError: `data` was not prepared; nothing can be written, for example because the disk is full (the
+            last state stays); the hub cannot be reached.
     """
     row = preset if isinstance(preset, Preset) else read_preset(preset)
-    chosen = STAGES[stage]
-    changes: dict = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
-    if row.steps > 1:  # one-step sampling sees t = T - 1 alone, the others see it among others
-        changes["share_of_last"] = SHARE_OF_LAST
-    chosen = Stage(**{**asdict(chosen), **{k: v for k, v in changes.items() if v is not None}})
+    chosen = _stage_of(row, stage, steps=steps, batch=batch, learning_rate=learning_rate)
+    accelerator = start_processes(device, out, run.accumulate)
+    if run.push_to_hub is not None:
+        from_main(accelerator, partial(hub.reserve, run.push_to_hub))
     torch.manual_seed(seed)
-    trainer = Trainer(row, chosen, stage, out, torch.device(device), start)
-    trainer.judged = trainer.judged and critic
+    networks = make_networks(row, stage, start)
+    if run.checkpointing:
+        networks.unet.enable_gradient_checkpointing()
+    judged = critic and len(row.view_sizes) > 1  # the paper's presets see no mouth view: no critic
+    trainer = Trainer(RendererStep(networks, chosen, accelerator, seed, judged), accelerator, run.patience)
     encoder = None if speech_encoder is None else load_speech_encoder(speech_encoder)
     photos = () if faces is None else load_faces(faces, "train")
-    config = SampleConfig.of(row, chosen.frames)
-    place = (seed, chosen.batch, trainer.step * chosen.batch, photos)
-    dataset = WindowDataset(load_clips(data, "train", encoder), config, *place)
-    loader = DataLoader(dataset, batch_size=chosen.batch, num_workers=1, prefetch_factor=4)
-    trainer.validation = validation_set(
-        load_clips(data, "val", encoder), SampleConfig.of(row, chosen.frames, False)
-    )
-    trainer.run(iter(loader))
+    source = DataConfig(data, run.memory, encoder, photos, seed, chosen.batch)
+    first, config = trainer.step * run.accumulate, SampleConfig.of(row, chosen.frames)
+    batches = Batches(source, config, accelerator, first, trainer.places)
+    if accelerator.is_main_process:
+        trainer.validation = validation_set(load_clips(data, "val", encoder, MAX_VALIDATION), config)
+    if start is not None and trainer.step == 0:
+        trainer.validate({})
+    trainer.run(batches)
+    if run.push_to_hub is not None:
+        from_main(accelerator, partial(hub.push, out / "best", run.push_to_hub))
     return out / "best"
 
 
+def _stage_of(row: Preset, name: str, **changes: Any) -> Stage:
+    """The stage of that name, with what is not None changed."""
+    if row.steps > 1:  # one-step sampling sees t = T - 1 alone, the others see it among others
+        changes["share_of_last"] = SHARE_OF_LAST
+    return replace(STAGES[name], **{key: value for key, value in changes.items() if value is not None})
+
+
 class Trainer:
-    """Networks, critic, optimisers and run folder of one stage."""
+    """The loop: steps, looks at unseen people, saved states, and when to end.
 
-    def __init__(
-        self, preset: Preset, stage: Stage, name: str, out: Path, device: torch.device, start: Path | None
-    ) -> None:
-        self.stage, self.out, self.device = stage, out, device
-        out.mkdir(parents=True, exist_ok=True)
-        unet, identity = _networks(preset, name, start)
-        self.networks = nn.ModuleDict({"unet": channels_last(unet), "identity": identity}).to(device)
-        self.trained = [p for p in self.networks.parameters() if p.requires_grad]
-        self.average = EMAModel(self.trained, decay=stage.ema)
-        self.optimizer = torch.optim.AdamW(self.trained, lr=stage.learning_rate, weight_decay=1e-4)
-        self.judged = len(preset.view_sizes) > 1  # the paper's presets see no mouth view: no critic
-        self.critic = PatchCritic(unet.config.guide_channels).to(device, memory_format=torch.channels_last)
-        self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), lr=4e-4, betas=(0.0, 0.99))
-        self.alphas = make_scheduler().alphas_cumprod.to(device)
-        self.step, self.best = 0, -math.inf
+    Attributes:
+        step: optimiser steps taken.  best: validation score.  stale: validations since then.
+        places: where the processes' streams of clips stood when the state was saved.
+        validation: samples of `validation_set`, in the main process.
+    """
+
+    def __init__(self, take_step: RendererStep, accelerator: Accelerator, patience: int | None) -> None:
+        self.take_step, self.accelerator, self.patience = take_step, accelerator, patience
+        self.out, self.stage = Path(accelerator.project_dir), take_step.stage
+        self.step, self.best, self.stale = 0, -math.inf, 0
+        self.places: list[dict] = []
         self.validation: list[dict] = []
-        if (out / "state.pt").exists():
-            self._load()
+        if (self.out / "state.pt").exists():
+            state = load_state(self.out / "state.pt", take_step.parts, accelerator.device)
+            self.step, self.best, self.stale = state["step"], state["best"], state["stale"]
+            self.places = state["places"]
+        self.journal = Journal(accelerator, "log", self.step)
 
-    def run(self, batches) -> None:
-        """Trains to the stage's last step, saving and validating every `save_seconds`."""
-        saved, losses = time.monotonic(), []
-        while self.step < self.stage.steps:
-            losses.append(self.train_step(next(batches)))
-            if time.monotonic() - saved > self.stage.save_seconds or self.step == self.stage.steps:
-                means = {name: sum(x[name] for x in losses) / len(losses) for name in losses[0]}
-                self.log({"step": self.step} | means | self.validate())
-                self.save()
+    def run(self, batches: Batches) -> None:
+        """Trains to the stage's last step, or until the score has not risen for so many validations; saves
+        and validates every `save_seconds`.
+        """
+        saved, losses, feed = time.monotonic(), [], iter(batches)
+        while self.step < self.stage.steps and not self.exhausted():
+            losses.append(self.train_step(feed))
+            if self.accelerator.is_main_process and time.monotonic() - saved > self.stage.save_seconds:
+                self.accelerator.set_trigger()
+            if self.accelerator.check_trigger() or self.step == self.stage.steps:
+                self.validate(self._means(losses))
+                self.save(batches)
                 saved, losses = time.monotonic(), []
+        self.journal.close()
 
-    def train_step(self, batch: dict) -> dict[str, float]:
-        """One optimiser step on a batch of `clips.make_sample`; returns the losses."""
-        batch = _to(batch, self.device)
-        still, views = augment_colour(batch["identity"], batch["views"])
-        heard = torch.rand(len(still), 1, device=self.device) > EMOTION_DROPOUT
-        timesteps = torch.randint(0, 1000, (len(still),), device=self.device)
-        timesteps[torch.rand(len(still), device=self.device) < self.stage.share_of_last] = 999
-        with self.autocast():
-            identity = self.networks["identity"](still)
-            predictions = [
-                self._predict(view, identity, batch["emotion"] * heard, timesteps) for view in views
-            ]
-        residuals = [view["target"] - view["prior"] for view in views]
-        parts = [
-            residual_loss(p, r, v, self.stage.fine_share)
-            for p, r, v in zip(predictions, residuals, views, strict=True)
-        ]
-        loss = sum(parts) / len(parts)
-        losses = {"loss": loss}
-        if self.judged and self.step >= self.stage.critic_from:
-            losses |= self._judge(views[MOUTH], predictions[MOUTH])
-            loss = (
-                loss
-                + self.stage.adversarial * losses["adversarial"]
-                + self.stage.matching * losses["matching"]
-            )
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.trained, 1.0)
-        self.optimizer.step()
-        self.average.step(self.trained)
+    def train_step(self, feed: Iterator[tuple[range, dict]]) -> dict[str, Tensor]:
+        """One optimiser step on as many batches as it accumulates; returns this process's losses."""
+        taken = [next(feed) for _ in range(self.accelerator.gradient_accumulation_steps)]
+        losses = self.take_step(taken, self.step)
         self.step += 1
-        return {name: float(value.detach()) for name, value in losses.items()}
+        return losses
 
-    def _predict(self, view: dict, identity: Tensor, emotion: Tensor, timesteps: Tensor) -> Tensor:
-        """r_0 (B, 3, F, S, S) of a view noised to the timesteps; one noise for all frames of a window."""
-        residual = view["target"] - view["prior"]
-        noise = torch.rand_like(residual[:, :, :1]).expand_as(residual) * 2 - 1
-        noisy = noisy_residual(residual, noise, view["mask"], self.alphas[timesteps])
-        condition = Condition(view["prior"], view.get("guide"), view["mask"], identity, emotion)
-        return condition.predict(self.networks["unet"], noisy, timesteps).float()
+    def exhausted(self) -> bool:
+        """The score has not risen for too long."""
+        return self.patience is not None and self.stale >= self.patience
 
-    def _judge(self, view: dict, prediction: Tensor) -> dict[str, Tensor]:
-        """One step of the critic on the mouth view; then its losses for the generator."""
-        pictures = (view["target"], view["prior"] + prediction, view["guide"])
-        real, made, guide = (middle(x.transpose(1, 2).flatten(0, 1)) for x in pictures)
-        with self.autocast():
-            own = critic_loss(self.critic, real, made.detach(), guide)
-            self.critic_optimizer.zero_grad(set_to_none=True)
-            own.backward()
-            self.critic_optimizer.step()
-            self.critic.requires_grad_(False)
-            adversarial, matching = generator_losses(self.critic, real, made, guide)
-            self.critic.requires_grad_(True)
-        return {"critic": own, "adversarial": adversarial, "matching": matching}
+    def validate(self, losses: dict[str, float]) -> None:
+        """Scores the averaged weights on unseen people, keeps the best of them, and logs it."""
+        score = from_main(self.accelerator, lambda: self._score(losses))
+        better = score > self.best
+        self.best, self.stale = max(score, self.best), 0 if better else self.stale + 1
 
-    def autocast(self) -> torch.autocast:
-        """Half precision where the device computes it faster."""
-        dtype = compute_dtype(self.device)
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=dtype is torch.bfloat16)
-
-    def learning_rate(self) -> float:
-        """Linear warm-up, constant, and a linear fall over the last fifth of the steps."""
-        left = (self.stage.steps - self.step) / (0.2 * self.stage.steps)
-        return self.stage.learning_rate * min(1.0, (self.step + 1) / self.stage.warmup, left)
-
-    def validate(self) -> dict[str, float]:
-        """Scores of the averaged weights on unseen people; keeps the best of them."""
-        self.average.store(self.trained)
-        self.average.copy_to(self.trained)
-        with self.autocast():
-            scores, frames = validation_scores(self.networks, self.validation, self.device)
-        contact_sheet(frames, self.out / f"sheet-{self.step:06d}.png")
-        self._export("last")
-        if scores["score"] > self.best:
-            self.best = scores["score"]
-            self._export("best")
-        self.average.restore(self.trained)
-        return scores
-
-    def log(self, entry: dict[str, float]) -> None:
-        """Appends a line to log.jsonl."""
-        rounded = {key: round(value, 4) for key, value in entry.items()}
-        with open(self.out / "log.jsonl", "a") as log:
-            log.write(json.dumps(rounded) + "\n")
-
-    def save(self) -> None:
+    def save(self, batches: Batches) -> None:
         """Everything that resuming needs, written whole or not at all."""
-        state = {name: part.state_dict() for name, part in self._parts().items()}
-        state |= {"step": self.step, "best": self.best, "rng": torch.get_rng_state()}
-        torch.save(state, self.out / "state.tmp")
-        (self.out / "state.tmp").replace(self.out / "state.pt")
+        values = {"step": self.step, "best": self.best, "stale": self.stale, "places": batches.places()}
+        if self.accelerator.is_main_process:
+            save_state(self.out / "state.pt", self.take_step.parts, **values)
 
-    def _parts(self) -> dict:
-        names = ("networks", "average", "optimizer", "critic", "critic_optimizer")
-        return {name: getattr(self, name) for name in names}
+    def _score(self, losses: dict[str, float]) -> float:
+        networks = self.take_step.networks
+        with averaged(networks, self.take_step.average), self.take_step.autocast():
+            scores, frames = validation_scores(networks, self.validation, self.accelerator.device)
+            with writing(self.out):
+                sheet = contact_sheet(frames, self.out / f"sheet-{self.step:06d}.png")
+            saved = {"unet": networks.unet, "identity_encoder": networks.identity}
+            for name in ("last", "best") if scores["score"] > self.best else ("last",):
+                save_networks(self.out / name, saved)
+        rounded = {name: round(value, 6) for name, value in (losses | scores).items()}
+        self.journal.write({"step": self.step} | rounded, sheet)
+        return scores["score"]
 
-    def _load(self) -> None:
-        state = torch.load(self.out / "state.pt", map_location=self.device, weights_only=True)
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-        self.step, self.best = state["step"], state["best"]
-        torch.set_rng_state(state["rng"].cpu())
-
-    def _export(self, name: str) -> None:
-        self.networks["unet"].save_pretrained(self.out / name / "unet")
-        self.networks["identity"].save_pretrained(self.out / name / "identity_encoder")
-
-
-def _networks(preset: Preset, stage: str, start: Path | None) -> tuple[nn.Module, nn.Module]:
-    """The stage's U-Net and identity encoder: new, or those of the folder `start`."""
-    if start is None:
-        kernel = 1 if stage == "spatial" else preset.unet.temporal_kernel
-        unet = IdentityUNet3DModel(**{**asdict(preset.unet), "temporal_kernel": kernel})
-        return unet, make_identity_encoder(preset.identity)
-    unet = IdentityUNet3DModel.from_pretrained(start / "unet")
-    if stage == "temporal" and unet.config.temporal_kernel == 1:
-        unet = inflate(unet, preset.unet.temporal_kernel)
-    kind = CompactIdentityEncoder if preset.identity == "compact" else ResNetIdentityEncoder
-    return unet, kind.from_pretrained(start / "identity_encoder")
-
-
-def _to(batch, device: torch.device):
-    if isinstance(batch, dict):
-        return {key: _to(value, device) for key, value in batch.items()}
-    return [_to(value, device) for value in batch] if isinstance(batch, list) else batch.to(device)
+    def _means(self, losses: list[dict[str, Tensor]]) -> dict[str, float]:
+        """Of the steps that had each loss, over all processes."""
+        names = sorted(set().union(*losses))
+        means = [torch.stack([x[name] for x in losses if name in x]).mean() for name in names]
+        return dict(zip(names, self.accelerator.reduce(torch.stack(means), "mean").tolist(), strict=True))

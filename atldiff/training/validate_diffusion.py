@@ -1,16 +1,19 @@
 """Scores of the renderer on unseen people, ground-truth landmarks given, and sheets to look at."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from atldiff.errors import InputError
 from atldiff.evaluation.mouth_metrics import inside_ratios, inside_statistics
 from atldiff.rendering.guide import frame_noise
 from atldiff.rendering.sampler import Condition, make_scheduler, sample_residual
 from atldiff.training.clips import Moment, StoredClip, choose_frames
 from atldiff.training.diffusion_loss import signed
+from atldiff.training.renderer_step import RendererNetworks
 from atldiff.training.samples import SampleConfig, make_sample
 
 STEPS = (1, 2)
@@ -18,18 +21,24 @@ LIPS, FACE = 4.0, 0.5  # weights of `clips.loss_weight` from which on a pixel be
 
 
 def validation_set(clips: list[StoredClip], config: SampleConfig) -> list[dict]:
-    """The same samples at every call, one a clip, not augmented."""
-    samples = []
+    """The same samples at every call, one a clip, not augmented.
+
+    Raises:
+        InputError: there are none.
+    """
+    config, samples = replace(config, augment=False), []
     for number, clip in enumerate(clips):
         rng = np.random.default_rng(number)
         chosen = choose_frames(clip, config.frames, rng)
         if chosen is not None:
             samples.append(make_sample(Moment.of(clip, *chosen, config.frames), config, rng))
+    if not samples:
+        raise InputError("No clip can be used to validate with", "Prepare more clips")
     return samples
 
 
 def validation_scores(
-    networks: nn.ModuleDict, samples: list[dict], device: torch.device
+    networks: RendererNetworks, samples: list[dict], device: torch.device
 ) -> tuple[dict[str, float], list[Tensor]]:
     """PSNR in dB of the prior and of 1 and 2 steps, of the face (first view) and of the lips (last view).
 
@@ -75,19 +84,19 @@ def validation_scores(
 
 
 def _rendered(
-    networks: nn.ModuleDict, sample: dict, view: dict[str, Tensor], number: int, device: torch.device
+    networks: RendererNetworks, sample: dict, view: dict[str, Tensor], number: int, device: torch.device
 ) -> dict[str, Tensor]:
     """(1, 3, F, S, S) frames in [-1, 1] of the prior and after so many steps, by name."""
     view = {key: value[None].to(device) for key, value in view.items()}
     prior, still = signed(view["prior"]), signed(sample["identity"][None]).to(device)
     with torch.no_grad():
-        identity = networks["identity"](still)
+        identity = networks.identity(still)
     emotion = sample["emotion"][None].to(device)
     condition = Condition(prior, view.get("guide"), view["mask"], identity, emotion)
     noise = frame_noise(number, 0, 1, prior.shape[-1]).expand(prior.shape[1:])[None].to(device)
     results = {"prior": prior.cpu()}
     for steps in STEPS:
-        residual = sample_residual(networks["unet"], make_scheduler(), condition, noise, steps)
+        residual = sample_residual(networks.unet, make_scheduler(), condition, noise, steps)
         results[str(steps)] = (prior + residual.float()).clamp(-1, 1).cpu()
     return results
 
@@ -103,11 +112,17 @@ def psnr_in(frames: Tensor, target: Tensor, where: Tensor) -> float:
     return float(10 * torch.log10(4 / error.clamp(min=1e-10)))
 
 
-def contact_sheet(rows: list[Tensor], path: Path, columns: int = 4) -> None:
-    """Writes rows of frames (N, 3, S, S) uint8, `columns` rows side by side, as a PNG."""
+def contact_sheet(rows: list[Tensor], path: Path, columns: int = 4) -> np.ndarray:
+    """Writes rows of frames (N, 3, S, S) uint8, `columns` rows side by side, as a PNG.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
     from PIL import Image
 
     strips = [row.permute(2, 0, 3, 1).flatten(1, 2).numpy() for row in rows]
     strips += [np.zeros_like(strips[0])] * (-len(strips) % columns)
     lines = [np.concatenate(strips[i : i + columns], axis=1) for i in range(0, len(strips), columns)]
-    Image.fromarray(np.concatenate(lines)).save(path)
+    sheet = np.concatenate(lines)
+    Image.fromarray(sheet).save(path)
+    return sheet

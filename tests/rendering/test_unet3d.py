@@ -99,3 +99,13 @@ def test_saved_network_comes_back(tmp_path):
     assert [p.suffix for p in sorted(tmp_path.iterdir())] == [".json", ".safetensors"]
     again = IdentityUNet3DModel.from_pretrained(tmp_path)
     torch.testing.assert_close(again(**given).sample, unet(**given).sample, atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_are_the_same_with_less_memory():
+    unet, given, gradients = awake(), inputs(), []
+    for _ in range(2):
+        unet.zero_grad()
+        unet(**given).sample.square().sum().backward()
+        gradients.append([p.grad.clone() for p in unet.parameters()])
+        unet.enable_gradient_checkpointing()
+    torch.testing.assert_close(*gradients)

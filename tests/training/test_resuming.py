@@ -1,11 +1,13 @@
-"""A saved state brings back weights, optimiser, average and random numbers; a full disk loses nothing."""
+"""A saved state brings back weights, optimiser and average; a full disk loses nothing."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
 from diffusers.training_utils import EMAModel
 
 from atldiff.errors import InputError
-from atldiff.training.resuming import averaged, load_state, save_state
+from atldiff.training.resuming import averaged, load_state, save_networks, save_state
 
 
 def parts() -> dict:
@@ -17,7 +19,7 @@ def parts() -> dict:
 
 def step(parts: dict) -> None:
     parts["optimizer"].zero_grad()
-    parts["net"](torch.randn(4, 3)).square().sum().backward()
+    parts["net"](torch.ones(4, 3)).square().sum().backward()
     parts["optimizer"].step()
     parts["average"].step(parts["net"].parameters())
 
@@ -29,7 +31,6 @@ def test_the_next_steps_are_the_same_as_without_a_stop(tmp_path):
     for _ in range(3):
         step(mine)
     theirs = parts()
-    torch.rand(99)  # another process has other random numbers
     assert load_state(tmp_path / "state.pt", theirs, torch.device("cpu")) == {"step": 1, "lags": [0, 2]}
     for _ in range(3):
         step(theirs)
@@ -41,12 +42,32 @@ def test_the_average_is_there_inside_the_block_alone():
     mine = parts()
     for _ in range(4):
         step(mine)
+    frozen = mine["net"].frozen = torch.nn.BatchNorm1d(2, affine=False).eval()
     net, before = mine["net"], mine["net"].weight.detach().clone()
     with averaged(net, mine["average"]):
         assert not net.training
         torch.testing.assert_close(net.weight.detach(), mine["average"].shadow_params[0])
         assert not torch.equal(net.weight, before)
-    assert net.training and torch.equal(net.weight, before)
+    assert net.training and not frozen.training and torch.equal(net.weight, before)
+
+
+def test_networks_that_cannot_be_written_leave_those_before(tmp_path, monkeypatch):
+    net = SimpleNamespace(save_pretrained=lambda folder: write(folder, "new"))
+
+    def write(folder, text):
+        folder.mkdir(parents=True)
+        (folder / "weights").write_text(text)
+
+    save_networks(tmp_path / "best", {"net": net})
+
+    def full(folder):
+        write(folder, "half")
+        raise OSError(28, "No space left")
+
+    with pytest.raises(InputError, match="Make room"):
+        save_networks(tmp_path / "best", {"net": SimpleNamespace(save_pretrained=full)})
+    assert (tmp_path / "best" / "net" / "weights").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("PytorchStreamWriter failed"), OSError(28, "No space left")])

@@ -3,56 +3,49 @@
 import itertools
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import default_collate
 
 from atldiff import ATLDiffPipeline, IdentityUNet3DModel
 from atldiff.config import PRESETS
-from atldiff.landmarks import LOWER_INNER_LIP, crop_box, mouth_opening, to_crop
-from atldiff.portrait.face import load_portrait
-from atldiff.portrait.photo import crop_square
+from atldiff.landmarks import LOWER_INNER_LIP, mouth_opening, to_crop
 from atldiff.training.adversary import PatchCritic, critic_loss, generator_losses
 from atldiff.training.clips import StoredClip, choose_frames, load_clips
 from atldiff.training.diffusion_loss import residual_loss
 from atldiff.training.export import export
 from atldiff.training.faces import reopened
-from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE, _lag
+from atldiff.training.prepare import STORED_SIZE, _lag
+from atldiff.training.processes import sample_numbers, start_processes
+from atldiff.training.renderer_data import Batches, DataConfig
+from atldiff.training.renderer_step import RendererStep, make_networks
 from atldiff.training.samples import SampleConfig, WindowDataset, loss_weight
 from atldiff.training.stages import Stage
 from atldiff.training.train_diffusion import Trainer, train_diffusion
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory, portrait_path):
-    """Twenty frames of one face that opens and closes its mouth, once to train and once to validate."""
-    import cv2
-
-    folder = tmp_path_factory.mktemp("prepared")
-    portrait = load_portrait(portrait_path)
-    box = crop_box(portrait.landmarks, 1.5 * STORED_MARGIN)
-    still = crop_square(portrait.image, box, STORED_SIZE)
-    points = np.repeat(to_crop(portrait.landmarks, box)[None], 20, axis=0)
-    points[:, [56, 57, 58, 65, 66, 67], 1] += 0.02 * np.sin(np.arange(20))[:, None]
-    encoded = [cv2.imencode(".jpg", still[..., ::-1])[1]] * 20
-    offsets = np.cumsum([0] + [len(e) for e in encoded])
-    arrays = {"jpeg": np.concatenate(encoded), "offsets": offsets, "landmarks": points}
-    np.savez(folder / "a.npz", ok=np.ones(20, bool), samples=np.zeros(0, np.float32), **arrays)
-    entry = {"stem": "a", "identity": "drawn", "use": "frames"}
-    index = [entry | {"split": split} for split in ("train", "val")]
-    (folder / "index.json").write_text(json.dumps(index))
-    return folder
-
-
-def dataset(data, frames=1, augment=True, photos=(), first=0, batch=1):
+def dataset(data, frames=1, augment=True, photos=()):
     config = SampleConfig.of(PRESETS["starter"], frames, augment)
-    return WindowDataset(load_clips(data, "train"), config, 0, batch, first, photos)
+    return WindowDataset(load_clips(data, "train"), config, 0, photos)
+
+
+def batch_of(data, *numbers) -> tuple:
+    return numbers, default_collate([dataset(data)[number] for number in numbers])
+
+
+def trainer_of(out, stage, channels=(8, 8), accumulate=1) -> Trainer:
+    torch.manual_seed(0)
+    preset = replace(PRESETS["starter"], unet=replace(PRESETS["starter"].unet, block_out_channels=channels))
+    accelerator = start_processes("cpu", out, accumulate)
+    step = RendererStep(make_networks(preset, "spatial", None), stage, accelerator, 0, judged=True)
+    return Trainer(step, accelerator, None)
 
 
 def test_sample_has_the_networks_shapes(data):
-    made = dataset(data, frames=3).sample(0)
+    made = dataset(data, frames=3)[0]
     assert made["identity"].shape == (3, 128, 128)
     assert not made["emotion"].any()  # a silent clip
     for view, size in zip(made["views"], PRESETS["starter"].view_sizes, strict=True):
@@ -62,30 +55,28 @@ def test_sample_has_the_networks_shapes(data):
 
 def test_paper_presets_see_the_face_alone(data):
     config = SampleConfig.of(PRESETS["paper-mead"], 2)
-    (view,) = WindowDataset(load_clips(data, "train"), config, 0).sample(0)["views"]
+    (view,) = WindowDataset(load_clips(data, "train"), config, 0)[0]["views"]
     assert view["prior"].shape == (3, 2, 128, 128) and "guide" not in view
     assert torch.equal(view["prior"][:, 0], view["prior"][:, 1])  # the still photo
 
 
 def test_prior_of_a_picture_that_does_not_change_is_near_the_target(data):
-    view = dataset(data, augment=False).sample(0)["views"][0]
+    view = dataset(data, augment=False)[0]["views"][0]
     away = view["weight"][0, 0] <= 0.1  # the landmarks of the mouth moved, the picture did not
     assert (view["prior"].float() - view["target"].float()).abs()[:, 0][:, away].mean() < 3
 
 
-def test_training_goes_on_at_the_sample_where_it_stopped(data):
-    whole = list(itertools.islice(dataset(data, batch=2), 4))
-    rest = list(itertools.islice(dataset(data, batch=2, first=2), 2))
-    for a, b in zip(whole[2:], rest, strict=True):
-        assert torch.equal(a["views"][1]["prior"], b["views"][1]["prior"])
-
-
-def test_workers_share_the_samples_by_batches(data):
-    loader = DataLoader(dataset(data, batch=2), batch_size=2, num_workers=2)
-    batches = list(itertools.islice(loader, 3))
-    alone = list(itertools.islice(dataset(data, batch=2), 6))
-    got = torch.cat([batch["views"][0]["target"] for batch in batches])
-    assert torch.equal(got, torch.stack([sample["views"][0]["target"] for sample in alone]))
+def test_processes_and_workers_share_the_samples_by_number(data, tmp_path):
+    accelerator = start_processes("cpu", tmp_path)
+    source = DataConfig(data, batch=2)
+    batches = iter(Batches(source, SampleConfig.of(PRESETS["starter"]), accelerator, first=3))
+    for wanted in ([6, 7], [8, 9]):  # the fourth and fifth batch of two
+        numbers, batch = next(batches)
+        assert list(numbers) == wanted
+        for number, target in zip(numbers, batch["views"][0]["target"], strict=True):
+            assert torch.equal(target, dataset(data)[number]["views"][0]["target"])
+    other = SimpleNamespace(num_processes=3, process_index=1)
+    assert list(next(sample_numbers(other, batch=2, first=1))) == [8, 9]
 
 
 def test_photo_is_closed_and_opened_again(data):
@@ -97,7 +88,7 @@ def test_photo_is_closed_and_opened_again(data):
     np.testing.assert_array_equal(moment.frames[0], photo.frame(0))
     np.testing.assert_array_equal(moment.points, photo.points)
     assert (moment.photo != photo.frame(0)).any()
-    made = dataset(data, frames=2, photos=[photo]).sample(3)
+    made = dataset(data, frames=2, photos=[photo])[3]
     assert made["views"][0]["prior"].shape[1] == 2
 
 
@@ -157,37 +148,21 @@ def test_critic_learns_to_tell_and_the_generator_is_told():
 
 
 def test_one_batch_can_be_learnt(data, tmp_path):
-    stage = Stage(1, 2, 150, 3e-3, critic_from=1000, warmup=1)
-    small = replace(PRESETS["starter"].unet, block_out_channels=(32, 32))
-    preset = replace(PRESETS["starter"], unet=small)
-    torch.manual_seed(0)
-    trainer = Trainer(preset, stage, "spatial", tmp_path, torch.device("cpu"), None)
-    batch = default_collate([dataset(data).sample(index) for index in range(2)])
-    losses = []
-    for _ in range(150):
-        torch.manual_seed(1)  # the same colours and the same noise
-        losses.append(trainer.train_step(batch)["loss"])
+    trainer = trainer_of(tmp_path, Stage(1, 2, 1000, 3e-3, critic_from=1000, warmup=1), (32, 32))
+    batches = itertools.repeat(batch_of(data, 2, 3))  # the same colours and the same noise too
+    losses = [float(trainer.train_step(batches)["loss"]) for _ in range(90)]
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_training_that_was_stopped_goes_on_with_the_same_losses(data, tmp_path):
-    stage = Stage(1, 2, 4, 1e-3, critic_from=1)
-    preset = replace(PRESETS["starter"], unet=replace(PRESETS["starter"].unet, block_out_channels=(8, 8)))
-    batches = [default_collate([dataset(data).sample(i) for i in (2 * k, 2 * k + 1)]) for k in range(4)]
-
-    def trainer():
-        torch.manual_seed(0)
-        return Trainer(preset, stage, "spatial", tmp_path, torch.device("cpu"), None)
-
-    first = trainer()
-    for batch in batches[:2]:
-        first.train_step(batch)
-    first.save()
-    expected = [first.train_step(batch) for batch in batches[2:]]
-    second = trainer()
-    assert second.step == 2
-    for batch, wanted in zip(batches[2:], expected, strict=True):
-        assert second.train_step(batch) == pytest.approx(wanted, rel=1e-5)
+def test_a_batch_in_halves_gives_the_gradients_of_the_whole(data, tmp_path):
+    """Without the critic, which learns between them, and with halves alike, whose divisors are too."""
+    weights = []
+    for batches, accumulate in (([(2, 3, 2, 3)], 1), ([(2, 3), (2, 3)], 2)):
+        stage = Stage(1, 2, 100, 1e-3, critic_from=9, warmup=1)
+        trainer = trainer_of(tmp_path, stage, accumulate=accumulate)
+        trainer.train_step(iter([batch_of(data, *numbers) for numbers in batches]))
+        weights.append(torch.cat([p.flatten() for p in trainer.take_step.trained]))
+    torch.testing.assert_close(*weights, rtol=0, atol=2e-4)
 
 
 def test_lag_of_a_mouth_that_follows_loudness(monkeypatch):

@@ -1,0 +1,165 @@
+"""Training on several processes, killed runs, full disks, corpora larger than the memory; the hub."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from atldiff.__main__ import main
+from atldiff.config import PRESETS
+from atldiff.errors import InputError
+from atldiff.training import hub, stages, train_diffusion
+from atldiff.training.renderer_data import Batches
+
+TINY = replace(PRESETS["starter"], unet=replace(PRESETS["starter"].unet, block_out_channels=(8, 16)))
+# Trains as the command does, saves at every step, and is killed before it saves the third state.
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+from atldiff.config import read_preset
+from atldiff.training import train_diffusion as module
+
+save = module.Trainer.save
+def dies(trainer, batches):
+    if trainer.step == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(trainer, batches)
+
+module.Trainer.save = dies
+module.STAGES["spatial"] = module.Stage(**json.loads(sys.argv[4]))
+run = module.RunConfig(memory=0)
+module.train_diffusion(Path(sys.argv[1]), Path(sys.argv[2]), preset=read_preset(sys.argv[3]), run=run)
+"""
+EVERY = replace(stages.STAGES["spatial"], batch=1, steps=4, critic_from=1, save_seconds=-1.0)
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    path = tmp_path_factory.mktemp("preset") / "tiny.json"
+    path.write_text(json.dumps(asdict(TINY)))
+    return path
+
+
+def entries(run) -> dict[int, dict]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return {line["step"]: {k: v for k, v in line.items() if k != "time"} for line in lines}
+
+
+def test_two_processes_train_to_what_one_does_with_twice_the_batch(data, preset, tmp_path):
+    launch = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
+    words = ["train", "diffusion", "--device", "cpu", "--steps", "3", "--data", data, "--preset", preset]
+    two = ["--batch", "1", "--out", tmp_path / "two"]
+    command = [sys.executable, "-m", *launch, "atldiff", *words, *two]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.split() == [str(tmp_path / "two" / "best")]  # said once
+    assert main([str(word) for word in [*words, "--batch", "2", "--out", tmp_path / "one"]]) == 0
+    losses = [entries(tmp_path / name)[3] for name in ("one", "two")]
+    assert losses[1] == pytest.approx(losses[0], rel=2e-3)
+    weights = [load_file(tmp_path / name / "last/unet/diffusion_pytorch_model.safetensors")
+               for name in ("one", "two")]  # fmt: skip
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weights[1][name], weight, rtol=0, atol=2e-4)
+
+
+def test_a_killed_run_goes_on_with_the_same_losses_and_weights(data, preset, tmp_path, monkeypatch):
+    """A streamed one, whose place in the shards is part of the state."""
+    monkeypatch.setitem(train_diffusion.STAGES, "spatial", EVERY)
+    options = {"preset": TINY, "run": train_diffusion.RunConfig(memory=0)}
+    train_diffusion.train_diffusion(data, tmp_path / "whole", **options)
+    words = [data, tmp_path / "killed", preset, json.dumps(asdict(EVERY))]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *map(str, words)], capture_output=True, text=True)
+    assert killed.returncode == -9, killed.stderr[-3000:]
+    torch.rand(9)
+    train_diffusion.train_diffusion(data, tmp_path / "killed", **options)
+    assert set(entries(tmp_path / "whole")) == {1, 2, 3, 4}
+    assert entries(tmp_path / "killed") == entries(tmp_path / "whole")
+    curves = EventAccumulator(str(tmp_path / "whole" / "curves"), {"images": 0}).Reload()
+    assert [point.step for point in curves.Scalars("loss")] == [1, 2, 3, 4]
+    assert len(curves.Images("validation")) == 4
+
+
+def test_a_full_disk_ends_with_a_sentence_and_keeps_the_last_state(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(train_diffusion.STAGES, "spatial", replace(EVERY, steps=2))
+    save = torch.save
+
+    def fills(state, path):
+        if state["step"] == 2:
+            path.write_bytes(b"half")
+            raise RuntimeError("PytorchStreamWriter failed writing file")
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", fills)
+    with pytest.raises(InputError, match="state.pt cannot be written. Make room"):
+        train_diffusion.train_diffusion(data, tmp_path, preset=TINY)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 1
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_corpus_larger_than_the_memory_is_streamed(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("atldiff.training.renderer_data.load_clips", None)  # nothing is loaded whole
+    accelerator = train_diffusion.start_processes("cpu", tmp_path)
+    source = train_diffusion.DataConfig(data, memory=1e-6, batch=2)
+    config = train_diffusion.SampleConfig.of(TINY)
+    batches = Batches(source, config, accelerator)
+    feed = iter(batches)
+    next(feed)
+    places = batches.places()
+    wanted = [batch["identity"] for _, batch in (next(feed), next(feed))]
+    again = iter(Batches(source, config, accelerator, 1, places))
+    for identity in wanted:
+        assert torch.equal(next(again)[1]["identity"], identity)
+    with pytest.raises(InputError, match="begun with 2 processes"):
+        Batches(source, config, accelerator, 1, places * 2)
+
+
+def test_training_ends_when_the_score_rises_no_more(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(train_diffusion.STAGES, "spatial", EVERY)
+    scores = iter([1.0, 3.0, 2.0, 2.5])
+    monkeypatch.setattr(train_diffusion.Trainer, "_score", lambda *_: next(scores))
+    patient = train_diffusion.RunConfig(patience=2)
+    for _ in range(2):  # the same command again does not go on
+        train_diffusion.train_diffusion(data, tmp_path, preset=TINY, run=patient)
+        assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 4
+
+
+def test_weights_go_to_the_hub_or_a_sentence_says_why_not(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    words = ("train", "diffusion", "--data", data, "--out", tmp_path, "--push-to-hub", "somebody/renderer")
+    assert main([str(word) for word in words]) == 2  # before it trains
+    assert "somebody/renderer cannot be written" in capsys.readouterr().err
+    asked = []
+
+    class Api:
+        def create_repo(self, name, **options):
+            asked.append((name, options["private"]))
+
+        def upload_folder(self, **options):
+            asked.append((options["repo_id"], options["folder_path"]))
+
+    monkeypatch.setattr("huggingface_hub.HfApi", Api)
+    hub.reserve("me/it")
+    hub.push(tmp_path, "me/it")
+    assert asked == [("me/it", True), ("me/it", tmp_path)]
+
+
+def test_what_is_random_about_a_sample_is_its_numbers():
+    draws = [drawn(numbers) for numbers in ((3, 4), (4,))]
+    for name in ("timesteps", "heard", "gain", "offset"):
+        assert torch.equal(getattr(draws[0], name)[1:], getattr(draws[1], name))
+    assert torch.equal(draws[0].noises[1][1:], draws[1].noises[1])
+    many = drawn(range(400))
+    assert (many.timesteps == 999).float().mean() == pytest.approx(0.8, abs=0.07)
+    assert np.unique(many.timesteps).size > 50 and many.noises[0].abs().max() <= 1
+
+
+def drawn(numbers):
+    from atldiff.training.renderer_step import Draws
+
+    return Draws.of(0, numbers, [4, 8], 0.8, torch.device("cpu"))
