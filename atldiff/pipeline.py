@@ -18,15 +18,12 @@ from atldiff.media.audio import Speech
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.face import Portrait
 from atldiff.rendering.canvas import make_canvas
-from atldiff.rendering.identity import (
-    CompactIdentityEncoder,
-    ResNetIdentityEncoder,
-    make_identity_encoder,
-)
+from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder, make_identity_encoder
 from atldiff.rendering.sampler import compute_dtype, make_scheduler
 from atldiff.rendering.unet3d import IdentityUNet3DModel, channels_last
 from atldiff.rendering.windows import Renderer
 from atldiff.sequence import LandmarkSequence
+from atldiff.speech.bilabials import recognised_bilabials
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.motion import edit_landmarks
 from atldiff.speech.speech_encoder import StarterSpeechEncoder
@@ -150,7 +147,8 @@ class ATLDiffPipeline(DiffusionPipeline):
             raise InputError(f"emotion cannot be {emotion[:40]}", f"Choose one of {choices}")
         features = self.speech_encoder.encode(speech, emotion=emotion)
         points = self.landmark_generator.predict(features, portrait.landmarks, speech.num_frames)
-        points = edit_landmarks(points, portrait.landmarks, speech, options, options.seed)
+        bilabials = recognised_bilabials(features)
+        points = edit_landmarks(points, portrait.landmarks, speech, options, options.seed, bilabials)
         embedding = features.emotion[0].float().cpu().numpy()
         return LandmarkSequence(points.astype(np.float32), portrait.landmarks, embedding)
 

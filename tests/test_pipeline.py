@@ -27,7 +27,7 @@ STILL = dict.fromkeys(("expression", "lips", "silence", "blinks", "sway", "smoot
 def pipeline() -> ATLDiffPipeline:
     torch.manual_seed(0)
     encoder = StarterSpeechEncoder(
-        width=16, layers=1, taps=(0,), symbols=8, emotion_width=16, emotion_layers=1
+        width=16, layers=1, taps=(0,), symbols=8, bilabials=(1, 2), emotion_width=16, emotion_layers=1
     )
     generator = LandmarkGenerator(encoder.feature_dim, width=16, heads=2, layers=1, channels=2, hidden=8)
     config = {"block_out_channels": (8, 16), "patch_size": 2, "guide_channels": 3, "identity_dim": 64}

@@ -13,10 +13,12 @@ from atldiff.evaluation.landmark_metrics import (
 )
 from atldiff.landmarks import MOUTH, mouth_opening
 from atldiff.media.audio import Speech, voice_activity
+from atldiff.speech.bilabials import AFTER, BEFORE, close_bilabials, recognised_bilabials
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.speech_encoder import StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 
+SHUT = 0.01  # inter-ocular distances between lips that touch
 MAX_LAG = 6  # frames searched for the audio-video lag
 
 
@@ -49,11 +51,14 @@ class SpokenClip(Protocol):
         """Its sound."""
 
 
-def clip_scores(clip: SpokenClip, predicted: np.ndarray) -> dict[str, float]:
+def clip_scores(
+    clip: SpokenClip, predicted: np.ndarray, bilabials: np.ndarray | None = None
+) -> dict[str, float]:
     """Scores of predicted landmarks (F, 68, 2) against one clip's; a flat curve correlates with none: 0.
 
     LMD is in % of the inter-ocular distance; `still_*` that of a face that never moves; `silent_lip_motion`
-    is NaN where the recording has no silence.
+    is NaN where the recording has no silence. `bilabials_shut`, and `true_bilabials_shut` of the real face,
+    is the share of the (N,) frames `bilabials` round which the lips come within SHUT; NaN if there are none.
     """
     true, ok = clip.displacements + clip.identity, clip.ok
     still = np.broadcast_to(clip.identity, true.shape)
@@ -68,6 +73,8 @@ def clip_scores(clip: SpokenClip, predicted: np.ndarray) -> dict[str, float]:
     for name, points in (("", predicted), ("still_", still)):
         scores[f"{name}lmd"] = float(relative_landmark_distance(points, true)[ok].mean())
         scores[f"{name}m_lmd"] = float(relative_landmark_distance(points, true, MOUTH)[ok].mean())
+    for name, curve in (("", opening), ("true_", wanted)):
+        scores[f"{name}bilabials_shut"] = _shut_share(curve, bilabials)
     activity = voice_activity(clip.speech)[: len(ok)]
     return scores | {"silent_lip_motion": silent_lip_motion(predicted[: len(activity)], activity)}
 
@@ -86,8 +93,12 @@ def validate_landmarks(
     """
     scores, curves = {}, []
     for clip in clips:
-        predicted = generator.predict(encoder.encode(clip.speech), clip.identity, len(clip.ok))
-        scores[clip.stem] = clip_scores(clip, predicted)
+        features = encoder.encode(clip.speech)
+        predicted = generator.predict(features, clip.identity, len(clip.ok))
+        bilabials = recognised_bilabials(features)
+        if bilabials is not None:
+            predicted = close_bilabials(predicted, bilabials)
+        scores[clip.stem] = clip_scores(clip, predicted, bilabials)
         true = mouth_opening(clip.displacements + clip.identity)
         curves.append((np.where(clip.ok, true, np.nan), mouth_opening(predicted)))
     table = {
@@ -97,6 +108,14 @@ def validate_landmarks(
     report["lag"] = float(np.median(table["lag"]))
     report["lag_of_all"] = best_lag(*_joined(curves), MAX_LAG)[0]
     return report | {"clips": scores}
+
+
+def _shut_share(opening: np.ndarray, bilabials: np.ndarray | None) -> float:
+    if bilabials is None or not len(bilabials):
+        return float("nan")
+    spans = [opening[max(0, frame - BEFORE) : frame + AFTER + 1] for frame in bilabials]
+    narrowest = [np.nanmin(span) for span in spans if np.isfinite(span).any()]
+    return float(np.mean(np.array(narrowest) <= SHUT)) if narrowest else float("nan")
 
 
 def _mean(values: np.ndarray) -> float:

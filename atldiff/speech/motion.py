@@ -11,26 +11,17 @@ from atldiff.easing import smoothstep
 from atldiff.landmarks import (
     BROWS,
     JAW,
-    LOWER_INNER_LIP,
     LOWER_LIDS,
     MOUTH,
     NOSE,
-    UPPER_INNER_LIP,
     UPPER_LIDS,
     FaceFrame,
     mouth_opening,
 )
 from atldiff.media.audio import Speech, voice_activity
 from atldiff.options import Motion
-
-# Outer-lip points and, for each, the inner-lip pair (0, 1, 2 from the right corner) it moves with.
-_UPPER_OUTER, _UPPER_PAIR = (49, 50, 51, 52, 53), (0, 0, 1, 2, 2)
-_LOWER_OUTER, _LOWER_PAIR = (55, 56, 57, 58, 59), (2, 2, 1, 0, 0)
-_LIPS = (UPPER_INNER_LIP, LOWER_INNER_LIP, (60, 64))
-_UPPER_SHARE, _JAW_SHARE = 0.3, 0.5  # of a closing gap the upper lip's; of the lower lip's way the chin's
-# How far each point belongs to speech: lips 1, along the jaw from 0 at the ears to 1 at the chin.
-_SPEECH_WEIGHT = np.zeros((68, 1))
-_SPEECH_WEIGHT[MOUTH], _SPEECH_WEIGHT[JAW, 0] = 1, np.sin(np.linspace(0, np.pi, 17)) ** 2
+from atldiff.speech.bilabials import close_bilabials
+from atldiff.speech.lips import LIPS, SPEECH_WEIGHT, gaps, narrow_mouth
 
 _SILENT, _SPOKEN = 0.1, 0.4  # voice activity below the first is silence, above the second speech
 _EARLY, _LATE, _RAMP = 3, 3, 2  # frames: lips part before a sound and linger after it; fade of the gate
@@ -52,7 +43,12 @@ _DEPTH[MOUTH], _DEPTH[[48, 54, 60, 64]], _DEPTH[[36, 45]] = 0.18, 0.1, -0.1
 
 
 def edit_landmarks(
-    landmarks: np.ndarray, identity: np.ndarray, speech: Speech, motion: Motion, seed: int
+    landmarks: np.ndarray,
+    identity: np.ndarray,
+    speech: Speech,
+    motion: Motion,
+    seed: int,
+    bilabials: np.ndarray | None = None,
 ) -> np.ndarray:
     """Applies a Motion to a landmark sequence.
 
@@ -62,6 +58,7 @@ def edit_landmarks(
         speech: what is said; F frames of it.
         motion: the edits.
         seed: of blinks and sway; the same seed gives the same movement.
+        bilabials: (N,) frames at which a p, b or m was recognised (`bilabials.bilabial_frames`).
 
     Returns:
         (F, 68, 2) float32, same unit. Inner lips and eyelids never cross in what was edited.
@@ -75,6 +72,8 @@ def edit_landmarks(
     points = _gain(points, rest, motion.expression, motion.lips)
     points = _close_smile(points, rest, motion.closure * min(motion.lips, 1))
     points = _smooth(points, motion.smoothing)
+    if bilabials is not None:
+        points = close_bilabials(points, bilabials, min(motion.lips, 1))
     points = _close_in_silence(points, rest, motion.silence * (1 - _gate(activity)))
     points = _blink(points, blink_curve(len(points), motion.blinks, seed))
     points = _sway(points, motion.sway * sway_curves(activity, seed))
@@ -131,13 +130,13 @@ def _gain(points: np.ndarray, rest: np.ndarray, expression: float, lips: float) 
     """Scales displacements from `rest`: by `lips` on lips and chin, by `expression` elsewhere."""
     if expression == lips == 1:
         return points
-    return rest + (points - rest) * (expression + (lips - expression) * _SPEECH_WEIGHT)
+    return rest + (points - rest) * (expression + (lips - expression) * SPEECH_WEIGHT)
 
 
 def _close_smile(points: np.ndarray, rest: np.ndarray, share: float) -> np.ndarray:
     """Takes a share of the gap between the photo's own lips (68, 2) off every frame's, at most all of it."""
-    down, gap = _gaps(points, *_LIPS)
-    return _narrow_mouth(points, down, np.clip(share * _gaps(rest[None], *_LIPS)[1], 0, np.maximum(gap, 0)))
+    down, gap = gaps(points, *LIPS)
+    return narrow_mouth(points, down, np.clip(share * gaps(rest[None], *LIPS)[1], 0, np.maximum(gap, 0)))
 
 
 def _smooth(points: np.ndarray, strength: float) -> np.ndarray:
@@ -162,29 +161,9 @@ def _gate(activity: np.ndarray) -> np.ndarray:
 def _close_in_silence(points: np.ndarray, rest: np.ndarray, closing: np.ndarray) -> np.ndarray:
     """Brings mouth and chin to rest and the lips together by `closing` (F,); parts lips that cross."""
     closing = np.clip(closing, 0, 1)[:, None]
-    calm = points + closing[..., None] * _SPEECH_WEIGHT * (rest - points)
-    down, gap = _gaps(calm, *_LIPS)
-    return _narrow_mouth(calm, down, np.where(gap > 0, closing * gap, gap))
-
-
-def _gaps(points: np.ndarray, upper: tuple, lower: tuple, corners: tuple) -> tuple[np.ndarray, np.ndarray]:
-    """The unit vector (F, 1, 2) down across the line of the corners, and along it the gaps (F, pairs)."""
-    along = points[:, corners[1]] - points[:, corners[0]]
-    down = np.stack([-along[:, 1], along[:, 0]], axis=-1)
-    down = (down / np.linalg.norm(down, axis=-1, keepdims=True))[:, None]
-    return down, ((points[:, list(lower)] - points[:, list(upper)]) * down).sum(-1)
-
-
-def _narrow_mouth(points: np.ndarray, down: np.ndarray, amount: np.ndarray) -> np.ndarray:
-    """Takes `amount` (F, 3) off the gaps of the inner lips (negative widens); outer lips and chin follow."""
-    points, shift = points.copy(), amount[..., None] * down
-    lift = shift * (1 - _UPPER_SHARE)
-    points[:, list(UPPER_INNER_LIP)] += _UPPER_SHARE * shift
-    points[:, list(_UPPER_OUTER)] += _UPPER_SHARE * shift[:, list(_UPPER_PAIR)]
-    points[:, list(LOWER_INNER_LIP)] -= lift
-    points[:, list(_LOWER_OUTER)] -= lift[:, list(_LOWER_PAIR)]
-    points[:, JAW] -= _JAW_SHARE * _SPEECH_WEIGHT[JAW] * lift.mean(axis=1, keepdims=True)
-    return points
+    calm = points + closing[..., None] * SPEECH_WEIGHT * (rest - points)
+    down, gap = gaps(calm, *LIPS)
+    return narrow_mouth(calm, down, np.where(gap > 0, closing * gap, gap))
 
 
 def _blink(points: np.ndarray, closed: np.ndarray) -> np.ndarray:
@@ -192,7 +171,7 @@ def _blink(points: np.ndarray, closed: np.ndarray) -> np.ndarray:
     points, closing = points.copy(), _LID_CLOSED * closed[:, None]
     eyes: tuple = ((UPPER_LIDS[:2], LOWER_LIDS[:2], (36, 39)), (UPPER_LIDS[2:], LOWER_LIDS[2:], (42, 45)))
     for upper, lower, corners in eyes:
-        down, gap = _gaps(points, upper, lower, corners)
+        down, gap = gaps(points, upper, lower, corners)
         shift = np.where(gap > 0, closing * gap, gap)[..., None] * down
         points[:, list(upper)] += _LID_SHARE * shift
         points[:, list(lower)] -= (1 - _LID_SHARE) * shift

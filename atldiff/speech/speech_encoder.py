@@ -35,11 +35,13 @@ class SpeechFeatures:
         acoustic: (B, T, D) what is said, 50 Hz.
         context: (B, T, D) acoustic times the emotion's gate.
         emotion: (B, E) how it is said, each value in (-1, 1).
+        bilabial: (B, T) probability of a p, b or m; None: the encoder recognises none.
     """
 
     acoustic: Tensor
     context: Tensor
     emotion: Tensor
+    bilabial: Tensor | None = None
 
 
 class SpeechEncoder(Protocol):
@@ -50,15 +52,18 @@ class SpeechEncoder(Protocol):
     gate: ContextGate
     device: torch.device
 
-    def acoustic_features(self, samples: Tensor) -> Tensor:
-        """Levelled samples (B, n) -> acoustic features (B, n // 320 + 1, D)."""
+    def acoustic_features(self, samples: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Levelled samples (B, n) -> acoustic features (B, T, D), T = n // 320 + 1, and (B, T) the
+        probability of a bilabial; None: the encoder recognises none.
+        """
 
 
 def encode_window(encoder: SpeechEncoder, samples: Tensor) -> SpeechFeatures:
     """Samples (B, n) at 16 kHz, at any loudness, as one window -> their features."""
     samples = level(samples)
-    acoustic, emotion = encoder.acoustic_features(samples), encoder.emotion(encoder.mel(samples))
-    return SpeechFeatures(acoustic, encoder.gate(acoustic, emotion), emotion)
+    acoustic, bilabial = encoder.acoustic_features(samples)
+    emotion = encoder.emotion(encoder.mel(samples))
+    return SpeechFeatures(acoustic, encoder.gate(acoustic, emotion), emotion, bilabial)
 
 
 def encode_speech(encoder: SpeechEncoder, speech: Speech, emotion: str | None = None) -> SpeechFeatures:
@@ -71,10 +76,13 @@ def encode_speech(encoder: SpeechEncoder, speech: Speech, emotion: str | None = 
         InputError: no such emotion.
     """
     samples = level(torch.from_numpy(speech.samples).to(encoder.device)[None])
-    acoustic, embeddings, lengths = [], [], []
+    acoustic, bilabials, embeddings, lengths = [], [], [], []
     for read, kept in windows(samples.shape[-1]):
         window = samples[:, read]
-        acoustic.append(encoder.acoustic_features(window)[:, kept])
+        features, bilabial = encoder.acoustic_features(window)
+        acoustic.append(features[:, kept])
+        if bilabial is not None:
+            bilabials.append(bilabial[:, kept])
         if emotion is None:
             embeddings.append(encoder.emotion(encoder.mel(window)) * window.shape[-1])
             lengths.append(window.shape[-1])
@@ -83,7 +91,8 @@ def encode_speech(encoder: SpeechEncoder, speech: Speech, emotion: str | None = 
         embedding = torch.stack(embeddings).sum(0) / sum(lengths)
     else:
         embedding = encoder.emotion.prototype(emotion)[None]
-    return SpeechFeatures(joined, encoder.gate(joined, embedding), embedding)
+    bilabial = torch.cat(bilabials, 1) if bilabials else None
+    return SpeechFeatures(joined, encoder.gate(joined, embedding), embedding, bilabial)
 
 
 class StarterSpeechEncoder(ModelMixin, ConfigMixin):
@@ -96,6 +105,7 @@ class StarterSpeechEncoder(ModelMixin, ConfigMixin):
         emotions: names of the emotions.
         width, layers, heads, kernel, symbols: of the phonetic Conformer.
         taps: which of its blocks are handed on.
+        bilabials: which of its symbols are a p, b or m.
         emotion_width, emotion_layers: of the emotion recogniser.
         emotion_dim: width of the emotion embedding e.
     """
@@ -110,6 +120,7 @@ class StarterSpeechEncoder(ModelMixin, ConfigMixin):
         kernel: int = 31,
         symbols: int = 191,
         taps: tuple[int, ...] = (1, 2),
+        bilabials: tuple[int, ...] = (10, 31, 35, 36, 37),
         emotion_width: int = 64,
         emotion_layers: int = 2,
         emotion_dim: int = EMOTION_DIM,
@@ -128,8 +139,8 @@ class StarterSpeechEncoder(ModelMixin, ConfigMixin):
         """Width D of the acoustic features."""
         return self.config.width * len(self.config.taps) + MEL_BANDS
 
-    def acoustic_features(self, samples: Tensor) -> Tensor:
-        """Levelled samples (B, n) -> acoustic features (B, n // 320 + 1, D)."""
+    def acoustic_features(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Levelled samples (B, n) -> acoustic features (B, n // 320 + 1, D), probability of a bilabial."""
         mel = self.mel(samples)
         blocks = self.phonetic(mel)
         count = blocks[0].shape[1]
@@ -137,7 +148,8 @@ class StarterSpeechEncoder(ModelMixin, ConfigMixin):
             F.pad(mel, (0, 2 * count - mel.shape[-1]), mode="replicate").unflatten(-1, (count, 2)).mean(-1)
         )
         features = torch.cat([blocks[tap] for tap in self.config.taps] + [pairs.transpose(1, 2)], -1)
-        return (features - self.mean) / self.std
+        bilabial = self.phonetic.phonemes(blocks[-1])[..., list(self.config.bilabials)].exp().sum(-1)
+        return (features - self.mean) / self.std, bilabial
 
     def forward(self, samples: Tensor) -> SpeechFeatures:
         """Samples (B, n) at 16 kHz, at any loudness, as one window -> their features."""

@@ -72,15 +72,15 @@ class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
         """Width D of the acoustic features."""
         return self.model.config.hidden_size
 
-    def acoustic_features(self, samples: Tensor) -> Tensor:
-        """Levelled samples (B, n) -> acoustic features (B, n // 320 + 1, D).
+    def acoustic_features(self, samples: Tensor) -> tuple[Tensor, None]:
+        """Levelled samples (B, n) -> acoustic features (B, n // 320 + 1, D); it names no phonemes.
 
         wav2vec2's feature i hears samples 320 i to 320 i + 400; padding centres it on 320 i.
         """
         count = samples.shape[-1] // FEATURE_HOP + 1
         normal = (samples - samples.mean(-1, keepdim=True)) / (samples.std(-1, keepdim=True) + 1e-7)
         padded = F.pad(normal, (200, (count - 1) * FEATURE_HOP + 400 - 200 - samples.shape[-1]))
-        return self.model(padded).last_hidden_state
+        return self.model(padded).last_hidden_state, None
 
     def forward(self, samples: Tensor) -> SpeechFeatures:
         """Samples (B, n) at 16 kHz, at any loudness, as one window -> their features."""

@@ -16,7 +16,9 @@ TINY_EMOTION = {"emotion_width": 16, "emotion_layers": 1, "emotion_dim": 8}
 
 def starter() -> StarterSpeechEncoder:
     torch.manual_seed(0)
-    return StarterSpeechEncoder(width=16, layers=3, heads=2, kernel=7, symbols=5, taps=(0, 2), **TINY_EMOTION)
+    return StarterSpeechEncoder(
+        width=16, layers=3, heads=2, kernel=7, symbols=5, bilabials=(1, 2), taps=(0, 2), **TINY_EMOTION
+    )
 
 
 def wav2vec2() -> Wav2Vec2SpeechEncoder:
@@ -83,6 +85,11 @@ def test_shapes_range_and_loudness(make):
         loud, quiet = (encoder(torch.from_numpy(gain * x)[None]) for gain in (1.0, 0.05))
     assert loud.acoustic.shape == loud.context.shape == (1, len(x) // 320 + 1, encoder.feature_dim)
     assert loud.emotion.shape == (1, 8) and loud.emotion.abs().max() < 1
+    if make is starter:
+        assert loud.bilabial.shape == loud.acoustic.shape[:2]
+        assert loud.bilabial.min() >= 0 and loud.bilabial.max() <= 1
+    else:
+        assert loud.bilabial is None
     torch.testing.assert_close(loud.acoustic, quiet.acoustic, rtol=1e-3, atol=1e-3)
 
 

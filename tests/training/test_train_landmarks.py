@@ -72,7 +72,15 @@ def corpus(folder, count: int = 4, late: int = 0) -> None:
 def networks() -> tuple[StarterSpeechEncoder, LandmarkGenerator]:
     torch.manual_seed(0)
     encoder = StarterSpeechEncoder(
-        width=8, layers=1, heads=2, kernel=7, symbols=3, taps=(0,), emotion_width=16, emotion_layers=1
+        width=8,
+        layers=1,
+        heads=2,
+        kernel=7,
+        symbols=3,
+        bilabials=(1,),
+        taps=(0,),
+        emotion_width=16,
+        emotion_layers=1,
     )
     shape = {"width": 16, "heads": 2, "layers": 1, "channels": 2, "hidden": 8, "components": 4}
     return encoder, LandmarkGenerator(feature_dim=encoder.feature_dim, **shape)
@@ -226,7 +234,7 @@ def test_encoded_speech_is_kept_by_data_encoder_and_seed(tmp_path):
     encoder.mean += 1
     assert key == speech_clips.data_key(encoder, clips)
     louder = [replace(clips[0], samples=2 * clips[0].samples), *clips[1:]]
-    other = StarterSpeechEncoder(width=8, layers=1, heads=2, kernel=7, symbols=3, taps=(0,))
+    other = StarterSpeechEncoder(width=8, layers=1, heads=2, kernel=7, symbols=3, bilabials=(1,), taps=(0,))
     keys = {key, speech_clips.data_key(encoder, louder), speech_clips.data_key(other, clips)}
     assert len(keys) == 3
     one = speech_clips.encoded_versions(tmp_path, key, encoder, clips, 2, seed=0)
