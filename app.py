@@ -32,6 +32,7 @@ from atldiff.web.forecast import Forecast
 from atldiff.web.layout import lay_out
 from atldiff.web.service import Service
 
+request.share_memory()
 ON_GPU = torch.cuda.is_available()
 try:
     PIPELINE = load_pipeline(os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu")

@@ -79,6 +79,9 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     """The options of whatever makes videos: those of a video, and of the machine that makes it."""
     add = parser.add_argument
     for name, option in OPTIONS.items():
+        if "switch" in option.metadata:
+            add(f"--{name}", action="store_true", help=option.metadata["help"])
+            continue
         choices = option.metadata.get("choices")
         metavar = "{" + ",".join(choices) + "}" if choices else "NAME" if choices == () else "N"
         default = argparse.SUPPRESS if option.default is None else option.default

@@ -50,7 +50,8 @@ def read_inputs(
         InputError: either cannot be used.
     """
     speech = load_speech(audio, max_seconds)
-    return load_portrait(image, options.face, detector, matte=options.background != "keep"), speech
+    matte = options.background != "keep"
+    return load_portrait(image, options.face, detector, matte, options.zoom), speech
 
 
 def animate(

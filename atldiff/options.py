@@ -12,6 +12,7 @@ AUTOMATIC = "automatic"  # emotion: as heard in the recording
 OUTPUTS = ("photo", "square", "crop")
 BACKGROUNDS = ("keep", "green", "matte")
 MAX_FACES = 8  # of a crowd, the largest
+_ON, _OFF = (True, "yes", "true", "on", "1"), (False, "no", "false", "off", "0")
 _SHOWN = 40  # characters of a wrong value that a message repeats
 
 
@@ -23,6 +24,11 @@ def _number(default: float | int | None, low: float, high: float, text: str, lab
 def _name(default: str, choices: tuple[str, ...], text: str, label: str) -> Any:
     """A field for one of `choices`; without choices any text, which the weights judge."""
     return field(default=default, metadata={"choices": choices, "help": text, "label": label})
+
+
+def _switch(text: str, label: str) -> Any:
+    """A field for what is left off unless it is asked for."""
+    return field(default=False, metadata={"switch": True, "help": text, "label": label})
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,10 @@ class Options(Motion):
     background: str = _name(
         "keep", BACKGROUNDS, "keep, green = a green screen, matte = transparent (.webm or .mov)", "Background"
     )  # fmt: skip
+    zoom: float = _number(
+        1.0, 1.0, 8.0, "how near the picture is to the head; 1 = the whole photo", "Zoom to the head"
+    )  # fmt: skip
+    badge: bool = _switch("the letters AI in a corner of the picture", "AI badge")
 
     def __post_init__(self) -> None:
         """Checks every value and brings it to its type."""
@@ -89,7 +99,7 @@ def help_text(name: str) -> str:
     """What an option means, with its range: for a command line's or an API's help."""
     about = OPTIONS[name].metadata
     within = f" ({_range(about['range'])})" if "range" in about else ""
-    return about["help"] + within
+    return about["help"] + (" (yes or no)" if "switch" in about else within)
 
 
 def _checked(option: Field, value: object) -> object:
@@ -106,6 +116,11 @@ def _checked(option: Field, value: object) -> object:
             return value
         remedy = f"Choose one of {', '.join(choices)}" if choices else "Give its name"
         raise InputError(f"{option.name} cannot be {_shown(value)}", remedy)
+    if "switch" in option.metadata:
+        word = value.strip().lower() if isinstance(value, str) else value
+        if word not in _ON + _OFF:
+            raise InputError(f"{option.name} cannot be {_shown(value)}", "Choose yes or no")
+        return word in _ON
     low, high = option.metadata["range"]
     number = _as_number(value)
     whole = isinstance(low, int)

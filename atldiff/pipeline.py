@@ -17,6 +17,7 @@ from atldiff.errors import InputError
 from atldiff.media.audio import Speech
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.face import Portrait
+from atldiff.rendering.badge import badged
 from atldiff.rendering.canvas import make_canvas
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder, make_identity_encoder
 from atldiff.rendering.sampler import compute_dtype, make_scheduler
@@ -180,7 +181,8 @@ class ATLDiffPipeline(DiffusionPipeline):
         zoom = len(self.preset.view_sizes) > 1
         canvas = make_canvas(portrait, sequence.points, options.output, options.background, mouth=zoom)
         renderer = Renderer(self.unet, self.identity_encoder, self.scheduler, self.preset)
-        return renderer.frames(portrait, sequence, canvas, steps, options.seed, callback, on_step)
+        frames = renderer.frames(portrait, sequence, canvas, steps, options.seed, callback, on_step)
+        return badged(frames) if options.badge else frames
 
     @torch.no_grad()
     def __call__(

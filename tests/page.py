@@ -1,5 +1,6 @@
 """What the tests of the page share: a server of app.py with a small renderer, and small inputs."""
 
+import json
 import os
 import re
 import socket
@@ -13,8 +14,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
+import httpx
 import soundfile
 from PIL import Image
 
@@ -22,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
 PATIENCE = 25  # seconds; two cores may be shared with much else
+STARTING = 90  # seconds until a server answers
 
 
 @cache
@@ -68,7 +72,7 @@ def served(temp: Path, weights: Path | None = None, threads: int | None = 1) -> 
 
 
 def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + STARTING
     while time.monotonic() < end:
         assert server.poll() is None, log.read_text()
         try:
@@ -92,6 +96,15 @@ def photo(path: Path, width: int) -> Path:
     return path
 
 
+def standing(path: Path, times: int = 4) -> str:
+    """A photo of 1200 x 1600 pixels with the drawn portrait in its upper middle, `times` smaller."""
+    picture = Image.new("RGB", (1200, 1600), (150, 150, 145))
+    side = 1200 // times
+    picture.paste(Image.open(EXAMPLES / "drawn.jpg").resize((side, side)), ((1200 - side) // 2, 150))
+    picture.save(path, quality=95)
+    return str(path)
+
+
 def landscape(path: Path) -> Path:
     """Sky over grass, nobody there."""
     picture = Image.new("RGB", (640, 400), (120, 170, 230))
@@ -111,6 +124,38 @@ def probe(path: str | Path) -> dict:
             "tags": {key.lower(): value for key, value in container.metadata.items()},
         }
         return found | {"frames": sum(1 for _ in container.decode(video))}
+
+
+def call(url: str) -> str:
+    """Where a video is asked for."""
+    return f"{url}gradio_api/call/animate"
+
+
+def uploaded(url: str, *paths: Path) -> list[dict]:
+    """Files on the server, as arguments of a call."""
+    files = [("files", (path.name, path.read_bytes())) for path in paths]
+    names = httpx.post(f"{url}gradio_api/upload", files=files, timeout=60).json()
+    return [{"path": name, "meta": {"_type": "gradio.FileData"}} for name in names]
+
+
+def arguments(url: str, given: dict[str, Any]) -> list:
+    """All values of a call in their order, as the server publishes it."""
+    info = httpx.get(f"{url}gradio_api/info", timeout=60).json()["named_endpoints"]["/animate"]
+    names = [(each["parameter_name"], each.get("parameter_default")) for each in info["parameters"]]
+    return [given.get(name, default) for name, default in names]
+
+
+def answered(url: str, event: str, patience: float = PATIENCE) -> list | str:
+    """What a call gives, or what it says instead."""
+    kind = ""
+    with httpx.stream("GET", f"{call(url)}/{event}", timeout=patience) as stream:
+        for line in stream.iter_lines():
+            kind = line[7:] if line.startswith("event: ") else kind
+            if line.startswith("data: ") and kind == "complete":
+                return json.loads(line[6:])
+            if line.startswith("data: ") and kind == "error":
+                return f"error {line[6:]}"
+    return "no answer"
 
 
 def api_example() -> str:

@@ -30,6 +30,14 @@ def test_a_choice_is_one_of_those_offered(name, wrong):
         Options(**{name: wrong})
 
 
+@pytest.mark.parametrize("wrong", ["maybe", 2, [1], {}, float("nan")])
+def test_a_switch_is_on_or_off(wrong):
+    for on, off in ((True, False), ("yes", "No"), (" true", "FALSE"), (1, 0), ("on", "off")):
+        assert Options(badge=on).badge is True and Options(badge=off).badge is False
+    with pytest.raises(InputError, match="Choose yes or no"):
+        Options(badge=wrong)
+
+
 def test_values_come_in_many_types_and_end_in_one():
     options = Options(steps=2.0, seed=np.int64(7), lips=np.float32(0.5), sway=1, blinks=Fraction(1, 2))
     assert [type(v) for v in (options.steps, options.seed, options.lips, options.sway)] == [
@@ -55,7 +63,8 @@ def test_no_edit_is_a_motion_within_the_ranges():
 def test_command_line_and_api_offer_every_option_with_its_default():
     args = make_parser().parse_args(["generate", "a.jpg", "b.wav"])
     assert _options(args) == DEFAULTS
-    flags = [word for name in OPTIONS for word in (f"--{name}", str(getattr(EVERYTHING, name)))]
+    given = {name: getattr(EVERYTHING, name) for name in OPTIONS}
+    flags = [word for name, v in given.items() for word in (f"--{name}", *([] if v is True else [str(v)]))]
     assert _options(make_parser().parse_args(["generate", "a.jpg", "b.wav", *flags])) == EVERYTHING
     run = api.described(lambda *values: None, api.ANIMATE, api.ABOUT_ANIMATE)
     published = inspect.signature(run).parameters
@@ -66,7 +75,7 @@ def test_command_line_and_api_offer_every_option_with_its_default():
 
 EVERYTHING = Options(
     expression=0.5, lips=1.5, silence=0.5, blinks=0, sway=2, smoothing=0, closure=0, face=2, emotion="happy",
-    steps=3, seed=9, output="crop", background="green",
+    steps=3, seed=9, output="crop", background="green", zoom=2, badge=True,
 )  # fmt: skip
 
 

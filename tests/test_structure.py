@@ -15,7 +15,10 @@ MAX_FILE, MAX_FUNCTION = 250, 60  # lines
 
 # Each heavy dependency lives in the rooms named here and nowhere else.
 ROOMS = {
-    "gradio": {"app.py", *(f"atldiff/web/{room}.py" for room in ("components", "layout", "events"))},
+    "gradio": {
+        "app.py",
+        *(f"atldiff/web/{room}.py" for room in ("components", "layout", "events", "inspection")),
+    },
     "spaces": {"app.py"},
     "kan": {"atldiff/speech/kfusion.py"},
     "mediapipe": {"atldiff/portrait/face.py", "atldiff/portrait/matting.py"},

@@ -23,9 +23,10 @@ from atldiff.portrait.detection_boxes import (
     whole,
 )
 from atldiff.portrait.matting import mediapipe_solutions, segment
-from atldiff.portrait.photo import crop_square, open_photo
+from atldiff.portrait.photo import LONG_SIDE, crop_square, open_photo
 from atldiff.portrait.photo_quality import photo_advice
 from atldiff.portrait.stderr_filter import quiet_start
+from atldiff.portrait.zoom import nearer
 
 DETECTORS = ("mediapipe", "face-alignment")
 MIN_FACE = 64  # pixels; larger side of the landmarks' box
@@ -33,9 +34,14 @@ MESH_SIZE = 512  # pixels; the square a face is brought to before the mesh is fi
 # Each face is fitted in these crops (side over the detector's box), plain and mirrored, and the median
 # taken: one crop alone moves drawn and painted faces by several per cent of the eyes' distance.
 MESH_SCALES = (1.7, 2.0, 2.5)
+FINEST = 4.0  # times the usual size, the photo from which a zoomed part is taken
 TURN_MARGIN = 0.1  # how much surer of a face the detector must be to turn the photo
 
 _FRONTAL = "Use a sharp photo that shows one face from the front, upright"
+
+
+class SmallFace(InputError):
+    """The face has too few pixels in the photo as it is read; nearer to it there may be more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +49,8 @@ class Portrait:
     """One face in one photo.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB, upright, the whole photo, its longer side at most 2048.
+        image: (H, W, 3) uint8 RGB, upright, the whole photo or the part of it that was zoomed to, its
+            longer side at most 2048.
         landmarks: (68, 2) float32 pixels of `image`.
         box: (4,) float32 x0, y0, x1, y1: the network's square crop, pixels; may reach beyond the photo.
         alpha: (H, W) float32 in [0, 1], 1 = person, or None.
@@ -70,6 +77,7 @@ def load_portrait(
     face: int = 1,
     detector: str = "mediapipe",
     matte: bool = False,
+    zoom: float = 1.0,
 ) -> Portrait:
     """Finds the face of a photo.
 
@@ -80,6 +88,7 @@ def load_portrait(
         face: which face, 1 = the largest.
         detector: "mediapipe", or "face-alignment" (the paper's; fetches its weights at first use).
         matte: also cut the person out (`alpha`).
+        zoom: above 1, the part of the photo round the face is taken, as fine as the photo has it.
 
     Raises:
         InputError: no picture, no face, a face of less than 64 pixels, no such face, weights missing.
@@ -93,15 +102,21 @@ def load_portrait(
         raise InputError("The photo is too small to show a face", _FRONTAL)
     with quiet_start(), ExitStack() as stack:
         finder = _Finder(stack)
-        image, turned = finder.upright(image)
+        image, turns = finder.upright(image)
         faces = finder.faces(image)
-    if not faces:
-        raise InputError("No face was found in the photo", _FRONTAL)
-    if not 1 <= face <= len(faces):
-        raise InputError(f"The photo has no face number {face}", f"Choose from 1 to {len(faces)}")
-    landmarks = faces[face - 1][1]
+        if not faces:
+            raise InputError("No face was found in the photo", _FRONTAL)
+        if not 1 <= face <= len(faces):
+            raise InputError(f"The photo has no face number {face}", f"Choose from 1 to {len(faces)}")
+        boxes, landmarks = [box for box, _ in faces], faces[face - 1][1]
+        if zoom > 1:
+            fine = np.rot90(open_photo(source, round(LONG_SIDE * min(zoom, FINEST))), turns)
+            image, boxes, landmarks = nearer(fine, image.shape, boxes, landmarks, zoom)
+            refined = finder.fit(image, boxes[face - 1])
+            landmarks = landmarks if refined is None else refined
     if longest_side(landmarks) < MIN_FACE:
-        raise InputError(f"The face is smaller than {MIN_FACE} pixels", "Use a photo taken from closer")
+        remedy = "Use a photo taken from closer, or zoom to the head if the photo is a large one"
+        raise SmallFace(f"The face is smaller than {MIN_FACE} pixels", remedy)
     if detector == "face-alignment":
         landmarks = _face_alignment(image, landmarks)
     advice = photo_advice(image, landmarks, len(faces), face)
@@ -110,9 +125,9 @@ def load_portrait(
         landmarks,
         crop_box(landmarks),
         segment(image) if matte else None,
-        tuple(box for box, _ in faces),
+        tuple(boxes),
         face,
-        ("The photo was not upright and was turned.", *advice) if turned else tuple(advice),
+        ("The photo was not upright and was turned.", *advice) if turns else tuple(advice),
     )
 
 
@@ -149,8 +164,8 @@ class _Finder:
         self._detectors = [stack.enter_context(detection(0.5, model_selection=model)) for model in (0, 1)]
         self._mesh = stack.enter_context(face_mesh(True, max_num_faces=4, refine_landmarks=True))
 
-    def upright(self, image: np.ndarray) -> tuple[np.ndarray, bool]:
-        """The photo in the quarter turn in which a face is surest and nearest to upright; was it turned?"""
+    def upright(self, image: np.ndarray) -> tuple[np.ndarray, int]:
+        """The photo in the quarter turn in which a face is surest and nearest to upright; how many turns."""
         best, surest, kept = image, 0.0, 0
         box: np.ndarray | None
         for turns in range(4):
@@ -158,9 +173,9 @@ class _Finder:
             found = [(score * np.cos(roll), box) for box, score, roll in self._detect(turned)]
             score, box = max(found, key=lambda face: face[0], default=(0.0, None))
             # The detector misjudges the roll of small faces; the mesh does not.
-            if turns == 0 or (score > surest and box is not None and is_upright(self._fit(turned, box))):
+            if turns == 0 or (score > surest and box is not None and is_upright(self.fit(turned, box))):
                 best, kept, surest = turned, turns, score + (TURN_MARGIN if turns == 0 else 0)
-        return best, kept != 0
+        return best, kept
 
     def faces(self, image: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """(box (4,), landmarks (68, 2)) of each face, pixels, the largest first."""
@@ -171,7 +186,7 @@ class _Finder:
                 for box, _, _ in sorted(self._detect(part), key=lambda face: -face[1])
             ]
             boxes = sorted(distinct_boxes(boxes), key=longest_side, reverse=True)[:MAX_FACES]
-            found = [(box, self._fit(image, box)) for box in boxes]
+            found = [(box, self.fit(image, box)) for box in boxes]
             faces = [(box, landmarks) for box, landmarks in found if landmarks is not None]
             if faces:
                 return sorted(faces, key=lambda face: -longest_side(face[1]))
@@ -189,7 +204,7 @@ class _Finder:
                 found.append((np.concatenate([corner, corner + extent]), face.score[0], np.arctan2(y, x)))
         return found
 
-    def _fit(self, image: np.ndarray, box: np.ndarray) -> np.ndarray | None:
+    def fit(self, image: np.ndarray, box: np.ndarray) -> np.ndarray | None:
         """Landmarks (68, 2) pixels of the face in the detector's box: the median over several crops."""
         fits = []
         for scale in MESH_SCALES:

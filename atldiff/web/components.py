@@ -1,4 +1,6 @@
-"""Gradio's components as this page needs them: files handed on as they came, values judged by the options."""
+"""Gradio's components and events as this page needs them: files handed on as they came, values judged by the
+options.
+"""
 
 from typing import Any
 
@@ -7,6 +9,12 @@ from gradio import component_meta
 
 from atldiff.options import MOTION, OPTIONS
 from atldiff.web.texts import CHOICES, NOTES
+
+# How events run: unseen by the API and without gradio's own progress; without a limit, since the service has
+# a queue of its own, which tells place and time; two side by side.
+HIDDEN: Any = {"api_visibility": "private", "show_progress": "hidden"}
+ANY: Any = {"concurrency_limit": None}
+LIGHT: Any = {"concurrency_id": "looks", "concurrency_limit": 2}
 
 component_meta.create_or_modify_pyi = lambda *_: None  # or gradio writes a stub beside this file
 
@@ -20,56 +28,46 @@ class Photo(gr.Image):
         return None if payload is None else payload.path or super().preprocess(payload)
 
 
-def _as_it_came(self: gr.Component, payload: Any) -> Any:
-    """What comes is handed on: the options judge it, so that every caller reads the same sentence."""
-    return payload
+def _lenient(kind: type[gr.components.Component]) -> Any:
+    """The component, handing on what comes: the options judge it, so that every caller reads one sentence."""
+
+    class Lenient(kind):
+        is_template = True
+
+        def preprocess(self, payload: Any) -> Any:
+            return payload
+
+    return Lenient
 
 
-class Amount(gr.Slider):
-    """A slider."""
-
-    is_template = True
-    preprocess = _as_it_came
+Slider, Number, Radio, Dropdown, Checkbox = map(
+    _lenient, (gr.Slider, gr.Number, gr.Radio, gr.Dropdown, gr.Checkbox)
+)
 
 
-class Whole(gr.Number):
-    """A number field."""
-
-    is_template = True
-    preprocess = _as_it_came
-
-
-class Choice(gr.Radio):
-    """Names to choose one of."""
-
-    is_template = True
-    preprocess = _as_it_came
-
-
-class Menu(gr.Dropdown):
-    """Names to choose one of, folded up."""
-
-    is_template = True
-    preprocess = _as_it_came
-
-
-def slider(name: str, value: float | None = None) -> Amount:
+def slider(name: str, value: float | None = None, **about: Any) -> gr.Slider:
     """A slider over an option's range, a gain's in twentieths; `value` stands in for a default of None."""
     option = OPTIONS[name]
     low, high = option.metadata["range"]
     shown: Any = value if option.default is None else option.default
-    step = 0.05 if name in MOTION else 1
+    step = 1 if isinstance(low, int) else 0.05 if name in MOTION else 0.25
     label = option.metadata["label"]
-    return Amount(low, high, shown, step=step, label=label, info=NOTES[name], min_width=240)
+    return Slider(low, high, shown, step=step, label=label, info=NOTES[name], min_width=240, **about)
 
 
-def radio(name: str) -> Choice:
+def radio(name: str) -> gr.Radio:
     """The choices of an option."""
     option = OPTIONS[name]
-    return Choice(CHOICES[name], value=option.default, label=option.metadata["label"], info=NOTES[name])
+    return Radio(CHOICES[name], value=option.default, label=option.metadata["label"], info=NOTES[name])
 
 
-def number(name: str, **about: Any) -> Whole:
+def number(name: str, **about: Any) -> gr.Number:
     """A field for an option's whole number."""
     low, high = OPTIONS[name].metadata["range"]
-    return Whole(OPTIONS[name].default, precision=0, minimum=low, maximum=high, **about)
+    return Number(OPTIONS[name].default, precision=0, minimum=low, maximum=high, **about)
+
+
+def checkbox(name: str) -> gr.Checkbox:
+    """What an option switches on."""
+    option = OPTIONS[name]
+    return Checkbox(option.default, label=option.metadata["label"], info=NOTES[name])

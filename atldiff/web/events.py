@@ -10,17 +10,16 @@ from typing import Any
 
 import gradio as gr
 from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 
-from atldiff.options import DEFAULTS, MOTION, Options
-from atldiff.portrait.face import load_portrait
+from atldiff.options import DEFAULTS, MOTION
 from atldiff.web import api, preview, request, texts
+from atldiff.web.components import ANY, HIDDEN, LIGHT
+from atldiff.web.inspection import connect_inspection
 from atldiff.web.layout import Page
-from atldiff.web.preview import face_at, progress
+from atldiff.web.preview import progress
 from atldiff.web.service import Report, Service
 
-HIDDEN: Any = {"api_visibility": "private", "show_progress": "hidden"}
-ANY: Any = {"concurrency_limit": None}  # the service has a queue of its own, which tells place and time
-LIGHT: Any = {"concurrency_id": "looks", "concurrency_limit": 2}
 KEPT = 4  # videos of a visit that stay in sight
 STYLED = (*MOTION, "steps", "output", "background")  # what a preset sets
 
@@ -34,6 +33,11 @@ def explained() -> Iterator[None]:
         raise gr.Error(request.explain(error), print_exception=False) from error
 
 
+def kept(report: Report) -> str:
+    """The path of a copy of the video that outlives its job: gradio would copy it where no error is told."""
+    return save_file_to_cache(str(report.video), get_upload_folder())
+
+
 def endpoint(function: Callable, names: tuple[str, ...], about: str) -> Callable:
     """What the service makes, as gradio calls it: values by position, errors explained, progress reported."""
     tracker = inspect.Parameter("tracker", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=gr.Progress())
@@ -45,7 +49,7 @@ def endpoint(function: Callable, names: tuple[str, ...], about: str) -> Callable
                 if not isinstance(outcome, Report):
                     yield outcome
                 elif outcome.video:
-                    yield str(outcome.video)
+                    yield kept(outcome)
                 else:
                     tracker(outcome.share or 0.0, outcome.words)
                     yield None
@@ -62,7 +66,7 @@ def connect(page: Page, service: Service, steps: int) -> None:
     """
     _offer_api(page, service)
     _preview_changes(page, service)
-    _inspect_inputs(page, service)
+    connect_inspection(page, service)
     _show_examples(page)
     _apply_presets(page, steps)
     _animate(page, service)
@@ -96,54 +100,6 @@ def _preview_changes(page: Page, service: Service) -> None:
     edits = [page.inputs[name].change for name in (*MOTION, "emotion", "seed", "file_format")]
     again: Any = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}
     gr.on(edits, preview_again, [previewed, *sketch], sketched, **again)
-
-
-def _inspect_inputs(page: Page, service: Service) -> None:
-    """What is said of photo and recording before the wait."""
-    portrait, face, speech = (page.inputs[name] for name in ("portrait", "face", "speech"))
-
-    def inspect_photo(path: str | None, number: int = DEFAULTS.face) -> tuple:
-        picture, several, words = service.inspect_photo(path, number)
-        return picture, gr.Number(value=number, visible=several), words, gr.Tabs(selected="seen")
-
-    def choose_face(path: str, at: gr.SelectData) -> tuple:
-        return inspect_photo(path, face_at(load_portrait(path), *at.index) or DEFAULTS.face)
-
-    def inspect_speech(speech: str | None, portrait: str | None, steps: int, output: str) -> tuple:
-        words, too_long = service.inspect_speech(speech, portrait, Options(steps=steps, output=output))
-        return words, gr.Button(visible=too_long)
-
-    inspected = [page.seen, face, page.photo_note, page.tabs]
-    portrait.change(inspect_photo, portrait, inspected, **HIDDEN, **LIGHT)
-    face.input(inspect_photo, [portrait, face], inspected, **HIDDEN, **LIGHT)
-    page.seen.select(choose_face, portrait, inspected, **HIDDEN, **LIGHT)
-    asked = [speech, portrait, page.inputs["steps"], page.inputs["output"]]
-    changes = [component.change for component in asked]
-    gr.on(changes, inspect_speech, asked, [page.speech_note, page.cut], **HIDDEN, **LIGHT)
-    _other_speech(page, service)
-
-
-def _other_speech(page: Page, service: Service) -> None:
-    """A recording's beginning, or a typed text, in the place of the recording."""
-    speech = page.inputs["speech"]
-
-    def replaced(make: Callable, *values: Any) -> Iterator[dict]:
-        try:
-            for path in make(*values):
-                yield {speech: path}
-        except Exception as error:  # of whatever kind: the visitor is told, and the page goes on
-            yield {page.speech_note: preview.note([request.explain(error)], "bad")}
-
-    def cut(path: str) -> Iterator[dict]:
-        yield from replaced(service.first_minute, path)
-
-    def say(text: str, voice: str) -> Iterator[dict]:
-        yield from replaced(service.say, text, voice)
-
-    outputs = [speech, page.speech_note]
-    page.cut.click(cut, speech, outputs, **HIDDEN, **LIGHT)
-    shown: Any = {"api_visibility": "private", "show_progress_on": speech, **LIGHT}
-    page.say.click(say, [page.text, page.voice], outputs, **shown)
 
 
 def _show_examples(page: Page) -> None:
@@ -204,8 +160,8 @@ def _animate(page: Page, service: Service) -> None:
         try:
             for report in service.animate(dict(zip(api.ANIMATE, values, strict=True))):
                 if report.video:
-                    path = save_file_to_cache(str(report.video), talk.GRADIO_CACHE)
-                    yield state(False, progress(report.words, kind="done")) | results([path, *made])
+                    paths = [kept(report), *made]
+                    yield state(False, progress(report.words, kind="done")) | results(paths)
                 else:
                     picture = {still: preview.still(report.picture)} if report.picture else {}
                     yield {page.status: progress(report.words, report.share)} | picture

@@ -10,7 +10,7 @@ import gradio as gr
 from atldiff.media.synthesis import MAX_LETTERS, installed_voices
 from atldiff.options import AUTOMATIC, MOTION
 from atldiff.web import texts
-from atldiff.web.components import Choice, Menu, Photo, number, radio, slider
+from atldiff.web.components import Dropdown, Photo, Radio, checkbox, number, radio, slider
 from atldiff.web.preview import progress
 from atldiff.web.request import MAX_SECONDS
 from atldiff.web.texts import NOTES, PRESETS
@@ -89,6 +89,7 @@ def _photo(page: Page) -> None:
                 motion = gr.Video(label="How it moves", height=230, autoplay=True, loop=True, buttons=[])
     page.parts |= {"seen": seen, "motion": motion}
     page.inputs["face"] = number("face", label="Face (or click it above)", visible=False)
+    page.inputs["zoom"] = slider("zoom", visible=False)
     page.parts["photo_note"] = gr.HTML(elem_id="photo-note")
 
 
@@ -149,7 +150,7 @@ def _motion(page: Page, emotions: tuple[str, ...]) -> None:
     with gr.Row():
         presets = [*PRESETS, texts.CUSTOM]
         page.parts["preset"] = gr.Radio(presets, value="Natural", label="Preset", info=PRESETS["Natural"][1])
-        page.inputs["emotion"] = Menu([AUTOMATIC, *emotions], value=AUTOMATIC, label="Emotion")
+        page.inputs["emotion"] = Dropdown([AUTOMATIC, *emotions], value=AUTOMATIC, label="Emotion")
     with gr.Row():
         page.inputs |= {name: slider(name) for name in texts.GAINS}
 
@@ -162,8 +163,9 @@ def _advanced(page: Page, steps: int) -> None:
         page.inputs["seed"] = number("seed", label="Seed", info=NOTES["seed"])
         page.parts["dice"] = gr.Button("Another seed", elem_id="dice", size="sm")
     page.inputs |= {"output": radio("output"), "background": radio("background")}
+    page.inputs["badge"] = checkbox("badge")
     page.inputs["landmarks"] = gr.File(label="Landmarks to use", file_types=[".npz", ".json"], height=120)
     gr.Markdown(NOTES["given"])
-    formats = Choice(["npz", "json"], value="npz", label="Landmarks of the preview")
+    formats = Radio(["npz", "json"], value="npz", label="Landmarks of the preview")
     page.inputs["file_format"] = formats
     page.parts["saved"] = gr.File(label="Landmark file", show_label=False, interactive=False, height=80)

@@ -21,7 +21,6 @@ MOTION_SIDE = 320  # pixels of the motion preview
 MOTION_SECONDS = 10.0  # of a longer recording only the beginning is shown
 _CROP, _CHOSEN, _OTHER = (255, 255, 255), (255, 145, 60), (150, 150, 160)
 _DIM = 0.45  # brightness of the photo behind the moving landmarks
-_SHOWN = 2.0  # side of the part of a photo with one face that is shown, over the network's crop
 _REACH = 1.25  # side of the motion preview over the network's crop
 
 
@@ -29,22 +28,19 @@ def annotated(portrait: Portrait) -> np.ndarray:
     """The photo with the network's crop, the 68 landmarks and a numbered box for each face.
 
     Returns:
-        (h, w, 3) uint8, its longer side 640; of a photo with one face only the part round it.
+        (h, w, 3) uint8, its longer side 640.
     """
-    x0, y0, x1, y1, scale = _shown(portrait)
-    size = (round((x1 - x0) * scale), round((y1 - y0) * scale))
-    part = Image.fromarray(portrait.image).crop((x0, y0, x1, y1)).resize(size, Image.Resampling.LANCZOS)
-    picture = Image.fromarray(draw_landmarks(np.asarray(part), (portrait.landmarks - (x0, y0)) * scale))
+    height, width = portrait.image.shape[:2]
+    scale = LONG_SIDE / max(width, height)
+    size = (round(width * scale), round(height * scale))
+    small = Image.fromarray(portrait.image).resize(size, Image.Resampling.LANCZOS)
+    picture = Image.fromarray(draw_landmarks(np.asarray(small), portrait.landmarks * scale))
     draw = ImageDraw.Draw(picture)
-
-    def place(box: np.ndarray) -> tuple[float, ...]:
-        return tuple(float(v) for v in (box - (x0, y0, x0, y0)) * scale)
-
-    draw.rectangle(place(portrait.box), outline=_CROP, width=2)
+    draw.rectangle((portrait.box * scale).tolist(), outline=_CROP, width=2)
     font = ImageFont.load_default(22)
     for number, face in enumerate(portrait.faces if len(portrait.faces) > 1 else (), start=1):
         colour = _CHOSEN if number == portrait.face else _OTHER
-        left, top, right, bottom = place(face)
+        left, top, right, bottom = (face * scale).tolist()
         draw.rectangle((left, top, right, bottom), outline=colour, width=3)
         draw.rectangle((left, top, left + 28, top + 28), fill=colour)
         draw.text((left + 14, top + 14), str(number), fill=(20, 20, 20), font=font, anchor="mm")
@@ -53,23 +49,11 @@ def annotated(portrait: Portrait) -> np.ndarray:
 
 def face_at(portrait: Portrait, x: float, y: float) -> int | None:
     """The number, from 1, of the face at a pixel of the annotated photo."""
-    left, top, _, _, scale = _shown(portrait)
+    scale = LONG_SIDE / max(portrait.image.shape[:2])
     for number, (x0, y0, x1, y1) in enumerate(portrait.faces, start=1):
-        if x0 <= left + x / scale <= x1 and y0 <= top + y / scale <= y1:
+        if x0 <= x / scale <= x1 and y0 <= y / scale <= y1:
             return number
     return None
-
-
-def _shown(portrait: Portrait) -> tuple[int, int, int, int, float]:
-    """The part (x0, y0, x1, y1) of the photo that is shown, and its enlargement."""
-    height, width = portrait.image.shape[:2]
-    x0, y0, x1, y1 = 0, 0, width, height
-    if len(portrait.faces) == 1:
-        reach = (portrait.box[2:] - portrait.box[:2]).max() * _SHOWN / 2
-        centre = (portrait.box[2:] + portrait.box[:2]) / 2
-        x0, y0 = (max(0, int(v)) for v in centre - reach)
-        x1, y1 = min(width, int(centre[0] + reach)), min(height, int(centre[1] + reach))
-    return x0, y0, x1, y1, LONG_SIDE / max(x1 - x0, y1 - y0)
 
 
 def findings(portrait: Portrait) -> dict:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from atldiff.errors import InputError
 
-MAX_WAITING = 32  # whoever comes when so many wait is told that the queue is full
+MAX_WAITING = 48  # whoever comes when so many wait is told that the queue is full
 WAKE_UP = 0.5  # seconds between two looks at the queue, and until one who left is missed
 
 

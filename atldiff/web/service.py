@@ -17,7 +17,7 @@ from atldiff.errors import InputError
 from atldiff.media.audio import Speech, load_speech
 from atldiff.media.synthesis import synthesise, write_sound
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
-from atldiff.portrait.face import Portrait, load_portrait
+from atldiff.portrait.face import Portrait, SmallFace, load_portrait
 from atldiff.sequence import LandmarkSequence
 from atldiff.web.forecast import Forecast, seconds_left
 from atldiff.web.preview import annotated, findings, motion_video, note, spoken_time
@@ -25,6 +25,7 @@ from atldiff.web.queue import Queue
 from atldiff.web.request import MAX_SECONDS, Request, Step, TooLong, explain, photo_size, read_speech
 
 REPORT_EVERY = 0.25  # seconds between two reports of progress, and until a cancelled job stops
+SMALL_HEAD = 1 / 3  # side of the network's crop over the photo's longer side; below it one may zoom
 READERS = 2  # photos that are looked at side by side
 
 
@@ -42,6 +43,21 @@ class Report:
     share: float | None = None
     picture: bytes | None = None
     video: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What is said of a photo before the wait.
+
+    Attributes:
+        words: HTML of the note.  picture: the photo with all that was found, or None.
+        several: whether another face may be chosen.  small: whether zooming to the head makes sense.
+    """
+
+    words: str = ""
+    picture: np.ndarray | None = None
+    several: bool = False
+    small: bool = False
 
 
 class Service:
@@ -150,17 +166,21 @@ class Service:
         found = load_portrait(portrait, options.face)
         yield findings(found), annotated(found)
 
-    def inspect_photo(self, portrait: str | None, face: int) -> tuple[np.ndarray | None, bool, str]:
-        """A photo before the wait: (annotated picture, are there several faces, note)."""
+    def inspect_photo(self, portrait: str | None, face: int, zoom: float = DEFAULTS.zoom) -> Look:
+        """A photo before the wait."""
         if not portrait:
-            return None, False, ""
+            return Look()
         try:
+            options = Options(face=face, zoom=zoom)
             with self._readers:
-                found = load_portrait(portrait, Options(face=face).face)
+                found = load_portrait(portrait, options.face, zoom=options.zoom)
         except InputError as error:
-            return None, False, note([explain(error)], "bad")
-        good = note(["A good photo: one face, seen from the front."])
-        return annotated(found), len(found.faces) > 1, note(found.warnings, "warn") or good
+            small = zoom > DEFAULTS.zoom or isinstance(error, SmallFace)
+            return Look(note([explain(error)], "bad"), small=small)
+        words = note(found.warnings, "warn") or note(["A good photo: one face, seen from the front."])
+        head = (found.box[2] - found.box[0]) / max(found.image.shape[:2])
+        small = bool(head < SMALL_HEAD) or zoom > DEFAULTS.zoom
+        return Look(words, annotated(found), len(found.faces) > 1, small)
 
     def inspect_speech(self, speech: str | None, portrait: str | None, options: Options) -> tuple[str, bool]:
         """A recording before the wait: (note of its length and its video's time, or the problem; can its
@@ -172,7 +192,7 @@ class Service:
             heard = read_speech(speech)
         except InputError as error:
             return note([explain(error)], "bad"), isinstance(error, TooLong)
-        wait = spoken_time(self._forecast.expected(heard, photo_size(portrait), options))
+        wait = spoken_time(self._forecast.expected(heard, photo_size(portrait, options.zoom), options))
         return note([f"{heard.seconds:.1f} s of speech; its video takes about {wait}."]), False
 
     def first_minute(self, speech: str) -> Iterator[str]:

@@ -56,6 +56,8 @@ NOTES = {
     "seed": "Of blinks, sway and noise; the same seed gives the same video.",
     "output": "The whole photo keeps its own resolution; the square shows the head; 128 the face.",
     "background": "Transparent makes a .webm file and takes longest.",
+    "zoom": "1 shows the whole photo.",
+    "badge": "The letters AI in a corner of the picture.",
     "given": "Edited or kept from a preview; the motion's sliders then change nothing.",
 }
 # What the browser does itself: show the result, keep the keyboard's place, play without a click (muted).

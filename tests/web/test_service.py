@@ -258,13 +258,24 @@ def test_time_is_said_as_people_say_it():
 
 
 def test_the_first_look_says_what_is_wrong_and_what_is_right(shop, tmp_path):
-    picture, several, words = shop.inspect_photo(PHOTO, 1)
-    assert max(picture.shape) == 640 and not several and "good" in words
-    picture, _, words = shop.inspect_photo(str(page.landscape(tmp_path / "land.png")), 1)
-    assert picture is None and "No face" in words and "bad" in words
+    look = shop.inspect_photo(PHOTO, 1)
+    assert max(look.picture.shape) == 640 and not look.several and "good" in look.words
+    look = shop.inspect_photo(str(page.landscape(tmp_path / "land.png")), 1)
+    assert look.picture is None and "No face" in look.words and "bad" in look.words
     words, too_long = shop.inspect_speech(RECORDING, None, DEFAULTS)
     assert "4.9 s of speech" in words and not too_long
-    assert shop.inspect_photo(None, 1)[2] == shop.inspect_speech(None, None, DEFAULTS)[0] == ""
+    assert shop.inspect_photo(None, 1).words == shop.inspect_speech(None, None, DEFAULTS)[0] == ""
+
+
+def test_where_the_head_is_small_it_can_be_zoomed_to(shop, tmp_path):
+    assert not shop.inspect_photo(PHOTO, 1).small
+    photo = page.standing(tmp_path / "standing.jpg")
+    whole, near = shop.inspect_photo(photo, 1), shop.inspect_photo(photo, 1, 3)
+    assert whole.small and near.small and whole.picture.shape == near.picture.shape == (640, 480, 3)
+    assert shop.inspect_photo(page.standing(tmp_path / "far.jpg", 8), 1).small
+    assert request.photo_size(photo, 3) == (533, 400)
+    *_, last = shop.animate(ASKED | {"portrait": photo, "zoom": 3})
+    assert last.words.startswith("Done")
 
 
 def test_of_a_recording_that_is_too_long_the_first_minute_is_offered(shop, tmp_path):
