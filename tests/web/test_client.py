@@ -149,6 +149,13 @@ def test_files_of_the_server_cannot_be_named(server, path):
     assert "event: error" in told and "root:" not in told and "landmarks" not in told
 
 
+def test_the_browser_tells_the_components_apart(client):
+    kinds: dict[str, set] = {}
+    for component in client.config["components"]:
+        kinds.setdefault(component["component_class_id"], set()).add(component["type"])
+    assert all(len(types) == 1 for types in kinds.values()), kinds
+
+
 def test_helpers_cannot_be_called(client):
     config = client.config["dependencies"]
     public = {d["api_name"] for d in config if d["api_visibility"] == "public"}
