@@ -1,5 +1,7 @@
 """What the landmark network is asked for: right places, right speed, lips that open and close as they do."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -10,13 +12,19 @@ UNIT = 0.03  # face units: about one standard deviation of a mouth point while s
 
 
 def landmark_loss(
-    predicted: Tensor, target: Tensor, identity: Tensor, ok: Tensor, velocity: float = 0.5
+    predicted: Tensor,
+    target: Tensor,
+    identity: Tensor,
+    ok: Tensor,
+    velocity: float = 0.5,
+    across: Callable[[Tensor], Tensor] = lambda total: total,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss of displacements (B, F, 68, 2) against targets, both from identity (B, 68, 2), face units.
 
     Beside the released code's mean squares: velocity, the gap and width of the lips, and for each
     window the correlation and the deviation of the lips' opening, because plain regression opens
-    the mouth too little. Frames that are not ok (B, F) do not count. `velocity` weighs the speed.
+    the mouth too little. Frames that are not ok (B, F) do not count. `velocity` weighs the speed;
+    `across` makes of a number of frames in this batch its mean over the processes.
 
     Returns:
         the loss, and its terms by name.
@@ -27,9 +35,9 @@ def landmark_loss(
     lips, wanted = lip_shape(predicted + identity[:, None]), lip_shape(target + identity[:, None])
     agreement, deviation = opening_agreement(lips[..., 0], wanted[..., 0], frames)
     terms = {
-        "place": _mean(_weighted(error), frames),
-        "speed": _mean(_weighted(speed), pairs),
-        "lips": _mean(((lips - wanted) / UNIT).abs().mean(-1), frames),
+        "place": _mean(_weighted(error), frames, across),
+        "speed": _mean(_weighted(speed), pairs, across),
+        "lips": _mean(((lips - wanted) / UNIT).abs().mean(-1), frames, across),
         "correlation": (1 - agreement).mean(),
         "deviation": deviation.mean(),
     }
@@ -42,8 +50,8 @@ def _weighted(error: Tensor) -> Tensor:
     return FACE_SHARE * square.mean(-1) + MOUTH_SHARE * square[..., lm.MOUTH].mean(-1)
 
 
-def _mean(values: Tensor, weights: Tensor) -> Tensor:
-    return (values * weights).sum() / weights.sum().clamp_min(1)
+def _mean(values: Tensor, weights: Tensor, across: Callable[[Tensor], Tensor]) -> Tensor:
+    return (values * weights).sum() / across(weights.sum()).clamp_min(1)
 
 
 def lip_shape(points: Tensor) -> Tensor:

@@ -9,16 +9,19 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, broadcast_object_list
 from torch import Tensor
 
 from atldiff.errors import InputError
+
+PATIENCE = timedelta(hours=6)  # of processes for the one that validates or encodes for all
 
 
 def start_processes(
@@ -40,12 +43,13 @@ def start_processes(
     parallel = DistributedDataParallelKwargs(
         broadcast_buffers=False, find_unused_parameters=find_unused_parameters
     )
+    patient = InitProcessGroupKwargs(timeout=PATIENCE)
     return Accelerator(
         cpu=device == "cpu",
         gradient_accumulation_steps=accumulate,
         log_with="tensorboard",
         project_dir=out,
-        kwargs_handlers=[parallel],
+        kwargs_handlers=[parallel, patient],
     )
 
 

@@ -18,6 +18,7 @@ from atldiff.config import FRAME_RATE
 from atldiff.media.audio import SAMPLE_RATE, Speech
 from atldiff.speech.speech_encoder import SpeechFeatures, StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.training.resuming import writing
 from atldiff.training.shards import read_prepared
 
 MAX_YAW = 0.5  # frames that are turned further show the mouth too foreshortened to learn from
@@ -162,8 +163,10 @@ def encoded_versions(
             rng = np.random.default_rng([seed, version])
             varied = [vary(clip, clips, rng) for clip in clips] if version else clips
             part = path.with_suffix(".part")
-            torch.save([vars(encode_clip(encoder, clip)) for clip in varied], part)
-            part.replace(path)
+            encoded = [vars(encode_clip(encoder, clip)) for clip in varied]
+            with writing(path):
+                torch.save(encoded, part)
+                part.replace(path)
         versions.append([Example(**fields) for fields in torch.load(path, weights_only=True)])
     return versions
 

@@ -1,7 +1,6 @@
 """Trains the Conformer emotion recogniser on acted speech: RAVDESS, split by actor, or a prepared corpus."""
 
 import csv
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -16,8 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from atldiff.errors import InputError
+from atldiff.speech.emotion_recogniser import EmotionRecogniser
 from atldiff.speech.phonetic_encoder import SAMPLE_RATE, level
 from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.training.processes import (
+    Journal,
+    over_processes,
+    sample_numbers,
+    seed_step,
+    start_processes,
+)
 from atldiff.training.resuming import load_state, save_state
 from atldiff.training.shards import read_prepared
 
@@ -55,46 +62,74 @@ def train_emotion(
     Raises:
         InputError: there is no such data.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(seed)
+    accelerator = start_processes(device, out, find_unused_parameters=True)
     mels, labels, held_out = load_emotional_speech(data, encoder)
-    net, names = encoder.to(device).emotion.train(), encoder.emotion.names
+    net = encoder.to(accelerator.device).emotion.train()
     average = EMAModel(net.parameters(), decay=stage.ema)
     optimizer = torch.optim.AdamW(net.parameters(), stage.learning_rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.learning_rate, stage.steps + 1)
+    model, optimizer = accelerator.prepare(Classifier(net), optimizer)
     parts = {"net": net, "average": average, "optimizer": optimizer, "schedule": schedule}
-    step, saved = 0, time.monotonic()
+    step, saved, known = 0, time.monotonic(), np.flatnonzero(~held_out)
     if (out / "emotion.pt").exists():
-        step = load_state(out / "emotion.pt", parts, torch.device(device))["step"]
-        average.to(device)
-    known = np.flatnonzero(~held_out)
-    rarity = len(known) / np.maximum(np.bincount(labels[known], minlength=len(names)), 1)
-    weight = torch.tensor(rarity / rarity.mean(), dtype=torch.float32, device=device)
+        step = load_state(out / "emotion.pt", parts, accelerator.device)["step"]
+    journal, weight = Journal(accelerator, "emotion", step), rarity(labels[known], len(net.names))
+    batches = sample_numbers(accelerator, stage.batch, step)
     while step < stage.steps:
-        rng = np.random.default_rng([seed, step])
-        batch = rng.choice(known, stage.batch)
-        examples = torch.stack([augment(mels[index], stage.columns, rng) for index in batch])
-        scores = net.head(F.dropout(net(examples.to(device)), 0.2))
-        truth = torch.from_numpy(labels[batch]).to(device)
-        loss = F.cross_entropy(scores, truth, weight, label_smoothing=0.1)
+        examples, truth = draw_examples(mels, labels, known, next(batches), stage.columns, seed)
+        seed_step(accelerator, seed, step)
+        scores = model(examples.to(accelerator.device))
+        truth, share = truth.to(accelerator.device), weight.to(accelerator.device)
+        loss = F.cross_entropy(scores, truth, share, label_smoothing=0.1, reduction="sum")
+        loss = loss / over_processes(accelerator)(share[truth].sum())
         optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         average.step(net.parameters())
         step += 1
         if step % 50 == 0:
-            _log(out / "emotion.jsonl", {"step": step, "loss": loss.item()})
-        if time.monotonic() - saved > stage.save_seconds or step == stage.steps:
+            journal.write({"step": step, "loss": accelerator.reduce(loss.detach(), "mean").item()})
+        due = time.monotonic() - saved > stage.save_seconds or step == stage.steps
+        if due and accelerator.is_main_process:
             save_state(out / "emotion.pt", parts, step=step)
             saved = time.monotonic()
     average.copy_to(net.parameters())
     net.eval()
     set_prototypes(encoder, [mels[i] for i in known], labels[known])
     report = test_emotion(encoder, [mels[i] for i in np.flatnonzero(held_out)], labels[held_out])
-    _log(out / "emotion.jsonl", {"stage": asdict(stage)} | report)
+    journal.write({"stage": asdict(stage)} | report)
+    journal.close()
     return report
+
+
+class Classifier(nn.Module):
+    """The recogniser with its head, as it is trained: log-mels (B, 80, M) -> scores (B, emotions)."""
+
+    def __init__(self, emotion: EmotionRecogniser) -> None:
+        super().__init__()
+        self.emotion = emotion
+
+    def forward(self, mels: Tensor) -> Tensor:
+        """Scores of the emotions."""
+        return self.emotion.head(F.dropout(self.emotion(mels), 0.2, self.training))
+
+
+def rarity(labels: np.ndarray, count: int) -> Tensor:
+    """Weights (count,) of the emotions, by how rare they are among labels (n,); 1 in the mean."""
+    weight = len(labels) / np.maximum(np.bincount(labels, minlength=count), 1)
+    return torch.tensor(weight / weight.mean(), dtype=torch.float32)
+
+
+def draw_examples(
+    mels: list[Tensor], labels: np.ndarray, known: np.ndarray, numbers: range, columns: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """The examples with these numbers: augmented log-mels (B, 80, columns) and labels (B,)."""
+    generators = [np.random.default_rng([seed, number]) for number in numbers]
+    chosen = [int(rng.choice(known)) for rng in generators]
+    versions = [augment(mels[i], columns, rng) for i, rng in zip(chosen, generators, strict=True)]
+    return torch.stack(versions), torch.from_numpy(labels[chosen])
 
 
 def load_emotional_speech(data: Path, encoder: Encoder) -> tuple[list[Tensor], np.ndarray, np.ndarray]:
@@ -154,7 +189,8 @@ def augment(mel: Tensor, columns: int, rng: np.random.Generator) -> Tensor:
     mel = torch.roll(mel, int(rng.integers(-2, 3)), 0)
     mel = mel + float(rng.normal(0, 0.7)) * torch.linspace(-1, 1, bands)[:, None]
     floor = mel.amax() - float(rng.uniform(9, 20))
-    mel = torch.logaddexp(mel, floor + 0.3 * torch.randn(mel.shape))
+    noise = torch.from_numpy(rng.standard_normal(mel.shape, np.float32))
+    mel = torch.logaddexp(mel, floor + 0.3 * noise)
     start = int(rng.integers(0, max(1, stretched - columns + 1)))
     mel = mel[:, start : start + columns]
     mel = F.pad(mel, (0, columns - mel.shape[1]), value=float(mel.amin()))
@@ -182,8 +218,3 @@ def test_emotion(encoder: Encoder, mels: list[Tensor], labels: np.ndarray) -> di
     confusion = np.zeros((count, count), int)
     np.add.at(confusion, (labels, answers), 1)
     return {"accuracy": float((answers == labels).mean()), "confusion": confusion.tolist()}
-
-
-def _log(path: Path, entry: dict) -> None:
-    with open(path, "a") as log:
-        log.write(json.dumps(entry) + "\n")
