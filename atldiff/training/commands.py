@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 from atldiff.config import PRESETS, read_preset
 
@@ -37,6 +38,8 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
         parts, "diffusion", _train_diffusion, "Train the renderer: spatial, then temporal."
     )
     _add_diffusion(diffusion)
+    person = add_command(parts, "person", _train_person, "Fine-tune the renderer on somebody's video.")
+    _add_person(person)
     mouth = add_command(parts, "mouth", _fit_mouth, "Fit the layered mouth's numbers to open mouths.")
     mouth.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
     mouth.add_argument("--faces", type=Path, default=FACES, help="what prepare-faces wrote")
@@ -53,7 +56,12 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
         part.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
     for part in (emotion, marks, diffusion, table, whole):
         part.add_argument("--preset", default="starter", help=f"{', '.join(PRESETS)}, or a .json file of one")
-    for part in (emotion, marks, diffusion, table):
+    patience = "end after so many validations without a better score"
+    for part in (diffusion, person):
+        _add_run(part)
+    for part in (marks, diffusion, person):
+        part.add_argument("--patience", type=int, metavar="N", help=patience)
+    for part in (emotion, marks, diffusion, person, table):
         part.add_argument("--out", type=Path, required=True, help="run folder")
         part.add_argument("--steps", type=int, help="optimiser steps; the stage's own number if left out")
         part.add_argument("--seed", type=int, default=0, help="of weights and samples")
@@ -61,19 +69,29 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
 
 
 def _add_diffusion(parser: argparse.ArgumentParser) -> None:
-    memory = "of clips that each process holds; a larger corpus is streamed from its shards"
     parser.add_argument("--stage", choices=("spatial", "temporal"), default="spatial", help="2D, or inflated")
+    parser.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
+    parser.add_argument("--speech-encoder", type=Path, help="hears the clips' emotion; none if left out")
+    parser.add_argument("--faces", type=Path, help="what prepare-faces wrote; clips alone if left out")
+
+
+def _add_person(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "videos", type=Path, nargs="+", metavar="VIDEO", help="one person's; a minute is enough"
+    )
+    parser.add_argument("--start", type=Path, help="a pipeline's folder; the embedded starter if left out")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    """The options of `train_diffusion.RunConfig`, and those of its steps."""
+    memory = "of clips that each process holds; a larger corpus is streamed from its shards"
     parser.add_argument("--batch", type=int, help="windows a batch of each process")
     parser.add_argument("--accumulate", type=int, default=1, help="batches an optimiser step")
     parser.add_argument("--checkpointing", action="store_true", help="less memory, more arithmetic")
     parser.add_argument("--memory", type=float, default=4.0, metavar="GB", help=memory)
     parser.add_argument("--learning-rate", type=float, help="peak")
-    parser.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
-    parser.add_argument("--speech-encoder", type=Path, help="hears the clips' emotion; none if left out")
-    parser.add_argument("--faces", type=Path, help="what prepare-faces wrote; clips alone if left out")
-    patience = "end after so many validations without a better score"
-    parser.add_argument("--patience", type=int, metavar="N", help=patience)
-    pushed = "then upload the best weights to this private repository, USER/NAME"
+    parser.add_argument("--save-seconds", type=float, help="between validations and saved states")
+    pushed = "then upload the weights to this private repository, USER/NAME"
     parser.add_argument("--push-to-hub", metavar="NAME", help=pushed)
 
 
@@ -129,8 +147,12 @@ def _fit_mouth(args: argparse.Namespace) -> None:
 
 
 def _train_emotion(args: argparse.Namespace) -> None:
+    from accelerate import PartialState
+
     from atldiff.speech.wav2vec2_encoder import load_speech_encoder, make_speech_encoder
     from atldiff.training.phonemes import copy_recogniser
+    from atldiff.training.processes import finish
+    from atldiff.training.resuming import save_networks
     from atldiff.training.train_emotion import EmotionStage, train_emotion
 
     row = read_preset(args.preset)
@@ -142,20 +164,22 @@ def _train_emotion(args: argparse.Namespace) -> None:
             copy_recogniser(encoder.mel, encoder.phonetic)
     stage = _with_steps(EmotionStage(), args.steps)
     scores = train_emotion(args.data, args.out, encoder, stage, args.seed, args.resolve(args.device))
-    encoder.save_pretrained(args.out / "speech_encoder")
-    print(json.dumps(scores, indent=1))
+    if PartialState().is_main_process:
+        save_networks(args.out, {"speech_encoder": encoder})
+    finish(json.dumps(scores, indent=1))
 
 
 def _train_landmarks(args: argparse.Namespace) -> None:
     from atldiff.speech.landmark_generator import LandmarkGenerator
     from atldiff.speech.wav2vec2_encoder import load_speech_encoder
+    from atldiff.training.processes import finish
     from atldiff.training.train_landmarks import LandmarkStage, train_landmarks
 
     encoder = load_speech_encoder(args.start)
     generator = LandmarkGenerator(encoder.feature_dim, **asdict(read_preset(args.preset).landmarks))
     stage, device = _with_steps(LandmarkStage(), args.steps), args.resolve(args.device)
-    scores = train_landmarks(args.data, args.out, encoder, generator, stage, args.seed, device)
-    print(json.dumps({name: value for name, value in scores.items() if name != "clips"}, indent=1))
+    scores = train_landmarks(args.data, args.out, encoder, generator, stage, args.seed, device, args.patience)
+    finish(json.dumps({name: value for name, value in scores.items() if name != "clips"}, indent=1))
 
 
 def _run_ablations(args: argparse.Namespace) -> None:
@@ -169,12 +193,29 @@ def _run_ablations(args: argparse.Namespace) -> None:
 
 def _train_diffusion(args: argparse.Namespace) -> None:
     from atldiff.training.processes import finish
-    from atldiff.training.train_diffusion import RunConfig, train_diffusion
+    from atldiff.training.train_diffusion import train_diffusion
 
-    names = ["stage", "preset", "steps", "batch", "learning_rate", "seed", "start", "speech_encoder", "faces"]
-    options = {name: getattr(args, name) for name in names}
+    names = ("stage", "preset", "start", "speech_encoder", "faces")
+    options = {name: getattr(args, name) for name in names} | _run_options(args)
+    finish(str(train_diffusion(args.data, args.out, **options)))
+
+
+def _train_person(args: argparse.Namespace) -> None:
+    from atldiff.pipeline import STARTER
+    from atldiff.training.person import fine_tune
+    from atldiff.training.processes import finish
+
+    finish(str(fine_tune(args.videos, args.out, args.start or STARTER, **_run_options(args))))
+
+
+def _run_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What `train_diffusion` and `fine_tune` take alike."""
+    from atldiff.training.train_diffusion import RunConfig
+
+    names = ("steps", "batch", "learning_rate", "seed")
     run = RunConfig(**{field.name: getattr(args, field.name) for field in fields(RunConfig)})
-    finish(str(train_diffusion(args.data, args.out, device=args.resolve(args.device), run=run, **options)))
+    options = {name: getattr(args, name) for name in names}
+    return options | {"device": args.resolve(args.device), "run": run}
 
 
 def _export(args: argparse.Namespace) -> None:

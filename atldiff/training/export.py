@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from atldiff.config import read_preset
+from atldiff.config import Preset, read_preset
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
 from atldiff.rendering.unet3d import IdentityUNet3DModel
@@ -12,7 +12,7 @@ from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.wav2vec2_encoder import load_speech_encoder
 
 
-def export(out: Path, renderer: Path, speech: Path, preset: str = "starter") -> ATLDiffPipeline:
+def export(out: Path, renderer: Path, speech: Path, preset: str | Preset = "starter") -> ATLDiffPipeline:
     """Writes the pipeline's folder, the U-Net's weights as float16 (half the size; loaded as float32).
 
     Args:
@@ -20,7 +20,7 @@ def export(out: Path, renderer: Path, speech: Path, preset: str = "starter") -> 
         renderer: a diffusion run's best/ or last/, with unet/ and identity_encoder/.
         speech: a folder with speech_encoder/ and landmark_generator/; may be `out` itself.
     """
-    row = read_preset(preset)
+    row = preset if isinstance(preset, Preset) else read_preset(preset)
     identity = CompactIdentityEncoder if row.identity == "compact" else ResNetIdentityEncoder
     pipeline = ATLDiffPipeline.from_preset(
         row,

@@ -38,6 +38,7 @@ class RunConfig:
         memory: GB of clips that each process holds; a larger corpus is streamed.
         patience: validations without a better score after which training ends.
         push_to_hub: repository for the best weights, USER/NAME.
+        save_seconds: between validations; None: the stage's own.
     """
 
     accumulate: int = 1
@@ -45,6 +46,10 @@ class RunConfig:
     memory: float = MEMORY
     patience: int | None = None
     push_to_hub: str | None = None
+    save_seconds: float | None = None
+
+
+DEFAULT_RUN = RunConfig()
 
 
 def train_diffusion(
@@ -61,7 +66,7 @@ def train_diffusion(
     speech_encoder: Path | None = None,
     faces: Path | None = None,
     critic: bool = True,
-    run: RunConfig = RunConfig(),
+    run: RunConfig = DEFAULT_RUN,
 ) -> Path:
     """Trains one stage, on all processes that `accelerate launch` started; run again with the same arguments
     to resume.
@@ -80,11 +85,11 @@ def train_diffusion(
         The folder of the best weights by validation score.
 
     Raises:
-        InputError: `data` was not prepared; nothing can be written, for example because the disk is full (the
-            last state stays); the hub cannot be reached.
+        InputError: `data` was not prepared; the disk is full (the last state stays); no hub is reached.
     """
     row = preset if isinstance(preset, Preset) else read_preset(preset)
-    chosen = _stage_of(row, stage, steps=steps, batch=batch, learning_rate=learning_rate)
+    changes = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
+    chosen = _stage_of(row, stage, **changes, save_seconds=run.save_seconds)
     accelerator = start_processes(device, out, run.accumulate)
     if run.push_to_hub is not None:
         from_main(accelerator, partial(hub.reserve, run.push_to_hub))
