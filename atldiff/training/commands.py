@@ -184,11 +184,12 @@ def _train_landmarks(args: argparse.Namespace) -> None:
 
 def _run_ablations(args: argparse.Namespace) -> None:
     from atldiff.training.ablations import ABLATIONS, as_table, run_ablations
+    from atldiff.training.processes import finish
 
     steps, device = (args.steps, args.renderer_steps), args.resolve(args.device)
     rows = args.rows or tuple(ABLATIONS)
     preset = read_preset(args.preset)
-    print(as_table(run_ablations(args.data, args.out, preset, args.start, rows, *steps, args.seed, device)))
+    finish(as_table(run_ablations(args.data, args.out, preset, args.start, rows, *steps, args.seed, device)))
 
 
 def _train_diffusion(args: argparse.Namespace) -> None:

@@ -40,9 +40,7 @@ def start_processes(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out} cannot be made ({error.strerror})", "Give another --out") from error
-    parallel = DistributedDataParallelKwargs(
-        broadcast_buffers=False, find_unused_parameters=find_unused_parameters
-    )
+    parallel = DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters)
     patient = InitProcessGroupKwargs(timeout=PATIENCE)
     return Accelerator(
         cpu=device == "cpu",
