@@ -70,6 +70,7 @@ def connect(page: Page, service: Service, steps: int) -> None:
     _show_examples(page)
     _apply_presets(page, steps)
     _animate(page, service)
+    _after(page)
 
 
 def _offer_api(page: Page, service: Service) -> None:
@@ -189,3 +190,20 @@ def _animate(page: Page, service: Service) -> None:
     cancelled = progress(texts.CANCELLED, kind="done")
     stopped = stop.click(lambda: state(False, cancelled), None, shown, cancels=run, **at_once)
     stopped.then(None, js=texts.FOCUS)
+
+
+def _after(page: Page) -> None:
+    """An earlier video of the visit again; a mistake that is mended is told no longer."""
+
+    def show_again(paths: list[str], at: gr.SelectData) -> tuple:
+        path = paths[at.index]
+        return (path, path) if Path(path).is_file() else (gr.skip(), gr.skip())
+
+    def mended(line: str) -> str:
+        return progress("") if "role='alert'" in line else line
+
+    at_once: Any = {"queue": False, **HIDDEN}
+    given = [page.inputs[name].change for name in ("portrait", "speech")]
+    gr.on(given, mended, page.status, page.status, **at_once)
+    again = page.earlier.select(show_again, page.made, [page.talk, page.download], **at_once)
+    again.then(None, js=texts.PLAY)

@@ -143,6 +143,7 @@ def _result(page: Page) -> None:
                 ),
             }
         earlier: Any = {"elem_id": "earlier", "visible": False, "columns": 4, "height": 190, **plain}
+        earlier["allow_preview"] = False  # a click shows the video in the large player
         page.parts["earlier"] = gr.Gallery(label="Made in this visit", **earlier)
 
 
@@ -168,4 +169,6 @@ def _advanced(page: Page, steps: int) -> None:
     gr.Markdown(NOTES["given"])
     formats = Radio(["npz", "json"], value="npz", label="Landmarks of the preview")
     page.inputs["file_format"] = formats
-    page.parts["saved"] = gr.File(label="Landmark file", show_label=False, interactive=False, height=80)
+    page.parts["saved"] = gr.File(
+        label="Landmark file", show_label=False, interactive=False, height=80, elem_id="saved"
+    )

@@ -141,6 +141,66 @@ def test_a_landscape_is_told_once_and_the_page_goes_on(tab, tmp_path):
     assert "Done: 1.0 s of video" in finished(tab)
 
 
+def test_what_is_missing_is_told_in_one_message_until_it_is_there(tab, tmp_path):
+    photo, voice = page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1)
+
+    def told(words: str) -> None:
+        tab.click("#animate")
+        until(tab, f"() => ({LINE}).startsWith('{words}')")
+        assert tab.locator(".toast-body").count() == 0 and tab.is_visible("#talk video")
+        until(tab, "() => document.activeElement.id == 'animate'")
+
+    told("There is no portrait yet")
+    give(tab, photo)
+    until(tab, f"() => ({LINE}).trim() == ''")
+    told("There is no speech yet")
+    tab.locator("#photo [aria-label=Clear], #photo [aria-label='Remove Image']").first.click()
+    tab.locator("input[type=file]").nth(1).set_input_files(str(voice))
+    until(tab, f"() => ({LINE}).trim() == ''")
+    told("There is no portrait yet")
+
+
+def test_a_file_of_another_kind_is_told_beside_the_input_alone(tab, tmp_path):
+    for name in ("fake.jpg", "fake.wav"):
+        (tmp_path / name).write_text("neither picture nor sound\n" * 20)
+    give(tab, tmp_path / "fake.jpg", tmp_path / "fake.wav")
+    assert "not a picture that can be read" in tab.inner_text("#photo-note .bad")
+    assert "not a recording" in tab.inner_text("#speech-note .bad")
+    assert tab.locator(".toast-body").count() == 0
+
+
+def test_a_full_body_photo_is_zoomed_to_the_head_by_hand(tab, tmp_path):
+    give(tab, page.photo(tmp_path / "face.png", 320))
+    assert tab.get_by_label("number input for Zoom to the head").count() == 0  # nothing to zoom to
+    tab.get_by_label("Remove Image").or_(tab.get_by_label("Clear")).first.click()
+    until(tab, "() => !document.querySelector('#photo-note .note')")
+    give(tab, Path(page.standing(tmp_path / "standing.jpg")), page.recording(tmp_path / "voice.wav", 1))
+    seen = "document.querySelectorAll('#photo img')[1]?.src"
+    before = tab.evaluate(seen)
+    tab.get_by_label("number input for Zoom to the head").fill("4")
+    tab.keyboard.press("Enter")
+    until(tab, f"() => {seen} != '{before}'")
+    tab.click("#animate")
+    assert "Done" in finished(tab)
+    until(tab, f"() => {VIDEO}?.videoWidth == 300 && {VIDEO}.videoHeight == 400")
+
+
+def test_the_last_results_stand_side_by_side_and_a_click_shows_one_again(tab, tmp_path):
+    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1))
+    tab.get_by_text("Advanced").click()
+    for size in ("Whole photo", "128 face only"):
+        tab.get_by_label(size).check()
+        tab.click("#animate")
+        until(tab, "() => document.querySelector('#stop')?.checkVisibility()")
+        assert "Emotion heard" in finished(tab)
+    until(tab, f"() => {VIDEO}?.videoWidth == 128")
+    tab.locator("#earlier button").nth(1).click()
+    until(tab, f"() => {VIDEO}?.videoWidth == 320")
+    with tab.expect_download() as download:
+        tab.click("#download")
+    assert page.probe(download.value.path())["size"] == (320, 320)
+
+
 def test_two_tabs_at_once_each_show_their_own_video(browser, server, tmp_path):
     contexts = [browser.new_context() for _ in range(2)]
     tabs = [opened(context, server[0]) for context in contexts]
@@ -198,6 +258,7 @@ def test_on_a_phone_everything_stands_in_the_order_it_is_used_and_the_result_com
         tab.locator(f"#{name}").bounding_box()["y"] for name in ("examples", "photo", "animate", "result")
     ]
     assert places == sorted(places)
+    assert gaps(tab) <= 24 and tab.locator("#talk").bounding_box()["height"] <= 330  # no room left empty
     give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 4.5))
     tab.click("#animate")
     inside = "(box => box && box.top >= 0 && box.bottom <= innerHeight)"
@@ -207,12 +268,20 @@ def test_on_a_phone_everything_stands_in_the_order_it_is_used_and_the_result_com
     context.close()
 
 
+def gaps(tab) -> float:
+    """The largest empty space between two parts of the page that stand one below the other, in pixels."""
+    names = ["examples", "photo", "speech", "recordings", "type", "make", "result"]
+    boxes = [box for name in names if (box := tab.locator(f"#{name}").bounding_box())]
+    return max(low["y"] - high["y"] - high["height"] for high, low in zip(boxes, boxes[1:], strict=False))
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser, server, tmp_path, colours):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     context = browser.new_context(color_scheme=colours, reduced_motion="reduce")
     tab = opened(context, f"{server[0]}?__theme={colours}")
     give(tab, page.landscape(tmp_path / "land.png"), page.recording(tmp_path / "voice.wav", 1))
+    tab.get_by_text("Advanced").click()
     results = axe.Axe().run(tab, options={"resultTypes": ["violations"]})
     found = [
         (rule["id"], node["html"][:200], node["failureSummary"][:300])

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import anyio
+import av
 import httpx
 import numpy as np
 import page
@@ -69,6 +70,15 @@ def test_animate_gives_a_marked_video_with_sound(client, inputs):
     found = page.probe(client.predict(*inputs, api_name="/animate"))
     assert found["size"] == (320, 320) and found["frames"] == 30 and found["rate"] == 30
     assert found["codecs"] == ("h264", "aac") and "AI-generated" in found["tags"]["comment"]
+
+
+def test_a_badge_is_seen_in_the_corner(client, inputs):
+    corners = []
+    for badge in (False, True):
+        video = client.predict(*inputs, badge=badge, seed=1, api_name="/animate")
+        with av.open(video) as made:
+            corners.append(next(made.decode(video=0)).to_ndarray(format="rgb24")[-60:, -60:].astype(int))
+    assert np.abs(corners[1] - corners[0]).max() > 100
 
 
 def test_a_matte_is_a_webm(client, inputs):
