@@ -29,18 +29,21 @@ class MouthShape:
     Lights are shares of the teeth's; lengths are mm.
     """
 
-    edge: float = 5.00  # upper row's edge below the closed lips' line
-    jaw: float = 0.83  # share of the jaw's way that the lower row follows
-    overbite: float = 3.84  # how far the closed lower row stands behind the upper one's edge
-    upper_light: float = 1.12
-    lower_light: float = 1.11
-    tongue_light: float = 1.20
-    cavity_light: float = 0.28
-    falloff: float = 24.20  # half width at which the light has gone to the sides
-    shadow: float = 0.92  # light that is left right under the lips
-    shadow_width: float = 1.81
-    gap: float = 0.12  # darkness of the gaps between teeth
-    blur: float = 0.20  # of the whole painting
+    edge: float = 5.0  # upper row's edge below the closed lips' line
+    jaw: float = 0.8  # share of the jaw's way that the lower row follows
+    overbite: float = 3.9  # how far the closed lower row stands behind the upper one's edge
+    lower_show: float = 5.33  # what the lower lip leaves to be seen of the lower row, at most
+    dim: float = 0.64  # opening at which half of the light comes in
+    pucker: float = 0.36  # share of its rest width at which a rounded mouth is dark
+    upper_light: float = 1.14
+    lower_light: float = 1.2
+    tongue_light: float = 1.2
+    cavity_light: float = 0.37
+    falloff: float = 33.2  # half width at which the light has gone to the sides
+    shadow: float = 0.52  # light that is left right under the lips
+    shadow_width: float = 1.94
+    gap: float = 0.14  # darkness of the gaps between teeth
+    blur: float = 0.37  # of the whole painting
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +53,8 @@ class LayeredMouth:
     Attributes:
         shape: see there.  teeth: (3,) colour.
         edge: mm from nose base to the upper row's edge.  rest: mm from nose base to the chin of the
-            photo, less its lip gap.  slope: change of light a mm to the right.
-        soft: mm of blur of the photo.
+            photo, less its lip gap.  gap, width: mm between the photo's lips and between their corners.
+        slope: change of light a mm to the right.  soft: mm of blur of the photo.
     """
 
     shape: MouthShape
@@ -59,6 +62,7 @@ class LayeredMouth:
     edge: float
     rest: float
     gap: float
+    width: float
     slope: float
     soft: float
 
@@ -77,6 +81,7 @@ class LayeredMouth:
             float(np.clip(drop, *LIP_DROP)) + shape.edge,
             rest,
             gap,
+            float(np.linalg.norm(still[64] - still[60])) / mm,
             slope,
             min(softness(image, still) / mm, 1.5),
         )
@@ -124,7 +129,8 @@ class LayeredMouth:
         gap = float(np.linalg.norm(landmarks[62] - landmarks[66])) / mm
         drop = max(0.0, 0.5 * chin + 0.5 * (gap - self.gap)) * shape.jaw
         side = np.exp(-((x / shape.falloff) ** 4))
-        low = drop - shape.overbite + 0.0036 * x * x
+        lip = float((landmarks[66] - landmarks[33]) @ down) / mm - self.edge
+        low = max(drop - shape.overbite, lip - shape.lower_show) + 0.0036 * x * x
         light = shape.cavity_light * np.ones_like(x)
         tint = np.broadcast_to(np.array([1.1, 0.55, 0.5], np.float32), (*x.shape, 3))
         painting = tint * light[..., None]
@@ -149,7 +155,13 @@ class LayeredMouth:
         gum = smoothstep(-8.6, -9.6, y + 1.2 * (1 - across**2) - UPPER_STEPS[index])
         colour = np.array([1, 1, 1], np.float32) - gum[..., None] * np.array([0.22, 0.54, 0.55], np.float32)
         painting = painting + (colour * light[..., None] - painting) * row[..., None]
-        return painting * self.teeth * (1 + self.slope * x)[..., None]
+        return painting * self.teeth * (1 + self.slope * x)[..., None] * self._opened(landmarks, gap, mm)
+
+    def _opened(self, landmarks: np.ndarray, gap: float, mm: float) -> float:
+        """Share of the light that comes in between lips `gap` mm apart, and rounded or not."""
+        width = float(np.linalg.norm(landmarks[64] - landmarks[60])) / mm / max(self.width, 1.0)
+        rounded = smoothstep(self.shape.pucker, self.shape.pucker + 0.4, np.float32(width))
+        return gap / (gap + self.shape.dim) * (0.3 + 0.7 * float(rounded))
 
     def _face_grid(
         self, landmarks: np.ndarray, rect: tuple[int, int, int, int], mm: float

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,12 +18,11 @@ from atldiff.rendering.warp import displacement_field
 from atldiff.training.clips import MAX_YAW_CHANGE, Moment, StoredClip
 from atldiff.training.faces import reopened
 
-OPEN, SHUT = (
-    0.07,
-    0.04,
-)  # openings: from here on a mouth is painted, up to here a portrait's is closed
+SHUT = 0.04  # openings up to here are a closed portrait's
+OPENINGS = (0.03, 0.07, 0.13, 1.0)  # borders of the little, half and wide open mouths that are painted
 LIMITS = {
-    "edge": (-1, 5), "jaw": (0.8, 1.1), "overbite": (0, 4), "upper_light": (0.5, 1.3),
+    "edge": (-1, 5), "jaw": (0.8, 1.1), "overbite": (0, 4), "lower_show": (0, 8), "dim": (0, 6),
+    "pucker": (0, 0.8), "upper_light": (0.5, 1.5),
     "lower_light": (0.3, 1.2), "tongue_light": (0.2, 1.2), "cavity_light": (0.05, 0.7),
     "falloff": (14, 40), "shadow": (0.2, 1), "shadow_width": (0.5, 4), "gap": (0, 0.4), "blur": (0.2, 1.6),
 }  # fmt: skip
@@ -67,7 +67,9 @@ class OpenMouth:
 def open_mouths(
     clips: Sequence[StoredClip], photos: Sequence[StoredClip], count: int, seed: int = 0
 ) -> list[OpenMouth]:
-    """About `count` open mouths, half of them from clips, half from single photos."""
+    """About `count` open mouths, four fifths of them from clips, which speak, the others from single photos,
+    most of which smile.
+    """
     rng = np.random.default_rng(seed)
     found: list[OpenMouth] = []
     for index in rng.permutation(len(clips)):
@@ -75,10 +77,13 @@ def open_mouths(
         opening = np.where(clip.usable, lm.mouth_opening(clip.points), np.nan)
         still = int(np.nanargmin(opening))
         alike = np.abs(lm.yaw(clip.points) - lm.yaw(clip.points[still])) < MAX_YAW_CHANGE
-        wide = np.flatnonzero((opening > OPEN) & alike)
-        if opening[still] < SHUT and len(wide) and len(found) < count // 2:
-            found.append(OpenMouth.of(Moment.of(clip, still, int(rng.choice(wide)), 1)))
-    gaping = [photo for photo in photos if lm.mouth_opening(photo.points[0]) > OPEN]
+        if opening[still] >= SHUT or len(found) > 0.8 * count:
+            continue
+        for least, most in pairwise(OPENINGS):
+            open_so_far = np.flatnonzero((opening > least) & (opening <= most) & alike)
+            if len(open_so_far):
+                found.append(OpenMouth.of(Moment.of(clip, still, int(rng.choice(open_so_far)), 1)))
+    gaping = [photo for photo in photos if lm.mouth_opening(photo.points[0]) > OPENINGS[1]]
     for index in rng.permutation(len(gaping))[: count - len(found)]:
         found.append(OpenMouth.of(reopened(gaping[index], rng)))
     return [mouth for mouth in found if (mouth.inside > INSIDE).sum() > 25]
@@ -102,7 +107,7 @@ def fit_mouth(mouths: Sequence[OpenMouth], tries: int = 400, seed: int = 0) -> t
 
 def shape_loss(shape: MouthShape, mouths: Sequence[OpenMouth]) -> float:
     """How far painted mouths are from real ones: their blurred difference, and the logarithms of the ratios
-    of gradient, deviation and brightness inside the lips.
+    of gradient, deviation and brightness inside the lips of little, half and wide open mouths, each.
     """
     import cv2
 
@@ -112,5 +117,9 @@ def shape_loss(shape: MouthShape, mouths: Sequence[OpenMouth]) -> float:
     difference = painted.astype(np.float32) - truth
     blurred = [cv2.GaussianBlur(d, (0, 0), 1.5)[i > INSIDE] for d, i in zip(difference, inside, strict=True)]
     distance = np.abs(np.concatenate(blurred)).mean() / 60
-    ratios = inside_ratios(made, real)
-    return float(distance + 0.4 * sum(abs(np.log(ratio)) for ratio in ratios.values()))
+    openings, unlike = np.array([lm.mouth_opening(mouth.points) for mouth in mouths]), []
+    for least, most in pairwise(OPENINGS):
+        chosen = (openings > least) & (openings <= most)
+        ratios = inside_ratios(made[chosen], real[chosen])
+        unlike.append(np.nan_to_num([abs(np.log(ratio)) for ratio in ratios.values()]).sum())
+    return float(distance + 0.4 * np.mean(unlike))

@@ -54,6 +54,39 @@ def test_upper_teeth_stand_on_the_skull(face):
     assert np.abs(near.astype(int) - far).mean() < 3
 
 
+def inside(frame, points, low=0.0, high=1.0):
+    """The luma in the middle of the mouth, from `low` to `high` of the way from upper to lower lip."""
+    (x, top), bottom = points[62], points[66][1]
+    rows = slice(int(top + low * (bottom - top)), int(top + high * (bottom - top)))
+    return frame[rows, int(x) - 6 : int(x) + 6].mean(axis=(1, 2))
+
+
+def test_the_lower_lip_leaves_but_little_of_the_lower_row(face):
+    """In a wide open mouth the row ends `lower_show` mm above the lip, wherever the jaw would have it."""
+    wide = face[2].copy()
+    wide[[65, 66, 67, 55, 56, 57, 58, 59], 1] += 30
+    wide[6:11, 1] += 6
+    hidden, shown = (
+        inside(painted(face, wide, lower_show=mm, jaw=0.1, lower_light=1.2, tongue_light=0.2), wide)
+        for mm in (2.0, 12.0)
+    )
+    brighter = np.flatnonzero(shown > hidden + 10)
+    assert len(brighter) and brighter.min() > 0.4 * len(shown)
+
+
+def test_a_rounded_mouth_is_dark(face):
+    rounded = face[2].copy()
+    middle = rounded[62, 0]
+    rounded[[60, 64], 0] = middle + 0.3 * (rounded[[60, 64], 0] - middle)
+    bright, dark = (inside(painted(face, points), points, 0.2, 0.8).mean() for points in (face[2], rounded))
+    assert dark < 0.6 * bright
+
+
+def test_little_light_comes_in_between_lips_that_hardly_part(face):
+    light, dim = (painted(face, face[2], dim=mm).astype(int) for mm in (0.0, 5.0))
+    assert inside(dim, face[2], 0.2, 0.8).mean() < 0.8 * inside(light, face[2], 0.2, 0.8).mean()
+
+
 def test_a_face_that_moves_as_a_whole_takes_its_mouth_along(face):
     image, still, opened = face
     moved = np.roll(image, (7, 11), axis=(0, 1))
