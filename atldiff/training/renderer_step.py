@@ -16,7 +16,7 @@ from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEnc
 from atldiff.rendering.sampler import Condition, compute_dtype, make_scheduler
 from atldiff.rendering.unet3d import IdentityUNet3DModel, channels_last, inflate
 from atldiff.training.adversary import PatchCritic, critic_loss, generator_losses, middle
-from atldiff.training.diffusion_loss import colours, residual_loss, varied_colours
+from atldiff.training.diffusion_loss import colours, residual_loss, shading_loss, varied_colours
 from atldiff.training.processes import generator_of, over_processes
 from atldiff.training.stages import Stage
 
@@ -136,10 +136,8 @@ class RendererStep:
         with self.autocast():
             predictions = self.model(still, batch["emotion"] * draws.heard, views, draws)
         parts = [
-            residual_loss(
-                p, view["target"] - view["prior"], view, self.stage.fine_share, self._over_processes
-            )
-            for p, view in zip(predictions, views, strict=True)
+            self._view_loss(number, view, prediction, len(views))
+            for number, (view, prediction) in enumerate(zip(views, predictions, strict=True))
         ]
         loss = sum(parts) / len(parts)
         losses = {"loss": loss}
@@ -155,6 +153,13 @@ class RendererStep:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return losses
+
+    def _view_loss(self, number: int, view: dict, prediction: Tensor, views: int) -> Tensor:
+        """The loss of a sample's view number `number`."""
+        residual, over = view["target"] - view["prior"], self._over_processes
+        if views > MOUTH and number < MOUTH:
+            return shading_loss(prediction, residual, view, over)
+        return residual_loss(prediction, residual, view, self.stage.fine_share, over)
 
     def _judge(self, view: dict, prediction: Tensor) -> dict[str, Tensor]:
         """One step of the critic on the mouth view; then its losses for the generator."""

@@ -133,6 +133,8 @@ def make_sample(moment: Moment, config: SampleConfig, rng: np.random.Generator) 
         make_view(warped, moment.frames, points, box, size, config.guide)
         for box, size in zip(boxes, config.view_sizes, strict=True)
     ]
+    if len(views) > 1:  # the mouth's own view takes the place of this part
+        views[0]["weight"] = face_weight(lm.to_crop(points, face), config.view_sizes[0])
     identity = torch.from_numpy(crop_square(moment.photo, face, FRAME_SIZE)).permute(2, 0, 1)
     return {"identity": identity, "emotion": torch.from_numpy(moment.emotion), "views": views}
 
@@ -184,6 +186,18 @@ def loss_weight(in_crop: np.ndarray, size: int) -> torch.Tensor:
     mouth, eyes = (np.stack([cv2.blur(m, (3, 3)) for m in fills[:, i]]) for i in (0, 1))
     weight = np.maximum(weight, np.maximum(6 * mouth, 3 * eyes))
     return torch.from_numpy(weight.astype(np.float32))[None]
+
+
+def face_weight(in_crop: np.ndarray, size: int) -> torch.Tensor:
+    """Weights (1, F, size, size) of the loss in a face view beside a mouth view: eyes 2, face 1, else 0.1."""
+    import cv2
+
+    weight = np.full((len(in_crop), size, size), 0.1, np.float32)
+    eyes = fill_masks(in_crop, size)[:, 1]
+    for frame, outline in enumerate(np.round(in_crop * size).astype(np.int32)):
+        cv2.fillConvexPoly(weight[frame], cv2.convexHull(outline), 1.0)
+        weight[frame] = np.maximum(weight[frame], 2 * cv2.blur(eyes[frame], (3, 3)))
+    return torch.from_numpy(weight)[None]
 
 
 def _face_box(config: SampleConfig, rng: np.random.Generator) -> np.ndarray:

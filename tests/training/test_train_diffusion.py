@@ -15,14 +15,14 @@ from atldiff.config import PRESETS
 from atldiff.landmarks import LOWER_INNER_LIP, mouth_opening, to_crop
 from atldiff.training.adversary import PatchCritic, critic_loss, generator_losses
 from atldiff.training.clips import StoredClip, choose_frames, load_clips
-from atldiff.training.diffusion_loss import residual_loss
+from atldiff.training.diffusion_loss import residual_loss, shading_loss
 from atldiff.training.export import export
 from atldiff.training.faces import reopened
 from atldiff.training.prepare import STORED_SIZE, _lag
 from atldiff.training.processes import sample_numbers, start_processes
 from atldiff.training.renderer_data import Batches, DataConfig
 from atldiff.training.renderer_step import RendererStep, make_networks
-from atldiff.training.samples import SampleConfig, WindowDataset, loss_weight
+from atldiff.training.samples import SampleConfig, WindowDataset, face_weight, loss_weight
 from atldiff.training.stages import Stage
 from atldiff.training.train_diffusion import Trainer, train_diffusion
 
@@ -106,6 +106,26 @@ def test_loss_looks_hardest_at_the_mouth(data):
     mouth = (in_crop[0, 60:68].mean(axis=0) * 128).astype(int)
     assert weight[mouth[1], mouth[0]] >= 4
     assert weight[0, 0] == pytest.approx(0.1)
+
+
+def test_a_face_view_beside_a_mouth_view_looks_at_the_face_alike(data):
+    """The mouth's own view takes the mouth's place: here it weighs no more than the cheeks."""
+    clip = load_clips(data, "train")[0]
+    in_crop = to_crop(clip.points[:1], np.array([0, 0, STORED_SIZE, STORED_SIZE], np.float32))
+    weight = face_weight(in_crop, 64)[0, 0]
+    mouth, eye = ((in_crop[0, part].mean(axis=0) * 64).astype(int) for part in (slice(60, 68), slice(36, 42)))
+    assert weight[mouth[1], mouth[0]] == 1 and weight[0, 0] == pytest.approx(0.1)
+    assert weight[eye[1], eye[0]] > 1
+
+
+def test_shading_is_the_mean_and_not_the_median():
+    """Of residuals that are nought but for a few, L1 is least for nought, L2 for their mean."""
+    residual = torch.zeros(1, 3, 1, 4, 5)
+    residual[..., 0] = 0.5
+    view, mean = {"weight": torch.ones(1, 1, 1, 4, 5)}, torch.full_like(residual, 0.1)
+    assert shading_loss(mean, residual, view) < shading_loss(0 * mean, residual, view)
+    assert residual_loss(mean, residual, view) > residual_loss(0 * mean, residual, view)
+    assert shading_loss(residual + 0.125, residual, view) == pytest.approx(0.125)
 
 
 def test_loss_is_zero_only_for_the_residual_itself():
