@@ -11,6 +11,7 @@ from atldiff.options import BACKGROUNDS, OUTPUTS
 from atldiff.portrait.face import Portrait
 from atldiff.portrait.matting import green_screen
 from atldiff.portrait.photo import crop_square
+from atldiff.rendering.toning import toning
 from atldiff.rendering.warp import REGION, region_rect
 
 SQUARE_SIZE = 512
@@ -29,6 +30,7 @@ class Canvas:
         views: the square boxes the network sees, (4,) whole pixels each: face, then mouth.
         rect: x0, y0, x1, y1 whole pixels of the canvas that can move; holds all views.
         frame_box: (4,) what of the canvas a frame shows.  frame_size: (width, height) of a frame.
+        tone: (256, 3) of a grey or sepia photo, see `toning`.
     """
 
     image: np.ndarray
@@ -39,6 +41,7 @@ class Canvas:
     rect: tuple[int, int, int, int]
     frame_box: np.ndarray
     frame_size: tuple[int, int]
+    tone: np.ndarray | None = None
 
     @property
     def keeps_detail(self) -> bool:
@@ -91,7 +94,9 @@ def make_canvas(
         frame_box, frame_size = face, (FRAME_SIZE, FRAME_SIZE)
     views = (face, lm.mouth_box(points * scale + offset, face)) if mouth else (face,)
     still = portrait.landmarks * scale + offset
-    return Canvas(image, still, scale, offset, views, _moving_rect(image, views), frame_box, frame_size)
+    rect = _moving_rect(image, views)
+    tone = toning(portrait.image)
+    return Canvas(image, still, scale, offset, views, rect, frame_box, frame_size, tone)
 
 
 def _check(what: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from atldiff.config import FRAME_SIZE
 from atldiff.easing import smoothstep
 from atldiff.rendering.canvas import Canvas, crop_channels
+from atldiff.rendering.toning import toned
 
 _COARSE = (
     1 / 64
@@ -64,6 +65,8 @@ def composite(
             added = cv2.subtract(photos[index], np.ascontiguousarray(patch[..., :3]), dtype=cv2.CV_32F)
             change += added * _window(size, side)
         patch[..., :3] = cv2.add(np.ascontiguousarray(patch[..., :3]), change, dtype=cv2.CV_8U)
+        if canvas.tone is not None:
+            patch[..., :3] = toned(patch[..., :3], canvas.tone)
     return _frame(canvas, moving)
 
 
