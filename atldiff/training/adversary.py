@@ -31,7 +31,7 @@ class PatchCritic(nn.Module):
         middle = spectral_norm(nn.Conv2d(width, width, 3, padding=1))
         stages.append(nn.Sequential(middle, nn.LeakyReLU(0.2)))
         self.stages = nn.ModuleList(stages)
-        self.head = spectral_norm(nn.Conv2d(width, 1, 3, padding=1))
+        self.head = nn.Conv2d(width, 1, 3, padding=1)  # free, so that small differences can count
 
     def forward(self, frames: Tensor, guide: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Logits (N, 1, H / 8, W / 8), and the features of each stage."""

@@ -19,7 +19,7 @@ class Stage:
     steps: int
     learning_rate: float
     critic_from: int = 0
-    adversarial: float = 0.6
+    adversarial: float = 0.4
     matching: float = 4.0
     fine_share: float = 0.1
     share_of_last: float = 0.8
