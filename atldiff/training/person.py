@@ -23,7 +23,7 @@ from atldiff.training.train_diffusion import DEFAULT_RUN, RunConfig, train_diffu
 
 STEPS = 600
 UNSEEN = 0.2  # of each video, its end, chooses the best weights
-PIECE = 1.5  # seconds of each piece of it
+PIECE = 1.0  # seconds of each piece of it
 SAVE_SECONDS = 90.0
 
 

@@ -47,7 +47,7 @@ def test_a_video_becomes_a_pipeline_and_the_command_resumes(video, start, tmp_pa
     assert len((tmp_path / "renderer/log.jsonl").read_text().splitlines()) == 2
     (train,), held = (list(read_prepared(tmp_path / "data", split)) for split in ("train", "val"))
     assert train[0]["frames"] == len(train[1]["ok"]) == 192
-    assert [entry["frames"] for entry, _ in held] == [45]
+    assert [entry["frames"] for entry, _ in held] == [30]
     other = tmp_path / "other.mp4"
     other.write_bytes(video.read_bytes()[:-1])
     with pytest.raises(InputError, match="other videos"):
@@ -59,9 +59,9 @@ def test_pieces_hold_what_belongs_together():
     arrays = {"jpeg": np.arange(900), "offsets": np.arange(301) * 3, "ok": frames, "landmarks": frames}
     arrays |= {"samples": np.arange(192_000), "landmarks30": marks, "ok30": marks}
     pieces = split_clip({"stem": "a", "frames": 300, "fps": 25.0}, arrays)
-    assert [(entry["split"], entry["frames"]) for entry, _ in pieces] == [("train", 240), ("val", 38)]
+    assert [(entry["split"], entry["frames"]) for entry, _ in pieces] == [("train", 240), *[("val", 25)] * 2]
     _, held = pieces[1]
-    assert held["ok"][0] == 240 and held["jpeg"][0] == 720 and held["offsets"][-1] == 3 * 38
+    assert held["ok"][0] == 240 and held["jpeg"][0] == 720 and held["offsets"][-1] == 3 * 25
     assert held["samples"][0] == 240 * 640 and held["landmarks30"][0] == 288
     short = split_clip({"stem": "a", "frames": 100, "fps": 25.0}, arrays)
     assert [entry["frames"] for entry, _ in short] == [80]  # its end is shorter than a piece
