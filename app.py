@@ -85,5 +85,13 @@ if __name__ == "__main__":
     request.leave_tidily()
     demo.queue(api_open=False, default_concurrency_limit=4)
     examples = [str(texts.FOLDER)]  # whose files an example's click hands out
+    told = {"exception_handlers": {OSError: request.answer_failure}}
     css = Path(__file__).parent / "app.css"
-    demo.launch(theme=theme, css_paths=css, max_threads=80, allowed_paths=examples, **texts.serving_options())
+    demo.launch(
+        theme=theme,
+        css_paths=css,
+        max_threads=80,
+        allowed_paths=examples,
+        app_kwargs=told,
+        **texts.serving_options(),
+    )

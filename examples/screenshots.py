@@ -36,6 +36,8 @@ def main() -> None:
         with serving.served(Path(temp), threads=None) as url:
             print(f"server ready after {time.monotonic() - begin:.1f} s\n")
             browser = tools.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+            opening, click = shown(browser, url)
+            print(f"playing {opening:.1f} s after opening, {click:.1f} s after an example's click\n")
             print("| run | motion preview | slider to preview | first picture | finished video |")
             print("|---|---|---|---|---|")
             voice = serving.recording(Path(temp) / "voice.wav", args.seconds)
@@ -44,6 +46,20 @@ def main() -> None:
             for name in () if args.times_only else SCREENS:
                 pictures(browser, url, name)
             browser.close()
+
+
+def shown(browser: Browser, url: str) -> tuple[float, float]:
+    """Seconds from opening the page, and from a click on another example, to the playing video."""
+    times, begin = [], time.monotonic()
+    tab = opened(browser, url, "desktop")
+    for name in ("drawn_woman", "drawn_man"):
+        playing = f"{VIDEO}?.currentSrc.endsWith('{name}.mp4') && {VIDEO}.currentTime > 0"
+        tab.wait_for_function(f"() => {playing}", polling=30)
+        times.append(time.monotonic() - begin)
+        begin = time.monotonic()
+        tab.locator(".example").nth(1).click()
+    tab.context.close()
+    return times[0], times[1]
 
 
 def measured(browser: Browser, url: str, voice: Path) -> list[str]:

@@ -202,7 +202,7 @@ def main() -> None:
                     wrong.append(f"{clients} clients: {memory - held[clients]:.0f} MiB more than before")
         if list(temp.glob("atldiff-*")):
             wrong.append("files were left when the server was gone")
-    sys.exit("\n".join(wrong))
+    sys.exit("\n".join(wrong) or 0)
 
 
 if __name__ == "__main__":

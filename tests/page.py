@@ -140,9 +140,14 @@ def uploaded(url: str, *paths: Path) -> list[dict]:
 
 def arguments(url: str, given: dict[str, Any]) -> list:
     """All values of a call in their order, as the server publishes it."""
+    return [given.get(name, default) for name, default in published(url)]
+
+
+@cache
+def published(url: str) -> tuple[tuple[str, Any], ...]:
+    """(name, default) of each argument of a call."""
     info = httpx.get(f"{url}gradio_api/info", timeout=60).json()["named_endpoints"]["/animate"]
-    names = [(each["parameter_name"], each.get("parameter_default")) for each in info["parameters"]]
-    return [given.get(name, default) for name, default in names]
+    return tuple((each["parameter_name"], each.get("parameter_default")) for each in info["parameters"])
 
 
 def answered(url: str, event: str, patience: float = PATIENCE) -> list | str:

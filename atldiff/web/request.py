@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import numpy as np
 from PIL import Image
+from starlette.responses import PlainTextResponse
 
 from atldiff.animation import Animation
 from atldiff.errors import InputError
@@ -167,6 +168,11 @@ def share_memory() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
+
+
+def answer_failure(_: Any, error: Exception) -> PlainTextResponse:
+    """What the server answers where gradio itself fails, as when it takes in a file and the disk is full."""
+    return PlainTextResponse(explain(error), status_code=500)
 
 
 def explain(error: Exception) -> str:

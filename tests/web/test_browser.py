@@ -5,9 +5,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import page
 import pytest
 
+from atldiff.media.synthesis import installed_voices
 from atldiff.web import texts
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -167,6 +169,26 @@ def test_a_file_of_another_kind_is_told_beside_the_input_alone(tab, tmp_path):
     assert "not a picture that can be read" in tab.inner_text("#photo-note .bad")
     assert "not a recording" in tab.inner_text("#speech-note .bad")
     assert tab.locator(".toast-body").count() == 0
+
+
+@pytest.mark.skipif(not installed_voices(), reason="no voice is installed")
+def test_a_typed_text_becomes_the_speech(tab):
+    tab.get_by_text("Or type what to say").click()
+    tab.get_by_label("Text").fill("Good morning.")
+    tab.click("#say")
+    until(tab, "() => document.querySelector('#speech-note').innerText.includes('of speech')")
+    tab.get_by_label("Text").fill("")
+    tab.click("#say")
+    until(tab, "() => document.querySelector('#speech-note .bad')?.innerText.includes('no text')")
+
+
+def test_of_a_recording_that_is_too_long_the_first_minute_is_taken_at_a_click(tab, tmp_path):
+    page.soundfile.write(tmp_path / "long.wav", np.tile(np.sin(np.arange(16_000) / 9), 61), 16_000)
+    tab.locator("input[type=file]").nth(1).set_input_files(str(tmp_path / "long.wav"))
+    until(tab, "() => document.querySelector('#speech-note .bad')?.innerText.includes('longer than 60 s')")
+    tab.click("#cut")
+    until(tab, "() => document.querySelector('#speech-note').innerText.includes('60.0 s of speech')")
+    assert not tab.is_visible("#cut")
 
 
 def test_a_full_body_photo_is_zoomed_to_the_head_by_hand(tab, tmp_path):

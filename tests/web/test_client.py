@@ -114,9 +114,12 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, Path, str]]:
 )  # fmt: skip
 def test_bad_files_are_told_in_a_sentence(client, server, tmp_path, kind):
     photo, voice, word = bad_files(tmp_path)[kind]
+    log = server[1] / "server.log"
+    before = log.read_text().count("Traceback")
     with pytest.raises(AppError) as told:
         client.predict(handle_file(photo), handle_file(voice), **FAST, api_name="/animate")
     assert word in str(told.value) and str(server[1]) not in str(told.value)
+    assert log.read_text().count("Traceback") == before  # a visitor's mistake is none of the server's
 
 
 @pytest.mark.parametrize(

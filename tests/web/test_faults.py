@@ -95,6 +95,8 @@ def test_a_full_disk_is_told_and_the_page_goes_on_when_there_is_room_again(small
         for left in (0, 50_000):
             filler.write_bytes(bytes(max(0, room - left)))
             assert TOLD in answer()
+            sent = httpx.post(f"{url}gradio_api/upload", files=[("files", ("a.wav", bytes(400_000)))])
+            assert sent.status_code == 500 and sent.text == TOLD
             filler.unlink()
         assert answer()[0]["url"].endswith(".mp4")
     shutil.rmtree(weights)
