@@ -40,6 +40,7 @@ except InputError as error:
     sys.exit(f"error: {error}")
 STEPS = PIPELINE.preset.steps
 KEEP = 3600  # seconds; older files are deleted
+VISITS = 256  # whose settings gradio remembers, some 90 kB each
 
 
 @spaces.GPU(duration=15)
@@ -93,5 +94,6 @@ if __name__ == "__main__":
         max_threads=80,
         allowed_paths=examples,
         app_kwargs=told,
+        state_session_capacity=VISITS,
         **texts.serving_options(),
     )
