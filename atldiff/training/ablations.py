@@ -79,7 +79,8 @@ def run_ablations(
     seed: int = 0,
     device: str = "cpu",
 ) -> dict:
-    """Trains every row that `out` has no result of yet; run again to resume.
+    """Trains every row that `out` has no result of yet; run again to resume. Rows that are the same of this
+    preset, such as "full" and "kan" of the starter, are trained once.
 
     Writes `out/NAME/` (the row's run, with result.json), `out/ablations.json` and `out/ablations.md`. All
     renderers are trained without the critic, which needs the guide maps.
@@ -99,7 +100,10 @@ def run_ablations(
     result: dict[str, Any] = {"preset": preset.name, "seed": seed, "rows": {}}
     for name in names:
         run, ablation = out / name, ABLATIONS[name]
-        done = run / "result.json"
+        done, same = run / "result.json", _same(ablation, preset, result["rows"])
+        if same is not None:
+            result["rows"][name] = result["rows"][same]
+            continue
         if not done.exists():
             common = (data, run, ablation.of(preset), ablation)
             if ablation.part == "landmarks":
@@ -108,9 +112,24 @@ def run_ablations(
                 scores = _renderer(*common, renderer_steps, seed, device)
             done.write_text(json.dumps({"part": ablation.part} | scores))
         result["rows"][name] = json.loads(done.read_text())
-        (out / "ablations.json").write_text(json.dumps(result, indent=1))
-        (out / "ablations.md").write_text(as_table(result))
+        _write(out, result)
+    _write(out, result)
     return result
+
+
+def _write(out: Path, result: dict) -> None:
+    (out / "ablations.json").write_text(json.dumps(result, indent=1))
+    (out / "ablations.md").write_text(as_table(result))
+
+
+def _same(ablation: Ablation, preset: Preset, rows: dict) -> str | None:
+    """The row that has trained the same already: of this preset not every name changes anything."""
+    for name in rows:
+        other = ABLATIONS[name]
+        alike = other.of(preset) == ablation.of(preset) and other.velocity == ablation.velocity
+        if alike and other.part == ablation.part and other.pretrained == ablation.pretrained:
+            return name
+    return None
 
 
 def as_table(result: dict) -> str:

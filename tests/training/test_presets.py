@@ -109,13 +109,15 @@ def test_ablations_become_a_table_and_are_trained_once(corpus, tiny, tmp_path, m
     preset = ("--preset", tiny("starter"), "--device", "cpu")
     run("train", "emotion", "--data", corpus, "--out", tmp_path / "emotion", "--steps", 1, *preset)
     encoder = tmp_path / "emotion" / "speech_encoder"
-    rows = ("without-kfusion", "mlp", "guide-maps=off")
+    rows = ("without-kfusion", "mlp", "full", "kan", "guide-maps=off")
     command = ("train", "ablations", *rows, "--data", corpus, "--start", encoder, "--out", tmp_path / "table")
     run(*command, "--steps", 2, "--renderer-steps", 1, *preset)
     result = json.loads((tmp_path / "table" / "ablations.json").read_text())
     assert list(result["rows"]) == list(rows)
     assert {"correlation", "m_lmd"} <= set(result["rows"]["mlp"]) and result["rows"]["mlp"]["steps"] == 2
     assert result["rows"]["guide-maps=off"]["lips_1"] > 0
+    assert result["rows"]["kan"] == result["rows"]["full"]  # the preset's own head: trained once
+    assert not (tmp_path / "table" / "kan").exists()
     generator = json.loads((tmp_path / "table/without-kfusion/landmark_generator/config.json").read_text())
     unet = json.loads((tmp_path / "table/guide-maps=off/spatial/last/unet/config.json").read_text())
     assert generator["no_kfusion"] and unet["guide_channels"] == 0
