@@ -46,9 +46,9 @@ class Case:
         settings = os.environ | {"PYTHONPATH": str(checkout)} | (AVX2_ONLY if self.avx2 else {})
         script = _HERE.with_name("benchmark_run.py")
         command = [sys.executable, "-P", str(script), json.dumps(about)]
-        done = subprocess.run(
-            command, env=settings, cwd=checkout, check=True, stdout=subprocess.PIPE, text=True
-        )
+        done = subprocess.run(command, env=settings, cwd=checkout, stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise InputError(f"The benchmark of {checkout} failed", "See what it wrote above")
         return [Row(**row) for row in json.loads(done.stdout.splitlines()[-1])]
 
 
@@ -72,8 +72,8 @@ def benchmark(
                 f"{path} does not exist", "Run it in the repository, or name --photo and --recording"
             )
     saved = load(against) if against is not None and against.is_file() else []
-    if against is not None and not saved and not (against / "atldiff").is_dir():
-        raise InputError(f"{against} is no checkout and no saved result", "Name a folder or a .json file")
+    if against is not None and not saved and not (against / "atldiff/cli/runner.py").is_file():
+        raise InputError(f"{against} is no saved result and no checkout that this can run", "Name another")
     rows, others = [], [row for row in saved if row.seconds in seconds and row.size == case.size]
     for length in seconds:
         for _ in range(1 if saved or against is None else 2):

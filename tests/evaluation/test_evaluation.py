@@ -106,6 +106,11 @@ def test_benchmark_measures_memory_and_wants_its_inputs(tmp_path):
     here = benchmark.Case(Path(__file__), Path(__file__))
     with pytest.raises(InputError, match="no checkout"):
         benchmark.benchmark(here, against=tmp_path)
+    (tmp_path / "atldiff/cli").mkdir(parents=True)  # a checkout that breaks when it is run
+    for name in ("__init__", "cli/__init__", "cli/runner", "pipeline"):
+        (tmp_path / f"atldiff/{name}.py").write_text("raise RuntimeError\n" if name == "pipeline" else "")
+    with pytest.raises(InputError, match="benchmark of .* failed"):
+        here.rows(1.0, tmp_path)
     (tmp_path / "a.json").write_text("[]")
     with pytest.raises(InputError, match="not a saved benchmark"):
         benchmark.benchmark(here, against=tmp_path / "a.json")
