@@ -104,6 +104,7 @@ THEME = {
     "button_primary_background_fill_dark": "*primary_700",
     "button_primary_background_fill_hover_dark": "*primary_800",
     "button_primary_text_color": "white",
+    "button_secondary_background_fill_hover_dark": "*neutral_700",
     "checkbox_label_background_fill_selected": "*primary_700",
     "checkbox_label_background_fill_selected_dark": "*primary_700",
     "checkbox_background_color_selected": "*primary_800",

@@ -282,6 +282,9 @@ def test_on_a_phone_everything_stands_in_the_order_it_is_used_and_the_result_com
     assert places == sorted(places)
     assert gaps(tab) <= 24 and tab.locator("#talk").bounding_box()["height"] <= 330  # no room left empty
     give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 4.5))
+    tab.click("#preview")
+    until(tab, "() => document.querySelector('#motion video')?.readyState >= 2")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     tab.click("#animate")
     inside = "(box => box && box.top >= 0 && box.bottom <= innerHeight)"
     shown = "document.querySelector(part)?.getBoundingClientRect()"
@@ -304,6 +307,8 @@ def test_axe_finds_nothing_serious(browser, server, tmp_path, colours):
     tab = opened(context, f"{server[0]}?__theme={colours}")
     give(tab, page.landscape(tmp_path / "land.png"), page.recording(tmp_path / "voice.wav", 1))
     tab.get_by_text("Advanced").click()
+    tab.click("#animate")
+    until(tab, f"() => ({LINE}).includes('No face was found')")
     results = axe.Axe().run(tab, options={"resultTypes": ["violations"]})
     found = [
         (rule["id"], node["html"][:200], node["failureSummary"][:300])
