@@ -19,7 +19,7 @@ class Stage:
     steps: int
     learning_rate: float
     critic_from: int = 0
-    adversarial: float = 0.4
+    adversarial: float = 0.3
     matching: float = 4.0
     fine_share: float = 0.1
     share_of_last: float = 0.8
@@ -28,4 +28,4 @@ class Stage:
     save_seconds: float = 240.0
 
 
-STAGES = {"spatial": Stage(1, 16, 10000, 5e-4, critic_from=500), "temporal": Stage(6, 3, 600, 1e-4)}
+STAGES = {"spatial": Stage(1, 16, 9500, 5e-4, critic_from=500), "temporal": Stage(6, 3, 600, 1e-4)}
