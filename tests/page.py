@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
 PATIENCE = 25  # seconds; two cores may be shared with much else
-STARTING = 90  # seconds until a server answers
+STARTING = 180  # seconds until a server answers
 
 
 @cache

@@ -185,7 +185,8 @@ def _animate(page: Page, service: Service) -> None:
     started = start.click(lambda: state(True, waiting), None, shown, js=texts.SHOW_RESULT, **at_once)
     started.then(None, js=texts.FOCUS)
     produced = [*shown, page.download, page.made, page.earlier]
-    run = started.then(watch, everything, produced, **HIDDEN, **ANY)
+    # "multiple": the browser may not hear the end of a cancelled run, and would drop the next as its double
+    run = started.then(watch, everything, produced, trigger_mode="multiple", **HIDDEN, **ANY)
     run.then(None, js=texts.FOCUS).then(None, js=texts.PLAY)
     cancelled = progress(texts.CANCELLED, kind="done")
     stopped = stop.click(lambda: state(False, cancelled), None, shown, cancels=run, **at_once)
@@ -199,8 +200,8 @@ def _after(page: Page) -> None:
         path = paths[at.index]
         return (path, path) if Path(path).is_file() else (gr.skip(), gr.skip())
 
-    def mended(line: str) -> str:
-        return progress("") if "role='alert'" in line else line
+    def mended(line: str) -> Any:
+        return progress("") if "role='alert'" in line else gr.skip()
 
     at_once: Any = {"queue": False, **HIDDEN}
     given = [page.inputs[name].change for name in ("portrait", "speech")]

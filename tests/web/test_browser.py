@@ -257,6 +257,19 @@ def test_cancel_says_so_returns_to_the_state_before_and_frees_the_queue(tab, ser
     assert list(server[1].glob("atldiff-*/job-*")) == []
 
 
+def test_after_many_a_cancelled_run_the_next_is_made(tab):
+    tab.get_by_role("button", name=texts.EXAMPLES[0].name).click()
+    until(tab, "() => document.querySelector('#speech-note').innerText.includes('of speech')")
+    for pause in (50, 450, 850, 50, 450, 850):
+        tab.click("#animate")
+        running(tab)
+        tab.wait_for_timeout(pause)
+        tab.click("#stop")
+        until(tab, f"() => ({LINE}).startsWith('Cancelled')")
+    tab.click("#animate")
+    assert finished(tab).startswith("Done")
+
+
 def test_closing_the_tab_stops_its_job(browser, server, tmp_path):
     context = browser.new_context()
     tab = opened(context, server[0])

@@ -23,7 +23,7 @@ FAST = {"output": "crop", "steps": 1}
 
 @pytest.fixture(scope="module")
 def client(server) -> Client:
-    return Client(server[0], verbose=False)
+    return Client(server[0], verbose=False, httpx_kwargs={"timeout": page.PATIENCE})
 
 
 @pytest.fixture(scope="module")
