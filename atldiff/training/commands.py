@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from atldiff.config import PRESETS, read_preset
+from atldiff.errors import InputError
 
 CLIPS = Path("runs/data")  # what `prepare` writes and the others read
 FACES = Path("runs/faces")  # what `prepare-faces` writes
@@ -113,11 +114,13 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=("speakers", "clips"), default="speakers", help=splits)
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the jobs run")
     parser.add_argument("--workers", type=int, help="processes; one a core if left out")
+    parser.add_argument("--check", action="store_true", help="also compare all shards with their checksums")
 
 
 def _prepare(args: argparse.Namespace) -> None:
     from atldiff.training.prepare import PROTOCOLS, STORED_MARGIN
     from atldiff.training.prepare_corpus import prepare
+    from atldiff.training.shards import broken_shards
 
     config = PROTOCOLS[args.protocol]
     if args.size:
@@ -128,6 +131,9 @@ def _prepare(args: argparse.Namespace) -> None:
         people = manifest["speakers"][split]
         print(f"{split}: {total['clips']} clips ({total['samples']} samples) of {people} people")
     print(f"left out: {manifest['skipped']}, listed in {args.out / 'skipped.csv'}")
+    broken = broken_shards(args.out) if args.check else []
+    if broken:
+        raise InputError(f"Broken shards: {', '.join(broken)}", f"Remove {args.out} and prepare again")
 
 
 def _prepare_faces(args: argparse.Namespace) -> None:

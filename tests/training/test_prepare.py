@@ -16,6 +16,7 @@ import soundfile
 import torch
 from ray_start import with_ray
 
+from atldiff.__main__ import main
 from atldiff.errors import InputError
 from atldiff.media.audio import load_speech
 from atldiff.media.video import write_video
@@ -131,7 +132,7 @@ def test_samples_of_the_renderer_come_from_the_shards_and_are_taken_up_exactly(p
         assert torch.equal(a["views"][1]["prior"], b["views"][1]["prior"])
 
 
-def test_manifest_tells_the_shards_and_finds_a_damaged_one(prepared, tmp_path):
+def test_manifest_tells_the_shards_and_finds_a_damaged_one(data, prepared, tmp_path, capsys):
     manifest = read_manifest(prepared)
     assert sum(total["clips"] for total in manifest["splits"].values()) == 4
     assert manifest["speakers"] == {"train": 1, "val": 1, "test": 1} and manifest["unfinished"] == 0
@@ -140,6 +141,9 @@ def test_manifest_tells_the_shards_and_finds_a_damaged_one(prepared, tmp_path):
     shard = copy / "train-000000.tar"
     shard.write_bytes(shard.read_bytes()[:-2000] + b"x" * 2000)
     assert broken_shards(copy) == ["train-000000"]
+    command = ["prepare", "--data", str(data), "--workers", "1", "--check", "--out"]
+    assert main([*command, str(prepared)]) == 0
+    assert main([*command, str(copy)]) == 2 and "train-000000" in capsys.readouterr().err
 
 
 def test_a_second_run_changes_nothing(data, prepared):
