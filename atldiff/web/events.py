@@ -143,10 +143,11 @@ def _apply_presets(page: Page, steps: int) -> None:
 
 def _animate(page: Page, service: Service) -> None:
     """Animate and Cancel. While a video is made its frames are shown in the place of the one before, which
-    comes back when the work is cancelled or fails.
+    comes back when the work is cancelled or fails. What is said meanwhile has a place of its own, which is
+    hidden afterwards: a report that comes late, after Cancel, is not seen.
     """
     start, stop, talk, still = page.start, page.stop, page.talk, page.still
-    shown = [start, stop, talk, still, page.status]
+    shown = [start, stop, talk, still, page.making, page.status]
 
     def state(busy: bool, line: str) -> dict:
         return {
@@ -154,7 +155,8 @@ def _animate(page: Page, service: Service) -> None:
             stop: gr.Button(visible=busy),
             talk: gr.Video(visible=not busy),
             still: gr.HTML(visible=busy) if not busy else gr.HTML("", visible=True),
-            page.status: line,
+            page.making: gr.HTML(line if busy else "", visible=busy),
+            page.status: gr.HTML(visible=False) if busy else gr.HTML(line, visible=True),
         }
 
     def watch(made: list, *values: Any) -> Iterator[dict]:
@@ -165,7 +167,7 @@ def _animate(page: Page, service: Service) -> None:
                     yield state(False, progress(report.words, kind="done")) | results(paths)
                 else:
                     picture = {still: preview.still(report.picture)} if report.picture else {}
-                    yield {page.status: progress(report.words, report.share)} | picture
+                    yield {page.making: progress(report.words, report.share)} | picture
         except Exception as error:  # of whatever kind: the visitor is told, and the page goes on
             yield state(False, progress(request.explain(error), kind="bad"))
 

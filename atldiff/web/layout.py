@@ -133,6 +133,7 @@ def _result(page: Page) -> None:
         page.parts |= {
             "still": gr.HTML(elem_id="still", visible=False),
             "talk": gr.Video(video, label="Talking video", elem_id="talk", height=460, **plain),
+            "making": gr.HTML(elem_id="making", visible=False),
             "status": gr.HTML(progress(words), elem_id="status"),
         }
         with gr.Row():

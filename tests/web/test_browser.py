@@ -260,12 +260,14 @@ def test_cancel_says_so_returns_to_the_state_before_and_frees_the_queue(tab, ser
 def test_after_many_a_cancelled_run_the_next_is_made(tab):
     tab.get_by_role("button", name=texts.EXAMPLES[0].name).click()
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('of speech')")
-    for pause in (50, 450, 850, 50, 450, 850):
+    for pause in (0, 50, 150, 250, 450, 850):
         tab.click("#animate")
         running(tab)
         tab.wait_for_timeout(pause)
         tab.click("#stop")
         until(tab, f"() => ({LINE}).startsWith('Cancelled')")
+        tab.wait_for_timeout(600)
+        assert tab.inner_text(".making").startswith("Cancelled")  # no report came after it
     tab.click("#animate")
     assert finished(tab).startswith("Done")
 
