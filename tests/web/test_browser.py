@@ -324,6 +324,7 @@ def test_axe_finds_nothing_serious(browser, server, tmp_path, colours):
     tab.get_by_text("Advanced").click()
     tab.click("#animate")
     until(tab, f"() => ({LINE}).includes('No face was found')")
+    tab.wait_for_timeout(1000)  # the button has come back, and with it its colour
     results = axe.Axe().run(tab, options={"resultTypes": ["violations"]})
     found = [
         (rule["id"], node["html"][:200], node["failureSummary"][:300])
