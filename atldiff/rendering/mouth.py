@@ -160,7 +160,7 @@ class LayeredMouth:
     def _opened(self, landmarks: np.ndarray, gap: float, mm: float) -> float:
         """Share of the light that comes in between lips `gap` mm apart, and rounded or not."""
         width = float(np.linalg.norm(landmarks[64] - landmarks[60])) / mm / max(self.width, 1.0)
-        rounded = smoothstep(self.shape.pucker, self.shape.pucker + 0.4, np.float32(width))
+        rounded = smoothstep(self.shape.pucker, self.shape.pucker + 0.4, np.array(width))
         return gap / (gap + self.shape.dim) * (0.3 + 0.7 * float(rounded))
 
     def _face_grid(
