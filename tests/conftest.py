@@ -1,6 +1,5 @@
 """Inputs that several rooms' tests share."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,9 +25,8 @@ def speech_path() -> Path:
 def server(tmp_path_factory) -> Iterator[tuple[str, Path]]:
     """The page, served with a small renderer: (address, the folder that holds all its files)."""
     temp = tmp_path_factory.mktemp("server")
-    weights = page.small_weights()
+    weights = page.small_weights(tmp_path_factory.mktemp("weights"))
     with page.served(temp, weights) as url:
         yield url, temp
-    shutil.rmtree(weights)
     left = [path.name for path in temp.iterdir() if path.name.startswith(("atldiff", "job", "gradio"))]
     assert left == []

@@ -184,7 +184,7 @@ def main() -> None:
     wrong, held = [], {}
     with tempfile.TemporaryDirectory() as name:
         temp = Path(name)
-        weights = page.small_weights() if args.small else None
+        weights = page.small_weights(temp / "weights") if args.small else None
         with page.served(temp, weights, threads=None) as url:
             print("| clients | first video | median | last | videos a minute | out of order by | memory |")
             print("|---|---|---|---|---|---|---|")

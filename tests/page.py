@@ -6,7 +6,6 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -28,9 +27,10 @@ PATIENCE = 25  # seconds; two cores may be shared with much else
 STARTING = 180  # seconds until a server answers
 
 
-@cache
-def small_weights() -> Path:
-    """The starter with an untrained U-Net of a few channels: the plain warp, which already talks."""
+def small_weights(folder: Path) -> Path:
+    """The starter with an untrained U-Net of a few channels: the plain warp, which already talks; saved
+    there.
+    """
     from atldiff.config import PRESETS
     from atldiff.pipeline import ATLDiffPipeline
     from atldiff.rendering.unet3d import IdentityUNet3DModel
@@ -38,7 +38,6 @@ def small_weights() -> Path:
     pipeline = ATLDiffPipeline.from_pretrained()
     unet = replace(PRESETS["starter"].unet, block_out_channels=(8, 8, 16))
     pipeline.register_modules(unet=IdentityUNet3DModel(**asdict(unet)))
-    folder = Path(tempfile.mkdtemp(prefix="atldiff-weights-"))
     pipeline.save_pretrained(folder)
     return folder
 

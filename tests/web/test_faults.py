@@ -81,7 +81,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
 
 def test_a_full_disk_is_told_and_the_page_goes_on_when_there_is_room_again(small_disk, tmp_path):
     """On a running server: in the middle of a video, and when it is given out."""
-    weights = page.small_weights()
+    weights = page.small_weights(tmp_path / "weights")
     with page.served(small_disk, weights) as url:
         photo, voice = page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1)
         portrait, speech = page.uploaded(url, photo, voice)
@@ -99,7 +99,6 @@ def test_a_full_disk_is_told_and_the_page_goes_on_when_there_is_room_again(small
             assert sent.status_code == 500 and sent.text == TOLD
             filler.unlink()
         assert answer()[0]["url"].endswith(".mp4")
-    shutil.rmtree(weights)
     assert not list(small_disk.glob("atldiff-*"))
 
 
