@@ -2,7 +2,8 @@
 
 import numpy as np
 
-LUMA = (0.299, 0.587, 0.114)
+from atldiff.rendering.photo_light import LUMA
+
 INSIDE = 0.9  # of a pixel must lie inside the inner lips
 MIN_PIXELS = 12  # a narrower opening shows nothing that could be measured
 HELD = 0.01  # inter-ocular distances by which a held mouth may open or close from frame to frame
@@ -19,7 +20,7 @@ def inside_statistics(frames: np.ndarray, inside: np.ndarray) -> np.ndarray:
     Returns:
         (F, 3) in levels of 255; NaN where the mouth is all but closed.
     """
-    luma = frames.astype(np.float32) @ np.array(LUMA, np.float32)
+    luma = frames.astype(np.float32) @ LUMA
     down, right = np.gradient(luma, axis=(1, 2))
     slope = np.hypot(down, right)
     result = np.full((len(frames), 3), np.nan)
@@ -52,7 +53,7 @@ def held_flicker(frames: np.ndarray, inside: np.ndarray, openings: np.ndarray) -
         (P,) mean absolute change, levels of 255, of each pair of frames whose opening differs by less
         than HELD; empty where there are none.
     """
-    luma = frames.astype(np.float32) @ np.array(LUMA, np.float32)
+    luma = frames.astype(np.float32) @ LUMA
     both = (inside[1:] > INSIDE) & (inside[:-1] > INSIDE)
     held = (np.abs(np.diff(openings)) < HELD) & (both.sum(axis=(1, 2)) >= MIN_PIXELS)
     change = np.abs(np.diff(luma, axis=0))

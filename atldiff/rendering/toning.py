@@ -2,7 +2,8 @@
 
 import numpy as np
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+from atldiff.rendering.photo_light import LUMA
+
 _MEAN, _MOST = 1.5, 5.0  # levels by which the colours of such a photo stray from its tone: mean, 95 %
 _SAMPLES = 20_000  # pixels that are looked at
 

@@ -8,8 +8,9 @@ import pytest
 from atldiff.portrait.face import load_portrait
 from atldiff.rendering.canvas import make_canvas
 from atldiff.rendering.composite import composite
+from atldiff.rendering.photo_light import LUMA
 from atldiff.rendering.prior import WarpedPhoto
-from atldiff.rendering.toning import LUMA, toned, toning
+from atldiff.rendering.toning import toned, toning
 
 SEPIA = np.array([1.0, 0.86, 0.68])
 
