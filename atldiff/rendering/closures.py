@@ -18,6 +18,7 @@ from atldiff.landmarks import (
     UPPER_LIDS,
     inter_ocular_distance,
 )
+from atldiff.rendering.rects import Rect, rect_round
 from atldiff.rendering.warp import parted
 
 _CLOSING = (0.5, 0.85)  # how far a part is closed where its cover begins to be drawn, and is drawn in full
@@ -60,25 +61,39 @@ class Closure:
         """Covers the part of landmarks (68, 2), pixels of the frame `image`, in place."""
         import cv2
 
-        outline, width = landmarks[list(self.ring)], self.width(landmarks)
-        margin = 0.25 * width + 2
-        x0, y0 = np.maximum(np.floor(outline.min(axis=0) - margin), 0).astype(int)
-        x1, y1 = np.minimum(np.ceil(outline.max(axis=0) + margin), image.shape[1::-1]).astype(int)
+        x0, y0, x1, y1 = rect = self.rect(landmarks, image.shape[:2])
         if weight <= 0 or x0 >= x1 or y0 >= y1:
             return
-        shapes = (outline, landmarks[list(self.line)])
-        fixed = [np.round((points - (x0, y0) - 0.5) * 16).astype(np.int32) for points in shapes]
-        masks = np.zeros((2, y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(masks[0], [fixed[0]], 255, cv2.LINE_AA, 4)
-        cv2.polylines(masks[0], [fixed[0]], True, 255, max(1, round(0.06 * width)), cv2.LINE_AA, 4)
-        cv2.polylines(masks[1], [fixed[1]], False, 255, max(1, round(self.thickness * width)), cv2.LINE_AA, 4)
-        soft = max(0.6, 0.025 * width)
+        masks, soft = self.masks(landmarks, rect), self.softness(landmarks)
         part = image[y0:y1, x0:x1, :3]
         drawn = part.astype(np.float32)
         for mask, colour in zip(masks, (self.skin, self.dark), strict=True):
             alpha = cv2.GaussianBlur(mask, (0, 0), soft).astype(np.float32)[..., None] * (weight / 255)
             drawn += (colour - drawn) * alpha
         part[:] = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
+
+    def rect(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
+        """The pixels that drawing may change in a picture of size (H, W)."""
+        return rect_round(landmarks[list(self.ring)], 0.25 * self.width(landmarks) + 2, size)
+
+    def softness(self, landmarks: np.ndarray) -> float:
+        """Standard deviation in pixels of the blur of the masks."""
+        return max(0.6, 0.025 * self.width(landmarks))
+
+    def masks(self, landmarks: np.ndarray, rect: Rect) -> np.ndarray:
+        """Cover and line, (2, h, w) uint8 of the pixels `rect`, before they are blurred."""
+        import cv2
+
+        width = self.width(landmarks)
+        outline, line = (
+            np.round((landmarks[list(part)] - rect[:2] - 0.5) * 16).astype(np.int32)
+            for part in (self.ring, self.line)
+        )
+        masks = np.zeros((2, rect[3] - rect[1], rect[2] - rect[0]), np.uint8)
+        cv2.fillPoly(masks[0], [outline], 255, cv2.LINE_AA, 4)
+        cv2.polylines(masks[0], [outline], True, 255, max(1, round(0.06 * width)), cv2.LINE_AA, 4)
+        cv2.polylines(masks[1], [line], False, 255, max(1, round(self.thickness * width)), cv2.LINE_AA, 4)
+        return masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +113,12 @@ class Closures:
         """Draws what is closed in a frame with landmarks (68, 2), in its pixels, in place."""
         apart = parted(landmarks[None], self.still)[0]
         for part in self.parts:
-            closed = 1 - part.gap(landmarks) / max(part.gap(self.still), 1e-6)
-            part.draw(image, apart, part.strength * float(smoothstep(*_CLOSING, np.array(closed))))
+            part.draw(image, apart, self.weight(part, landmarks))
+
+    def weight(self, part: Closure, landmarks: np.ndarray) -> float:
+        """In [0, 1]: how much of a part's cover is drawn over a face with landmarks (68, 2)."""
+        closed = 1 - part.gap(landmarks) / max(part.gap(self.still), 1e-6)
+        return part.strength * float(smoothstep(*_CLOSING, np.array(closed)))
 
 
 def _eye(image: np.ndarray, still: np.ndarray, side: int) -> Closure:

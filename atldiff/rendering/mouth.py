@@ -6,19 +6,19 @@ at any resolution, steady in time, with nothing learnt but the few numbers of `M
 network starts from it. Lengths are millimetres of an adult face (outer eye corners 90 mm apart).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from atldiff.easing import smoothstep
 from atldiff.landmarks import inter_ocular_distance
+from atldiff.rendering.mouth_layers import MouthPose, paint_layers
 from atldiff.rendering.photo_light import EYE_SPAN, face_axes, softness, teeth_colour
+from atldiff.rendering.rects import Rect, enclosing, rect_round
 
-# Visible widths from the midline outwards, as borders between teeth; adult means.
-UPPER_TEETH = np.cumsum([0, 8.3, 6.4, 6.2, 4.6, 3.6, 2.6]).astype(np.float32)
-LOWER_TEETH = np.cumsum([0, 5.3, 5.6, 5.8, 5.0, 4.5, 3.5]).astype(np.float32)
-UPPER_STEPS = np.array([0, 0.8, 0.2, 1.0, 1.0, 1.0], np.float32)  # how much shorter than the first
 LIP_DROP = (15.0, 26.0)  # mm from nose base to the upper inner lip of closed lips: what is believed
+_CACHED = 1 << 18  # pixels whose layers are drawn at once: 1 MB a layer
 _CURVE = 6  # points between two landmarks of the smooth lip outline
 
 
@@ -94,68 +94,75 @@ class LayeredMouth:
             outline: (8, 2) what is to be filled, of `disocclusion.opened_mouth`.
             share: in [0, 1], how much of it the photo does not show by itself; 0 changes nothing.
         """
+        layers = next(self.layers(landmarks[None], outline[None], image.shape[:2]))
+        self.blend(image, landmarks, outline, share, layers)
+
+    def layers(
+        self, landmarks: np.ndarray, outlines: np.ndarray, size: tuple[int, int]
+    ) -> Iterator[tuple[Rect, np.ndarray]]:
+        """For each frame of size (H, W) with landmarks (F, 68, 2) and outlines (F, 8, 2): the pixels that
+        `blend` may change, and their layers (h, w, 3) float32. Frames are drawn together, as many as fit a
+        cache.
+        """
+        rects = [self.rect(*frame, size) for frame in zip(landmarks, outlines, strict=True)]
+        x0, y0, x1, y1 = whole = enclosing(rects)
+        at_once = max(1, _CACHED // max((x1 - x0) * (y1 - y0), 1))
+        for start in range(0, len(rects), at_once):
+            poses = [self.pose(frame) for frame in landmarks[start : start + at_once]]
+            drawn = paint_layers(self.shape, self.teeth, self.slope, poses, whole).permute(0, 2, 3, 1).numpy()
+            for (left, top, right, bottom), layers in zip(rects[start:], drawn, strict=False):
+                yield (left, top, right, bottom), layers[top - y0 : bottom - y0, left - x0 : right - x0]
+
+    def blend(
+        self,
+        image: np.ndarray,
+        landmarks: np.ndarray,
+        outline: np.ndarray,
+        share: float,
+        layers: tuple[Rect, np.ndarray],
+    ) -> None:
+        """As `paint`, with the frame's layers."""
         import cv2
 
-        mm = float(inter_ocular_distance(landmarks)) / EYE_SPAN
-        margin = 3 * max(mm, 1.0)
-        x0, y0 = np.maximum(np.floor(outline.min(axis=0) - margin), 0).astype(int)
-        x1, y1 = np.minimum(np.ceil(outline.max(axis=0) + margin), image.shape[1::-1]).astype(int)
-        if share <= 0 or x0 >= x1 or y0 >= y1:
+        (x0, y0, x1, y1), painting = layers
+        if share <= 0 or painting.size == 0:
             return
-        mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        smooth = np.round((smooth_outline(outline) - (x0, y0) - 0.5) * 16).astype(np.int32)
-        cv2.fillPoly(mask, [smooth], 255, cv2.LINE_AA, 4)
-        inside = mask.astype(np.float32) / 255
-        painting = self._layers(landmarks, (x0, y0, x1, y1), mm)
-        depth = cv2.GaussianBlur(inside, (0, 0), max(self.shape.shadow_width * mm, 0.6))
-        lit = self.shape.shadow + (1 - self.shape.shadow) * smoothstep(0.5, 1.0, depth)
-        painting = cv2.GaussianBlur(
-            painting * lit[..., None], (0, 0), max(float(np.hypot(self.shape.blur, self.soft)) * mm, 0.3)
-        )
-        alpha = (
-            cv2.GaussianBlur(inside, (0, 0), max(float(np.hypot(0.4, self.soft)) * mm, 0.5))[..., None]
-            * share
-        )
+        shadow, blur, edge = self.blurs(float(inter_ocular_distance(landmarks)) / EYE_SPAN)
+        inside = fill_outline(outline, (x0, y0, x1, y1)).astype(np.float32) / 255
+        depth = smoothstep(0.5, 1.0, cv2.GaussianBlur(inside, (0, 0), shadow))
+        lit = self.shape.shadow + (1 - self.shape.shadow) * depth
+        painting = cv2.GaussianBlur(painting * lit[..., None], (0, 0), blur)
+        alpha = cv2.GaussianBlur(inside, (0, 0), edge)[..., None] * share
         part = image[y0:y1, x0:x1, :3]
         part[:] = np.clip(part + (painting - part) * alpha + 0.5, 0, 255).astype(np.uint8)
 
-    def _layers(self, landmarks: np.ndarray, rect: tuple[int, int, int, int], mm: float) -> np.ndarray:
-        """(h, w, 3) float32: all layers over one another, before the lips' shadow."""
+    def rect(self, landmarks: np.ndarray, outline: np.ndarray, size: tuple[int, int]) -> Rect:
+        """The pixels that painting may change in a picture of size (H, W); see `paint`."""
+        margin = 3 * max(float(inter_ocular_distance(landmarks)) / EYE_SPAN, 1.0)
+        return rect_round(outline, margin, size)
+
+    def blurs(self, mm: float) -> tuple[float, float, float]:
+        """Standard deviations in pixels, `mm` of them a millimetre: of the shadow's reach, of the painting,
+        of its edge.
+        """
         shape = self.shape
-        right, down, _ = face_axes(landmarks)
-        x, y = self._face_grid(landmarks, rect, mm)
-        pixel = 0.5 / mm  # half a pixel: edges are this soft, narrower lines fade
-        chin = float((landmarks[8] - landmarks[33]) @ down) / mm - self.rest
+        painting = max(float(np.hypot(shape.blur, self.soft)) * mm, 0.3)
+        return max(shape.shadow_width * mm, 0.6), painting, max(float(np.hypot(0.4, self.soft)) * mm, 0.5)
+
+    def pose(self, landmarks: np.ndarray) -> MouthPose:
+        """How the layers lie in a frame with landmarks (68, 2), in its pixels."""
+        shape = self.shape
+        right, down, mm = face_axes(landmarks)
+        base = landmarks[33]
+        middle = base + right * float((landmarks[[51, 62]].mean(axis=0) - base) @ right) * 0.7
+        chin = float((landmarks[8] - base) @ down) / mm - self.rest
         gap = float(np.linalg.norm(landmarks[62] - landmarks[66])) / mm
         drop = max(0.0, 0.5 * chin + 0.5 * (gap - self.gap)) * shape.jaw
-        side = np.exp(-((x / shape.falloff) ** 4))
-        lip = float((landmarks[66] - landmarks[33]) @ down) / mm - self.edge
-        low = max(drop - shape.overbite, lip - shape.lower_show) + 0.0036 * x * x
-        light = shape.cavity_light * np.ones_like(x)
-        tint = np.broadcast_to(np.array([1.1, 0.55, 0.5], np.float32), (*x.shape, 3))
-        painting = tint * light[..., None]
-        # tongue: between the rows, dark under the upper teeth, light behind the lower ones
-        top, bottom = 0.8 + 0.22 * drop, low + 1.0
-        height = np.maximum(bottom - top, 1.0)
-        depth = np.clip((y - top) / height, 0, 1)
-        reach = np.sqrt((x / 20) ** 2 + (np.minimum(y - bottom, 0) / (height + 1)) ** 2)
-        tongue = shape.tongue_light * (0.35 + 0.65 * depth) * (0.45 + 0.55 * side)
-        painting = _over(painting, (1.05, 0.68, 0.68), tongue, smoothstep(1.0, 0.7, reach))
-        index, across, to_gap = _teeth(x, LOWER_TEETH)
-        row = smoothstep(-0.2 - pixel, 0.2 + pixel, y - low - 0.35 * across**4)
-        row *= np.abs(x) < LOWER_TEETH[-1]
-        light = shape.lower_light * (1 - 0.16 * across**4) * _gaps(to_gap, shape.gap, pixel)
-        light = light * (0.35 + 0.65 * side) * (0.75 + 0.25 * smoothstep(5, 0, y - low))
-        painting = _over(painting, (1.0, 0.97, 0.93), light, row)
-        index, across, to_gap = _teeth(x, UPPER_TEETH)
-        edge = -0.0035 * x * x - UPPER_STEPS[index] - 0.7 * np.abs(across) ** 5
-        row = smoothstep(0.2 + pixel, -0.2 - pixel, y - edge) * (np.abs(x) < UPPER_TEETH[-1])
-        light = shape.upper_light * (1 - 0.14 * across**4) * _gaps(to_gap, shape.gap, pixel)
-        light = light * (0.25 + 0.75 * side) * (0.9 + 0.1 * smoothstep(-1.2, -3, y - edge))
-        gum = smoothstep(-8.6, -9.6, y + 1.2 * (1 - across**2) - UPPER_STEPS[index])
-        colour = np.array([1, 1, 1], np.float32) - gum[..., None] * np.array([0.22, 0.54, 0.55], np.float32)
-        painting = painting + (colour * light[..., None] - painting) * row[..., None]
-        return painting * self.teeth * (1 + self.slope * x)[..., None] * self._opened(landmarks, gap, mm)
+        lip = float((landmarks[66] - base) @ down) / mm - self.edge
+        low = max(drop - shape.overbite, lip - shape.lower_show)
+        origin = float(middle @ right), float(base @ down) + self.edge * mm
+        light = self._opened(landmarks, gap, mm)
+        return MouthPose((float(right[0]), float(right[1])), origin, mm, drop, low, light)
 
     def _opened(self, landmarks: np.ndarray, gap: float, mm: float) -> float:
         """Share of the light that comes in between lips `gap` mm apart, and rounded or not."""
@@ -163,19 +170,15 @@ class LayeredMouth:
         rounded = smoothstep(self.shape.pucker, self.shape.pucker + 0.4, np.array(width))
         return gap / (gap + self.shape.dim) * (0.3 + 0.7 * float(rounded))
 
-    def _face_grid(
-        self, landmarks: np.ndarray, rect: tuple[int, int, int, int], mm: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Each pixel's place (h, w) in mm: right of the teeth's midline, below the upper row's edge."""
-        right, down, _ = face_axes(landmarks)
-        x0, y0, x1, y1 = rect
-        base = landmarks[33]
-        middle = base + right * float((landmarks[[51, 62]].mean(axis=0) - base) @ right) * 0.7
-        px = np.arange(x0, x1, dtype=np.float32)[None] + 0.5
-        py = np.arange(y0, y1, dtype=np.float32)[:, None] + 0.5
-        x = ((px - middle[0]) * right[0] + (py - middle[1]) * right[1]) / mm
-        y = ((px - base[0]) * down[0] + (py - base[1]) * down[1]) / mm - self.edge
-        return x.astype(np.float32), y.astype(np.float32)
+
+def fill_outline(outline: np.ndarray, rect: Rect) -> np.ndarray:
+    """The smooth outline of the inner lips (8, 2), pixels, filled: (h, w) uint8 of `rect`."""
+    import cv2
+
+    mask = np.zeros((rect[3] - rect[1], rect[2] - rect[0]), np.uint8)
+    smooth = np.round((smooth_outline(outline) - rect[:2] - 0.5) * 16).astype(np.int32)
+    cv2.fillPoly(mask, [smooth], 255, cv2.LINE_AA, 4)
+    return mask
 
 
 def smooth_outline(inner: np.ndarray) -> np.ndarray:
@@ -189,22 +192,3 @@ def smooth_outline(inner: np.ndarray) -> np.ndarray:
     cubic = cubic + (2 * before - 5 * inner + 4 * after - beyond) * t**2
     cubic = cubic + (3 * inner - before - 3 * after + beyond) * t**3
     return (0.5 * cubic).transpose(1, 0, 2).reshape(-1, 2)
-
-
-def _teeth(x: np.ndarray, borders: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which tooth lies at x mm from the midline, where across it (-1 to 1), and mm to its border."""
-    away = np.abs(x)
-    index = np.clip(np.searchsorted(borders, away, side="right") - 1, 0, len(borders) - 2)
-    width = borders[index + 1] - borders[index]
-    across = np.clip((away - borders[index]) / width * 2 - 1, -1, 1)
-    return index, across, (1 - np.abs(across)) * width / 2
-
-
-def _gaps(distance: np.ndarray, darkness: float, pixel: float) -> np.ndarray:
-    """Light of teeth near their borders: a line of 0.22 mm that a coarse pixel widens and thins."""
-    width = max(0.22, pixel)
-    return 1 - darkness * (0.22 / width) * np.exp(-((distance / width) ** 2))
-
-
-def _over(below: np.ndarray, tint: tuple, light: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    return below + (np.array(tint, np.float32) * light[..., None] - below) * alpha[..., None]

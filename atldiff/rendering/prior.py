@@ -44,10 +44,13 @@ class WarpedPhoto:
         fields = displacement_field(lm.to_crop(points, face), lm.to_crop(canvas.landmarks, face))
         corner = np.array(canvas.rect[:2], np.float32)
         outlines, shares = opened_mouth(points, canvas.landmarks)
-        for field, marks, inner, share in zip(fields, points, outlines, shares, strict=True):
+        points, outlines = points - corner, outlines - corner
+        size = canvas.rect[3] - canvas.rect[1], canvas.rect[2] - canvas.rect[0]
+        layers = self.mouth.layers(points, outlines, size)
+        for field, *about in zip(fields, points, outlines, shares, layers, strict=True):
             moving = self.photo.warped(field, face, canvas.rect)
-            self.mouth.paint(moving, marks - corner, inner - corner, share)
-            self.closures.paint(moving, marks - corner)
+            self.mouth.blend(moving, *about)
+            self.closures.paint(moving, about[0])
             yield moving
 
 

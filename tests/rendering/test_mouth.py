@@ -120,3 +120,19 @@ def test_softness_tells_how_blurred_a_photo_is(face):
     measured = [softness(cv2.GaussianBlur(image, (0, 0), sigma), still) for sigma in (1, 2, 4)]
     np.testing.assert_allclose(measured, (1, 2, 4), rtol=0.5)
     assert measured == sorted(measured)
+
+
+def test_frames_drawn_together_are_as_those_drawn_alone(face):
+    image, still, opened = face
+    mouth, size = LayeredMouth.of(image, still), image.shape[:2]
+    frames = np.stack([opened, opened + 9, still - 7])
+    outlines, _ = opened_mouth(frames, still)
+    together = list(mouth.layers(frames, outlines, size))
+    for frame, outline, (rect, layers) in zip(frames, outlines, together, strict=True):
+        alone, expected = next(mouth.layers(frame[None], outline[None], size))
+        assert rect == alone and layers.shape == (rect[3] - rect[1], rect[2] - rect[0], 3)
+        np.testing.assert_allclose(layers, expected, atol=0.01)
+
+
+def test_a_mouth_outside_the_picture_paints_nothing(face):
+    np.testing.assert_array_equal(painted(face, face[2] + 5000), face[0])
