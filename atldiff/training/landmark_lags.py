@@ -1,5 +1,7 @@
 """How late the clips' pictures are against their sound, as the landmark network itself finds out."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ from atldiff.evaluation.landmark_metrics import best_lag, correlation
 from atldiff.evaluation.landmark_scores import MAX_LAG
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.speech_encoder import SpeechFeatures
-from atldiff.training.speech_clips import Example, SpeechClip
+from atldiff.training.encoded_speech import Example
 
 
 class LandmarkNetworks(nn.ModuleDict):
@@ -28,7 +30,7 @@ class LandmarkNetworks(nn.ModuleDict):
 
 @torch.no_grad()
 def measure_lags(
-    net: LandmarkNetworks, clips: list[SpeechClip], examples: list[Example], device: torch.device
+    net: LandmarkNetworks, speakers: Sequence[str], examples: Sequence[Example], device: torch.device
 ) -> dict[str, list]:
     """How late each clip's picture comes after its sound, in frames, and how far the network trusts it.
 
@@ -50,8 +52,8 @@ def measure_lags(
         found.append((lag if at_lag > at_zero + 0.02 else 0) if at_lag > 0.4 else None)
         trust.append(max(0.1, at_lag))
     votes: dict[str, list[int]] = {}
-    for clip, vote in zip(clips, found, strict=True):
+    for speaker, vote in zip(speakers, found, strict=True):
         if vote is not None:
-            votes.setdefault(clip.speaker, []).append(vote)
+            votes.setdefault(speaker, []).append(vote)
     centre = round(float(np.mean([np.median(lags) for lags in votes.values()]))) if votes else 0
     return {"lags": [0 if vote is None else vote - centre for vote in found], "trust": trust}

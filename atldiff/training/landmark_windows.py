@@ -1,5 +1,7 @@
 """Batches of the landmark training: windows of encoded clips, mirrored, from other portraits, with gaps."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +11,7 @@ from torch import Tensor
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_RATE
 from atldiff.speech.phonetic_encoder import FEATURE_RATE
-from atldiff.training.speech_clips import Example, SpeechClip
+from atldiff.training.encoded_speech import Example
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class Batch:
 
 
 def draw_batch(
-    versions: list[list[Example]],
+    versions: Sequence[Sequence[Example]],
     share: np.ndarray,
     lags: list[int],
     size: int,
@@ -48,10 +50,12 @@ def draw_batch(
     return Batch(acoustic, emotion, target, identity, ok)
 
 
-def clip_shares(clips: list[SpeechClip]) -> np.ndarray:
-    """How often each clip is drawn: long ones more often, those of a speaker with many clips less."""
-    speakers = [clip.speaker for clip in clips]
-    return np.array([len(clip.ok) ** 0.5 / speakers.count(clip.speaker) ** 0.25 for clip in clips])
+def clip_shares(speakers: Sequence[str], frames: Sequence[int]) -> np.ndarray:
+    """How often each clip of these speakers, so many frames long, is drawn: long ones more often, those of a
+    speaker with many clips less.
+    """
+    counts = Counter(speakers)
+    return np.sqrt(frames) / np.array([counts[speaker] for speaker in speakers]) ** 0.25
 
 
 def _window(example: Example, lag: int, frames: int, rng: np.random.Generator) -> tuple[Tensor, ...]:

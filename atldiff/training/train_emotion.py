@@ -1,34 +1,29 @@
 """Trains the Conformer emotion recogniser on acted speech: RAVDESS, split by actor, or a prepared corpus."""
 
-import csv
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 import torch
+from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from atldiff.errors import InputError
 from atldiff.speech.emotion_recogniser import EmotionRecogniser
-from atldiff.speech.phonetic_encoder import SAMPLE_RATE, level
 from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.training.emotional_speech import Mels, labels_of, store_emotional_speech
 from atldiff.training.processes import (
     Journal,
+    from_main,
     over_processes,
     sample_numbers,
     seed_step,
     start_processes,
 )
 from atldiff.training.resuming import load_state, save_state
-from atldiff.training.shards import read_prepared
-
-TEST_ACTORS = ("19", "20", "21", "22")  # two men, two women
 
 
 @dataclass(frozen=True)
@@ -51,10 +46,11 @@ def train_emotion(
     seed: int = 0,
     device: str = "cpu",
 ) -> dict:
-    """Trains `encoder.emotion` on `data` (see `load_emotional_speech`); run again to resume exactly.
+    """Trains `encoder.emotion` on `data` (see `store_emotional_speech`); run again to resume exactly.
 
-    Writes `out/emotion.pt` (state to resume from) and `out/emotion.jsonl` (losses), and leaves the
-    trained weights and the emotions' prototypes in `encoder`.
+    Writes `out/emotion.pt` (state to resume from), `out/emotion.jsonl` (losses) and `out/mels.bin` (what it
+    hears, read as it is drawn: memory does not grow with the corpus), and leaves the trained weights and the
+    emotions' prototypes in `encoder`.
 
     Returns:
         accuracy, confusion (rows = truth) and per-emotion counts on the actors that were held out.
@@ -63,8 +59,10 @@ def train_emotion(
         InputError: there is no such data.
     """
     accelerator = start_processes(device, out, find_unused_parameters=True)
-    mels, labels, held_out = load_emotional_speech(data, encoder)
-    net = encoder.to(accelerator.device).emotion.train()
+    encoder.to(accelerator.device)
+    rows = from_main(accelerator, lambda: store_emotional_speech(data, encoder, out / "mels.bin"))
+    mels, labels, held_out = Mels(rows), *labels_of(rows)
+    net = encoder.emotion.train()
     average = EMAModel(net.parameters(), decay=stage.ema)
     optimizer = torch.optim.AdamW(net.parameters(), stage.learning_rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.learning_rate, stage.steps + 1)
@@ -78,10 +76,7 @@ def train_emotion(
     while step < stage.steps:
         examples, truth = draw_examples(mels, labels, known, next(batches), stage.columns, seed)
         seed_step(accelerator, seed, step)
-        scores = model(examples.to(accelerator.device))
-        truth, share = truth.to(accelerator.device), weight.to(accelerator.device)
-        loss = F.cross_entropy(scores, truth, share, label_smoothing=0.1, reduction="sum")
-        loss = loss / over_processes(accelerator)(share[truth].sum())
+        loss = emotion_loss(model, examples, truth, weight, accelerator)
         optimizer.zero_grad()
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(net.parameters(), 1.0)
@@ -97,8 +92,8 @@ def train_emotion(
             saved = time.monotonic()
     average.copy_to(net.parameters())
     net.eval()
-    set_prototypes(encoder, [mels[i] for i in known], labels[known])
-    report = test_emotion(encoder, [mels[i] for i in np.flatnonzero(held_out)], labels[held_out])
+    set_prototypes(encoder, (mels[i] for i in known), labels[known])
+    report = test_emotion(encoder, (mels[i] for i in np.flatnonzero(held_out)), labels[held_out])
     journal.write({"stage": asdict(stage)} | report)
     journal.close()
     return report
@@ -116,6 +111,16 @@ class Classifier(nn.Module):
         return self.emotion.head(F.dropout(self.emotion(mels), 0.2, self.training))
 
 
+def emotion_loss(
+    model: nn.Module, examples: Tensor, truth: Tensor, weight: Tensor, accelerator: Accelerator
+) -> Tensor:
+    """Cross entropy of log-mels (B, 80, M) and labels (B,), weighted (emotions,) by how rare they are."""
+    truth, share = truth.to(accelerator.device), weight.to(accelerator.device)
+    scores = model(examples.to(accelerator.device))
+    loss = F.cross_entropy(scores, truth, share, label_smoothing=0.1, reduction="sum")
+    return loss / over_processes(accelerator)(share[truth].sum())
+
+
 def rarity(labels: np.ndarray, count: int) -> Tensor:
     """Weights (count,) of the emotions, by how rare they are among labels (n,); 1 in the mean."""
     weight = len(labels) / np.maximum(np.bincount(labels, minlength=count), 1)
@@ -123,58 +128,13 @@ def rarity(labels: np.ndarray, count: int) -> Tensor:
 
 
 def draw_examples(
-    mels: list[Tensor], labels: np.ndarray, known: np.ndarray, numbers: range, columns: int, seed: int
+    mels: Sequence[Tensor], labels: np.ndarray, known: np.ndarray, numbers: range, columns: int, seed: int
 ) -> tuple[Tensor, Tensor]:
     """The examples with these numbers: augmented log-mels (B, 80, columns) and labels (B,)."""
     generators = [np.random.default_rng([seed, number]) for number in numbers]
     chosen = [int(rng.choice(known)) for rng in generators]
     versions = [augment(mels[i], columns, rng) for i, rng in zip(chosen, generators, strict=True)]
     return torch.stack(versions), torch.from_numpy(labels[chosen])
-
-
-def load_emotional_speech(data: Path, encoder: Encoder) -> tuple[list[Tensor], np.ndarray, np.ndarray]:
-    """Every labelled recording of `data/emotional_speech.csv`, or else of what `prepare` wrote to `data`,
-    whose validation split is held out.
-
-    Returns:
-        log-mels (80, M) of the levelled recordings, labels (n,) int64, held out (n,) bool.
-
-    Raises:
-        InputError: no such data, or no recording with an emotion that the encoder has.
-    """
-    recordings = _table(data) if (data / "emotional_speech.csv").exists() else _prepared(data)
-    names, mels, labels, held = encoder.emotion.names, [], [], []
-    for samples, emotion, apart in recordings:
-        if emotion in names:
-            mels.append(encoder.mel(level(torch.from_numpy(samples)[None].to(encoder.device)))[0].cpu())
-            labels.append(names.index(emotion))
-            held.append(apart)
-    held_out = np.array(held, bool)
-    if not held_out.any() or held_out.all():
-        problem = f"{data} has no recordings of {', '.join(names)} to train on, or none to validate with"
-        raise InputError(problem, "Name a corpus with labels, or the folder that holds emotional_speech.csv")
-    return mels, np.array(labels), held_out
-
-
-def _table(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
-    """Samples (n,) at 16 kHz, emotion, held out."""
-    with open(data / "emotional_speech.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        path = data / "emotional_speech" / row["file"]
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        yield (
-            soxr.resample(samples.mean(axis=1), rate, SAMPLE_RATE),
-            row["emotion"],
-            row["actor"] in TEST_ACTORS,
-        )
-
-
-def _prepared(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
-    for split in ("train", "val"):
-        for entry, arrays in read_prepared(data, split):
-            if entry["kind"] == "speech":
-                yield arrays["samples"], entry.get("emotion", ""), split == "val"
 
 
 def augment(mel: Tensor, columns: int, rng: np.random.Generator) -> Tensor:
@@ -202,7 +162,7 @@ def augment(mel: Tensor, columns: int, rng: np.random.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def set_prototypes(encoder: Encoder, mels: list[Tensor], labels: np.ndarray) -> None:
+def set_prototypes(encoder: Encoder, mels: Iterable[Tensor], labels: np.ndarray) -> None:
     """Stores the mean embedding of each label: what `EmotionRecogniser.prototype` returns."""
     embeddings = torch.cat([encoder.emotion(mel[None].to(encoder.device)) for mel in mels])
     for label in set(labels.tolist()):
@@ -210,7 +170,7 @@ def set_prototypes(encoder: Encoder, mels: list[Tensor], labels: np.ndarray) -> 
 
 
 @torch.no_grad()
-def test_emotion(encoder: Encoder, mels: list[Tensor], labels: np.ndarray) -> dict:
+def test_emotion(encoder: Encoder, mels: Iterable[Tensor], labels: np.ndarray) -> dict:
     """Accuracy and confusion (rows = truth, columns = answer, counts) on log-mels with these labels."""
     embeddings = [encoder.emotion(mel[None].to(encoder.device)) for mel in mels]
     answers = np.array([int(encoder.emotion.head(embedding).argmax()) for embedding in embeddings])

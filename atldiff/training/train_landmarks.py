@@ -1,6 +1,7 @@
 """Trains the landmark generator (and the encoder's context gate) on prepared speech clips."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from atldiff.errors import InputError
 from atldiff.evaluation.landmark_scores import validate_landmarks
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.training.encoded_speech import encoded_versions, fit_features
 from atldiff.training.landmark_lags import LandmarkNetworks, measure_lags
 from atldiff.training.landmark_loss import landmark_loss
 from atldiff.training.landmark_windows import Batch, clip_shares, draw_batch
@@ -32,12 +34,13 @@ from atldiff.training.processes import (
 from atldiff.training.resuming import averaged, load_state, save_networks, save_state, writing
 from atldiff.training.speech_clips import (
     SpeechClip,
+    StoredSpeech,
     data_key,
-    encoded_versions,
-    fit_features,
     load_speech_clips,
+    read_speech_clips,
 )
 
+MAX_VALIDATION = 64  # clips: those of a shard come from all over the corpus
 MOUTH_WEIGHT = 2.0  # of the mouth's coordinates in the principal components
 
 
@@ -72,6 +75,7 @@ def train_landmarks(
 ) -> dict:
     """Trains `generator` and `encoder.gate` on `data` (see `prepare`); run again to resume exactly.
 
+    Clips lie in files of `out` and are read as they are drawn: memory does not grow with the corpus.
     Writes `out/landmarks.pt` (state to resume from), `out/lags.json` (a second run on the same clips
     that finds it there knows their lags from its first step), `out/landmarks.jsonl` (losses and
     validation scores), `out/best.json` and, at each best validation correlation, `out/speech_encoder`
@@ -86,7 +90,9 @@ def train_landmarks(
     """
     accelerator = start_processes(device, out, find_unused_parameters=True)
     torch.manual_seed(seed)
-    clips, unseen = load_speech_clips(data, "train"), load_speech_clips(data, "val")
+    heard = read_speech_clips(data, "train")
+    clips = from_main(accelerator, lambda: StoredSpeech.store(out / "clips.bin", heard))
+    unseen = load_speech_clips(data, "val", MAX_VALIDATION)
     if not clips or not unseen:
         raise InputError(f"{data} has no speech to train on, or none to validate with", "Prepare more clips")
     trainer = LandmarkTrainer(clips, unseen, encoder, generator, stage, seed, accelerator, patience)
@@ -104,7 +110,7 @@ class LandmarkTrainer:
 
     def __init__(
         self,
-        clips: list[SpeechClip],
+        clips: StoredSpeech,
         unseen: list[SpeechClip],
         encoder: Encoder,
         generator: LandmarkGenerator,
@@ -114,7 +120,7 @@ class LandmarkTrainer:
         patience: int | None,
     ) -> None:
         self.accelerator, self.device, out = accelerator, accelerator.device, Path(accelerator.project_dir)
-        self.clips, self.unseen, self.out, self.encoder = clips, unseen, out, encoder.to(self.device)
+        self.unseen, self.out, self.encoder = unseen, out, encoder.to(self.device)
         self.generator, self.stage, self.seed = generator.to(self.device), stage, seed
         self.patience = patience
         key = data_key(encoder, clips)
@@ -135,7 +141,9 @@ class LandmarkTrainer:
         self.model, self.optimizer = accelerator.prepare(self.net, optimizer)
         self.state: dict[str, Any] = {"step": 0, "best": -1.0, "stale": 0, "data": key}
         self.state |= {"lags": [0] * len(clips), "trust": [1.0] * len(clips)}
-        self.stems = [clip.stem for clip in clips]
+        told = [(clip.stem, clip.speaker, len(clip.ok)) for clip in clips]
+        self.stems, self.speakers, frames = (list(column) for column in zip(*told, strict=True))
+        self.shares = clip_shares(self.speakers, frames)
         if (out / "lags.json").exists():
             known = json.loads((out / "lags.json").read_text())
             self.state |= known if known.pop("clips") == self.stems else {}
@@ -152,7 +160,7 @@ class LandmarkTrainer:
             terms = self.train_step()
             if state["step"] % stage.lag_step == 0:
                 with averaged(self.net, self.average):
-                    measure = partial(measure_lags, self.net, self.clips, self.versions[0], self.device)
+                    measure = partial(measure_lags, self.net, self.speakers, self.versions[0], self.device)
                     state |= from_main(self.accelerator, measure)
                 lags = {"clips": self.stems} | {key: state[key] for key in ("lags", "trust")}
                 if main:
@@ -172,7 +180,7 @@ class LandmarkTrainer:
         mine = next(sample_numbers(accelerator, stage.batch, 0))
         whole, rows = stage.batch * accelerator.num_processes, slice(mine.start, mine.stop)
         rng = np.random.default_rng([self.seed, step])
-        share = clip_shares(self.clips) * self.state["trust"]
+        share = self.shares * self.state["trust"]
         batch = draw_batch(self.versions, share, self.state["lags"], whole, stage.frames, rng)
         generator = generator_of(self.seed, step, self.device)
         noise = torch.randn(batch.acoustic.shape, generator=generator, device=self.device)[rows]
@@ -223,16 +231,20 @@ class LandmarkTrainer:
         self.state = state
 
 
-def fit_components(generator: LandmarkGenerator, clips: list[SpeechClip]) -> None:
+def fit_components(generator: LandmarkGenerator, clips: Iterable[SpeechClip]) -> None:
     """Sets the generator's basis to the principal components of the clips' displacements."""
-    moved = np.concatenate([clip.displacements[clip.ok][::3] for clip in clips])
-    both = np.concatenate([moved, lm.mirror(moved, 0.0)]).reshape(-1, 2 * lm.NUM_LANDMARKS)
-    weight = np.ones((lm.NUM_LANDMARKS, 2), np.float32)
+    weight = np.ones((lm.NUM_LANDMARKS, 2))
     weight[lm.MOUTH] = MOUTH_WEIGHT
-    mean = both.mean(0)
-    centred = ((both - mean) * weight.reshape(-1)).astype(np.float64)
-    variances, columns = np.linalg.eigh(centred.T @ centred / len(both))  # a whole basis, however few frames
+    weight = weight.reshape(-1)
+    count, total, products = 0, np.zeros(len(weight)), np.zeros((len(weight), len(weight)))
+    for clip in clips:
+        moved = clip.displacements[clip.ok][::3]
+        both = np.concatenate([moved, lm.mirror(moved, 0.0)]).reshape(-1, len(weight)).astype(np.float64)
+        count, total, products = count + len(both), total + both.sum(0), products + both.T @ both
+    mean = total / count
+    covariance = (products / count - np.outer(mean, mean)) * np.outer(weight, weight)
+    variances, columns = np.linalg.eigh(covariance)  # a whole basis, however few frames
     order = np.argsort(-variances)[: len(generator.scale)]
-    generator.basis.copy_(torch.from_numpy(columns[:, order].T / weight.reshape(-1)))
+    generator.basis.copy_(torch.from_numpy(columns[:, order].T / weight))
     generator.scale.copy_(torch.from_numpy(np.sqrt(variances[order].clip(min=0))))
     generator.mean.copy_(torch.from_numpy(mean))

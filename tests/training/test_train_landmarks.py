@@ -14,7 +14,7 @@ from atldiff.evaluation.landmark_scores import clip_scores, validate_landmarks
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.phonetic_encoder import LogMel, PhoneticEncoder
 from atldiff.speech.speech_encoder import SpeechFeatures, StarterSpeechEncoder
-from atldiff.training import phonemes, speech_clips, train_landmarks
+from atldiff.training import encoded_speech, phonemes, speech_clips, speech_variants, train_landmarks
 from atldiff.training import train_emotion as module
 from atldiff.training.landmark_loss import landmark_loss, opening_agreement
 from atldiff.training.landmark_windows import draw_batch, mirrored
@@ -42,7 +42,7 @@ def test_pose_is_taken_out_of_the_targets():
 def test_another_speed_stretches_sound_and_lips_alike(tmp_path):
     corpus(tmp_path)
     clip = speech_clips.load_speech_clips(tmp_path, "train")[0]
-    fast = speech_clips.change_speed(clip, 1.25)
+    fast = speech_variants.change_speed(clip, 1.25)
     assert len(fast.samples) == pytest.approx(len(clip.samples) / 1.25, abs=2)
     np.testing.assert_allclose(fast.displacements[40], clip.displacements[50], atol=1e-5)
 
@@ -51,7 +51,7 @@ def test_variants_keep_sound_and_lips_of_one_length(tmp_path):
     corpus(tmp_path)
     clips = speech_clips.load_speech_clips(tmp_path, "train")
     for seed in range(8):
-        clip = speech_clips.vary(clips[0], clips, np.random.default_rng(seed))
+        clip = speech_variants.vary(clips[0], clips, np.random.default_rng(seed))
         assert clip.samples.dtype == np.float32 and np.isfinite(clip.samples).all()
         assert len(clip.displacements) == len(clip.ok)
         assert abs(len(clip.samples) / 16_000 * 30 - len(clip.ok)) < 2
@@ -60,7 +60,7 @@ def test_variants_keep_sound_and_lips_of_one_length(tmp_path):
 def test_silence_around_a_clip_closes_the_lips(tmp_path):
     corpus(tmp_path)
     clip = speech_clips.load_speech_clips(tmp_path, "train")[0]
-    longer = speech_clips.surround_with_silence(clip, np.random.default_rng(0))
+    longer = speech_variants.surround_with_silence(clip, np.random.default_rng(0))
     start = np.flatnonzero(np.abs(longer.displacements).sum((1, 2)) > 0)[0]
     assert longer.ok[0] and start >= 12 and np.abs(longer.displacements[:12]).max() == 0
 
@@ -175,8 +175,8 @@ def test_encoded_speech_is_kept_by_data_encoder_and_seed(tmp_path):
     other = StarterSpeechEncoder(width=8, layers=1, heads=2, kernel=7, symbols=3, bilabials=(1,), taps=(0,))
     keys = {key, speech_clips.data_key(encoder, louder), speech_clips.data_key(other, clips)}
     assert len(keys) == 3
-    one = speech_clips.encoded_versions(tmp_path, key, encoder, clips, 2, seed=0)
-    two = speech_clips.encoded_versions(tmp_path, key, encoder, clips, 2, seed=1)
+    one = encoded_speech.encoded_versions(tmp_path, key, encoder, clips, 2, seed=0)
+    two = encoded_speech.encoded_versions(tmp_path, key, encoder, clips, 2, seed=1)
     torch.testing.assert_close(one[0][0].acoustic, two[0][0].acoustic)
     assert (
         one[1][0].acoustic.shape != two[1][0].acoustic.shape
@@ -211,9 +211,9 @@ def test_components_span_the_displacements_however_few_there_are(tmp_path):
 def test_one_batch_is_learned_by_heart(tmp_path):
     corpus(tmp_path, 4)
     clips, (encoder, generator) = speech_clips.load_speech_clips(tmp_path, "train"), networks()
-    speech_clips.fit_features(encoder, clips)
+    encoded_speech.fit_features(encoder, clips)
     train_landmarks.fit_components(generator, clips)
-    examples = [speech_clips.encode_clip(encoder, clip) for clip in clips]
+    examples = [encoded_speech.encode_clip(encoder, clip) for clip in clips]
     batch = draw_batch([examples], np.ones(3), [0, 0, 0], 3, 60, np.random.default_rng(0))
     optimizer = torch.optim.AdamW(generator.parameters(), 1e-2)
     losses = []

@@ -1,0 +1,86 @@
+"""Recordings with labelled emotions: RAVDESS, split by actor, or a prepared corpus, as log-mels in a file."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+from torch import Tensor
+
+from atldiff.errors import InputError
+from atldiff.speech.phonetic_encoder import SAMPLE_RATE, level
+from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.training.array_file import ArrayFile
+from atldiff.training.shards import read_prepared
+
+TEST_ACTORS = ("19", "20", "21", "22")  # two men, two women
+
+
+class Mels(Sequence[Tensor]):
+    """Log-mels (80, M) of recordings, which are read from a file when they are asked for."""
+
+    def __init__(self, rows: ArrayFile) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, recording: int) -> Tensor:
+        return torch.from_numpy(self._rows[recording]["mel"])
+
+
+def labels_of(rows: ArrayFile) -> tuple[np.ndarray, np.ndarray]:
+    """What recordings are called, (n,) int64, and whether they are held out, (n,) bool."""
+    return np.array([int(row["label"]) for row in rows]), np.array([bool(row["held_out"]) for row in rows])
+
+
+def store_emotional_speech(data: Path, encoder: Encoder, path: Path) -> ArrayFile:
+    """Writes every labelled recording of `data/emotional_speech.csv`, or else of what `prepare` wrote to
+    `data`, whose validation split is held out, to the file `path`.
+
+    Returns:
+        of each recording, levelled: mel (80, M), label (), held_out ().
+
+    Raises:
+        InputError: no such data, or no recording with an emotion that the encoder has; the disk is full.
+    """
+    recordings = _table(data) if (data / "emotional_speech.csv").exists() else _prepared(data)
+    names, counts = encoder.emotion.names, [0, 0]
+
+    def rows() -> Iterator[dict[str, np.ndarray]]:
+        for samples, emotion, apart in recordings:
+            if emotion in names:
+                counts[apart] += 1
+                mel = encoder.mel(level(torch.from_numpy(samples)[None].to(encoder.device)))[0].cpu()
+                told = {"label": np.array(names.index(emotion)), "held_out": np.array(apart)}
+                yield {"mel": mel.numpy()} | told
+
+    written = ArrayFile.write(path, rows())
+    if 0 in counts:
+        problem = f"{data} has no recordings of {', '.join(names)} to train on, or none to validate with"
+        raise InputError(problem, "Name a corpus with labels, or the folder that holds emotional_speech.csv")
+    return written
+
+
+def _table(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
+    """Samples (n,) at 16 kHz, emotion, held out."""
+    with open(data / "emotional_speech.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        path = data / "emotional_speech" / row["file"]
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        yield (
+            soxr.resample(samples.mean(axis=1), rate, SAMPLE_RATE),
+            row["emotion"],
+            row["actor"] in TEST_ACTORS,
+        )
+
+
+def _prepared(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
+    for split in ("train", "val"):
+        for entry, arrays in read_prepared(data, split):
+            if entry["kind"] == "speech":
+                yield arrays["samples"], entry.get("emotion", ""), split == "val"

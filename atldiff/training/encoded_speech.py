@@ -1,0 +1,91 @@
+"""Speech clips as the landmark network sees them: encoded once, kept on disk, read as they are drawn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atldiff.speech.speech_encoder import SpeechFeatures, StarterSpeechEncoder
+from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.training.array_file import ArrayFile
+from atldiff.training.speech_clips import SpeechClip
+from atldiff.training.speech_variants import vary
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A clip as the network sees it: features (1, T, D) half precision, and its targets."""
+
+    acoustic: Tensor
+    emotion: Tensor
+    displacements: Tensor
+    identity: Tensor
+    ok: Tensor
+
+
+@torch.no_grad()
+def encode_clip(encoder: Encoder, clip: SpeechClip) -> Example:
+    """The clip's features (without the gate, which is trained) and targets."""
+    features: SpeechFeatures = encoder.encode(clip.speech)
+    return Example(
+        features.acoustic.half().cpu(),
+        features.emotion.cpu(),
+        torch.from_numpy(clip.displacements),
+        torch.from_numpy(clip.identity),
+        torch.from_numpy(clip.ok),
+    )
+
+
+@torch.no_grad()
+def fit_features(encoder: Encoder, clips: Sequence[SpeechClip]) -> dict[str, Tensor]:
+    """Sets the buffers that standardise the starter's features from the clips, and returns them."""
+    if not isinstance(encoder, StarterSpeechEncoder):
+        return {}
+    encoder.mean.zero_()
+    encoder.std.fill_(1.0)
+    count, total, squares = 0, torch.zeros(()), torch.zeros(())
+    for clip in clips:
+        acoustic = encoder.encode(clip.speech).acoustic[0, ::5].cpu().double()
+        count += len(acoustic)
+        total, squares = total + acoustic.sum(0), squares + acoustic.square().sum(0)
+    mean = total / count
+    encoder.mean.copy_(mean)
+    encoder.std.copy_(((squares - count * mean.square()).clamp(min=0) / (count - 1)).sqrt() + 1e-3)
+    return {"mean": encoder.mean, "std": encoder.std}
+
+
+class EncodedSpeech(Sequence[Example]):
+    """Encoded clips in a file."""
+
+    def __init__(self, rows: ArrayFile) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, clip: int) -> Example:
+        return Example(**{name: torch.from_numpy(array) for name, array in self._rows[clip].items()})
+
+
+def encoded_versions(
+    out: Path, key: str, encoder: Encoder, clips: Sequence[SpeechClip], count: int, seed: int
+) -> list[EncodedSpeech]:
+    """`count` encoded versions of every clip, the first one unchanged; encoded once and kept in `out`.
+
+    Args:
+        key: of clips and encoder (`data_key`); the versions of other ones, or of another seed, are others.
+    """
+    versions = []
+    for version in range(count):
+        path = out / f"speech-{key}-{seed}-{version}.bin"
+        rows = ArrayFile.kept(path)
+        if rows is None:
+            rng = np.random.default_rng([seed, version])
+            varied = (vary(clip, clips, rng) for clip in clips) if version else clips
+            examples = (vars(encode_clip(encoder, clip)) for clip in varied)
+            rows = ArrayFile.write(path, ({k: v.numpy() for k, v in e.items()} for e in examples))
+        versions.append(EncodedSpeech(rows))
+    return versions
