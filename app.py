@@ -9,11 +9,12 @@ import spaces  # isort: skip
 
 import os
 import sys
-import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
-TEMP = tempfile.TemporaryDirectory(prefix="atldiff-")  # gone when the server stops
+from atldiff.web import folders
+
+TEMP = folders.server_folder()  # gone when the server stops
 os.environ.setdefault("GRADIO_TEMP_DIR", f"{TEMP.name}/files")  # jobs work beside it: gradio takes copies
 
 import gradio as gr
@@ -26,13 +27,13 @@ from atldiff.media.audio import Speech
 from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.face import Portrait
 from atldiff.sequence import LandmarkSequence
-from atldiff.web import request, texts
+from atldiff.web import memory, request, texts
 from atldiff.web.events import connect
 from atldiff.web.forecast import Forecast
 from atldiff.web.layout import lay_out
 from atldiff.web.service import Service
 
-request.share_memory()
+memory.share_memory()
 ON_GPU = torch.cuda.is_available()
 try:
     PIPELINE = load_pipeline(os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu")

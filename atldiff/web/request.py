@@ -1,10 +1,8 @@
 """What a visitor of the page asks for: the server's limits, the reading before the wait, the making."""
 
-import ctypes
 import errno
 import io
 import logging
-import platform
 import signal
 import time
 from collections.abc import Generator, Mapping
@@ -27,7 +25,6 @@ from atldiff.portrait.photo import LONG_SIDE
 
 MAX_SECONDS = 60.0  # of a recording on the page
 MAX_UPLOAD = "20mb"  # of any file sent to the page
-_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
 GPU_LIMIT = 120  # seconds that one video may hold a shared GPU
 PICTURE_EVERY, PICTURE_SIDE = 0.3, 460  # seconds between two pictures of the making, and their pixels
 MARK = {
@@ -158,16 +155,6 @@ def check_gpu_seconds(seconds: int) -> None:
 def leave_tidily() -> None:
     """A server that is told to stop (SIGTERM) leaves no visitor's files behind, as with Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def share_memory() -> None:
-    """Has all threads take memory from the same two pools, so that what one job freed serves the next.
-
-    glibc's own choice, eight pools a core, keeps what each of a crowd's threads once used. To be called
-    before threads are started.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
 def answer_failure(_: Any, error: Exception) -> PlainTextResponse:

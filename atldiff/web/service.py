@@ -4,7 +4,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.face import Portrait, SmallFace, load_portrait
 from atldiff.sequence import LandmarkSequence
 from atldiff.web.forecast import Forecast, seconds_left
+from atldiff.web.memory import Idleness
 from atldiff.web.preview import annotated, findings, motion_video, note, spoken_time
 from atldiff.web.queue import Queue
 from atldiff.web.request import MAX_SECONDS, Request, Step, TooLong, explain, photo_size, read_speech
@@ -82,6 +83,7 @@ class Service:
     ) -> None:
         self._predict, self._make, self._heard, self._folder = predict, make, heard, folder
         self._forecast, self._queue, self._readers = forecast, Queue(), threading.Semaphore(READERS)
+        self._idleness = Idleness()
 
     def read(self, request: Request) -> Animation:
         """Reads a request's files and finds how its face moves.
@@ -95,7 +97,7 @@ class Service:
     def animate(self, values: Mapping[str, Any]) -> Iterator[Report]:
         """Makes a video of the API's arguments, when its turn comes; closing the generator stops the work."""
         request = Request.of(values)
-        with self._queue.place() as place:
+        with self._idleness.busy(), self._queue.place() as place:
             yield Report("Reading the photo and the recording")
             begin = time.monotonic()
             with self._readers:
@@ -107,8 +109,8 @@ class Service:
                 yield Report(f"{ahead} before you in the queue: your turn in about {spoken_time(seconds)}")
             begin = time.monotonic() - reading
             animation = animate(portrait, speech, request.options, self._predict, request.landmarks)
-            with tempfile.TemporaryDirectory(prefix="job-", dir=self._folder) as folder:
-                for step, report in self._steps(animation, Path(folder), expected, begin):
+            with self._job() as folder:
+                for step, report in self._steps(animation, folder, expected, begin):
                     place.seconds = seconds_left(expected, step.done / step.total, time.monotonic() - begin)
                     if report is not None:
                         yield report
@@ -141,8 +143,8 @@ class Service:
         speech = load_speech(recording).cut(0, seconds)
         for measured in (False, True):
             begin, animation = time.monotonic(), animate(portrait, speech, DEFAULTS, self._predict)
-            with tempfile.TemporaryDirectory(prefix="job-", dir=self._folder) as folder:
-                for _ in self._make(animation, Path(folder)):
+            with self._job() as folder:
+                for _ in self._make(animation, folder):
                     pass
             if measured:
                 size = size_of(animation.portrait)
@@ -153,18 +155,19 @@ class Service:
         request, file_format = Request.of(values), values.get("file_format") or "npz"
         if file_format not in ("npz", "json"):
             raise InputError(f"file_format cannot be {str(file_format)[:40]}", "Choose one of npz, json")
-        animation = self.read(request)
-        with tempfile.TemporaryDirectory(prefix="job-", dir=self._folder) as folder:
-            saved = animation.landmarks.save(Path(folder) / f"landmarks.{file_format}")
-            yield str(saved), str(motion_video(Path(folder) / "motion.mp4", animation))
+        with self._job() as folder:
+            animation = self.read(request)
+            saved = animation.landmarks.save(folder / f"landmarks.{file_format}")
+            yield str(saved), str(motion_video(folder / "motion.mp4", animation))
 
     def check_portrait(self, values: Mapping[str, Any]) -> Iterator[tuple[dict, np.ndarray]]:
         """What was found in a photo, and the photo with it drawn."""
         portrait, options = values.get("portrait"), Options(face=values.get("face", DEFAULTS.face))
         if not portrait:
             raise InputError("There is no portrait yet", "Upload a photo, or click an example")
-        found = load_portrait(portrait, options.face)
-        yield findings(found), annotated(found)
+        with self._idleness.busy():
+            found = load_portrait(portrait, options.face)
+            yield findings(found), annotated(found)
 
     def inspect_photo(self, portrait: str | None, face: int, zoom: float = DEFAULTS.zoom) -> Look:
         """A photo before the wait."""
@@ -172,7 +175,7 @@ class Service:
             return Look()
         try:
             options = Options(face=face, zoom=zoom)
-            with self._readers:
+            with self._idleness.busy(), self._readers:
                 found = load_portrait(portrait, options.face, zoom=options.zoom)
         except InputError as error:
             small = zoom > DEFAULTS.zoom or isinstance(error, SmallFace)
@@ -197,15 +200,24 @@ class Service:
 
     def first_minute(self, speech: str) -> Iterator[str]:
         """The beginning of a recording that is longer than the page takes, as a file."""
-        yield from self._sound(load_speech(speech).cut(0, MAX_SECONDS))
+        yield from self._sound(lambda: load_speech(speech).cut(0, MAX_SECONDS))
 
     def say(self, text: str, voice: str) -> Iterator[str]:
         """A typed text, said by a computer's voice, as a file."""
-        yield from self._sound(synthesise(text, voice, MAX_SECONDS))
+        yield from self._sound(lambda: synthesise(text, voice, MAX_SECONDS))
 
-    def _sound(self, speech: Speech) -> Iterator[str]:
-        with tempfile.TemporaryDirectory(prefix="job-", dir=self._folder) as folder:
-            yield str(write_sound(Path(folder) / "speech.wav", speech))
+    def _sound(self, make: Callable[[], Speech]) -> Iterator[str]:
+        with self._job() as folder:
+            yield str(write_sound(folder / "speech.wav", make()))
+
+    @contextmanager
+    def _job(self) -> Iterator[Path]:
+        """A folder for the files of one job, which is gone when the job is over."""
+        with (
+            self._idleness.busy(),
+            tempfile.TemporaryDirectory(prefix="job-", dir=self._folder) as folder,
+        ):
+            yield Path(folder)
 
 
 def size_of(portrait: Portrait) -> tuple[int, int]:

@@ -1,0 +1,67 @@
+"""The folder that holds all files of a running server, and those that killed servers left."""
+
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+PREFIX = "atldiff-"
+MARK = "server.lock"  # locked as long as the server lives: the system lets go of it however that ends
+_locks: list[int] = []  # file descriptors that this process holds until its end
+
+
+def server_folder() -> tempfile.TemporaryDirectory:
+    """A folder for the files of this process, gone when it ends; what killed servers left is removed first.
+
+    From then on `tempfile` puts into it whatever libraries write.
+    """
+    remove_leftovers(Path(tempfile.gettempdir()))
+    folder = tempfile.TemporaryDirectory(prefix=PREFIX)
+    tempfile.tempdir = folder.name
+    _locks.append(claim(Path(folder.name)))
+    return folder
+
+
+def claim(folder: Path) -> int:
+    """Marks a folder as this process's.
+
+    Returns:
+        The descriptor of the mark, whose lock lasts until it is closed: as a rule by the end of the process.
+    """
+    fresh = folder / f"{MARK}.new"
+    lock = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    fresh.rename(folder / MARK)  # never seen unlocked while this process lives
+    return lock
+
+
+def remove_leftovers(place: Path) -> list[Path]:
+    """Removes the folders in `place` that are marked, of this user, and of no process that lives.
+
+    Safe while other servers start, run and stop there: a folder without a mark, or with a locked one, stays.
+
+    Returns:
+        The folders that were removed.
+    """
+    return [folder for folder in sorted(place.glob(f"{PREFIX}*")) if _removed(folder)]
+
+
+def _removed(folder: Path) -> bool:
+    """Removes a folder if it was left by a server that is dead."""
+    try:
+        about = folder.lstat()
+        if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
+            return False
+        lock = os.open(folder / MARK, os.O_RDWR | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    except OSError:  # its server lives, or another one is removing it
+        return False
+    finally:
+        os.close(lock)
+    return not folder.exists()
