@@ -19,6 +19,7 @@ os.environ.setdefault("GRADIO_TEMP_DIR", f"{TEMP.name}/files")  # jobs work besi
 
 import gradio as gr
 import torch
+from starlette.middleware import Middleware
 
 from atldiff.animation import Animation
 from atldiff.cli.runner import load_pipeline
@@ -28,6 +29,7 @@ from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.face import Portrait
 from atldiff.sequence import LandmarkSequence
 from atldiff.web import memory, request, texts
+from atldiff.web.bodies import ReadableBodies
 from atldiff.web.events import connect
 from atldiff.web.forecast import Forecast
 from atldiff.web.layout import lay_out
@@ -80,14 +82,17 @@ if not SHARED_GPU:
 with gr.Blocks(title=texts.TITLE, delete_cache=(600, KEEP)) as demo:
     connect(lay_out(PIPELINE.emotions, STEPS), SERVICE, STEPS)
     demo.load(None, js=texts.PLAY_SILENTLY)
-    demo.load(None, js=texts.ROLES)
+    demo.load(None, js=texts.TIDY)
 
 if __name__ == "__main__":
     theme = gr.themes.Soft(primary_hue="orange", font=["system-ui", "sans-serif"]).set(**texts.THEME)
     request.leave_tidily()
     demo.queue(api_open=False, default_concurrency_limit=4)
     examples = [str(texts.FOLDER)]  # whose files an example's click hands out
-    told = {"exception_handlers": {OSError: request.answer_failure}}
+    told = {
+        "exception_handlers": {OSError: request.answer_failure},
+        "middleware": [Middleware(ReadableBodies)],
+    }
     css = Path(__file__).parent / "app.css"
     demo.launch(
         theme=theme,

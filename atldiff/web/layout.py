@@ -81,11 +81,11 @@ def _photo(page: Page) -> None:
             label="Portrait", sources=sources, height=280, min_width=150, buttons=[]
         )
         with gr.Tabs() as page.parts["tabs"]:
-            with gr.Tab("What is seen", id="seen"):
+            with gr.Tab("Face", id="seen"):
                 seen = gr.Image(
                     label="What is seen", interactive=False, height=230, buttons=[], min_width=150
                 )
-            with gr.Tab("How it moves", id="motion", elem_id="motion"):
+            with gr.Tab("Motion", id="motion", elem_id="motion"):
                 motion = gr.Video(label="How it moves", height=230, autoplay=True, loop=True, buttons=[])
     page.parts |= {"seen": seen, "motion": motion}
     page.inputs["face"] = number("face", label="Face (or click it above)", visible=False)

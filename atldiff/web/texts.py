@@ -68,11 +68,21 @@ FOCUS = """() => setTimeout(() => {
   const shown = [...document.querySelectorAll('#stop, #animate')].find(
     button => button.checkVisibility() && !button.disabled);
   if (lost) shown?.focus({preventScroll: true}) }, 300)"""
-# A role for what gradio names without one, now and whenever it appears.
-ROLES = """() => {
-  const name = () => document.querySelectorAll('.empty[aria-label]:not([role])')
-    .forEach(part => part.setAttribute('role', 'img'));
-  new MutationObserver(name).observe(document.body, {subtree: true, childList: true}); name() }"""
+# Now and whenever it appears: a role for what gradio names without one, and a plain sentence for what it says
+# of an upload that failed.
+TIDY = """() => {
+  const said = [
+    [/^HTTP \\d+: /, ''],
+    [/^File\\(s\\) exceed the maximum .*?: "(.*)"$/s, '$1 is larger than LIMIT MB. Choose a smaller file.']];
+  const tidy = () => {
+    for (const part of document.querySelectorAll('.empty[aria-label]:not([role])'))
+      part.setAttribute('role', 'img');
+    for (const toast of document.querySelectorAll('[data-testid=toast-text]')) {
+      const plain = said.reduce((text, [found, instead]) => text.replace(found, instead), toast.textContent);
+      if (plain !== toast.textContent) toast.textContent = plain } };
+  new MutationObserver(tidy).observe(document.body, {subtree: true, childList: true}); tidy() }""".replace(
+    "LIMIT", MAX_UPLOAD.removesuffix("mb")
+)
 _PLAY = """() => { let tries = 0; const play = () => {
   const video = document.querySelector('#talk video');
   if (video && video.readyState > 0) { video.muted = SILENT; video.volume = SILENT ? 0 : 1; video.play() }

@@ -162,6 +162,23 @@ def test_what_is_missing_is_told_in_one_message_until_it_is_there(tab, tmp_path)
     told("There is no portrait yet")
 
 
+def test_an_upload_that_fails_is_told_in_our_sentence_alone(browser, server, tmp_path):
+    context = browser.new_context()
+    tab, full = opened(context, server[0]), "The server's disk is full. Try again in a few minutes."
+    tab.route("**/upload*", lambda route: route.fulfill(status=500, body=full))
+    photo, voice = page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1)
+    (tmp_path / "large.png").write_bytes(bytes(21 << 20))
+    for place, path in ((0, photo), (1, voice), (0, tmp_path / "large.png")):
+        tab.locator("input[type=file]").nth(place).set_input_files(str(path))
+        tab.wait_for_timeout(1500)
+    told = tab.locator("[data-testid=toast-text]").all_inner_texts()
+    assert set(told) == {full, "large.png is larger than 20 MB. Choose a smaller file."}
+    assert tab.locator("#speech .error:visible").count() == 0  # not once more over the input
+    tab.unroute("**/upload*")
+    give(tab, photo, voice)
+    context.close()
+
+
 def test_a_file_of_another_kind_is_told_beside_the_input_alone(tab, tmp_path):
     for name in ("fake.jpg", "fake.wav"):
         (tmp_path / name).write_text("neither picture nor sound\n" * 20)
@@ -295,6 +312,7 @@ def test_on_a_phone_everything_stands_in_the_order_it_is_used_and_the_result_com
         tab.locator(f"#{name}").bounding_box()["y"] for name in ("examples", "photo", "animate", "result")
     ]
     assert places == sorted(places)
+    assert all(tab.get_by_role("tab", name=name).is_visible() for name in ("Face", "Motion"))
     assert gaps(tab) <= 24 and tab.locator("#talk").bounding_box()["height"] <= 330  # no room left empty
     give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 4.5))
     tab.click("#preview")

@@ -140,6 +140,20 @@ def test_values_out_of_range_are_refused_with_the_range(client, inputs, argument
     assert sentence in str(told.value)
 
 
+@pytest.mark.parametrize("path", ["call/animate", "queue/join", "run/predict", "cancel", "mcp/"])
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data; boundary=x"])
+def test_a_body_that_is_no_text_is_refused_in_a_sentence(server, path, kind):
+    log = server[1] / "server.log"
+    before = log.read_text().count("Traceback")
+    about = {"content-type": kind, "accept": "application/json, text/event-stream"}
+    for body in (b'{"data": ["\xff"]}', b"\xff\x00{" * 100):
+        told = httpx.post(f"{server[0]}gradio_api/{path}", content=body, headers=about, timeout=page.PATIENCE)
+        assert told.status_code == 400 and told.json()["detail"].startswith(
+            "This request cannot be read. Send"
+        )
+    assert log.read_text().count("Traceback") == before
+
+
 def test_a_recording_over_the_limit(client, inputs, tmp_path):
     page.soundfile.write(tmp_path / "long.wav", np.tile(np.sin(np.arange(16_000) / 9), 61), 16_000)
     with pytest.raises(AppError, match="longer than 60 s"):
