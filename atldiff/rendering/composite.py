@@ -10,9 +10,9 @@ from atldiff.easing import smoothstep
 from atldiff.rendering.canvas import Canvas, crop_channels
 from atldiff.rendering.toning import toned
 
-_COARSE = (
+COARSE = (
     1 / 64
-)  # standard deviation, share of a view's side, of the blur that leaves the residual's coarse part
+)  # standard deviation, share of a view's side, of the blur that leaves a residual's coarse part
 _FADE = 0.12  # width of the residual's fade at a view's border, share of its side
 
 
@@ -20,12 +20,12 @@ def view_of(canvas: Canvas, moving: np.ndarray, view: int, size: int = FRAME_SIZ
     """What the network sees of a moving part: (size, size, 3) uint8 prior frame of that view."""
     import cv2
 
-    x0, y0, x1, y1 = _in_moving(canvas, canvas.views[view])
+    x0, y0, x1, y1 = in_moving(canvas, canvas.views[view])
     method = cv2.INTER_AREA if x1 - x0 > size else cv2.INTER_CUBIC
     return cv2.resize(moving[y0:y1, x0:x1, :3], (size, size), interpolation=method)
 
 
-def _in_moving(canvas: Canvas, box: np.ndarray) -> tuple[int, ...]:
+def in_moving(canvas: Canvas, box: np.ndarray) -> tuple[int, ...]:
     """A box of whole canvas pixels in the pixels of the moving part, which holds it."""
     moved: np.ndarray = box - np.array([*canvas.rect[:2]] * 2, np.float32)
     return tuple(int(value) for value in moved)
@@ -51,19 +51,19 @@ def composite(
     """
     import cv2
 
-    boxes = [_in_moving(canvas, view) for view in canvas.views]
+    boxes = [in_moving(canvas, view) for view in canvas.views]
     photos = [np.ascontiguousarray(moving[y0:y1, x0:x1, :3]) for x0, y0, x1, y1 in boxes]
     for index, (x0, y0, x1, y1) in enumerate(boxes):
         change, side = residuals[index] * np.float32(127.5), x1 - x0
         size = len(change)
         if canvas.keeps_detail:
-            coarse = cv2.GaussianBlur(change, (0, 0), _COARSE * size)
+            coarse = cv2.GaussianBlur(change, (0, 0), COARSE * size)
             change = coarse + (change - coarse) * unseen[index][..., None]
-        change = cv2.resize(change * _window(size), (side, side), interpolation=cv2.INTER_LINEAR)
+        change = cv2.resize(change * fading_window(size), (side, side), interpolation=cv2.INTER_LINEAR)
         patch = moving[y0:y1, x0:x1]
         if index:  # this view's picture takes the place of what the views before it added
             added = cv2.subtract(photos[index], np.ascontiguousarray(patch[..., :3]), dtype=cv2.CV_32F)
-            change += added * _window(size, side)
+            change += added * fading_window(size, side)
         patch[..., :3] = cv2.add(np.ascontiguousarray(patch[..., :3]), change, dtype=cv2.CV_8U)
         if canvas.tone is not None:
             patch[..., :3] = toned(patch[..., :3], canvas.tone)
@@ -71,7 +71,7 @@ def composite(
 
 
 @lru_cache(maxsize=8)
-def _window(size: int, side: int | None = None) -> np.ndarray:
+def fading_window(size: int, side: int | None = None) -> np.ndarray:
     """(size, size, 1), or enlarged (side, side, 1), float32: 1 inside, smoothly 0 at the border."""
     import cv2
 

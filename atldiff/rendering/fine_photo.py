@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from atldiff.rendering.warp import REGION
+from atldiff.rendering.tensor_filters import place_matrix, resize_matrix
+from atldiff.rendering.warp import GRID, REGION
 
 _REACH = 0.05  # how far beyond the moving part the warp looks up colours, share of its longer side
 _MOST_BYTES = 64 << 20  # of an enlarged photo
@@ -57,29 +60,41 @@ class FinePhoto:
         """
         import cv2
 
-        x0, y0, x1, y1 = rect
-        side, cells = float(box[2] - box[0]), 2 * len(field)
-        low, high = REGION
-        step = (high - low) * side / cells  # pixels a cell, after the field is made twice as fine
-        finer = cv2.resize(
-            field * np.float32(side * self.factor), (cells, cells), interpolation=cv2.INTER_CUBIC
-        )
-        # result pixel i has its centre at x0 + i + 0.5; cell j at box[0] + low * side + (j + 0.5) * step
-        start_x = (x0 + 0.5 - box[0] - low * side) / step - 0.5
-        start_y = (y0 + 0.5 - box[1] - low * side) / step - 0.5
-        move = np.array([[1 / step, 0, start_x], [0, 1 / step, start_y]], np.float32)
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        maps = cv2.warpAffine(finer, move, (x1 - x0, y1 - y0), flags=flags)
-        maps += _own_places(rect, self.corner, self.factor)
+        rows, columns, x, y = _to_pixels(rect, tuple(box), self.corner, self.factor)
+        field = torch.from_numpy(field * np.float32((box[2] - box[0]) * self.factor))
+        places = ((rows @ field[..., axis] @ columns.T).numpy() for axis in (0, 1))
+        maps = [np.add(place, own, out=place) for place, own in zip(places, (x, y), strict=True)]
         method = cv2.INTER_CUBIC if self.factor == 1 else cv2.INTER_LINEAR
-        return cv2.remap(self.pixels, maps, None, method, borderMode=cv2.BORDER_REPLICATE)
+        return cv2.remap(self.pixels, *maps, method, borderMode=cv2.BORDER_REPLICATE)
 
 
 @lru_cache(maxsize=2)
-def _own_places(rect: tuple[int, int, int, int], corner: tuple[int, int], factor: int) -> np.ndarray:
-    """(h, w, 2) float32: the pixels of `rect` in a photo enlarged by `factor` from `corner` on."""
-    x, y = (np.arange(rect[i], rect[i + 2], dtype=np.float32) - corner[i] for i in (0, 1))
-    return np.stack(np.meshgrid(x * factor, y * factor), axis=-1)
+def _to_pixels(
+    rect: tuple[int, int, int, int], box: tuple[float, ...], corner: tuple[int, int], factor: int
+) -> tuple[Tensor, Tensor, np.ndarray, np.ndarray]:
+    """Matrices of `field_matrix` for rows and columns of `rect`; and where, without a field, its columns
+    (1, w) and rows (h, 1) lie in a photo enlarged by `factor` from `corner` on.
+    """
+    side, own, matrices = box[2] - box[0], [], []
+    for axis in (0, 1):
+        pixels = np.arange(rect[axis], rect[axis + 2])
+        matrices.append(field_matrix(pixels, box[axis], side))
+        own.append(((pixels - corner[axis]) * factor).astype(np.float32))
+    return matrices[1], matrices[0], own[0][None], own[1][:, None]
+
+
+def field_matrix(pixels: np.ndarray, start: float, side: float) -> Tensor:
+    """What takes a line of a field's cells to the centres of whole pixels (N,): (N, GRID) float32.
+
+    The field is made twice as fine (cubic), then interpolated linearly.
+
+    Args:
+        start, side: of the network's crop, in the same pixels.
+    """
+    low, high = REGION
+    step = (high - low) * side / (2 * GRID)
+    places = (pixels + 0.5 - start - low * side) / step - 0.5
+    return place_matrix(places, 2 * GRID) @ resize_matrix(GRID, 2 * GRID)
 
 
 def warp_image(

@@ -19,6 +19,7 @@ from atldiff.rendering.rects import Rect, enclosing, rect_round
 
 LIP_DROP = (15.0, 26.0)  # mm from nose base to the upper inner lip of closed lips: what is believed
 _CACHED = 1 << 18  # pixels whose layers are drawn at once: 1 MB a layer
+_EDGE = 3  # pixels by which filled outlines and their least blur reach beyond themselves
 _CURVE = 6  # points between two landmarks of the smooth lip outline
 
 
@@ -138,7 +139,7 @@ class LayeredMouth:
 
     def rect(self, landmarks: np.ndarray, outline: np.ndarray, size: tuple[int, int]) -> Rect:
         """The pixels that painting may change in a picture of size (H, W); see `paint`."""
-        margin = 3 * max(float(inter_ocular_distance(landmarks)) / EYE_SPAN, 1.0)
+        margin = 3 * max(float(inter_ocular_distance(landmarks)) / EYE_SPAN, 1.0) + _EDGE
         return rect_round(outline, margin, size)
 
     def blurs(self, mm: float) -> tuple[float, float, float]:

@@ -63,15 +63,9 @@ def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
     return (a[..., :, None, 0] - b[..., None, :, 0]) ** 2 + (a[..., :, None, 1] - b[..., None, :, 1]) ** 2
 
 
-def spline_at(target: Tensor, source: Tensor, where: Tensor, smoothing: float = SMOOTHING) -> Tensor:
-    """Backward displacement at `where` of the spline that takes target points to source points.
-
-    Args:
-        target: (F, N, 2) where the points are in each frame.  source: (N, 2) where they are in the photo.
-        where: (P, 2) places of the frame.  All in crop units, float64.
-
-    Returns:
-        (F, P, 2) float32.
+def spline_weights(target: Tensor, source: Tensor, smoothing: float = SMOOTHING) -> Tensor:
+    """The spline that takes target points (F, N, 2), where they are in each frame, to source points (N, 2),
+    where they are in the photo: (F, N + 3, 2) float32. Points in crop units, float64.
     """
     frames, count, _ = target.shape
     offset = source - target
@@ -82,7 +76,16 @@ def spline_at(target: Tensor, source: Tensor, where: Tensor, smoothing: float = 
     system[:, :count, count:] = affine
     system[:, count:, :count] = affine.transpose(1, 2)
     values = torch.cat([offset, torch.zeros(frames, 3, 2, dtype=target.dtype)], dim=1)
-    weights = torch.linalg.solve(system, values).float()
+    return torch.linalg.solve(system, values).float()
+
+
+def spline_at(target: Tensor, source: Tensor, where: Tensor, smoothing: float = SMOOTHING) -> Tensor:
+    """Backward displacement of the spline of `spline_weights` at `where` (P, 2), places of the frame.
+
+    Returns:
+        (F, P, 2) float32.
+    """
+    (frames, count, _), weights = target.shape, spline_weights(target, source, smoothing)
     where, target = where.float(), target.float()
     flat = torch.cat([torch.ones(len(where), 1), where], dim=-1)
     result = flat @ weights[:, count:]
@@ -96,6 +99,17 @@ def spline_at(target: Tensor, source: Tensor, where: Tensor, smoothing: float = 
     return result
 
 
+def spline_points(landmarks: np.ndarray, identity: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Target (F, N, 2) and source points (N, 2) of the spline of frames with `parted` landmarks (F, 68, 2) of
+    a photo with landmarks (68, 2): these, their guards and the anchors. Crop units, float64.
+    """
+    anchors = _anchors()
+    source = np.concatenate([identity, guards(identity[None], identity)[0], anchors])
+    fixed = np.broadcast_to(anchors, (len(landmarks), *anchors.shape))
+    target = np.concatenate([landmarks, guards(landmarks, identity), fixed], axis=1)
+    return torch.from_numpy(target).double(), torch.from_numpy(source).double()
+
+
 def displacement_field(landmarks: np.ndarray, identity: np.ndarray) -> np.ndarray:
     """Fields of frames with landmarks (F, 68, 2) of a photo with landmarks (68, 2), crop units.
 
@@ -107,13 +121,10 @@ def displacement_field(landmarks: np.ndarray, identity: np.ndarray) -> np.ndarra
     """
     import cv2
 
-    landmarks, anchors = parted(landmarks, identity), _anchors()
-    source = np.concatenate([identity, guards(identity[None], identity)[0], anchors])
-    fixed = np.broadcast_to(anchors, (len(landmarks), *anchors.shape))
-    target = np.concatenate([landmarks, guards(landmarks, identity), fixed], axis=1)
-    source, target = torch.from_numpy(source).double(), torch.from_numpy(target).double()
+    landmarks = parted(landmarks, identity)
+    target, source = spline_points(landmarks, identity)
     grid, coarse = grid_points(GRID), grid_points(GRID // 2)
-    rows, columns = _features(landmarks)
+    rows, columns = feature_cells(landmarks)
     near = grid[rows, columns]
     places = torch.cat([coarse.reshape(-1, 2), near.reshape(-1, 2)])
     smooth, exact = spline_at(target, source, places).split([coarse[..., 0].numel(), near[..., 0].numel()], 1)
@@ -121,11 +132,11 @@ def displacement_field(landmarks: np.ndarray, identity: np.ndarray) -> np.ndarra
     for whole, half in zip(field, smooth.view(-1, *coarse.shape).numpy(), strict=True):
         cv2.resize(half, (GRID, GRID), dst=whole, interpolation=cv2.INTER_CUBIC)
     field[:, rows, columns] = exact.view(-1, *near.shape).numpy()
-    field *= _fade(grid)
+    field *= border_fade(grid)
     return field
 
 
-def _features(landmarks: np.ndarray) -> tuple[slice, slice]:
+def feature_cells(landmarks: np.ndarray) -> tuple[slice, slice]:
     """Rows and columns of the field's cells round all landmarks (F, 68, 2) but the jaw's."""
     low, high = REGION
     cells = (landmarks[:, JAW.stop :].reshape(-1, 2) - low) * (GRID / (high - low)) - 0.5
@@ -134,7 +145,7 @@ def _features(landmarks: np.ndarray) -> tuple[slice, slice]:
     return slice(first[1], last[1]), slice(first[0], last[0])
 
 
-def _fade(grid: Tensor) -> np.ndarray:
+def border_fade(grid: Tensor) -> np.ndarray:
     """(cells, cells, 1) float32 for grid points (cells, cells, 2): 1, smoothly 0 at the region's border."""
     border = torch.minimum(grid - REGION[0], REGION[1] - grid).amin(dim=-1)
     return smoothstep(0, _FADE, border.numpy()).astype(np.float32)[..., None]

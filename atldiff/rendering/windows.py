@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, repeat
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +20,12 @@ from atldiff.errors import InputError
 from atldiff.portrait.face import Portrait
 from atldiff.rendering.ahead import one_ahead
 from atldiff.rendering.canvas import Canvas
-from atldiff.rendering.composite import composite, view_of
 from atldiff.rendering.disocclusion import unseen_mask
 from atldiff.rendering.guide import frame_noise, guide_maps
+from atldiff.rendering.host_frames import HostFrames
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
-from atldiff.rendering.prior import moving_photo
 from atldiff.rendering.sampler import Condition, sample_residual
+from atldiff.rendering.tensor_frames import TensorFrames
 from atldiff.rendering.unet3d import IdentityUNet3DModel
 from atldiff.sequence import LandmarkSequence
 
@@ -33,12 +34,18 @@ FIRST_WINDOWS = (8, 15)  # frames of a video's first windows
 
 @dataclass(frozen=True, eq=False)
 class Renderer:
-    """The parts of a pipeline that make pictures; holds nothing of a request."""
+    """The parts of a pipeline that make pictures; holds nothing of a request.
+
+    Attributes:
+        tensors: whether pictures are made by tensors on the network's device, or with OpenCV on the CPU;
+            None: the first unless that device is the CPU, where the second is faster.
+    """
 
     unet: IdentityUNet3DModel
     identity_encoder: CompactIdentityEncoder | ResNetIdentityEncoder
     scheduler: DDIMScheduler
     preset: Preset
+    tensors: bool | None = None
 
     def frames(
         self,
@@ -59,8 +66,8 @@ class Renderer:
         done, total = 0, len(sequence.points)
         with closing(windows if on_step else one_ahead(windows)) as rendered:
             for window in rendered:
-                for moving, residuals, unseen in window:
-                    yield composite(canvas, moving, residuals, unseen)
+                for frame in window:
+                    yield frame
                     done += 1
                     if callback is not None:
                         callback(done, total)
@@ -73,37 +80,39 @@ class Renderer:
         steps: int,
         seed: int,
         on_step: Callable[[int, Tensor, Tensor], None] | None,
-    ) -> Generator[list[tuple], None, None]:
-        """What `composite` takes for each frame, a list a window."""
-        points, photo = canvas.to_canvas(sequence.points), moving_photo(canvas, self.preset.prior)
+    ) -> Generator[Iterator[np.ndarray], None, None]:
+        """The frames of each window."""
+        points, device = canvas.to_canvas(sequence.points), self.unet.device
         identity, emotion = self._embeddings(portrait, sequence)
         sizes = self.preset.view_sizes[: len(canvas.views)]
+        about = canvas, self.preset.prior, sizes
+        tensors = device.type != "cpu" if self.tensors is None else self.tensors
+        pictures = TensorFrames.of(*about, device) if tensors else HostFrames.of(*about)
         # What the next window sees again.
-        held: list[np.ndarray] = []
-        priors: list[list[np.ndarray]] = [[] for _ in sizes]
+        held: list[Any] = []
+        priors: list[list[Any]] = [[] for _ in sizes]
         known: list[Tensor | None] = [None] * len(sizes)
         for start, stop, ready in window_spans(len(points), self.preset.overlap):
-            fresh = list(photo.frames(points[start + len(held) : stop]))
+            fresh = pictures.moving(points[start + len(held) : stop])
             moving, residuals, unseen = held + fresh, [], []
             for view, size in enumerate(sizes):
-                priors[view] = priors[view] + [view_of(canvas, part, view, size) for part in fresh]
-                about = canvas, view, points[start:stop], np.stack(priors[view]), identity, emotion
-                condition, new = self._condition(*about)
+                priors[view] = priors[view] + pictures.seen(fresh, view)
+                prior = pictures.signed(priors[view]).to(device)
+                condition, new = self._condition(canvas, view, points[start:stop], prior, identity, emotion)
                 noise = frame_noise(seed, start, stop - start, size, view, self.preset.guide.steady)
-                noise, step = noise[None].to(self.unet.device), None if view else on_step
+                noise, step = noise[None].to(device), None if view else on_step
                 residuals.append(
                     sample_residual(self.unet, self.scheduler, condition, noise, steps, known[view], step)
                 )
                 unseen.append(new)
-            frames = [r[0].permute(1, 2, 3, 0).float().cpu().numpy() for r in residuals]
-            parts = zip(*frames, strict=True), zip(*unseen, strict=True)
-            yield list(zip(moving, *parts, strict=True))[:ready]
+            yield pictures.finished(moving[:ready], residuals, unseen)
             held, priors = moving[ready:], [prior[ready:] for prior in priors]
             known = [r[:, :, ready:] for r in residuals]
 
     def _embeddings(self, portrait: Portrait, sequence: LandmarkSequence) -> tuple[Tensor, Tensor]:
         """Identity features (1, D) and emotion embedding (1, E)."""
-        still = _signed(portrait.crop(FRAME_SIZE)[None]).permute(0, 3, 1, 2).to(self.unet.device)
+        crop = portrait.crop(FRAME_SIZE).astype(np.float32) / 127.5 - 1
+        still = torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.unet.device)
         with torch.no_grad():
             identity = self.identity_encoder(still.to(self.identity_encoder.dtype)).float()
         emotion = torch.from_numpy(sequence.emotion)[None].to(self.unet.device)
@@ -116,7 +125,7 @@ class Renderer:
         canvas: Canvas,
         view: int,
         points: np.ndarray,
-        prior: np.ndarray,
+        prior: Tensor,
         identity: Tensor,
         emotion: Tensor,
     ) -> tuple[Condition, np.ndarray]:
@@ -124,16 +133,10 @@ class Renderer:
         size, box = self.preset.view_sizes[view], canvas.views[view]
         in_view = torch.from_numpy(lm.to_crop(points, box))[None].to(self.unet.device)
         maps, mask = guide_maps(in_view, size, self.preset.guide)
-        signed = _signed(prior).permute(3, 0, 1, 2)[None].to(self.unet.device)
-        condition = Condition(signed, maps, mask, identity, emotion)
+        condition = Condition(prior, maps, mask, identity, emotion)
         if self.preset.prior != "warp":  # nothing of the photo moves: the residual is all that is new
             return condition, np.zeros((len(points), size, size), np.float32)
         return condition, unseen_mask(points, canvas.landmarks, box, size)
-
-
-def _signed(frames: np.ndarray) -> Tensor:
-    """uint8 -> float32 in [-1, 1], same shape."""
-    return torch.from_numpy(frames.astype(np.float32) / 127.5 - 1)
 
 
 def window_spans(total: int, overlap: int) -> Iterator[tuple[int, int, int]]:
