@@ -72,7 +72,11 @@ def make(animation: Animation, folder: Path) -> Generator[request.Step, None, No
 
 SHARED_GPU = spaces.config.Config.zero_gpu  # the networks answer only inside the functions above
 FORECAST = Forecast(0.002 if ON_GPU else 0.03, STEPS)
-SERVICE = Service(predict, make, None if SHARED_GPU else PIPELINE.heard_emotion, TEMP.name, FORECAST)
+AT_ONCE = 4 if ON_GPU and not SHARED_GPU else 1  # videos side by side, whose windows a GPU batches
+if AT_ONCE > 1:
+    PIPELINE.batch_windows()
+HEARD = None if SHARED_GPU else PIPELINE.heard_emotion
+SERVICE = Service(predict, make, HEARD, TEMP.name, FORECAST, AT_ONCE)
 
 # What libraries import at the first photo holds on to it: that photo is to be an example, not a visitor's.
 SERVICE.inspect_photo(str(texts.EXAMPLES[0].portrait), DEFAULTS.face)

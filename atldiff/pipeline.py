@@ -14,10 +14,12 @@ from PIL import Image
 from atldiff.animation import AudioSource, ImageSource, animate, read_inputs
 from atldiff.config import FRAME_RATE, PRESETS, LandmarkConfig, Preset, UNetConfig, shape_of
 from atldiff.errors import InputError
+from atldiff.hub import from_hub
 from atldiff.media.audio import Speech
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.face import Portrait
 from atldiff.rendering.badge import badged
+from atldiff.rendering.batching import WindowBatcher
 from atldiff.rendering.canvas import make_canvas
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder, make_identity_encoder
 from atldiff.rendering.sampler import compute_dtype, make_scheduler
@@ -72,6 +74,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         shapes = {"unet": shape_of(UNetConfig, unet.config)}
         shapes["landmarks"] = shape_of(LandmarkConfig, landmark_generator.config)
         self.register_to_config(preset=asdict(replace(row, **shapes)))
+        self._batcher: WindowBatcher | None = None
 
     @classmethod
     def from_pretrained(cls, source: str | Path | None = None, **kwargs) -> "ATLDiffPipeline":
@@ -82,7 +85,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         """
         folder = STARTER if source is None else Path(source)
         if not folder.is_dir():
-            folder = _from_hub(str(source))
+            folder = from_hub(str(source))
         if not (folder / "model_index.json").exists():
             raise InputError(f"There is no pipeline in {folder}", "Name a folder that save_pretrained wrote")
         try:
@@ -180,7 +183,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         steps = options.steps or self.preset.steps
         zoom = len(self.preset.view_sizes) > 1
         canvas = make_canvas(portrait, sequence.points, options.output, options.background, mouth=zoom)
-        renderer = Renderer(self.unet, self.identity_encoder, self.scheduler, self.preset)
+        renderer = Renderer(self._batcher or self.unet, self.identity_encoder, self.scheduler, self.preset)
         frames = renderer.frames(portrait, sequence, canvas, steps, options.seed, callback, on_step)
         return badged(frames) if options.badge else frames
 
@@ -228,16 +231,10 @@ class ATLDiffPipeline(DiffusionPipeline):
         channels_last(self.unet.to(dtype=compute_dtype(self.device)))
         return self
 
-
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        problem = f"The weights {name!r} are no folder here and could not be fetched from the hub"
-        raise InputError(problem, "Check name and connection, or leave them out for the starter") from error
+    def batch_windows(self) -> "ATLDiffPipeline":
+        """From now on, videos rendered side by side in threads share the U-Net's batches; returns self."""
+        self._batcher = WindowBatcher(self.unet)
+        return self
 
 
 def _as_type(frames: np.ndarray, output_type: str) -> np.ndarray | torch.Tensor | list:

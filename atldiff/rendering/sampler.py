@@ -11,6 +11,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
+from atldiff.rendering.batching import WindowBatcher
 from atldiff.rendering.guide import noisy_residual
 from atldiff.rendering.unet3d import IdentityUNet3DModel
 
@@ -42,7 +43,9 @@ class Condition:
     identity: Tensor
     emotion: Tensor
 
-    def predict(self, unet: IdentityUNet3DModel, residual: Tensor, timestep: Tensor) -> Tensor:
+    def predict(
+        self, unet: IdentityUNet3DModel | WindowBatcher, residual: Tensor, timestep: Tensor
+    ) -> Tensor:
         """The network's r_0 of the noisy residual (B, 3, F, H, W)."""
         inputs = (self.prior + residual, self.prior, self.identity, self.emotion, self.guide)
         noisy, prior, identity, emotion, guide = (x if x is None else x.to(unet.dtype) for x in inputs)
@@ -51,7 +54,7 @@ class Condition:
 
 @torch.no_grad()
 def sample_residual(
-    unet: IdentityUNet3DModel,
+    unet: IdentityUNet3DModel | WindowBatcher,
     scheduler: DDIMScheduler,
     condition: Condition,
     noise: Tensor,

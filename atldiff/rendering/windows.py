@@ -19,6 +19,7 @@ from atldiff.config import FRAME_SIZE, WINDOW, Preset
 from atldiff.errors import InputError
 from atldiff.portrait.face import Portrait
 from atldiff.rendering.ahead import one_ahead
+from atldiff.rendering.batching import WindowBatcher
 from atldiff.rendering.canvas import Canvas
 from atldiff.rendering.disocclusion import unseen_mask
 from atldiff.rendering.guide import frame_noise, guide_maps
@@ -41,7 +42,7 @@ class Renderer:
             None: the first unless that device is the CPU, where the second is faster.
     """
 
-    unet: IdentityUNet3DModel
+    unet: IdentityUNet3DModel | WindowBatcher
     identity_encoder: CompactIdentityEncoder | ResNetIdentityEncoder
     scheduler: DDIMScheduler
     preset: Preset

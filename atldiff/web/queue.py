@@ -1,4 +1,4 @@
-"""Who is next: one video at a time, in the order in which they were asked for."""
+"""Who is next: one video at a time, or a few, in the order in which they were asked for."""
 
 import threading
 from collections.abc import Iterator
@@ -24,17 +24,17 @@ class Place:
         Nothing is locked while the reader has it: each step may be taken by another thread.
         """
         while ahead := self.queue.before(self):
-            yield len(ahead), sum(place.seconds for place in ahead)
+            yield len(ahead), self.queue.seconds_before(self)
             with self.queue.changed:
                 if self.queue.before(self) == ahead:
                     self.queue.changed.wait(WAKE_UP)
 
 
 class Queue:
-    """First come, first served."""
+    """First come, first served; `at_once` have their turn at the same time."""
 
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
+    def __init__(self, at_once: int = 1) -> None:
+        self.changed, self.at_once = threading.Condition(), at_once
         self._places: list[Place] = []
 
     @contextmanager
@@ -46,7 +46,7 @@ class Queue:
         """
         place = Place(self)
         with self.changed:
-            if len(self._places) > MAX_WAITING:
+            if len(self._places) >= MAX_WAITING + self.at_once:
                 raise InputError(f"{MAX_WAITING} videos are waiting already", "Try again in a few minutes")
             self._places.append(place)
         try:
@@ -57,6 +57,11 @@ class Queue:
                 self.changed.notify_all()
 
     def before(self, place: Place) -> list[Place]:
-        """Those whose turn comes earlier."""
+        """Those that have to leave before it is this one's turn, if they leave in their order."""
         with self.changed:
-            return self._places[: self._places.index(place)]
+            return self._places[: max(0, self._places.index(place) + 1 - self.at_once)]
+
+    def seconds_before(self, place: Place) -> float:
+        """About how long until a place's turn: what all before it will still take, `at_once` at a time."""
+        with self.changed:
+            return sum(each.seconds for each in self._places[: self._places.index(place)]) / self.at_once

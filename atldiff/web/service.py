@@ -1,4 +1,4 @@
-"""Requests in, videos out: the three things that the page's API offers, one video at a time."""
+"""Requests in, videos out: the three things that the page's API offers."""
 
 import tempfile
 import threading
@@ -71,6 +71,8 @@ class Service:
         heard: `ATLDiffPipeline.heard_emotion`, or None: it is not told.
         folder: where each job gets a folder of its own.
         forecast: of the time that a video takes.
+        at_once: videos that are made side by side; more than one only where a GPU batches their windows, or
+            where several workers make them.
     """
 
     def __init__(
@@ -80,9 +82,10 @@ class Service:
         heard: Callable[[LandmarkSequence], str] | None,
         folder: str | Path,
         forecast: Forecast,
+        at_once: int = 1,
     ) -> None:
         self._predict, self._make, self._heard, self._folder = predict, make, heard, folder
-        self._forecast, self._queue, self._readers = forecast, Queue(), threading.Semaphore(READERS)
+        self._forecast, self._queue, self._readers = forecast, Queue(at_once), threading.Semaphore(READERS)
         self._idleness = Idleness()
 
     def read(self, request: Request) -> Animation:

@@ -134,6 +134,18 @@ def test_the_queue_is_first_come_first_served_and_tells_place_and_time():
         assert waiting.before(alone) == []
 
 
+def test_several_have_their_turn_at_once_and_whoever_leaves_lets_the_next_in():
+    waiting = Queue(at_once=2)
+    with waiting.place() as first, ExitStack() as left, waiting.place() as third:
+        second = left.enter_context(waiting.place())
+        fourth = left.enter_context(waiting.place())
+        assert list(first.waiting()) == list(third.waiting()) == []
+        first.seconds, third.seconds, second.seconds = 6.0, 4.0, 8.0
+        assert next(second.waiting()) == (1, 5.0) and next(fourth.waiting()) == (2, 9.0)
+        left.close()
+        assert waiting.before(third) == []
+
+
 def test_each_step_of_waiting_may_be_taken_by_another_thread():
     waiting = Queue()
     with ThreadPoolExecutor(2) as threads, waiting.place() as first, waiting.place() as second:
