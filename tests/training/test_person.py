@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError, load_portrait
 from atldiff.__main__ import main
@@ -43,6 +44,12 @@ def test_a_video_becomes_a_pipeline_and_the_command_resumes(video, start, tmp_pa
     pipeline = ATLDiffPipeline.from_pretrained(tmp_path / "pipeline")
     assert pipeline.unet.config.block_out_channels == [8, 16]
     assert IdentityUNet3DModel.from_pretrained(tmp_path / "renderer/last/unet").dtype.itemsize == 4
+    nets = [IdentityUNet3DModel.from_pretrained(f) for f in (start / "unet", tmp_path / "renderer/best/unet")]
+    before, best, made = (dict(net.named_parameters()) for net in (*nets, pipeline.unet))
+    for name, weight in made.items():  # exported in half precision
+        wanted = 0.3 * before[name].float() + 0.7 * best[name].float()
+        torch.testing.assert_close(weight.float(), wanted, atol=1e-3, rtol=1e-3)
+    assert any(not torch.equal(before[name].float(), weight) for name, weight in best.items())
     assert main(words) == 0
     assert len((tmp_path / "renderer/log.jsonl").read_text().splitlines()) == 2
     (train,), held = (list(read_prepared(tmp_path / "data", split)) for split in ("train", "val"))
