@@ -6,6 +6,8 @@ from atldiff.web.request import megapixels
 
 START = 1.0  # seconds for reading the inputs and predicting the landmarks
 _SHARE_OF_NEW = 0.5  # of the last video in what is expected of the next
+_TRUST = 8.0  # seconds after which at the latest the forecast gives way to what was measured
+_AHEAD, _MOST_AHEAD = 28, 0.2  # frames in work when others are handed out; their share at most
 
 
 class Forecast:
@@ -36,15 +38,19 @@ class Forecast:
         return speech.num_frames * ((options.steps or self._steps) + pixels + 0.5)
 
 
-def seconds_left(expected: float, done: float, passed: float) -> float:
-    """Time that the rest of a video takes: by the forecast at first, by what was measured at last.
+def seconds_left(expected: float, done: int, total: int, passed: float) -> float:
+    """Time that the rest of a video takes: by the forecast at first, by what was measured soon.
 
-    Frames come in bursts, a window at a time: the first of them would tell a time many times too long.
+    Frames come in bursts, a window at a time: the first of them would tell a time many times too long. While
+    they are handed out the next window is in work already, which counts as far as it goes.
 
     Args:
-        expected: seconds forecast for the whole.  done: share of its frames, 0 to 1.
+        expected: seconds forecast for the whole.  done, total: its frames.
         passed: seconds since it was begun.
     """
-    trust = 0.5 * expected * (1 - done)  # seconds for which the forecast counts as if they had been measured
-    pace = (passed + trust) / (done * expected + trust) if done > 0 else 1.0
-    return (1 - done) * expected * pace
+    share = done / total
+    if done:
+        share += min(_AHEAD / total, _MOST_AHEAD) * (1 - share)
+    trust = min(0.5 * expected, _TRUST) * (1 - share)  # the forecast counts as if measured for so long
+    pace = (passed + trust) / (share * expected + trust) if done else 1.0
+    return (1 - share) * expected * pace

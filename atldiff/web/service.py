@@ -114,7 +114,8 @@ class Service:
             animation = animate(portrait, speech, request.options, self._predict, request.landmarks)
             with self._job() as folder:
                 for step, report in self._steps(animation, folder, expected, begin):
-                    place.seconds = seconds_left(expected, step.done / step.total, time.monotonic() - begin)
+                    passed = time.monotonic() - begin
+                    place.seconds = seconds_left(expected, step.done, step.total, passed)
                     if report is not None:
                         yield report
             self._forecast.learn(speech, size, request.options, time.monotonic() - begin)
@@ -133,7 +134,7 @@ class Service:
                     yield step, Report(f"Done: {made}.{heard}", 1.0, video=step.video)
                 elif step.picture or time.monotonic() > reported + REPORT_EVERY:
                     reported = time.monotonic()
-                    left = spoken_time(seconds_left(expected, share, passed))
+                    left = spoken_time(seconds_left(expected, step.done, step.total, passed))
                     words = f"Making frames: {step.done} of {step.total}, about {left} left"
                     yield step, Report(words, share, step.picture)
                 else:
