@@ -111,6 +111,7 @@ def _show_examples(page: Page) -> None:
     for button, example in zip(page.examples, texts.EXAMPLES, strict=True):
         shown = button.click(functools.partial(_ready, example), None, chosen, **at_once)
         shown.then(None, js=texts.PLAY)
+        shown.then(None, js=texts.SHOW_VIDEO)
     for button, path in zip(page.recordings, texts.RECORDINGS.values(), strict=True):
         button.click(functools.partial(str, path), None, speech, **at_once)
 

@@ -63,6 +63,12 @@ NOTES = {
 # What the browser does itself: show the result, keep the keyboard's place, play without a click (muted).
 SHOW_RESULT = """() => {
   document.querySelector('#result').scrollIntoView({behavior: 'smooth', block: 'start'}) }"""
+SHOW_VIDEO = """() => {  // and again while notes above it come and push it down, until the visitor scrolls
+  const show = () => document.querySelector('#talk').scrollIntoView({behavior: 'smooth', block: 'nearest'});
+  const again = setInterval(show, 500), stop = () => clearInterval(again);
+  for (const move of ['wheel', 'touchmove', 'pointerdown', 'keydown'])
+    addEventListener(move, stop, {once: true});
+  setTimeout(stop, 5000); show() }"""
 FOCUS = """() => setTimeout(() => {
   const lost = document.activeElement === document.body || !document.activeElement?.checkVisibility();
   const shown = [...document.querySelectorAll('#stop, #animate')].find(

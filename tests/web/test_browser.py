@@ -314,13 +314,15 @@ def test_on_a_phone_everything_stands_in_the_order_it_is_used_and_the_result_com
     assert places == sorted(places)
     assert all(tab.get_by_role("tab", name=name).is_visible() for name in ("Face", "Motion"))
     assert gaps(tab) <= 24 and tab.locator("#talk").bounding_box()["height"] <= 330  # no room left empty
+    inside = "(box => box && box.top >= 0 && box.bottom <= innerHeight)"
+    shown = "document.querySelector(part)?.getBoundingClientRect()"
+    tab.get_by_role("button", name=texts.EXAMPLES[1].name).click()
+    until(tab, f"() => ['#talk video'].every(part => {inside}({shown})) && {VIDEO}.currentTime > 0")
     give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 4.5))
     tab.click("#preview")
     until(tab, "() => document.querySelector('#motion video')?.readyState >= 2")
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     tab.click("#animate")
-    inside = "(box => box && box.top >= 0 && box.bottom <= innerHeight)"
-    shown = "document.querySelector(part)?.getBoundingClientRect()"
     until(tab, f"() => ['#still img', '#stop'].every(part => {inside}({shown}))")
     assert "Done: 4.5 s of video" in finished(tab)
     context.close()
