@@ -1,12 +1,14 @@
 """The page, its API and its MCP tools: what runs on a GPU, and how it is served.
 
 `python app.py --help` tells how to serve it. Environment: ATLDIFF_WEIGHTS names other weights than the
-embedded starter, ATLDIFF_AUTH="name:password,..." asks for a login, and all of gradio's own.
+embedded starter, ATLDIFF_AUTH="name:password,..." asks for a login, ATLDIFF_REPLICAS=2 has that many workers
+of Ray Serve make the videos, and all of gradio's own.
 """
 
 # ruff: noqa: E402 - spaces comes before all that could touch CUDA, and gradio reads its folder when imported
 import spaces  # isort: skip
 
+import atexit
 import os
 import sys
 from collections.abc import Generator
@@ -33,12 +35,16 @@ from atldiff.web.bodies import ReadableBodies
 from atldiff.web.events import connect
 from atldiff.web.forecast import Forecast
 from atldiff.web.layout import lay_out
+from atldiff.web.replicas import Replicas
 from atldiff.web.service import Service
 
 memory.share_memory()
 ON_GPU = torch.cuda.is_available()
 try:
-    PIPELINE = load_pipeline(os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu")
+    SOURCE = os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu"
+    PIPELINE = load_pipeline(*SOURCE)
+    REPLICAS = int(os.environ.get("ATLDIFF_REPLICAS", "0"))
+    WORKERS = Replicas(REPLICAS, *SOURCE) if REPLICAS else None
 except InputError as error:
     sys.exit(f"error: {error}")
 STEPS = PIPELINE.preset.steps
@@ -65,6 +71,9 @@ def make_on_gpu(animation: Animation, folder: Path) -> Generator[request.Step, N
 
 def make(animation: Animation, folder: Path) -> Generator[request.Step, None, None]:
     """The video, if a shared GPU could finish it."""
+    if WORKERS:
+        yield from WORKERS.make(animation, folder)
+        return
     if spaces.config.Config.zero_gpu:
         request.check_gpu_seconds(gpu_seconds(animation, folder))
     yield from make_on_gpu(animation, folder)
@@ -72,8 +81,10 @@ def make(animation: Animation, folder: Path) -> Generator[request.Step, None, No
 
 SHARED_GPU = spaces.config.Config.zero_gpu  # the networks answer only inside the functions above
 FORECAST = Forecast(0.002 if ON_GPU else 0.03, STEPS)
-AT_ONCE = 4 if ON_GPU and not SHARED_GPU else 1  # videos side by side, whose windows a GPU batches
-if AT_ONCE > 1:
+AT_ONCE = REPLICAS or (4 if ON_GPU and not SHARED_GPU else 1)  # videos; a GPU batches their windows
+if WORKERS:
+    atexit.register(WORKERS.close)
+elif AT_ONCE > 1:
     PIPELINE.batch_windows()
 HEARD = None if SHARED_GPU else PIPELINE.heard_emotion
 SERVICE = Service(predict, make, HEARD, TEMP.name, FORECAST, AT_ONCE)

@@ -1,0 +1,81 @@
+"""Workers behind the page's queue, without Ray: what one does when it is asked, left and given rubbish.
+
+`ATLDIFF_REPLICAS=2 python tests/load.py` tries the whole with Ray Serve.
+"""
+
+import asyncio
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from atldiff.errors import InputError
+from atldiff.web import replicas
+from atldiff.web.replicas import Replicas, Worker
+from atldiff.web.request import Step
+
+
+class Job:
+    """Stands for `request.make`: two frames and a video; knows its folder and whether it was closed."""
+
+    def __init__(self) -> None:
+        self.folder, self.closed = Path(), threading.Event()
+
+    def __call__(self, pipeline, animation, folder: Path):
+        self.folder = folder
+        try:
+            for done in (1, 2):
+                yield Step(done, 2)
+            if animation == "rubbish":
+                raise InputError("It cannot be used", "Send another")
+            (folder / "talking.mp4").write_bytes(b"film")
+            yield Step(2, 2, video=folder / "talking.mp4")
+        finally:
+            self.closed.set()
+
+
+@pytest.fixture
+def job(monkeypatch) -> Job:
+    job = Job()
+    monkeypatch.setattr(replicas, "make", job)
+    monkeypatch.setattr(replicas, "load_pipeline", lambda weights, device: None)
+    return job
+
+
+async def asked(animation: str = "a face", leave_after: int = 99) -> list[tuple[Step, bytes]]:
+    """What a worker answers to one who leaves after so many steps."""
+    answers, answering = [], Worker(None, "cpu").make(animation)
+    async for answer in answering:
+        answers.append(answer)
+        if len(answers) == leave_after:
+            break
+    await answering.aclose()
+    return answers
+
+
+def test_a_worker_sends_each_step_and_the_video_itself_and_keeps_nothing(job):
+    answers = asyncio.run(asked())
+    assert [step.done for step, _ in answers] == [1, 2, 2] and [sent for _, sent in answers] == [
+        b"",
+        b"",
+        b"film",
+    ]
+    assert job.closed.is_set() and not job.folder.exists()
+
+
+def test_a_worker_stops_when_the_caller_leaves(job):
+    assert len(asyncio.run(asked(leave_after=1))) == 1
+    assert job.closed.is_set() and not job.folder.exists()
+
+
+def test_a_users_mistake_comes_back_as_itself(job):
+    with pytest.raises(InputError, match="Send another"):
+        asyncio.run(asked("rubbish"))
+    assert job.closed.is_set() and not job.folder.exists()
+
+
+def test_without_ray_serve_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"atldiff\[serve\]"):
+        Replicas(2)
