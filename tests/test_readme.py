@@ -43,6 +43,17 @@ def test_every_make_target_exists():
     assert {"demo", "test"} <= used <= targets
 
 
+def test_torchrun_leaves_the_commands_options_to_the_command():
+    from torch.distributed.run import get_args_parser
+
+    launched = [words[1:] for words in commands() if words[0] == "torchrun"]
+    assert launched
+    for words in launched:  # torchrun has options that begin with --start
+        read = get_args_parser().parse_args([*words, "--start", "runs/spatial/best"])
+        assert read.module and read.training_script == "atldiff"
+        assert read.training_script_args[-2:] == ["--start", "runs/spatial/best"]
+
+
 def test_every_command_line_is_understood():
     found = [words for words in commands() if words[1:3] == ["-m", "atldiff"] or words[0] == "atldiff"]
     assert found
