@@ -1,12 +1,12 @@
 """Work ahead of whoever uses it, in a thread of its own."""
 
-import sys
 from collections.abc import Generator
-from queue import SimpleQueue
-from threading import Event, Semaphore, Thread
-from typing import Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 T = TypeVar("T")
+
+_END = object()
 
 
 def one_ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
@@ -14,40 +14,16 @@ def one_ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
 
     No more than one is made ahead, so memory stays bounded. What the generator raises is raised here. It
     runs to its end or is closed, and its thread ends, before this iterator does: by itself, by an error,
-    or because the caller closes it.
+    or because the caller closes it. Where the caller just leaves, Python's exit waits for the item in work.
     """
-    made: SimpleQueue[tuple[str, Any]] = SimpleQueue()
-    wanted, stopped = Semaphore(1), Event()
-
-    def work() -> None:
+    with ThreadPoolExecutor(1, "one ahead") as thread:
+        made = thread.submit(next, items, _END)
         try:
-            wanted.acquire()
-            for item in items:
-                made.put(("item", item))
+            while (item := made.result()) is not _END:
+                made = thread.submit(next, items, _END)
+                yield item
                 del item
-                wanted.acquire()
-                if stopped.is_set():
-                    break
-            made.put(("end", None))
-        except BaseException as error:  # noqa: BLE001 - raised where the items are asked for
-            made.put(("error", error))
         finally:
+            if not made.cancel():
+                made.exception()  # waits until it is made
             items.close()
-
-    thread = Thread(target=work, name="one ahead", daemon=True)
-    thread.start()
-    try:
-        while True:
-            kind, value = made.get()
-            if kind == "error":
-                raise value
-            if kind == "end":
-                return
-            wanted.release()
-            yield value
-            del value
-    finally:
-        stopped.set()
-        wanted.release()
-        if not sys.is_finalizing():  # threads stand still then
-            thread.join()

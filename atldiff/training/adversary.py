@@ -1,7 +1,8 @@
-"""The critic that keeps a mouth sharp: a conditional patch discriminator on the mouth view.
+"""The critic that keeps a mouth sharp: a conditional discriminator of the mouth view, of patches and whole.
 
-An L1 loss is smallest for the mean of all mouths, which is a fog. A critic that sees patches of real and
-made mouths, with the same guide maps, and a loss on its features (feature matching) ask for one of them.
+An L1 loss is smallest for the mean of all mouths, which is a fog. A critic that sees real and made mouths,
+with the same guide maps, and a loss on its features (feature matching) ask for one of them. Patches tell
+texture; only the whole mouth tells whether white teeth stand before a dark cavity, as real ones do.
 """
 
 from collections.abc import Callable
@@ -42,6 +43,42 @@ class PatchCritic(nn.Module):
         return self.head(h), features
 
 
+class WholeCritic(nn.Module):
+    """Judges the mouth in frames (N, 3, H, W) under guide maps (N, G, H, W) as a whole.
+
+    Args:
+        guide_channels: G.  channels: width of each stride-2 stage, multiples of 8.
+    """
+
+    def __init__(self, guide_channels: int = 3, channels: tuple[int, ...] = (32, 64, 96, 128)) -> None:
+        super().__init__()
+        width, layers = 3 + guide_channels, []
+        for stage, out in enumerate(channels):
+            norm = nn.GroupNorm(8, out) if stage else nn.Identity()
+            layers += [nn.Conv2d(width, out, 4, stride=2, padding=1), norm, nn.LeakyReLU(0.2)]
+            width = out
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(2 * width, 1)
+
+    def forward(self, frames: Tensor, guide: Tensor) -> Tensor:
+        """Logits (N, 1, 1, 1)."""
+        h = self.layers(torch.cat([frames, guide], dim=1))
+        return self.head(torch.cat([h.mean(dim=(2, 3)), h.amax(dim=(2, 3))], dim=1))[..., None, None]
+
+
+class MouthCritic(nn.Module):
+    """Both critics; arguments as theirs."""
+
+    def __init__(self, guide_channels: int = 3, channels: tuple[int, ...] = (48, 96, 160)) -> None:
+        super().__init__()
+        self.patches, self.whole = PatchCritic(guide_channels, channels), WholeCritic(guide_channels)
+
+    def forward(self, frames: Tensor, guide: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Logits of patches (N, 1, H / 8, W / 8) and of whole mouths (N, 1, 1, 1); the patches' features."""
+        logits, features = self.patches(frames, guide)
+        return [logits, self.whole(frames, guide)], features
+
+
 def middle(view: Tensor) -> Tensor:
     """The part of mouth views (N, C, S, S) that holds the mouth: three quarters wide, five eighths high."""
     side = view.shape[-1]
@@ -62,23 +99,30 @@ def weighted_mean(values: Tensor, weight: Tensor, across: Across = lambda total:
 
 
 def critic_loss(
-    critic: PatchCritic, real: Tensor, made: Tensor, guide: Tensor, across: Across = lambda total: total
+    critic: MouthCritic, real: Tensor, made: Tensor, guide: Tensor, across: Across = lambda total: total
 ) -> Tensor:
-    """Hinge loss of the critic: real above 1, made below -1."""
-    logits, _ = critic(torch.cat([real, made]), torch.cat([guide, guide]))
-    on_real, on_made = logits.float().chunk(2)
-    weight = mouth_weight(guide, on_real.shape[-2:])
-    return weighted_mean(F.relu(1 - on_real) + F.relu(1 + on_made), weight, across)
+    """Hinge loss of the critic, mean of both kinds: real above 1, made below -1."""
+    kinds, _ = critic(torch.cat([real, made]), torch.cat([guide, guide]))
+    losses = []
+    for logits in kinds:
+        on_real, on_made = logits.float().chunk(2)
+        weight = mouth_weight(guide, on_real.shape[-2:])
+        losses.append(weighted_mean(F.relu(1 - on_real) + F.relu(1 + on_made), weight, across))
+    return torch.stack(losses).mean()
 
 
 def generator_losses(
-    critic: PatchCritic, real: Tensor, made: Tensor, guide: Tensor, across: Across = lambda total: total
+    critic: MouthCritic, real: Tensor, made: Tensor, guide: Tensor, across: Across = lambda total: total
 ) -> tuple[Tensor, Tensor]:
-    """The generator's hinge loss, and the distance of the critic's features of made and real frames."""
+    """The generator's hinge loss, mean of both kinds, and the distance of the critic's features of made
+    and real frames.
+    """
     with torch.no_grad():
         _, wanted = critic(real, guide)
-    logits, found = critic(made, guide)
-    adversarial = -weighted_mean(logits.float(), mouth_weight(guide, logits.shape[-2:]), across)
+    kinds, found = critic(made, guide)
+    adversarial = torch.stack(
+        [-weighted_mean(x.float(), mouth_weight(guide, x.shape[-2:]), across) for x in kinds]
+    ).mean()
     matching = [
         weighted_mean((a.float() - b.float()).abs(), mouth_weight(guide, a.shape[-2:]), across)
         for a, b in zip(found, wanted, strict=True)

@@ -15,6 +15,7 @@ def residual_loss(
     residual: Tensor,
     view: dict[str, Tensor],
     fine_share: float = 1.0,
+    coarse_share: float = 1.0,
     across: Callable[[Tensor], Tensor] = lambda total: total,
 ) -> Tensor:
     """Weighted L1 of the residual, of its image gradients and, in windows, of its frame differences.
@@ -26,6 +27,7 @@ def residual_loss(
         prediction, residual: (B, 3, F, S, S).  view: its `weight` (B, 1, F, S, S) and, where the network
             has guide maps, `guide`, whose second map is the filled mouth.
         fine_share: of the weight of fine errors inside the mouth; 1 = as everywhere.
+        coarse_share: of the weight of coarse errors there.
         across: makes of this batch's total weights their mean over the processes.
     """
     error, weight = prediction - residual, view["weight"]
@@ -39,7 +41,7 @@ def residual_loss(
     terms.append((error[..., :, 1:] - error[..., :, :-1], fine[..., :, 1:]))
     if mouth is not None:
         inside, share, heavy = (_blocks(x) for x in (error * mouth, mouth, weight * mouth))
-        terms.append((inside / (share + 0.05), heavy))
+        terms.append((coarse_share * inside / (share + 0.05), heavy))
     if error.shape[2] > 1:
         terms.append((error[:, :, 1:] - error[:, :, :-1], weight[:, :, 1:]))
     totals = across(torch.stack([3 * w.sum() for _, w in terms])).clamp(min=1e-6)

@@ -15,7 +15,7 @@ from atldiff.rendering.guide import noisy_residual
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder, make_identity_encoder
 from atldiff.rendering.sampler import Condition, compute_dtype, make_scheduler
 from atldiff.rendering.unet3d import IdentityUNet3DModel, channels_last, inflate
-from atldiff.training.adversary import PatchCritic, critic_loss, generator_losses, middle
+from atldiff.training.adversary import MouthCritic, critic_loss, generator_losses, middle
 from atldiff.training.diffusion_loss import colours, residual_loss, shading_loss, varied_colours
 from atldiff.training.processes import generator_of, over_processes
 from atldiff.training.stages import Stage
@@ -99,7 +99,7 @@ class RendererStep:
         self.average = EMAModel(networks.parameters(), decay=stage.ema)
         optimizer = torch.optim.AdamW(self.trained, lr=stage.learning_rate, weight_decay=1e-4)
         guides = networks.unet.config.guide_channels
-        self.critic = PatchCritic(guides).to(device, memory_format=torch.channels_last)
+        self.critic = MouthCritic(guides).to(device, memory_format=torch.channels_last)
         judging = torch.optim.Adam(self.critic.parameters(), lr=4e-4, betas=(0.0, 0.99))
         self.model, self.optimizer = accelerator.prepare(networks, optimizer)
         self.judge, self.critic_optimizer = accelerator.prepare(self.critic, judging)
@@ -159,7 +159,7 @@ class RendererStep:
         residual, over = view["target"] - view["prior"], self._over_processes
         if views > MOUTH and number < MOUTH:
             return shading_loss(prediction, residual, view, over)
-        return residual_loss(prediction, residual, view, self.stage.fine_share, over)
+        return residual_loss(prediction, residual, view, self.stage.fine_share, self.stage.coarse_share, over)
 
     def _judge(self, view: dict, prediction: Tensor) -> dict[str, Tensor]:
         """One step of the critic on the mouth view; then its losses for the generator."""

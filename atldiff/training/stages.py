@@ -10,7 +10,8 @@ class Stage:
     Attributes:
         frames: of a window.  batch: windows.  learning_rate: peak; it falls linearly over the last fifth.
         critic_from: step at which the critic joins.  adversarial, matching: weights of its losses.
-        fine_share: of the loss inside the mouth is on its fine detail, which is else left to the critic.
+        fine_share, coarse_share: of the loss inside the mouth is on its fine detail and on its coarse
+            colours, which are else left to the critic.
         share_of_last: of the samples are at t = T - 1, the only timestep that one-step sampling sees.
     """
 
@@ -19,9 +20,10 @@ class Stage:
     steps: int
     learning_rate: float
     critic_from: int = 0
-    adversarial: float = 0.3
+    adversarial: float = 0.5
     matching: float = 4.0
     fine_share: float = 0.1
+    coarse_share: float = 0.5
     share_of_last: float = 0.8
     warmup: int = 50
     ema: float = 0.998
