@@ -91,7 +91,8 @@ def _preview_changes(page: Page, service: Service) -> None:
     move = endpoint(service.landmarks, api.PREVIEW, api.ABOUT_LANDMARKS)
     shown: Any = {"show_progress_on": page.motion, **LIGHT}
     moved = page.preview.click(move, sketch, sketched, api_name="landmarks", **shown)
-    moved.success(lambda: (True, gr.Tabs(selected="motion")), None, [previewed, page.tabs], **HIDDEN)
+    moved = moved.success(lambda: (True, gr.Tabs(selected="motion")), None, [previewed, page.tabs], **HIDDEN)
+    moved.then(None, js=texts.SHOW_MOTION)
 
     def preview_again(wanted: bool, *values: Any) -> Iterator[tuple]:
         with explained():

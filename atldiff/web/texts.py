@@ -69,6 +69,8 @@ SHOW_VIDEO = """() => {  // and again while notes above it come and push it down
   for (const move of ['wheel', 'touchmove', 'pointerdown', 'keydown'])
     addEventListener(move, stop, {once: true});
   setTimeout(stop, 5000); show() }"""
+SHOW_MOTION = """() => {
+  document.querySelector('#photo').scrollIntoView({behavior: 'smooth', block: 'nearest'}) }"""
 FOCUS = """() => setTimeout(() => {
   const lost = document.activeElement === document.body || !document.activeElement?.checkVisibility();
   const shown = [...document.querySelectorAll('#stop, #animate')].find(
@@ -79,6 +81,8 @@ FOCUS = """() => setTimeout(() => {
 TIDY = """() => {
   const said = [
     [/^HTTP \\d+: /, ''],
+    [/^Invalid file type: (.*)\\. Only image.* allowed\\.$/s, '$1 is not a picture. Choose a photo.'],
+    [/^Invalid file type: (.*)\\. Only audio.* allowed\\.$/s, '$1 is not a recording. Choose an audio file.'],
     [/^File\\(s\\) exceed the maximum .*?: "(.*)"$/s, '$1 is larger than LIMIT MB. Choose a smaller file.']];
   const tidy = () => {
     for (const part of document.querySelectorAll('.empty[aria-label]:not([role])'))
