@@ -23,6 +23,7 @@ import gradio as gr
 import torch
 from starlette.middleware import Middleware
 
+from atldiff import memory
 from atldiff.animation import Animation
 from atldiff.cli.runner import load_pipeline
 from atldiff.errors import InputError
@@ -30,7 +31,7 @@ from atldiff.media.audio import Speech
 from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.face import Portrait
 from atldiff.sequence import LandmarkSequence
-from atldiff.web import memory, request, texts
+from atldiff.web import request, texts
 from atldiff.web.bodies import ReadableBodies
 from atldiff.web.events import connect
 from atldiff.web.forecast import Forecast

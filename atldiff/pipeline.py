@@ -16,6 +16,7 @@ from atldiff.config import FRAME_RATE, PRESETS, LandmarkConfig, Preset, UNetConf
 from atldiff.errors import InputError
 from atldiff.hub import from_hub
 from atldiff.media.audio import Speech
+from atldiff.memory import give_back
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.face import Portrait
 from atldiff.rendering.badge import badged
@@ -154,6 +155,8 @@ class ATLDiffPipeline(DiffusionPipeline):
         bilabials = recognised_bilabials(features)
         points = edit_landmarks(points, portrait.landmarks, speech, options, options.seed, bilabials)
         embedding = features.emotion[0].float().cpu().numpy()
+        del features
+        give_back()  # a long recording's features are large, and rendering needs none of them
         return LandmarkSequence(points.astype(np.float32), portrait.landmarks, embedding)
 
     @torch.no_grad()

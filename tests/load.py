@@ -27,7 +27,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from atldiff.media.audio import Speech, load_speech
-from atldiff.web.memory import IDLE
+from atldiff.web.idleness import IDLE
 
 COLOURS = np.array([(200, 40, 40), (40, 180, 40), (50, 60, 210), (210, 190, 40), (150, 50, 170)])
 VOICES = ("hello_world", "busy_line", "italiano", "bilabials", "pause")

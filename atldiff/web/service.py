@@ -20,7 +20,7 @@ from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.face import Portrait, SmallFace, load_portrait
 from atldiff.sequence import LandmarkSequence
 from atldiff.web.forecast import Forecast, seconds_left
-from atldiff.web.memory import Idleness
+from atldiff.web.idleness import Idleness
 from atldiff.web.preview import annotated, findings, motion_video, note, spoken_time
 from atldiff.web.queue import Queue
 from atldiff.web.request import MAX_SECONDS, Request, Step, TooLong, explain, photo_size, read_speech

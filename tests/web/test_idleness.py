@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from atldiff.web import memory
-from atldiff.web.memory import Idleness
+from atldiff import memory
+from atldiff.web.idleness import Idleness
 
 
 def held() -> float:
