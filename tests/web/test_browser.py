@@ -116,6 +116,17 @@ def test_a_preset_is_custom_when_a_slider_was_moved(tab):
     assert tab.get_by_label("Still").is_checked()
 
 
+def test_the_list_of_emotions_closes_when_the_keyboard_goes_on(tab):
+    option = tab.get_by_role("option")
+    tab.get_by_label("Emotion").focus()
+    option.nth(5).wait_for()
+    tab.keyboard.press("Tab")
+    option.first.wait_for(state="hidden")
+    tab.get_by_label("Emotion").click()
+    option.nth(3).click()
+    assert tab.get_by_label("Emotion").input_value() == "happy"
+
+
 def test_a_slider_changes_the_preview(tab, tmp_path):
     give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1))
     motion = "document.querySelector('#motion video')"
