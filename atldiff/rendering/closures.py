@@ -3,6 +3,7 @@ covered with skin, and the line of the lashes or of the lips is drawn.
 """
 
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 
@@ -21,7 +22,8 @@ from atldiff.landmarks import (
 from atldiff.rendering.rects import Rect, rect_round
 from atldiff.rendering.warp import parted
 
-_CLOSING = (0.5, 0.85)  # how far a part is closed where its cover begins to be drawn, and is drawn in full
+_CLOSING = (0.45, 0.65)  # how far a part is closed where its cover begins to be drawn, and is drawn in full
+_EYE_REACH = 0.12  # a drawn eye's lashes and corners lie beyond its landmarks
 _SHOWS_TEETH = (
     0.02,
     0.05,
@@ -35,7 +37,8 @@ class Closure:
     Attributes:
         ring: landmarks round it, from corner to corner and back.  line: those its line is drawn along.
         upper, lower: pairs whose distance is its gap.  strength: in [0, 1] of all that is drawn.
-        thickness: of the line, share of the part's width.  skin, dark: (3,) colours of cover and line.
+        thickness: of the line, share of the part's width; reach: of the cover beyond the ring.
+        skin, dark: (3,) colours of cover and line.
     """
 
     ring: tuple[int, ...]
@@ -43,6 +46,7 @@ class Closure:
     upper: tuple[int, ...]
     lower: tuple[int, ...]
     thickness: float
+    reach: float
     skin: np.ndarray
     dark: np.ndarray
     strength: float = 1.0
@@ -74,7 +78,7 @@ class Closure:
 
     def rect(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
         """The pixels that drawing may change in a picture of size (H, W)."""
-        return rect_round(landmarks[list(self.ring)], 0.25 * self.width(landmarks) + 2, size)
+        return rect_round(landmarks[list(self.ring)], 0.32 * self.width(landmarks) + 2, size)
 
     def softness(self, landmarks: np.ndarray) -> float:
         """Standard deviation in pixels of the blur of the masks."""
@@ -85,13 +89,12 @@ class Closure:
         import cv2
 
         width = self.width(landmarks)
-        outline, line = (
-            np.round((landmarks[list(part)] - rect[:2] - 0.5) * 16).astype(np.int32)
-            for part in (self.ring, self.line)
-        )
+        curves = landmarks[list(self.ring)], smooth_curve(landmarks[list(self.line)])
+        outline, line = (np.round((curve - rect[:2] - 0.5) * 16).astype(np.int32) for curve in curves)
         masks = np.zeros((2, rect[3] - rect[1], rect[2] - rect[0]), np.uint8)
         cv2.fillPoly(masks[0], [outline], 255, cv2.LINE_AA, 4)
-        cv2.polylines(masks[0], [outline], True, 255, max(1, round(0.06 * width)), cv2.LINE_AA, 4)
+        cv2.polylines(masks[0], [outline], True, 255, max(1, round(2 * self.reach * width)), cv2.LINE_AA, 4)
+        masks[0] = cv2.GaussianBlur(masks[0], (0, 0), max(0.6, 0.5 * self.reach * width))
         cv2.polylines(masks[1], [line], False, 255, max(1, round(self.thickness * width)), cv2.LINE_AA, 4)
         return masks
 
@@ -128,11 +131,11 @@ def _eye(image: np.ndarray, still: np.ndarray, side: int) -> Closure:
     upper, lower = (lids[2 * side : 2 * side + 2] for lids in (UPPER_LIDS, LOWER_LIDS))
     lid = still[list(upper)]
     to_brow = still[BROWS].reshape(2, 5, 2)[side][1:4].mean(axis=0) - lid
-    above = lid[:, None] + np.linspace(0.3, 0.55, 4)[:, None] * to_brow[:, None]
+    above = lid[:, None] + np.linspace(0.2, 0.45, 4)[:, None] * to_brow[:, None]
     skin = np.median(_pixels(image, above.reshape(-1, 2)), axis=0)
     lashes = np.percentile(_pixels(image, still[list(ring)]), 20, axis=0)
     line = (ring[0], ring[5], ring[4], ring[3])
-    return Closure(ring, line, upper, lower, 0.04, skin, np.minimum(lashes, 0.55 * skin))
+    return Closure(ring, line, upper, lower, 0.04, _EYE_REACH, skin, np.minimum(lashes, 0.55 * skin))
 
 
 def _lips(image: np.ndarray, still: np.ndarray) -> Closure:
@@ -145,7 +148,14 @@ def _lips(image: np.ndarray, still: np.ndarray) -> Closure:
     opening = np.linalg.norm(still[list(upper)] - still[list(lower)], axis=-1).mean()
     shows = smoothstep(*_SHOWS_TEETH, np.array(opening / inter_ocular_distance(still)))
     line = (ring[0], ring[7], ring[6], ring[5], ring[4])
-    return Closure(ring, line, upper, lower, 0.03, skin, 0.5 * skin, float(shows))
+    return Closure(ring, line, upper, lower, 0.03, 0.03, skin, 0.5 * skin, float(shows))
+
+
+def smooth_curve(points: np.ndarray, count: int = 17) -> np.ndarray:
+    """The Bezier curve (count, 2) from the first to the last of points (N, 2), drawn to the others."""
+    t, degree = np.linspace(0, 1, count), len(points) - 1
+    weights = [comb(degree, k) * t**k * (1 - t) ** (degree - k) for k in range(degree + 1)]
+    return np.stack(weights, axis=1) @ points
 
 
 def _pixels(image: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -30,4 +30,4 @@ class Stage:
     save_seconds: float = 240.0
 
 
-STAGES = {"spatial": Stage(1, 16, 9500, 5e-4, critic_from=500), "temporal": Stage(6, 3, 600, 1e-4)}
+STAGES = {"spatial": Stage(1, 16, 14500, 5e-4, critic_from=500), "temporal": Stage(6, 3, 600, 1e-4)}

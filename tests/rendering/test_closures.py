@@ -14,7 +14,7 @@ from atldiff.landmarks import (
     to_crop,
 )
 from atldiff.portrait.face import load_portrait
-from atldiff.rendering.closures import Closures
+from atldiff.rendering.closures import Closures, smooth_curve
 from atldiff.rendering.warp import OPEN_SHARE, displacement_field, parted
 
 
@@ -42,6 +42,20 @@ def test_closed_lids_are_kept_apart_by_their_share(face):
         assert eye.gap(apart) == pytest.approx(OPEN_SHARE * eye.gap(still), rel=0.05)
     others = np.setdiff1d(np.arange(68), [*UPPER_LIDS, *LOWER_LIDS])
     np.testing.assert_allclose(apart[others], closed[others], atol=1e-3)
+
+
+def test_a_blink_as_faces_show_it_is_covered_whole(face):
+    """Landmarks of shut eyes still lie apart: by a third of the open gap. No ghost is left then."""
+    _, still, closed = face
+    closures, shut = Closures.of(face[0], still), still + 0.68 * (closed - still)
+    assert [closures.weight(eye, shut) for eye in closures.parts[:2]] == [1, 1]
+
+
+def test_lines_are_smooth_from_corner_to_corner():
+    corners = np.array([[0.0, 0], [1, 3], [3, 0], [4, 2]])
+    curve = smooth_curve(corners, 9)
+    np.testing.assert_allclose(curve[[0, -1]], corners[[0, -1]])
+    np.testing.assert_allclose(curve[4], np.array([1, 3, 3, 1]) @ corners / 8)
 
 
 def test_a_blink_does_not_pull_the_brow_into_the_lid(face):
