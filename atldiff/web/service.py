@@ -112,13 +112,14 @@ class Service:
                 yield Report(f"{ahead} before you in the queue: your turn in about {spoken_time(seconds)}")
             begin = time.monotonic() - reading
             animation = animate(portrait, speech, request.options, self._predict, request.landmarks)
+            read = time.monotonic()
             with self._job() as folder:
                 for step, report in self._steps(animation, folder, expected, begin):
                     passed = time.monotonic() - begin
                     place.seconds = seconds_left(expected, step.done, step.total, passed)
                     if report is not None:
                         yield report
-            self._forecast.learn(speech, size, request.options, time.monotonic() - begin)
+            self._forecast.learn(speech, size, request.options, read - begin, time.monotonic() - read)
 
     def _steps(
         self, animation: Animation, folder: Path, expected: float, begin: float
@@ -147,12 +148,13 @@ class Service:
         speech = load_speech(recording).cut(0, seconds)
         for measured in (False, True):
             begin, animation = time.monotonic(), animate(portrait, speech, DEFAULTS, self._predict)
+            read = time.monotonic()
             with self._job() as folder:
                 for _ in self._make(animation, folder):
                     pass
             if measured:
                 size = size_of(animation.portrait)
-                self._forecast.learn(speech, size, DEFAULTS, time.monotonic() - begin)
+                self._forecast.learn(speech, size, DEFAULTS, read - begin, time.monotonic() - read)
 
     def landmarks(self, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """The landmark file and a video of the moving landmarks."""

@@ -17,7 +17,7 @@ import pytest
 from atldiff.animation import Animation
 from atldiff.errors import InputError
 from atldiff.media import video
-from atldiff.media.audio import Speech, load_speech
+from atldiff.media.audio import FRAME_RATE, Speech, load_speech
 from atldiff.media.synthesis import installed_voices
 from atldiff.media.video import writing_video
 from atldiff.options import DEFAULTS, Options
@@ -111,20 +111,34 @@ def test_the_time_left_starts_from_the_forecast_and_soon_is_what_was_measured(ru
     assert max(errors(truth)) < 0.35
     assert max(errors(0.5 * truth)) < 0.6 and max(errors(2 * truth)) < 1.2
     assert max(errors(2 * truth)[-3:]) < 0.5
+    assert seconds_left(12.4, 1, 150, 1.2) == pytest.approx(11.2, rel=0.1)
     assert seconds_left(8.0, 0, 150, 3.0) == 8.0 and seconds_left(8.0, 150, 150, 9.0) == 0.0
 
 
 def test_the_forecast_learns_from_every_video(speech):
     forecast = Forecast(0.01, steps=1)
-    forecast.learn(speech, (512, 512), DEFAULTS, 30.0)
-    assert forecast.expected(speech, (512, 512), DEFAULTS) == pytest.approx(
-        30.0
-    )  # the first replaces the guess
-    forecast.learn(speech, (512, 512), DEFAULTS, 20.0)
+    forecast.learn(speech, (512, 512), DEFAULTS, 2.0, 28.0)  # the first replaces the guess
+    assert forecast.expected(speech, (512, 512), DEFAULTS) == pytest.approx(30.0)
+    forecast.learn(speech, (512, 512), DEFAULTS, 1.0, 19.0)
     assert forecast.expected(speech, None, DEFAULTS) == pytest.approx(25.0)
     times = [forecast.expected(speech, (640, 640), Options(steps=s, output=o))
              for s, o in ((1, "crop"), (2, "crop"), (2, "square"), (2, "photo"))]  # fmt: skip
     assert times == sorted(times) and len(set(times)) == 4
+
+
+# Videos made on a CPU: seconds of speech, photo, options; seconds of one core that they took.
+MADE = ((5, (708, 1024), {}, 6.3), (30, (708, 1024), {}, 34.2), (5, (512, 512), {}, 3.5),
+        (5, (600, 800), {}, 6.8), (5, (1024, 745), {}, 7.6), (5, (512, 512), {"steps": 4}, 8.8),
+        (5, (512, 512), {"output": "square"}, 4.8), (5, (512, 512), {"output": "crop"}, 3.9),
+        (5, (512, 512), {"steps": 8, "output": "crop"}, 16.3))  # fmt: skip
+
+
+@pytest.mark.parametrize(("seconds", "size", "options", "took"), MADE)
+def test_a_second_made_at_the_start_foretells_long_and_large_videos(seconds, size, options, took):
+    short, long = (SimpleNamespace(num_frames=FRAME_RATE * length) for length in (1, seconds))
+    forecast = Forecast(0.03, steps=1)
+    forecast.learn(short, (512, 512), DEFAULTS, 0.25, 1.09)
+    assert 0.75 * took < forecast.expected(long, size, Options(**options)) < 1.25 * took
 
 
 def test_the_queue_is_first_come_first_served_and_tells_place_and_time():
