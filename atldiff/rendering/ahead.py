@@ -2,11 +2,11 @@
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_END = object()
+_END: Any = object()
 
 
 def one_ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:

@@ -19,7 +19,7 @@ PATIENCE = 0.004  # seconds that a batch which is not full waits for more
 class _Window:
     """One call of the network: its tensors in the order of `IdentityUNet3DModel.forward`, and its answer."""
 
-    inputs: tuple[Tensor | None, ...]
+    inputs: tuple[Any, ...]
     answer: "Future[Tensor]" = field(default_factory=Future)
 
     @property

@@ -65,7 +65,8 @@ class Closure:
         """Covers the part of landmarks (68, 2), pixels of the frame `image`, in place."""
         import cv2
 
-        x0, y0, x1, y1 = rect = self.rect(landmarks, image.shape[:2])
+        height, width = image.shape[:2]
+        x0, y0, x1, y1 = rect = self.rect(landmarks, (height, width))
         if weight <= 0 or x0 >= x1 or y0 >= y1:
             return
         masks, soft = self.masks(landmarks, rect), self.softness(landmarks)

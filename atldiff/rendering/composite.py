@@ -8,6 +8,7 @@ import numpy as np
 from atldiff.config import FRAME_SIZE
 from atldiff.easing import smoothstep
 from atldiff.rendering.canvas import Canvas, crop_channels
+from atldiff.rendering.rects import Rect
 from atldiff.rendering.toning import toned
 
 COARSE = (
@@ -25,10 +26,11 @@ def view_of(canvas: Canvas, moving: np.ndarray, view: int, size: int = FRAME_SIZ
     return cv2.resize(moving[y0:y1, x0:x1, :3], (size, size), interpolation=method)
 
 
-def in_moving(canvas: Canvas, box: np.ndarray) -> tuple[int, ...]:
+def in_moving(canvas: Canvas, box: np.ndarray) -> Rect:
     """A box of whole canvas pixels in the pixels of the moving part, which holds it."""
     moved: np.ndarray = box - np.array([*canvas.rect[:2]] * 2, np.float32)
-    return tuple(int(value) for value in moved)
+    x0, y0, x1, y1 = (int(value) for value in moved)
+    return x0, y0, x1, y1
 
 
 def composite(

@@ -95,7 +95,8 @@ class LayeredMouth:
             outline: (8, 2) what is to be filled, of `disocclusion.opened_mouth`.
             share: in [0, 1], how much of it the photo does not show by itself; 0 changes nothing.
         """
-        layers = next(self.layers(landmarks[None], outline[None], image.shape[:2]))
+        height, width = image.shape[:2]
+        layers = next(self.layers(landmarks[None], outline[None], (height, width)))
         self.blend(image, landmarks, outline, share, layers)
 
     def layers(

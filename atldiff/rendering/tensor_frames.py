@@ -46,6 +46,7 @@ class TensorFrames:
 
     def _moved(self, points: np.ndarray) -> Tensor:
         """The moving parts (F, C, h, w) of as many frames as are worked on at once."""
+        assert isinstance(self.photo, WarpedPhoto) and self.warp is not None
         moving = self.warp.warped(crop_field(self.canvas, points, self.device))
         outlines, shares = opened_mouth(points, self.canvas.landmarks)
         corner = np.array(self.canvas.rect[:2], np.float32)

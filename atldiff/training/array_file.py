@@ -30,7 +30,7 @@ class ArrayFile(Sequence[Row]):
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, row: int) -> Row:
+    def __getitem__(self, row: int) -> Row:  # type: ignore[override]  # no slices
         return {
             name: self._array(kind, place)
             for name, kind, place in zip(self._names, self._types, self._places[row], strict=True)

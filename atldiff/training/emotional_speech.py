@@ -28,7 +28,7 @@ class Mels(Sequence[Tensor]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, recording: int) -> Tensor:
+    def __getitem__(self, recording: int) -> Tensor:  # type: ignore[override]  # no slices
         return torch.from_numpy(self._rows[recording]["mel"])
 
 

@@ -66,7 +66,7 @@ class EncodedSpeech(Sequence[Example]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, clip: int) -> Example:
+    def __getitem__(self, clip: int) -> Example:  # type: ignore[override]  # no slices
         return Example(**{name: torch.from_numpy(array) for name, array in self._rows[clip].items()})
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,9 +73,10 @@ class StoredSpeech(Sequence[SpeechClip]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, clip: int) -> SpeechClip:
+    def __getitem__(self, clip: int) -> SpeechClip:  # type: ignore[override]  # no slices
         row = self._rows[clip]
-        return SpeechClip(**row | {name: row[name].tobytes().decode() for name in TEXTS})
+        texts: dict[str, Any] = {name: row[name].tobytes().decode() for name in TEXTS}
+        return SpeechClip(**row | texts)
 
     @classmethod
     def store(cls, path: Path, clips: Iterable[SpeechClip]) -> "StoredSpeech":
