@@ -13,7 +13,7 @@ from atldiff import landmarks as lm
 from atldiff.config import PRESETS
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.speech_encoder import StarterSpeechEncoder
-from atldiff.training import train_diffusion
+from atldiff.training import renderer_step, train_diffusion
 from atldiff.training.train_emotion import EmotionStage, train_emotion
 from atldiff.training.train_landmarks import LandmarkStage, train_landmarks
 
@@ -106,5 +106,13 @@ def train_all(pictures: Path, speech: Path, out: Path, batch: int) -> None:
     train_emotion(speech, out / "emotion", encoder, EmotionStage(batch, steps=2, columns=80))
 
 
+def exact(device: torch.device) -> torch.dtype:
+    """In `compute_dtype`'s place: a critic's first step goes by the signs of its gradients, and of the least
+    of them bfloat16 tells another one for other batches.
+    """
+    return torch.float32
+
+
 if __name__ == "__main__":
+    renderer_step.compute_dtype = exact
     train_all(*map(Path, sys.argv[1:4]), int(sys.argv[4]))
