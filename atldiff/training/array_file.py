@@ -1,13 +1,16 @@
 """Rows of arrays in one file, of which only what is looked at is in memory."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from atldiff.training.resuming import writing
 
 Row = dict[str, np.ndarray]
+T = TypeVar("T")
 DIMENSIONS = 4  # that an array may have at most
 
 
@@ -73,6 +76,23 @@ class ArrayFile(Sequence[Row]):
     def kept(cls, path: Path) -> "ArrayFile | None":
         """What `write` has written to `path` whole; None: nothing."""
         return cls(path) if _index(path).exists() else None
+
+
+class StoredRows(Sequence[T]):
+    """Things in a file, made of their rows when they are asked for."""
+
+    def __init__(self, rows: ArrayFile) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: int) -> T:  # type: ignore[override]  # no slices
+        return self.made(self._rows[row])
+
+    @abstractmethod
+    def made(self, row: Row) -> T:
+        """A thing of its row."""
 
 
 def _index(path: Path) -> Path:

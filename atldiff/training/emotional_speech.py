@@ -1,7 +1,7 @@
 """Recordings with labelled emotions: RAVDESS, split by actor, or a prepared corpus, as log-mels in a file."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,23 +13,18 @@ from torch import Tensor
 from atldiff.errors import InputError
 from atldiff.speech.phonetic_encoder import SAMPLE_RATE, level
 from atldiff.speech.wav2vec2_encoder import Encoder
-from atldiff.training.array_file import ArrayFile
+from atldiff.training.array_file import ArrayFile, Row, StoredRows
 from atldiff.training.shards import read_prepared
 
 TEST_ACTORS = ("19", "20", "21", "22")  # two men, two women
 
 
-class Mels(Sequence[Tensor]):
+class Mels(StoredRows[Tensor]):
     """Log-mels (80, M) of recordings, which are read from a file when they are asked for."""
 
-    def __init__(self, rows: ArrayFile) -> None:
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, recording: int) -> Tensor:  # type: ignore[override]  # no slices
-        return torch.from_numpy(self._rows[recording]["mel"])
+    def made(self, row: Row) -> Tensor:
+        """A recording's log-mel of its row."""
+        return torch.from_numpy(row["mel"])
 
 
 def labels_of(rows: ArrayFile) -> tuple[np.ndarray, np.ndarray]:

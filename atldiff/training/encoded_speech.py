@@ -10,7 +10,7 @@ from torch import Tensor
 
 from atldiff.speech.speech_encoder import SpeechFeatures, StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Encoder
-from atldiff.training.array_file import ArrayFile
+from atldiff.training.array_file import ArrayFile, Row, StoredRows
 from atldiff.training.speech_clips import SpeechClip
 from atldiff.training.speech_variants import vary
 
@@ -57,17 +57,12 @@ def fit_features(encoder: Encoder, clips: Sequence[SpeechClip]) -> dict[str, Ten
     return {"mean": encoder.mean, "std": encoder.std}
 
 
-class EncodedSpeech(Sequence[Example]):
+class EncodedSpeech(StoredRows[Example]):
     """Encoded clips in a file."""
 
-    def __init__(self, rows: ArrayFile) -> None:
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, clip: int) -> Example:  # type: ignore[override]  # no slices
-        return Example(**{name: torch.from_numpy(array) for name, array in self._rows[clip].items()})
+    def made(self, row: Row) -> Example:
+        """A clip of its row."""
+        return Example(**{name: torch.from_numpy(array) for name, array in row.items()})
 
 
 def encoded_versions(

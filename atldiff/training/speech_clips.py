@@ -5,7 +5,7 @@ identity frame by the points of the skull, then expressed in face units.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from atldiff import landmarks as lm
 from atldiff.config import FRAME_RATE
 from atldiff.media.audio import SAMPLE_RATE, Speech
 from atldiff.speech.wav2vec2_encoder import Encoder
-from atldiff.training.array_file import ArrayFile
+from atldiff.training.array_file import ArrayFile, Row, StoredRows
 from atldiff.training.shards import read_prepared
 
 MAX_YAW = 0.5  # frames that are turned further show the mouth too foreshortened to learn from
@@ -64,17 +64,11 @@ class SpeechClip:
         return Speech(self.samples, self.samples[:, None], SAMPLE_RATE)
 
 
-class StoredSpeech(Sequence[SpeechClip]):
+class StoredSpeech(StoredRows[SpeechClip]):
     """Speech clips in a file, which are read when they are asked for."""
 
-    def __init__(self, rows: ArrayFile) -> None:
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, clip: int) -> SpeechClip:  # type: ignore[override]  # no slices
-        row = self._rows[clip]
+    def made(self, row: Row) -> SpeechClip:
+        """A clip of its row."""
         texts: dict[str, Any] = {name: row[name].tobytes().decode() for name in TEXTS}
         return SpeechClip(**row | texts)
 
