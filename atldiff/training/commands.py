@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,35 +22,39 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
         add_command: (commands, name, run, text) -> the new command's parser.
         add_device: gives a parser its --device option and `resolve`, which reads it.
     """
-    _add_prepare(add_command(commands, "prepare", _prepare, "Turn a corpus of clips into training data."))
-    faces = add_command(commands, "prepare-faces", _prepare_faces, "Turn single photos into training data.")
+
+    def add_writer(commands, name: str, run: Callable, text: str) -> argparse.ArgumentParser:
+        return add_command(commands, name, partial(_alone, run), text)
+
+    _add_prepare(add_writer(commands, "prepare", _prepare, "Turn a corpus of clips into training data."))
+    faces = add_writer(commands, "prepare-faces", _prepare_faces, "Turn single photos into training data.")
     faces.add_argument("--data", type=Path, required=True, help="folder with faces.csv")
     faces.add_argument("--out", type=Path, default=FACES, help="folder of the training data")
     train = commands.add_parser("train", help="Train one of the networks; run again to resume.")
     parts = train.add_subparsers(required=True, metavar="PART")
-    emotion = add_command(parts, "emotion", _train_emotion, "Train the recogniser of emotions.")
+    emotion = add_writer(parts, "emotion", _train_emotion, "Train the recogniser of emotions.")
     labelled = "what prepare wrote, or the folder with emotional_speech.csv"
     emotion.add_argument("--data", type=Path, required=True, help=labelled)
     emotion.add_argument("--start", type=Path, help="speech encoder to begin from; a new one if left out")
-    marks = add_command(parts, "landmarks", _train_landmarks, "Train the landmark generator on speech clips.")
+    marks = add_writer(parts, "landmarks", _train_landmarks, "Train the landmark generator on speech clips.")
     marks.add_argument(
         "--start", type=Path, required=True, help="speech encoder, as `train emotion` wrote it"
     )
-    diffusion = add_command(
+    diffusion = add_writer(
         parts, "diffusion", _train_diffusion, "Train the renderer: spatial, then temporal."
     )
     _add_diffusion(diffusion)
-    person = add_command(parts, "person", _train_person, "Fine-tune the renderer on somebody's video.")
+    person = add_writer(parts, "person", _train_person, "Fine-tune the renderer on somebody's video.")
     _add_person(person)
     mouth = add_command(parts, "mouth", _fit_mouth, "Fit the layered mouth's numbers to open mouths.")
     mouth.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
     mouth.add_argument("--faces", type=Path, default=FACES, help="what prepare-faces wrote")
     mouth.add_argument("--tries", type=int, default=400, help="shapes to try")
-    table = add_command(parts, "ablations", _run_ablations, "Train the rows of the ablation table.")
+    table = add_writer(parts, "ablations", _run_ablations, "Train the rows of the ablation table.")
     table.add_argument("rows", nargs="*", metavar="NAME", help="such as without-kfusion; all if left out")
     table.add_argument("--start", type=Path, required=True, help="speech encoder of the landmarks' rows")
     table.add_argument("--renderer-steps", type=int, help="optimiser steps of each stage of a renderer")
-    whole = add_command(parts, "export", _export, "Put trained networks together: a folder for --weights.")
+    whole = add_writer(parts, "export", _export, "Put trained networks together: a folder for --weights.")
     whole.add_argument("--renderer", type=Path, required=True, help="a diffusion run's best/ or last/")
     whole.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
     whole.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
@@ -115,6 +120,14 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the jobs run")
     parser.add_argument("--workers", type=int, help="processes; one a core if left out")
     parser.add_argument("--check", action="store_true", help="also compare all shards with their checksums")
+
+
+def _alone(run: Callable, args: argparse.Namespace) -> None:
+    """Runs a command while no other one writes to its --out."""
+    from atldiff.training.run_folder import alone_in
+
+    with alone_in(args.out):
+        run(args)
 
 
 def _prepare(args: argparse.Namespace) -> None:

@@ -7,8 +7,9 @@ so that n processes with `batch` samples each do what one does with n times as m
 
 import itertools
 import json
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from torch import Tensor
 
 from atldiff.errors import InputError
 
+# Where launchers say how many processes there are.
+SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 PATIENCE = timedelta(hours=6)  # of processes for the one that validates or encodes for all
 
 
@@ -34,8 +37,11 @@ def start_processes(
         find_unused_parameters: for networks of which some parameters may have no part in a step.
 
     Raises:
-        InputError: the folder cannot be made.
+        InputError: the folder cannot be made; the launcher left this process without the others.
     """
+    if _left_alone(os.environ):
+        problem = "accelerate launch starts one process a machine here, and none of them knows of the others"
+        raise InputError(problem, "Launch with torchrun on CPUs, and add --multi_gpu on GPUs")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -48,6 +54,18 @@ def start_processes(
         log_with="tensorboard",
         project_dir=out,
         kwargs_handlers=[parallel, patient],
+    )
+
+
+def _left_alone(settings: Mapping[str, str]) -> bool:
+    """`accelerate launch` was asked for several processes and has started one, which it told no rank.
+
+    It does so on CPUs (but through MPI), and on several machines of one GPU each without --multi_gpu: then it
+    leaves the main process's address and nothing else (accelerate/utils/launch.py,
+    `prepare_simple_launcher_cmd_env`; ranks as in accelerate/utils/environment.py).
+    """
+    return (
+        "ACCELERATE_USE_CPU" in settings and "MASTER_ADDR" in settings and settings.keys().isdisjoint(SIZES)
     )
 
 

@@ -1,0 +1,74 @@
+"""A folder that one command at a time writes to."""
+
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from accelerate.utils import get_int_from_env
+
+from atldiff.errors import InputError
+
+LOCK = ".lock"
+RANKS = ["RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK"]  # as Accelerate reads them
+_LOCKLESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # file systems on which nothing can be locked
+
+
+@contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """In this block no other command writes to the folder `out`, which is made.
+
+    Of the processes of one command the first holds it for all. The system releases it when that process ends,
+    however it ends: a POSIX record lock is the process's own, which its workers do not inherit.
+
+    Raises:
+        InputError: another process holds the folder; it cannot be made.
+    """
+    if get_int_from_env(RANKS, 0) > 0:
+        yield
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = _lock(out)
+    except OSError as error:
+        remedy = "Make room, or give another --out"
+        raise InputError(f"{out} cannot be written ({error.strerror})", remedy) from error
+    try:
+        yield
+    finally:
+        (out / LOCK).unlink(missing_ok=True)
+        os.close(lock)
+
+
+def _lock(out: Path) -> int:
+    """Locks the folder; returns the descriptor that holds the lock until it is closed."""
+    while True:
+        lock = os.open(out / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is(lock, out / LOCK):  # else its holder has just removed it
+                os.ftruncate(lock, 0)
+                os.write(lock, f"{os.getpid()} on {socket.gethostname()}".encode())
+                return lock
+        except (BlockingIOError, PermissionError) as error:
+            user = os.pread(lock, 200, 0).decode(errors="replace")
+            os.close(lock)
+            remedy = "Wait until it has ended, or give another --out"
+            raise InputError(f"Another process ({user}) is writing to {out}", remedy) from error
+        except OSError as error:
+            if error.errno in _LOCKLESS:
+                return lock
+            os.close(lock)
+            raise
+        os.close(lock)
+
+
+def _is(lock: int, path: Path) -> bool:
+    """The open file is the one of that path."""
+    try:
+        return os.path.samestat(os.fstat(lock), path.stat())
+    except FileNotFoundError:
+        return False
