@@ -1,10 +1,15 @@
-"""What a process holds of the machine's memory beyond what it uses: glibc keeps what was freed for later."""
+"""What a process holds of the machine's memory beyond what it uses, and large arrays outside of it."""
 
 import ctypes
+import mmap
 import platform
+import tempfile
+
+import numpy as np
 
 _ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
-_GLIBC = platform.libc_ver()[0] == "glibc"
+_GLIBC = platform.libc_ver()[0] == "glibc"  # it keeps what was freed for later
+_LARGE = 4 * 2**20  # bytes; smaller arrays are not worth a file
 
 
 def share_memory() -> None:
@@ -17,7 +22,37 @@ def share_memory() -> None:
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
-def give_back() -> None:
-    """Gives the system the freed memory that glibc holds, wherever in its pools it lies."""
+def give_back(*mapped: np.ndarray) -> None:
+    """Gives the system the freed memory that glibc holds, wherever in its pools it lies, and see `forget`."""
+    for array in mapped:
+        forget(array)
     if _GLIBC:
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def on_disk(array: np.ndarray) -> np.ndarray:
+    """The same values, mapped from a nameless temporary file that goes with the array; small ones as is.
+
+    What is read of them takes memory until `forget`. Where no such file can be written: the array itself.
+    """
+    if array.nbytes < _LARGE:
+        return array
+    try:
+        with tempfile.TemporaryFile() as file:
+            file.write(np.ascontiguousarray(array).data)
+            file.flush()
+            pages = mmap.mmap(file.fileno(), 0)
+    except OSError:
+        return array
+    return np.frombuffer(pages, array.dtype).reshape(array.shape)
+
+
+def forget(array: np.ndarray) -> None:
+    """Gives back the memory that a mapped array takes; its values are read from the file when used again."""
+    owner: object = array
+    while not isinstance(owner, mmap.mmap):
+        owner = owner.obj if isinstance(owner, memoryview) else getattr(owner, "base", None)
+        if owner is None:
+            return
+    if hasattr(owner, "madvise"):
+        owner.madvise(mmap.MADV_DONTNEED)

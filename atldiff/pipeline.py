@@ -155,8 +155,8 @@ class ATLDiffPipeline(DiffusionPipeline):
         bilabials = recognised_bilabials(features)
         points = edit_landmarks(points, portrait.landmarks, speech, options, options.seed, bilabials)
         embedding = features.emotion[0].float().cpu().numpy()
-        del features
-        give_back()  # a long recording's features are large, and rendering needs none of them
+        del features  # as large as a recording is long, and rendering needs neither them nor its samples
+        give_back(speech.samples)
         return LandmarkSequence(points.astype(np.float32), portrait.landmarks, embedding)
 
     @torch.no_grad()

@@ -11,6 +11,7 @@ import soundfile
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.media.voice_activity import appended, as_float, level, mono, resample, rms, speech_activity
+from atldiff.memory import forget, on_disk
 
 SAMPLE_RATE = 16_000  # what wav2vec2 and every network here hear
 MAX_SOUND_RATE = 48_000  # the highest rate the video carries
@@ -30,7 +31,7 @@ _REMEDY = "Use a recording such as WAV, MP3, M4A, FLAC or OGG, or a video with s
 
 @dataclass(frozen=True, eq=False)
 class Speech:
-    """One recording of speech.
+    """One recording of speech; what is large of it lies on disk (`memory.on_disk`).
 
     Attributes:
         samples: (n,) float32 in [-1, 1], 16 kHz mono, without DC, at a normal speech level.
@@ -60,7 +61,7 @@ class Speech:
         sound = sound if sound.shape[1] <= 2 else sound.mean(axis=1, keepdims=True)
         sound_rate = min(rate, MAX_SOUND_RATE)
         heard = level(resample(mono(sound), rate, SAMPLE_RATE), SAMPLE_RATE)
-        return cls(heard, resample(sound, rate, sound_rate), sound_rate)
+        return cls(on_disk(heard), on_disk(resample(sound, rate, sound_rate)), sound_rate)
 
     def cut(self, start: float, end: float) -> "Speech":
         """The part between two moments in seconds, at the same level; silence where there is no sound."""
@@ -95,6 +96,7 @@ def load_speech(
     else:
         raise InputError("This is not a recording", _REMEDY)
     _check(sound, rate, max_seconds)
+    forget(sound)
     return source if isinstance(source, Speech) else Speech.from_samples(sound, rate)
 
 
@@ -169,8 +171,7 @@ def voice_activity(speech: Speech) -> np.ndarray:
 
 def _decoded(container, stream, rate: int) -> Iterator[tuple[float, np.ndarray]]:
     """(seconds on the container's clock, (n, 1 or 2) float32 at `rate`) of each frame that is not broken."""
-    layout = "mono" if stream.channels == 1 else "stereo"
-    resampler, template, clock = None, None, 0.0
+    resampler, template, clock, layout = None, None, 0.0, "mono" if stream.channels == 1 else "stereo"
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
@@ -209,15 +210,13 @@ def _read_file(path: Path, max_seconds: float) -> tuple[np.ndarray, int]:
         if len(sound):
             return sound, rate
         raise InputError(f"No sound can be read from {path.name}", _REMEDY)
-    except InputError:
+    except InputError as problem:
         if not path.is_file() or path.stat().st_size == 0:
             raise
         try:
             info = soundfile.info(path)
         except soundfile.SoundFileError:
-            info = None
-        if info is None:
-            raise
+            raise problem from None
         if info.duration > max_seconds:
             raise _too_long(max_seconds) from None
         return soundfile.read(path, dtype="float32", always_2d=True)

@@ -16,6 +16,7 @@ from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.media.audio import Speech, resample
 from atldiff.media.pictures import Pictures
+from atldiff.memory import forget, on_disk
 
 # File ending -> video codec, pixel format that keeps alpha, its options, sound codec.
 _CODECS = {
@@ -143,7 +144,8 @@ class _SoundTrack:
     def __init__(self, container, codec: str, speech: Speech) -> None:
         rates = _SOUND_RATES[codec]
         rate = min((r for r in rates if r >= speech.sound_rate), default=max(rates))
-        self._sound = resample(speech.sound, speech.sound_rate, rate)
+        same = rate == speech.sound_rate
+        self._sound = speech.sound if same else on_disk(resample(speech.sound, speech.sound_rate, rate))
         self._layout = "mono" if self._sound.shape[1] == 1 else "stereo"
         self._container, self._written, self._rate = container, 0, rate
         self._stream = container.add_stream(codec, rate=rate, layout=self._layout)
@@ -152,11 +154,12 @@ class _SoundTrack:
     def write_until(self, seconds: Fraction | None) -> None:
         """Encodes the sound up to that moment; None: all of it, and closes the track."""
         end = len(self._sound) if seconds is None else min(len(self._sound), int(seconds * self._rate))
-        block = self._sound[self._written : end]
-        if len(block):
+        for start in range(self._written, end, self._rate):
+            block = self._sound[start : min(start + self._rate, end)]
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.T), "fltp", self._layout)
-            frame.sample_rate, frame.pts, frame.time_base = self._rate, self._written, Fraction(1, self._rate)
+            frame.sample_rate, frame.pts, frame.time_base = self._rate, start, Fraction(1, self._rate)
             self._container.mux(self._stream.encode(frame))
+            forget(self._sound)
         self._written = end
         if seconds is None:
             self._container.mux(self._stream.encode(None))

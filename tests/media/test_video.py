@@ -53,7 +53,7 @@ def test_sound_and_picture_start_together_and_nothing_is_cut(tmp_path, rate, cha
         assert abs(found / clip.speech.sound_rate - click) < 0.001
 
 
-@pytest.mark.parametrize("seconds", [0.73, 1.4])
+@pytest.mark.parametrize("seconds", [0.73, 1.4, 3.3])
 def test_sound_shorter_or_longer_than_the_pictures_is_whole(tmp_path, seconds):
     clip = read_clip(write_video(tmp_path / "a.mp4", smooth_frames(), clicking(seconds=seconds)))
     assert len(clip.frames) == 30

@@ -1,0 +1,49 @@
+import pickle
+
+import numpy as np
+
+from atldiff import memory
+from atldiff.media.audio import Speech
+from atldiff.memory import forget, give_back, on_disk
+
+
+def mapped_mib() -> float:
+    """Resident memory of this process that lies in files."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("RssFile"))
+
+
+def test_large_arrays_lie_on_disk_and_leave_memory():
+    values = np.random.default_rng(0).normal(size=(5_000_000, 2)).astype(np.float32)
+    before = mapped_mib()
+    array = on_disk(values)
+    np.testing.assert_array_equal(array, values)
+    assert array.dtype == values.dtype and array.flags.writeable
+    assert mapped_mib() > before + 30
+    forget(array[10:, :1])  # of a view all is forgotten
+    assert mapped_mib() < before + 5
+    array[7] = 3, 4
+    give_back(array)
+    np.testing.assert_array_equal(array[6:9], [values[6], (3, 4), values[8]])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(array))[8:], values[8:])
+
+
+def test_small_arrays_and_full_disks_change_nothing(monkeypatch):
+    small, large = np.ones(1000, np.float32), np.ones(2_000_000, np.float32)
+    assert on_disk(small) is small
+    forget(small)
+
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(memory.tempfile, "TemporaryFile", full)
+    assert on_disk(large) is large
+
+
+def test_a_long_recording_takes_no_memory():
+    tone = np.sin(np.arange(90 * 48_000) * 0.05).astype(np.float32)
+    before = mapped_mib()
+    speech = Speech.from_samples(np.stack([tone, tone], 1), 48_000)
+    assert mapped_mib() < before + 5
+    np.testing.assert_array_equal(speech.sound[:, 1], tone)
+    assert speech.seconds == 90
