@@ -1,7 +1,7 @@
 """Work ahead of whoever uses it, in a thread of its own."""
 
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -27,3 +27,22 @@ def one_ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
             if not made.cancel():
                 made.exception()  # waits until it is made
             items.close()
+
+
+def or_none(items: Iterator[T], seconds: float) -> Generator[T | None, None, None]:
+    """The same items; None each time that the next one has not come for so many seconds.
+
+    So whoever waits can leave. This iterator then ends at once; the call that waits for an item goes on in
+    its thread until the item, or the end, comes.
+    """
+    thread = ThreadPoolExecutor(1, "or none")
+    try:
+        while True:
+            coming = thread.submit(next, items, _END)
+            while not wait([coming], seconds).done:
+                yield None
+            if (item := coming.result()) is _END:
+                return
+            yield item
+    finally:
+        thread.shutdown(wait=False)

@@ -11,8 +11,10 @@ from typing import Any
 from atldiff.animation import Animation
 from atldiff.cli.runner import load_pipeline
 from atldiff.errors import InputError
+from atldiff.rendering.ahead import or_none
 from atldiff.web.request import Step, make
 
+WAIT = 0.25  # seconds without a step after which the page looks whether its visitor is still there
 OBJECT_STORE = 200 * 2**20  # bytes, of a cluster on this machine: photos, recordings and videos on their way
 
 
@@ -40,7 +42,7 @@ class Worker:
             finally:
                 if ahead is not None:
                     await asyncio.wait([ahead])  # a generator at work cannot be closed
-                steps.close()
+                await asyncio.to_thread(steps.close)
 
 
 class Replicas:
@@ -88,12 +90,17 @@ class Replicas:
     def make(self, animation: Animation, folder: Path) -> Generator[Step, None, None]:
         """As `request.make` of a pipeline; a worker that has none at hand makes it.
 
+        While none comes the last step is repeated, so that whoever cancels waits neither for a worker nor
+        for its next window.
+
         Raises:
             InputError: the worker's own.
         """
         answers = self._handle.options(stream=True).make.remote(animation)
+        step, video = Step(0, len(animation.landmarks.points)), b""
         try:
-            for step, video in answers:
+            for answer in or_none(answers, WAIT):
+                step, video = answer or (Step(step.done, step.total), b"")
                 if not step.video:
                     yield step
                     continue

@@ -6,7 +6,9 @@
 import asyncio
 import sys
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -73,6 +75,41 @@ def test_a_users_mistake_comes_back_as_itself(job):
     with pytest.raises(InputError, match="Send another"):
         asyncio.run(asked("rubbish"))
     assert job.closed.is_set() and not job.folder.exists()
+
+
+class Stuck:
+    """Stands for a deployment's handle, whose worker never answers."""
+
+    def __init__(self) -> None:
+        self.left = threading.Event()
+        self.make, self.cancel = self, self.left.set
+
+    def options(self, stream: bool) -> "Stuck":
+        return self
+
+    def remote(self, animation) -> "Stuck":
+        return self
+
+    def __next__(self) -> None:
+        self.left.wait(20)
+        raise StopIteration
+
+    def __iter__(self) -> "Stuck":
+        return self
+
+
+def test_who_cancels_does_not_wait_for_a_worker(tmp_path):
+    workers = object.__new__(Replicas)
+    workers._handle, workers._ray = Stuck(), ray_of_one_error()
+    steps = workers.make(SimpleNamespace(landmarks=SimpleNamespace(points=range(30))), tmp_path)
+    begin = time.monotonic()
+    assert next(steps) == next(steps) == Step(0, 30)
+    steps.close()
+    assert workers._handle.left.is_set() and time.monotonic() < begin + 15  # it would be stuck for 20
+
+
+def ray_of_one_error() -> SimpleNamespace:
+    return SimpleNamespace(exceptions=SimpleNamespace(RayTaskError=ZeroDivisionError))
 
 
 def test_without_ray_serve_it_is_said_what_to_install(monkeypatch):
