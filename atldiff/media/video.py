@@ -20,7 +20,7 @@ from atldiff.memory import forget, on_disk
 
 # File ending -> video codec, pixel format that keeps alpha, its options, sound codec.
 _CODECS = {
-    ".mp4": ("libx264", "yuv420p", {"preset": "superfast", "crf": "17"}, "aac"),
+    ".mp4": ("libx264", "yuv420p", {"preset": "superfast", "tune": "animation", "crf": "17"}, "aac"),
     ".webm": (
         "libvpx-vp9",
         "yuva420p",
