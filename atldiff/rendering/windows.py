@@ -83,7 +83,7 @@ class Renderer:
         on_step: Callable[[int, Tensor, Tensor], None] | None,
     ) -> Generator[Iterator[np.ndarray], None, None]:
         """The frames of each window."""
-        points, device = canvas.to_canvas(sequence.points), self.unet.device
+        device, total = self.unet.device, len(sequence.points)
         identity, emotion = self._embeddings(portrait, sequence)
         sizes = self.preset.view_sizes[: len(canvas.views)]
         about = canvas, self.preset.prior, sizes
@@ -93,13 +93,14 @@ class Renderer:
         held: list[Any] = []
         priors: list[list[Any]] = [[] for _ in sizes]
         known: list[Tensor | None] = [None] * len(sizes)
-        for start, stop, ready in window_spans(len(points), self.preset.overlap):
-            fresh = pictures.moving(points[start + len(held) : stop])
+        for start, stop, ready in window_spans(total, self.preset.overlap):
+            points = canvas.to_canvas(sequence.points[start:stop])
+            fresh = pictures.moving(points[len(held) :])
             moving, residuals, unseen = held + fresh, [], []
             for view, size in enumerate(sizes):
                 priors[view] = priors[view] + pictures.seen(fresh, view)
                 prior = pictures.signed(priors[view]).to(device)
-                condition, new = self._condition(canvas, view, points[start:stop], prior, identity, emotion)
+                condition, new = self._condition(canvas, view, points, prior, identity, emotion)
                 noise = frame_noise(seed, start, stop - start, size, view, self.preset.guide.steady)
                 noise, step = noise[None].to(device), None if view else on_step
                 residuals.append(
