@@ -43,13 +43,15 @@ def test_a_video_becomes_a_pipeline_and_the_command_resumes(video, start, tmp_pa
     assert steps == [0, 1]  # the weights it began from are scored too
     pipeline = ATLDiffPipeline.from_pretrained(tmp_path / "pipeline")
     assert pipeline.unet.config.block_out_channels == [8, 16]
-    assert IdentityUNet3DModel.from_pretrained(tmp_path / "renderer/last/unet").dtype.itemsize == 4
-    nets = [IdentityUNet3DModel.from_pretrained(f) for f in (start / "unet", tmp_path / "renderer/best/unet")]
-    before, best, made = (dict(net.named_parameters()) for net in (*nets, pipeline.unet))
+    folders = (start / "unet", tmp_path / "renderer/best/unet", tmp_path / "renderer/last/unet")
+    nets = [IdentityUNet3DModel.from_pretrained(folder) for folder in folders]
+    assert nets[-1].dtype.itemsize == 4
+    before, best, last, made = (dict(net.named_parameters()) for net in (*nets, pipeline.unet))
     for name, weight in made.items():  # exported in half precision
         wanted = 0.3 * before[name].float() + 0.7 * best[name].float()
         torch.testing.assert_close(weight.float(), wanted, atol=1e-3, rtol=1e-3)
-    assert any(not torch.equal(before[name].float(), weight) for name, weight in best.items())
+    # Whether one step is better than none is chance, and the best may be the first; the last was trained.
+    assert any(not torch.equal(before[name].float(), weight) for name, weight in last.items())
     assert main(words) == 0
     assert len((tmp_path / "renderer/log.jsonl").read_text().splitlines()) == 2
     (train,), held = (list(read_prepared(tmp_path / "data", split)) for split in ("train", "val"))
