@@ -55,7 +55,8 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     table.add_argument("--start", type=Path, required=True, help="speech encoder of the landmarks' rows")
     table.add_argument("--renderer-steps", type=int, help="optimiser steps of each stage of a renderer")
     whole = add_writer(parts, "export", _export, "Put trained networks together: a folder for --weights.")
-    whole.add_argument("--renderer", type=Path, required=True, help="a diffusion run's best/ or last/")
+    which = "a diffusion run's best/ or last/; of several, the mean of their weights"
+    whole.add_argument("--renderer", type=Path, required=True, nargs="+", metavar="FOLDER", help=which)
     whole.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
     whole.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
     for part in (marks, diffusion, table):

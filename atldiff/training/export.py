@@ -1,33 +1,40 @@
 """Trained parts -> one folder that `ATLDiffPipeline.from_pretrained` reads."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from atldiff.config import Preset, read_preset
+from atldiff.errors import InputError
 from atldiff.pipeline import ATLDiffPipeline
-from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
-from atldiff.rendering.unet3d import IdentityUNet3DModel
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.wav2vec2_encoder import load_speech_encoder
+from atldiff.training.renderer_step import RendererNetworks, make_networks
 
 
-def export(out: Path, renderer: Path, speech: Path, preset: str | Preset = "starter") -> ATLDiffPipeline:
+def export(
+    out: Path, renderers: Sequence[Path], speech: Path, preset: str | Preset = "starter"
+) -> ATLDiffPipeline:
     """Writes the pipeline's folder, the U-Net's weights as float16 (half the size; loaded as float32).
 
     Args:
         out: the folder; what it holds of the same parts is overwritten.
-        renderer: a diffusion run's best/ or last/, with unet/ and identity_encoder/.
+        renderers: diffusion runs' best/ or last/, with unet/ and identity_encoder/; of several, the mean.
         speech: a folder with speech_encoder/ and landmark_generator/; may be `out` itself.
+
+    Raises:
+        InputError: the renderers are of different shapes.
     """
     row = preset if isinstance(preset, Preset) else read_preset(preset)
-    identity = CompactIdentityEncoder if row.identity == "compact" else ResNetIdentityEncoder
+    networks = [make_networks(row, "spatial", folder) for folder in renderers]
+    renderer = mean_weights(networks, [1 / len(networks)] * len(networks))
     pipeline = ATLDiffPipeline.from_preset(
         row,
         speech_encoder=load_speech_encoder(speech / "speech_encoder"),
         landmark_generator=LandmarkGenerator.from_pretrained(speech / "landmark_generator"),
-        identity_encoder=identity.from_pretrained(renderer / "identity_encoder"),
-        unet=IdentityUNet3DModel.from_pretrained(renderer / "unet"),
+        identity_encoder=renderer.identity,
+        unet=renderer.unet,
     )
     pipeline.unet.to(torch.float16)
     for part in (pipeline.unet, pipeline.identity_encoder, pipeline.scheduler):
@@ -38,3 +45,24 @@ def export(out: Path, renderer: Path, speech: Path, preset: str | Preset = "star
             pipeline.components[name].save_pretrained(out / name)
     pipeline.save_config(out)
     return pipeline
+
+
+@torch.no_grad()
+def mean_weights(networks: Sequence[RendererNetworks], shares: Sequence[float]) -> RendererNetworks:
+    """The first of the networks, with the mean of all their weights under these shares, whose sum is 1.
+
+    States of one run, and of runs that began from each other, lie in one basin: their mean keeps the
+    likeness of the one and the sharpness of the other (Wortsman et al. 2022, "Model soups").
+
+    Raises:
+        InputError: the networks are of different shapes.
+    """
+    columns = [list(network.parameters()) for network in networks]
+    shapes = [[weight.shape for weight in column] for column in columns]
+    if any(other != shapes[0] for other in shapes):
+        raise InputError(
+            "The renderers are of different shapes", "Name states of runs that share a beginning"
+        )
+    for row in zip(*columns, strict=True):
+        row[0].copy_(sum(share * weight for share, weight in zip(shares, row, strict=True)))
+    return networks[0]

@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import nn
 
 from atldiff.config import FRAME_RATE, Preset
 from atldiff.errors import InputError
@@ -16,7 +14,7 @@ from atldiff.media.audio import SAMPLE_RATE
 from atldiff.pipeline import STARTER
 from atldiff.training.clips import MIN_FRAMES, stored_clip
 from atldiff.training.corpora import ClipRecord
-from atldiff.training.export import export
+from atldiff.training.export import export, mean_weights
 from atldiff.training.prepare import extract
 from atldiff.training.processes import from_main, start_processes
 from atldiff.training.renderer_step import make_networks
@@ -78,19 +76,13 @@ def fine_tune(
         run=run,
     )
     if accelerator.is_main_process:
-        save_networks(out / "renderer" / "mean", mean_weights(best, start, row))
+        first, own = (make_networks(row, "temporal", folder) for folder in (start, best))
+        mean = mean_weights([first, own], [1 - OWN, OWN])
+        parts = {"unet": mean.unet, "identity_encoder": mean.identity}
+        save_networks(out / "renderer" / "mean", parts)
         with writing(out / "pipeline"):
-            export(out / "pipeline", out / "renderer" / "mean", start, row)
+            export(out / "pipeline", [out / "renderer" / "mean"], start, row)
     return out / "pipeline"
-
-
-@torch.no_grad()
-def mean_weights(best: Path, start: Path, row: Preset, share: float = OWN) -> dict[str, nn.Module]:
-    """U-Net and identity encoder with the weights of `best` as `share`, and those of `start` as the rest."""
-    networks, first = make_networks(row, "temporal", best), make_networks(row, "temporal", start)
-    for own, before in zip(networks.parameters(), first.parameters(), strict=True):
-        own.copy_(before.lerp(own, share))
-    return {"unet": networks.unet, "identity_encoder": networks.identity}
 
 
 def prepare_person(videos: Sequence[Path], out: Path) -> None:

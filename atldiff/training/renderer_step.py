@@ -100,7 +100,7 @@ class RendererStep:
         optimizer = torch.optim.AdamW(self.trained, lr=stage.learning_rate, weight_decay=1e-4)
         guides = networks.unet.config.guide_channels
         self.critic = MouthCritic(guides).to(device, memory_format=torch.channels_last)
-        judging = torch.optim.Adam(self.critic.parameters(), lr=4e-4, betas=(0.0, 0.99))
+        judging = _critic_optimizer(self.critic)
         self.model, self.optimizer = accelerator.prepare(networks, optimizer)
         self.judge, self.critic_optimizer = accelerator.prepare(self.critic, judging)
         self._over_processes = over_processes(accelerator)
@@ -162,14 +162,18 @@ class RendererStep:
         return residual_loss(prediction, residual, view, self.stage.fine_share, self.stage.coarse_share, over)
 
     def _judge(self, view: dict, prediction: Tensor) -> dict[str, Tensor]:
-        """One step of the critic on the mouth view; then its losses for the generator."""
+        """Two steps of the critic on the mouth view, as it is and mirrored; then the generator's losses."""
         pictures = (view["target"], view["prior"] + prediction, view["guide"])
         real, made, guide = (middle(x.transpose(1, 2).flatten(0, 1)) for x in pictures)
         with self.autocast():
-            own = critic_loss(self.judge, real, made.detach(), guide, self._over_processes)
-            self.accelerator.backward(own)
-            self.critic_optimizer.step()
-            self.critic_optimizer.zero_grad()
+            for shown in (
+                (real, made.detach(), guide),
+                (real.flip(-1), made.detach().flip(-1), guide.flip(-1)),
+            ):
+                own = critic_loss(self.judge, *shown, self._over_processes)
+                self.accelerator.backward(own)
+                self.critic_optimizer.step()
+                self.critic_optimizer.zero_grad()
             self.critic.requires_grad_(False)
             adversarial, matching = generator_losses(self.critic, real, made, guide, self._over_processes)
             self.critic.requires_grad_(True)
@@ -185,6 +189,18 @@ class RendererStep:
         """Linear warm-up, constant, and a linear fall over the last fifth of the steps."""
         left = (self.stage.steps - step) / (0.2 * self.stage.steps)
         return self.stage.learning_rate * min(1.0, (step + 1) / self.stage.warmup, left)
+
+
+def _critic_optimizer(critic: MouthCritic) -> torch.optim.Optimizer:
+    """The critic of whole mouths has no spectral norm to hold it back and bears larger steps.
+
+    `eps` is far above the gradients' rounding errors, so that several processes take the steps of one.
+    """
+    groups = [
+        {"params": critic.patches.parameters(), "lr": 4e-4},
+        {"params": critic.whole.parameters(), "lr": 1e-3},
+    ]
+    return torch.optim.Adam(groups, betas=(0.0, 0.99), eps=1e-5)
 
 
 def make_networks(preset: Preset, stage: str, start: Path | None) -> RendererNetworks:

@@ -20,10 +20,10 @@ class Stage:
     steps: int
     learning_rate: float
     critic_from: int = 0
-    adversarial: float = 0.5
+    adversarial: float = 1.0
     matching: float = 4.0
     fine_share: float = 0.1
-    coarse_share: float = 0.5
+    coarse_share: float = 0.25
     share_of_last: float = 0.8
     warmup: int = 50
     ema: float = 0.998

@@ -89,7 +89,7 @@ def train_diffusion(
     """
     row = preset if isinstance(preset, Preset) else read_preset(preset)
     changes = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
-    chosen = _stage_of(row, stage, **changes, save_seconds=run.save_seconds)
+    chosen = _stage_of(row, stage, start is not None, **changes, save_seconds=run.save_seconds)
     accelerator = start_processes(device, out, run.accumulate)
     if run.push_to_hub is not None:
         from_main(accelerator, partial(hub.reserve, run.push_to_hub))
@@ -114,8 +114,10 @@ def train_diffusion(
     return out / "best"
 
 
-def _stage_of(row: Preset, name: str, **changes: Any) -> Stage:
-    """The stage of that name, with what is not None changed."""
+def _stage_of(row: Preset, name: str, taught: bool, **changes: Any) -> Stage:
+    """The stage of that name, with what is not None changed; the critic joins taught networks at once."""
+    if taught:
+        changes["critic_from"] = 0
     if row.steps > 1:  # one-step sampling sees t = T - 1 alone, the others see it among others
         changes["share_of_last"] = SHARE_OF_LAST
     return replace(STAGES[name], **{key: value for key, value in changes.items() if value is not None})

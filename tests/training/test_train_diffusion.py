@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from atldiff import ATLDiffPipeline, IdentityUNet3DModel
+from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError
 from atldiff.config import PRESETS
 from atldiff.landmarks import LOWER_INNER_LIP, mouth_opening, to_crop
 from atldiff.training.adversary import MouthCritic, critic_loss, generator_losses
@@ -233,7 +233,23 @@ def test_temporal_stage_starts_from_the_inflated_network(trained):
 def test_exported_folder_is_a_pipeline(trained, tmp_path):
     from atldiff.pipeline import STARTER
 
-    export(tmp_path, trained / "temporal" / "last", STARTER)
+    export(tmp_path, [trained / "temporal" / "last"], STARTER)
     pipeline = ATLDiffPipeline.from_pretrained(tmp_path)
     assert pipeline.unet.config.temporal_kernel == 3 and pipeline.unet.dtype == torch.float32
     assert all(p.stat().st_size < 10_000_000 for p in tmp_path.rglob("*.safetensors"))
+
+
+def test_of_several_renderers_the_mean_is_exported(trained, tmp_path):
+    from atldiff.pipeline import STARTER
+
+    folders = [STARTER, trained / "spatial" / "last"]
+    export(tmp_path, folders, STARTER)
+    *parts, mean = (
+        dict(IdentityUNet3DModel.from_pretrained(folder / "unet").named_parameters())
+        for folder in (*folders, tmp_path)
+    )
+    for name, weight in mean.items():  # float16
+        wanted = (parts[0][name].float() + parts[1][name].float()) / 2
+        torch.testing.assert_close(weight.float(), wanted, atol=1e-3, rtol=1e-3)
+    with pytest.raises(InputError, match="different shapes"):
+        export(tmp_path, [trained / "spatial" / "last", trained / "temporal" / "last"], STARTER)
