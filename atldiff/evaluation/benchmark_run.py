@@ -135,5 +135,18 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
+def main(about: str) -> None:
+    """Prints the rows; a photo or recording that cannot be used ends in its sentence."""
+    try:
+        rows = run(**json.loads(about))
+    except Exception as error:
+        from atldiff.errors import InputError  # not before: the time of imports is measured
+
+        if not isinstance(error, InputError):
+            raise
+        sys.exit(str(error))
+    print(json.dumps([asdict(row) for row in rows]))
+
+
 if __name__ == "__main__":
-    print(json.dumps([asdict(row) for row in run(**json.loads(sys.argv[1]))]))
+    main(sys.argv[1])

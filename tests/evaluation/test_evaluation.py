@@ -114,3 +114,11 @@ def test_benchmark_measures_memory_and_wants_its_inputs(tmp_path):
     (tmp_path / "a.json").write_text("[]")
     with pytest.raises(InputError, match="not a saved benchmark"):
         benchmark.benchmark(here, against=tmp_path / "a.json")
+
+
+def test_a_photo_that_the_benchmark_cannot_use_ends_in_its_sentence(capfd):
+    too_small = benchmark.Case(Path("examples/astronaut.jpg"), Path("examples/hello_world.flac"), size=96)
+    with pytest.raises(InputError, match="benchmark of .* failed"):
+        too_small.rows(1)
+    told = capfd.readouterr().err
+    assert "face" in told and "Traceback" not in told
