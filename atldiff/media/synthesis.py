@@ -4,6 +4,7 @@ Each engine runs as a program of its own, with a time limit: a text that crashes
 ends that program only, and its memory is given back.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,7 @@ VOICES = (
 )
 _MODULES = {"hibari": "hibari.cli", "py_nanotts": "py_nanotts"}
 _PACKAGES = {"hibari": "hibari-tts", "py_nanotts": "py-nanotts"}
+_UNOBSERVED = {"ORT_DISABLE_TELEMETRY": "1"}  # hibari's ONNX Runtime else reports to Microsoft
 
 
 def installed_voices() -> tuple[Voice, ...]:
@@ -136,8 +138,10 @@ def _spoken(words: str, voice: Voice) -> tuple[np.ndarray, int]:
     with tempfile.TemporaryDirectory(prefix="voice-") as folder:
         path = Path(folder) / "speech.wav"
         program = [sys.executable, "-P", "-m", _MODULES[voice.engine], *voice.options, "-o", str(path)]
+        program += ["--", words]
         try:
-            subprocess.run([*program, "--", words], capture_output=True, check=True, timeout=TIME_LIMIT)
+            settings = os.environ | _UNOBSERVED
+            subprocess.run(program, capture_output=True, check=True, timeout=TIME_LIMIT, env=settings)
             sound, rate = soundfile.read(path, dtype="float32")
         except (subprocess.SubprocessError, soundfile.SoundFileError) as error:
             remedy = "Write numbers and symbols out in words, or choose another voice"

@@ -107,3 +107,13 @@ def test_a_text_is_words_and_never_an_option_or_a_command(monkeypatch, tmp_path)
     assert np.abs(said.sound[:, 0]).mean() < 0.3
     assert synthesise("--help me", sayable("british")).seconds > 0.5
     assert synthesis._speakable("a <b>\x07 c") == "a b c"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_voice_leaves_nothing_in_the_home_folder(monkeypatch, tmp_path, name):
+    """Onnx Runtime would note there whom it reported about."""
+    for variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "ORT_DISABLE_TELEMETRY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    synthesise("Hello", sayable(name))
+    assert not list(tmp_path.iterdir())
