@@ -139,8 +139,9 @@ class ClipIndex:
         return [dict(zip(names, row, strict=True)) for row in self._rows(query)]
 
     def speakers(self) -> dict[str, int]:
-        """How many speakers each split has."""
-        return dict(self._rows("SELECT split, count(DISTINCT identity) FROM clips GROUP BY split"))
+        """How many speakers the shards of each split have."""
+        query = "SELECT split, count(DISTINCT identity) FROM clips WHERE state = 'packed' GROUP BY split"
+        return dict(self._rows(query))
 
     def skipped(self) -> Iterator[tuple[str, str]]:
         """(file, reason) of all that is left out."""

@@ -37,9 +37,7 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     emotion.add_argument("--data", type=Path, required=True, help=labelled)
     emotion.add_argument("--start", type=Path, help="speech encoder to begin from; a new one if left out")
     marks = add_writer(parts, "landmarks", _train_landmarks, "Train the landmark generator on speech clips.")
-    marks.add_argument(
-        "--start", type=Path, required=True, help="speech encoder, as `train emotion` wrote it"
-    )
+    marks.add_argument("--start", type=Path, required=True, help="speech encoder, as by `train emotion`")
     diffusion = add_writer(
         parts, "diffusion", _train_diffusion, "Train the renderer: spatial, then temporal."
     )
@@ -151,9 +149,10 @@ def _prepare(args: argparse.Namespace) -> None:
 
 
 def _prepare_faces(args: argparse.Namespace) -> None:
-    from atldiff.training.faces import prepare_faces
+    from atldiff.training.prepare_faces import prepare_faces
 
-    print(f"{args.out}: {prepare_faces(args.data, args.out)} faces")
+    kept, left_out = prepare_faces(args.data, args.out)
+    print(f"{args.out}: {kept} faces\nleft out: {left_out}, listed in {args.out / 'skipped.csv'}")
 
 
 def _fit_mouth(args: argparse.Namespace) -> None:

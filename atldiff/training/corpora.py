@@ -93,7 +93,7 @@ def _crema_d(root: Path) -> Listing:
     """The sound from AudioWAV where it is there, else the video's own; age and sex of the actors."""
     people, table = {}, root / "VideoDemographics.csv"
     if table.is_file():
-        people = {row["ActorID"]: row for row in _rows(table, ("ActorID",))}
+        people = {row["ActorID"]: row for row in table_rows(table, ("ActorID",))}
     for told in _named(root, names.crema_d, names.CREMA_D_EXAMPLE):
         if isinstance(told, Skipped):
             yield told
@@ -158,7 +158,7 @@ def _folder(root: Path) -> Listing:
 def _clips_csv(root: Path) -> Listing:
     """clips.csv: file and identity, and any other field of a ClipRecord."""
     known = {f.name for f in fields(ClipRecord)} - {"key", "video", "audio", "details"}
-    for row in _rows(root / "clips.csv", ("file", "identity")):
+    for row in table_rows(root / "clips.csv", ("file", "identity")):
         path = root / row["file"]
         problem = _unfit(path) if path.is_file() else "does not exist"
         if problem:
@@ -196,8 +196,11 @@ def _videos(root: Path, folder: Path | None = None) -> Iterator[Path | Skipped]:
 
 def _unfit(path: Path) -> str | None:
     """What is wrong with a file that one look at its head shows, or None."""
-    with open(path, "rb") as file:
-        head = file.read(len(LFS_POINTER))
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(LFS_POINTER))
+    except OSError as error:  # a link to what was not fetched, no permission, a disk that fails
+        return f"cannot be read ({error.strerror})"
     if not head:
         return "is empty (0 bytes)"
     return "is a Git LFS pointer: run `git lfs pull`" if head == LFS_POINTER else None
@@ -233,7 +236,7 @@ def _sound(base: Path) -> Path | None:
     return next((path for path in found if path.is_file() and _unfit(path) is None), None)
 
 
-def _rows(table: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:
+def table_rows(table: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:
     """The rows of a CSV file with a header.
 
     Raises:

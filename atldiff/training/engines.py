@@ -1,8 +1,10 @@
 """Where the jobs of `prepare` run: in processes of this machine or on a Ray cluster, driven alike."""
 
 import os
+import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +16,7 @@ from atldiff.errors import InputError
 
 ENGINES = ("local", "ray")
 RETRIES = 2  # of a job whose machine went away; Ray's business
+GRACE = 10.0  # seconds for a worker to end by itself
 OBJECT_STORE = 100 * 2**20  # bytes; jobs hand over names and counts, files carry the data
 
 
@@ -125,6 +128,8 @@ def _follow_parent() -> None:
 
     def leave() -> None:
         parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)  # as the pool would: the clip is not what ended it
+        time.sleep(GRACE)
         os._exit(1)
 
     threading.Thread(target=leave, daemon=True).start()

@@ -2,12 +2,10 @@
 and opened again; what is to be learnt is the person's real teeth, lit as they were.
 """
 
-import csv
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
-from PIL import Image
-from tqdm import tqdm
 
 from atldiff import landmarks as lm
 from atldiff.errors import InputError
@@ -15,58 +13,30 @@ from atldiff.rendering.fine_photo import warp_image
 from atldiff.rendering.guide import fill_masks
 from atldiff.rendering.warp import displacement_field
 from atldiff.training.clips import Moment, StoredClip
-from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE, encode_crops
+from atldiff.training.prepare import STORED_SIZE
 
-MAX_YAW = 0.35
 FACES_FILE = "faces.npz"
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)  # of a file that is missing or broken
 SEAM = 0.45  # how much darker than the lips the line between them is
 # Outer-lip points over each inner one, as `lm.UPPER_INNER_LIP` and `lm.LOWER_INNER_LIP` list them.
 _UPPER_OUTER, _LOWER_OUTER = ((49, 50), (51,), (52, 53)), ((59, 58), (57,), (56, 55))
 _JAW_FOLLOWS = {4: 0.3, 5: 0.6, 6: 0.8, 7: 0.9, 8: 0.9, 9: 0.9, 10: 0.8, 11: 0.6, 12: 0.3}
 
 
-def prepare_faces(data: Path, out: Path) -> int:
-    """Crops and landmarks of every photo of `data/faces.csv`, into `out/faces.npz`; returns their number.
-
-    Columns used: file, split, identity. A photo in which no frontal face is found is left out.
+def load_faces(out: Path, split: str) -> list[StoredClip]:
+    """The photos of `split` that `prepare_faces` wrote to `out`, each a clip of one frame.
 
     Raises:
-        InputError: there is no faces.csv.
+        InputError: it has not been there, or its file is broken.
     """
-    from atldiff.portrait.face import track_landmarks
-
-    if not (data / "faces.csv").is_file():
-        raise InputError(f"There is no faces.csv in {data}", "Name the folder that holds it")
-    with open(data / "faces.csv", newline="") as table:
-        rows = list(csv.DictReader(table))
-    jpegs, points, kept = [], [], []
-    for row in tqdm(rows, desc="faces"):
-        image = np.asarray(Image.open(data / row["file"]).convert("RGB"))
-        found = track_landmarks([image])
-        if not np.isfinite(found).all() or abs(lm.yaw(found[0])) > MAX_YAW:
-            continue
-        box = lm.crop_box(found, lm.CROP_SCALE * STORED_MARGIN)
-        jpegs.append(encode_crops([image], box)[0])
-        points.append(lm.to_crop(found[0], box))
-        kept.append(row)
-    out.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        out / FACES_FILE,
-        jpeg=np.concatenate(jpegs),
-        offsets=np.cumsum([0] + [len(data) for data in jpegs]),
-        points=np.stack(points),
-        split=np.array([row["split"] for row in kept]),
-        identity=np.array([row["identity"] for row in kept]),
-    )
-    return len(kept)
-
-
-def load_faces(out: Path, split: str) -> list[StoredClip]:
-    """The prepared photos of `split`, each a clip of one frame."""
-    with np.load(out / FACES_FILE) as arrays:
-        jpeg, offsets, points = arrays["jpeg"], arrays["offsets"], arrays["points"] * STORED_SIZE
-        chosen = np.flatnonzero(arrays["split"] == split)
-        identity = arrays["identity"]
+    try:
+        with np.load(out / FACES_FILE) as arrays:
+            jpeg, offsets, points = arrays["jpeg"], arrays["offsets"], arrays["points"] * STORED_SIZE
+            chosen = np.flatnonzero(arrays["split"] == split)
+            identity = arrays["identity"]
+    except UNREADABLE as error:
+        problem = f"{out / FACES_FILE} does not exist or is broken"
+        raise InputError(problem, "Run `python -m atldiff prepare-faces` first") from error
     clips = []
     for i in chosen:
         data = jpeg[offsets[i] : offsets[i + 1]].copy()

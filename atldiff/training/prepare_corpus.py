@@ -132,10 +132,10 @@ def make_part(clip: ClipRecord, config: PrepareConfig, part: Path) -> tuple:
         ("clip", key, number of samples, why there are none or None).
     """
     tries = part.with_suffix(".tries")
-    if _count_try(tries) > MAX_TRIES:
-        return "clip", clip.key, 0, f"the process that read it died, {MAX_TRIES} times"
     previous = signal.signal(signal.SIGTERM, lambda *_: _leave(tries))
     try:
+        if _count_try(tries) > MAX_TRIES:
+            return "clip", clip.key, 0, f"the process that read it died, {MAX_TRIES} times"
         try:
             samples = extract(clip, config)
         except (InputError, MemoryError) as error:
@@ -157,7 +157,7 @@ def join_parts(out: Path, shard: str, parts: list[Path]) -> tuple:
 
 
 def _leave(tries: Path) -> None:
-    """Ends this process, which is none that died over its clip: the pool ends it because another one did."""
+    """Ends this process, which did not die over its clip: another worker did, or the run was killed."""
     tries.unlink(missing_ok=True)
     os._exit(1)
 

@@ -89,10 +89,12 @@ def test_grid(tmp_path):
 def test_a_plain_folder(tmp_path):
     make(tmp_path, "anna/day.1/hello.mp4", "anna/day.1/hello.wav", "ben.mov", "readme.txt", ".trash/x.mp4")
     make(tmp_path, "anna/empty.mp4", content=b"")
+    (tmp_path / "anna/gone.mp4").symlink_to("not-fetched.mp4")  # as git-annex has it
     records, skipped = listed(tmp_path)
     assert set(records) == {"anna/day_1/hello", "ben"}
     assert records["anna/day_1/hello"].identity == "anna" and records["ben"].identity == "ben"
     assert records["anna/day_1/hello"].audio == tmp_path / "anna/day.1/hello.wav"
+    assert skipped.pop("anna/gone.mp4") == "cannot be read (No such file or directory)"
     assert skipped == {"anna/empty.mp4": "is empty (0 bytes)"}
 
 

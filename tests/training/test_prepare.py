@@ -5,9 +5,13 @@ import errno
 import itertools
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
+import time
 import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import av
 import numpy as np
@@ -210,7 +214,41 @@ def test_a_clip_at_which_the_process_dies_is_left_out(data, tmp_path, monkeypatc
     manifest = prepare(data, tmp_path, workers=1, shard_clips=2)
     assert set(everything(tmp_path)) == {"anna/happy/001", "anna/sad/001", "carl/001"}
     assert manifest["unfinished"] == 0 and manifest["skipped"] == 5
+    assert sum(manifest["speakers"].values()) == 2  # nobody of whom there is no clip
     assert 'ben/001.mp4,"the process that read it died, 3 times"' in (tmp_path / "skipped.csv").read_text()
+
+
+def endless_part(part):
+    """`make_part` of a clip that takes long."""
+    prepare_corpus.extract = lambda *_: time.sleep(100)
+    return make_part(ClipRecord("long", Path("long.mp4"), "anna"), PROTOCOLS["starter"], part)
+
+
+KILLED = """
+import os, sys, time
+from pathlib import Path
+from test_prepare import endless_part
+from atldiff.training.engines import open_engine
+
+if __name__ == "__main__":
+    part = Path(sys.argv[1])
+    with open_engine("local", 1) as engine:
+        engine.submit(endless_part, part)
+        while not part.with_suffix(".tries").exists():
+            time.sleep(0.1)
+        os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_run_that_is_killed_does_not_count_against_its_clip(tmp_path):
+    """Else a clip that is begun in three runs that are killed is left out."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "long.tar")]
+    assert subprocess.run(command, env=environment, timeout=100).returncode == -9
+    until = time.monotonic() + 30
+    while (tmp_path / "long.tries").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("killed_at", [0, 3])
