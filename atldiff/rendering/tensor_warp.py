@@ -20,6 +20,7 @@ from atldiff.rendering.warp import (
     feature_cells,
     grid_points,
     parted,
+    point_smoothing,
     spline_points,
     spline_weights,
 )
@@ -29,7 +30,8 @@ def tensor_field(landmarks: np.ndarray, identity: np.ndarray, device: torch.devi
     """`warp.displacement_field`, as (F, 2, GRID, GRID) on the device."""
     landmarks = parted(landmarks, identity)
     target, source = spline_points(landmarks, identity)
-    weights, target = spline_weights(target, source).to(device), target.float().to(device)
+    weights = spline_weights(target, source, point_smoothing(len(source))).to(device)
+    target = target.float().to(device)
     grid, coarse = (grid_points(cells).float().to(device) for cells in (GRID, GRID // 2))
     enlarge = resize_matrix(GRID // 2, GRID).to(device)
     field = resized(_spline_values(weights, target, coarse), enlarge, enlarge)

@@ -24,6 +24,7 @@ from atldiff.landmarks import (
 REGION = (-0.35, 1.35)  # the field's extent in crop units, both axes; at its border nothing moves
 GRID = 80  # cells of the field per axis, about 2.7 pixels of the 128-pixel crop each
 SMOOTHING = 1e-4  # regularisation of the spline: how far a landmark may miss its place
+JAW_SMOOTHING = 0.1  # trackers let the jaw's points slide along its outline, which drags cheeks and neck
 OPEN_SHARE = 0.2  # of the photo's gap between lids and between lips that the spline keeps at least
 _ANCHORS_PER_SIDE = 4
 _BLOCK = 800  # places whose spline basis is worked out at once: 0.3 MB
@@ -63,9 +64,17 @@ def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
     return (a[..., :, None, 0] - b[..., None, :, 0]) ** 2 + (a[..., :, None, 1] - b[..., None, :, 1]) ** 2
 
 
-def spline_weights(target: Tensor, source: Tensor, smoothing: float = SMOOTHING) -> Tensor:
+def point_smoothing(count: int) -> Tensor:
+    """Regularisation of `spline_points`' `count` points, (count,) float64: the jaw's are followed loosely."""
+    smoothing = torch.full((count,), SMOOTHING, dtype=torch.float64)
+    smoothing[JAW] = JAW_SMOOTHING
+    return smoothing
+
+
+def spline_weights(target: Tensor, source: Tensor, smoothing: Tensor) -> Tensor:
     """The spline that takes target points (F, N, 2), where they are in each frame, to source points (N, 2),
-    where they are in the photo: (F, N + 3, 2) float32. Points in crop units, float64.
+    where they are in the photo: (F, N + 3, 2) float32. Points in crop units, float64, and each one's
+    smoothing (N,): 0 = it is met exactly.
     """
     frames, count, _ = target.shape
     offset = source - target
@@ -79,7 +88,7 @@ def spline_weights(target: Tensor, source: Tensor, smoothing: float = SMOOTHING)
     return torch.linalg.solve(system, values).float()
 
 
-def spline_at(target: Tensor, source: Tensor, where: Tensor, smoothing: float = SMOOTHING) -> Tensor:
+def spline_at(target: Tensor, source: Tensor, where: Tensor, smoothing: Tensor) -> Tensor:
     """Backward displacement of the spline of `spline_weights` at `where` (P, 2), places of the frame.
 
     Returns:
@@ -127,7 +136,8 @@ def displacement_field(landmarks: np.ndarray, identity: np.ndarray) -> np.ndarra
     rows, columns = feature_cells(landmarks)
     near = grid[rows, columns]
     places = torch.cat([coarse.reshape(-1, 2), near.reshape(-1, 2)])
-    smooth, exact = spline_at(target, source, places).split([coarse[..., 0].numel(), near[..., 0].numel()], 1)
+    values = spline_at(target, source, places, point_smoothing(len(source)))
+    smooth, exact = values.split([coarse[..., 0].numel(), near[..., 0].numel()], 1)
     field = np.empty((len(landmarks), GRID, GRID, 2), np.float32)
     for whole, half in zip(field, smooth.view(-1, *coarse.shape).numpy(), strict=True):
         cv2.resize(half, (GRID, GRID), dst=whole, interpolation=cv2.INTER_CUBIC)
