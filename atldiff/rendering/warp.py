@@ -24,7 +24,7 @@ from atldiff.landmarks import (
 REGION = (-0.35, 1.35)  # the field's extent in crop units, both axes; at its border nothing moves
 GRID = 80  # cells of the field per axis, about 2.7 pixels of the 128-pixel crop each
 SMOOTHING = 1e-4  # regularisation of the spline: how far a landmark may miss its place
-JAW_SMOOTHING = 0.1  # trackers let the jaw's points slide along its outline, which drags cheeks and neck
+JAW_SMOOTHING = 0.03  # trackers let the jaw's points slide along its outline, which drags cheeks and neck
 OPEN_SHARE = 0.2  # of the photo's gap between lids and between lips that the spline keeps at least
 _ANCHORS_PER_SIDE = 4
 _BLOCK = 800  # places whose spline basis is worked out at once: 0.3 MB
