@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import json
 import shutil
 from pathlib import Path
@@ -127,12 +128,12 @@ def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
     Raises:
         InputError: the disk is full or the folder cannot be written.
     """
-    part = path.with_suffix(".writing")
+    packed, part = io.BytesIO(), path.with_suffix(".writing")
+    np.savez(packed, allow_pickle=False, **arrays)  # straight to a full disk it leaves an error at its end
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(part, "wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
+            part.write_bytes(packed.getbuffer())
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -106,25 +107,26 @@ class Journal:
 
     Args:
         name: of the file, without .jsonl.  step: from which on the curves are written (anew).
+
+    Raises:
+        InputError: it cannot be written, for example because the disk is full; here and in every method.
     """
 
     def __init__(self, accelerator: Accelerator, name: str, step: int) -> None:
         self._path = Path(accelerator.project_dir) / f"{name}.jsonl"
         self._accelerator = accelerator
-        accelerator.init_trackers("curves", init_kwargs={"tensorboard": {"purge_step": step}})
+        with self._writing():
+            accelerator.init_trackers("curves", init_kwargs={"tensorboard": {"purge_step": step}})
 
     def write(self, entry: dict[str, Any], picture: np.ndarray | None = None) -> None:
         """Adds an entry, in the main process. With a "step" its numbers become points of curves.
 
         Args:
             picture: (H, W, 3) uint8, to look at.
-
-        Raises:
-            InputError: it cannot be written, for example because the disk is full.
         """
         if not self._accelerator.is_main_process:
             return
-        try:
+        with self._writing():
             with open(self._path, "a") as log:
                 log.write(json.dumps({"time": round(time.time())} | entry) + "\n")
             for tracker in self._accelerator.trackers if "step" in entry else ():
@@ -132,14 +134,20 @@ class Journal:
                 if picture is not None:
                     shown = {"validation": picture[None]}
                     tracker.log_images(shown, step=entry["step"], dataformats="NHWC")
-        except OSError as error:
-            remedy = "Make room and give the same command again: it goes on from the last state"
-            raise InputError(f"{self._path} cannot be written ({error.strerror})", remedy) from error
 
     def close(self) -> None:
         """Ends the curves' file."""
-        for tracker in self._accelerator.trackers:
-            tracker.finish()
+        with self._writing():
+            for tracker in self._accelerator.trackers:
+                tracker.finish()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            remedy = "Make room and give the same command again: it goes on from the last state"
+            raise InputError(f"{self._path} cannot be written ({error.strerror})", remedy) from error
 
 
 def finish(text: str) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,16 +50,16 @@ def test_photos_become_clips_of_one_frame_and_what_is_left_out_is_listed(photos,
 def test_a_full_disk_is_said_and_the_next_run_goes_on(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "PART", 2)
     prepare_faces(photos, tmp_path / "whole")
-    made, save = [], np.savez
+    written, write = [], Path.write_bytes
 
-    def filling(file, **arrays):
-        if made:
+    def filling(path, data):
+        if written:
             raise OSError(errno.ENOSPC, "No space left on device")
-        made.append(arrays)
-        save(file, **arrays)
+        written.append(path)
+        return write(path, data)
 
     with monkeypatch.context() as patch, pytest.raises(InputError, match="cannot be written: Make room"):
-        patch.setattr(np, "savez", filling)
+        patch.setattr(Path, "write_bytes", filling)
         prepare_faces(photos, tmp_path / "again")
     (part,) = (tmp_path / "again/parts").iterdir()
     seen, prepared = [], module._prepared

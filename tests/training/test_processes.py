@@ -1,5 +1,6 @@
 """Training on several processes, killed runs, full disks, corpora larger than the memory; the hub."""
 
+import errno
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ from training.made_speech import TINY, corpus, emotional_speech, train_all
 from atldiff.__main__ import main
 from atldiff.errors import InputError
 from atldiff.training import hub, stages, train_diffusion
+from atldiff.training.processes import Journal
 from atldiff.training.renderer_data import Batches
 
 # Trains as the command does, saves at every step, and is killed before it saves the third state.
@@ -113,6 +115,22 @@ def test_a_full_disk_ends_with_a_sentence_and_keeps_the_last_state(data, tmp_pat
         train_diffusion.train_diffusion(data, tmp_path, preset=TINY)
     assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 1
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_curves_that_cannot_be_begun_or_ended_are_said(tmp_path, monkeypatch):
+    """TensorBoard writes as soon as it starts, and keeps what it has not written until its end."""
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    accelerator = train_diffusion.start_processes("cpu", tmp_path)
+    journal = Journal(accelerator, "log", 0)
+    monkeypatch.setattr(type(accelerator.trackers[0]), "finish", full)
+    with pytest.raises(InputError, match=r"log.jsonl cannot be written \(No space"):
+        journal.close()
+    monkeypatch.setattr(accelerator, "init_trackers", full)
+    with pytest.raises(InputError, match=r"log.jsonl cannot be written \(No space"):
+        Journal(accelerator, "log", 0)
 
 
 def test_a_corpus_larger_than_the_memory_is_streamed(data, tmp_path, monkeypatch):
