@@ -113,7 +113,7 @@ def psnr_in(frames: Tensor, target: Tensor, where: Tensor) -> float:
 
 
 def contact_sheet(rows: list[Tensor], path: Path, columns: int = 4) -> np.ndarray:
-    """Writes rows of frames (N, 3, S, S) uint8, `columns` rows side by side, as a PNG.
+    """Writes rows of frames (N, 3, S, S) uint8, `columns` rows side by side, as a PNG; whole or not at all.
 
     Returns:
         (H, W, 3) uint8.
@@ -124,5 +124,9 @@ def contact_sheet(rows: list[Tensor], path: Path, columns: int = 4) -> np.ndarra
     strips += [np.zeros_like(strips[0])] * (-len(strips) % columns)
     lines = [np.concatenate(strips[i : i + columns], axis=1) for i in range(0, len(strips), columns)]
     sheet = np.concatenate(lines)
-    Image.fromarray(sheet).save(path)
+    try:
+        Image.fromarray(sheet).save(path)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
     return sheet

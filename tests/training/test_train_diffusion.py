@@ -25,6 +25,7 @@ from atldiff.training.renderer_step import RendererStep, make_networks
 from atldiff.training.samples import SampleConfig, WindowDataset, face_weight, loss_weight
 from atldiff.training.stages import Stage
 from atldiff.training.train_diffusion import Trainer, train_diffusion
+from atldiff.training.validate_diffusion import contact_sheet
 
 
 def dataset(data, frames=1, augment=True, photos=()):
@@ -253,3 +254,14 @@ def test_of_several_renderers_the_mean_is_exported(trained, tmp_path):
         torch.testing.assert_close(weight.float(), wanted, atol=1e-3, rtol=1e-3)
     with pytest.raises(InputError, match="different shapes"):
         export(tmp_path, [trained / "spatial" / "last", trained / "temporal" / "last"], STARTER)
+
+
+def test_a_full_disk_leaves_no_half_of_a_sheet(tmp_path, monkeypatch):
+    def half(_image, path):
+        path.write_bytes(b"")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("PIL.Image.Image.save", half)
+    with pytest.raises(OSError, match="No space"):
+        contact_sheet([torch.zeros(2, 3, 4, 4, dtype=torch.uint8)], tmp_path / "sheet.png")
+    assert not list(tmp_path.iterdir())
