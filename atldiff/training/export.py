@@ -11,6 +11,7 @@ from atldiff.pipeline import ATLDiffPipeline
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.wav2vec2_encoder import load_speech_encoder
 from atldiff.training.renderer_step import RendererNetworks, make_networks
+from atldiff.training.resuming import save_networks
 
 
 def export(
@@ -24,7 +25,7 @@ def export(
         speech: a folder with speech_encoder/ and landmark_generator/; may be `out` itself.
 
     Raises:
-        InputError: the renderers are of different shapes.
+        InputError: the renderers are of different shapes; the disk is full.
     """
     row = preset if isinstance(preset, Preset) else read_preset(preset)
     networks = [make_networks(row, "spatial", folder) for folder in renderers]
@@ -37,12 +38,8 @@ def export(
         unet=renderer.unet,
     )
     pipeline.unet.to(torch.float16)
-    for part in (pipeline.unet, pipeline.identity_encoder, pipeline.scheduler):
-        name = next(key for key, value in pipeline.components.items() if value is part)
-        part.save_pretrained(out / name)
-    if speech.resolve() != out.resolve():
-        for name in ("speech_encoder", "landmark_generator"):
-            pipeline.components[name].save_pretrained(out / name)
+    kept = ("speech_encoder", "landmark_generator") if speech.resolve() == out.resolve() else ()
+    save_networks(out, {name: part for name, part in pipeline.components.items() if name not in kept})
     pipeline.save_config(out)
     return pipeline
 

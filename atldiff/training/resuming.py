@@ -62,7 +62,8 @@ def save_state(path: Path, parts: dict[str, Any], **values: Any) -> None:
 
 
 def save_networks(folder: Path, networks: dict[str, Any]) -> None:
-    """Writes each network to `folder/NAME`; a file that is there stays until the new one is whole.
+    """Writes each network to `folder/NAME`; a file that is there stays until the new one is whole. Where it
+    was loaded from is left out: weights that are shared tell nothing of this machine's folders.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.
@@ -71,6 +72,8 @@ def save_networks(folder: Path, networks: dict[str, Any]) -> None:
     try:
         with writing(folder):
             for name, network in networks.items():
+                if "_name_or_path" in getattr(network, "config", {}):
+                    network.register_to_config(_name_or_path="")
                 network.save_pretrained(part / name)
             for file in [file for file in part.rglob("*") if file.is_file()]:
                 target = folder / file.relative_to(part)

@@ -238,6 +238,8 @@ def test_exported_folder_is_a_pipeline(trained, tmp_path):
     pipeline = ATLDiffPipeline.from_pretrained(tmp_path)
     assert pipeline.unet.config.temporal_kernel == 3 and pipeline.unet.dtype == torch.float32
     assert all(p.stat().st_size < 10_000_000 for p in tmp_path.rglob("*.safetensors"))
+    told = "".join(path.read_text() for path in tmp_path.rglob("*.json"))
+    assert str(trained) not in told and str(STARTER) not in told
 
 
 def test_of_several_renderers_the_mean_is_exported(trained, tmp_path):
