@@ -1,103 +1,88 @@
-"""What closes: lids over open eyes, lips over shown teeth. The spline squeezes them to a slit; here it is
-covered with skin, and the line of the lashes or of the lips is drawn.
+"""What closes: lids over open eyes, lips over shown teeth. The spline leaves them apart; here what closes is
+drawn over what it leaves.
 """
 
 from dataclasses import dataclass
 from math import comb
+from typing import Protocol
 
 import numpy as np
 
 from atldiff.easing import smoothstep
-from atldiff.landmarks import (
-    BROWS,
-    INNER_LIPS,
-    LEFT_EYE,
-    LOWER_INNER_LIP,
-    LOWER_LIDS,
-    RIGHT_EYE,
-    UPPER_INNER_LIP,
-    UPPER_LIDS,
-    inter_ocular_distance,
-)
+from atldiff.landmarks import INNER_LIPS, LOWER_INNER_LIP, UPPER_INNER_LIP, inter_ocular_distance
+from atldiff.rendering.lids import Lid
 from atldiff.rendering.rects import Rect, rect_round
 from atldiff.rendering.warp import parted
 
-_CLOSING = (0.45, 0.65)  # how far a part is closed where its cover begins to be drawn, and is drawn in full
-_EYE_REACH = 0.12  # a drawn eye's lashes and corners lie beyond its landmarks
-_SHOWS_TEETH = (
-    0.02,
-    0.05,
-)  # opening of the photo's mouth, inter-ocular distances
+Layers = list[tuple[np.ndarray, np.ndarray]]  # colours (h, w, 3) or (3,) and alphas (h, w), float32
+
+_CLOSING = (0.45, 0.65)  # how far lips are closed where their cover begins to be drawn, and is drawn in full
+_SHOWS_TEETH = (0.02, 0.05)  # opening of the photo's mouth, inter-ocular distances
+_THICKNESS, _REACH = 0.03, 0.03  # of the lips' line, and of the cover beyond it, shares of the mouth's width
+
+
+class Closure(Protocol):
+    """One part of a face that can close."""
+
+    def closing(self, landmarks: np.ndarray) -> float:
+        """In [0, 1]: how much of what closes is drawn over a face with landmarks (68, 2); 0: nothing."""
+
+    def area(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
+        """The pixels that may change in a frame of size (H, W) with landmarks (68, 2)."""
+
+    def layers(self, apart: np.ndarray, closing: float, rect: Rect) -> Layers:
+        """What is drawn, one over the other, into the pixels `rect` of a frame with landmarks `apart` (68, 2)
+        of `parted`.
+        """
 
 
 @dataclass(frozen=True, eq=False)
-class Closure:
-    """One part of a face that can close.
+class ShutLips:
+    """The lips, in their own colour; only where the photo shows what is between them.
 
     Attributes:
-        ring: landmarks round it, from corner to corner and back.  line: those its line is drawn along.
-        upper, lower: pairs whose distance is its gap.  strength: in [0, 1] of all that is drawn.
-        thickness: of the line, share of the part's width; reach: of the cover beyond the ring.
+        gap: mean gap of the photo's inner lips, inter-ocular distances.  strength: of the drawing, 0 to 1.
         skin, dark: (3,) colours of cover and line.
     """
 
-    ring: tuple[int, ...]
-    line: tuple[int, ...]
-    upper: tuple[int, ...]
-    lower: tuple[int, ...]
-    thickness: float
-    reach: float
+    gap: float
+    strength: float
     skin: np.ndarray
     dark: np.ndarray
-    strength: float = 1.0
 
-    def gap(self, landmarks: np.ndarray) -> float:
-        """Mean gap of landmarks (68, 2) over the part's width."""
-        apart = landmarks[list(self.upper)] - landmarks[list(self.lower)]
-        return float(np.linalg.norm(apart, axis=-1).mean()) / self.width(landmarks)
+    @classmethod
+    def of(cls, image: np.ndarray, still: np.ndarray) -> "ShutLips":
+        """Of the face with landmarks `still` (68, 2), pixels of `image` (H, W, >=3) uint8."""
+        outer = still[[50, 51, 52, 58, 57, 56]]
+        inner = still[[*UPPER_INNER_LIP, *LOWER_INNER_LIP]]
+        skin = np.median(_pixels(image, inner + 0.5 * (outer - inner)), axis=0)
+        gap = _lip_gap(still)
+        return cls(gap, float(smoothstep(*_SHOWS_TEETH, np.array(gap))), skin, 0.5 * skin)
 
-    def width(self, landmarks: np.ndarray) -> float:
-        """From corner to corner, in the landmarks' unit."""
-        ends = landmarks[self.ring[0]] - landmarks[self.ring[len(self.ring) // 2]]
-        return max(float(np.linalg.norm(ends)), 1e-6)
+    def closing(self, landmarks: np.ndarray) -> float:
+        """See `Closure`."""
+        closed = 1 - _lip_gap(landmarks) / max(self.gap, 1e-6)
+        return self.strength * float(smoothstep(*_CLOSING, np.array(closed)))
 
-    def draw(self, image: np.ndarray, landmarks: np.ndarray, weight: float) -> None:
-        """Covers the part of landmarks (68, 2), pixels of the frame `image`, in place."""
+    def area(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
+        """See `Closure`."""
+        return rect_round(landmarks[INNER_LIPS], 0.32 * _lip_width(landmarks) + 2, size)
+
+    def layers(self, apart: np.ndarray, closing: float, rect: Rect) -> Layers:
+        """See `Closure`."""
         import cv2
 
-        height, width = image.shape[:2]
-        x0, y0, x1, y1 = rect = self.rect(landmarks, (height, width))
-        if weight <= 0 or x0 >= x1 or y0 >= y1:
-            return
-        masks, soft = self.masks(landmarks, rect), self.softness(landmarks)
-        part = image[y0:y1, x0:x1, :3]
-        drawn = part.astype(np.float32)
-        for mask, colour in zip(masks, (self.skin, self.dark), strict=True):
-            alpha = cv2.GaussianBlur(mask, (0, 0), soft).astype(np.float32)[..., None] * (weight / 255)
-            drawn += (colour - drawn) * alpha
-        part[:] = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
-
-    def rect(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
-        """The pixels that drawing may change in a picture of size (H, W)."""
-        return rect_round(landmarks[list(self.ring)], 0.32 * self.width(landmarks) + 2, size)
-
-    def softness(self, landmarks: np.ndarray) -> float:
-        """Standard deviation in pixels of the blur of the masks."""
-        return max(0.6, 0.025 * self.width(landmarks))
-
-    def masks(self, landmarks: np.ndarray, rect: Rect) -> np.ndarray:
-        """Cover and line, (2, h, w) uint8 of the pixels `rect`, before they are blurred."""
-        import cv2
-
-        width = self.width(landmarks)
-        curves = landmarks[list(self.ring)], smooth_curve(landmarks[list(self.line)])
+        width, ring = _lip_width(apart), apart[INNER_LIPS]
+        curves = ring, smooth_curve(ring[[0, 7, 6, 5, 4]])
         outline, line = (np.round((curve - rect[:2] - 0.5) * 16).astype(np.int32) for curve in curves)
         masks = np.zeros((2, rect[3] - rect[1], rect[2] - rect[0]), np.uint8)
         cv2.fillPoly(masks[0], [outline], 255, cv2.LINE_AA, 4)
-        cv2.polylines(masks[0], [outline], True, 255, max(1, round(2 * self.reach * width)), cv2.LINE_AA, 4)
-        masks[0] = cv2.GaussianBlur(masks[0], (0, 0), max(0.6, 0.5 * self.reach * width))
-        cv2.polylines(masks[1], [line], False, 255, max(1, round(self.thickness * width)), cv2.LINE_AA, 4)
-        return masks
+        cv2.polylines(masks[0], [outline], True, 255, max(1, round(2 * _REACH * width)), cv2.LINE_AA, 4)
+        masks[0] = cv2.GaussianBlur(masks[0], (0, 0), max(0.6, 0.5 * _REACH * width))
+        cv2.polylines(masks[1], [line], False, 255, max(1, round(_THICKNESS * width)), cv2.LINE_AA, 4)
+        soft = max(0.6, 0.025 * width)
+        alphas = (cv2.GaussianBlur(mask, (0, 0), soft).astype(np.float32) * (closing / 255) for mask in masks)
+        return list(zip((self.skin, self.dark), alphas, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,46 +95,20 @@ class Closures:
     @classmethod
     def of(cls, image: np.ndarray, still: np.ndarray) -> "Closures":
         """Of the face with landmarks `still`, pixels of `image` (H, W, >=3) uint8."""
-        parts = [_eye(image, still, side) for side in (0, 1)]
-        return cls(still, (*parts, _lips(image, still)))
+        return cls(still, (*(Lid.of(image, still, side) for side in (0, 1)), ShutLips.of(image, still)))
 
     def paint(self, image: np.ndarray, landmarks: np.ndarray) -> None:
         """Draws what is closed in a frame with landmarks (68, 2), in its pixels, in place."""
         apart = parted(landmarks[None], self.still)[0]
         for part in self.parts:
-            part.draw(image, apart, self.weight(part, landmarks))
-
-    def weight(self, part: Closure, landmarks: np.ndarray) -> float:
-        """In [0, 1]: how much of a part's cover is drawn over a face with landmarks (68, 2)."""
-        closed = 1 - part.gap(landmarks) / max(part.gap(self.still), 1e-6)
-        return part.strength * float(smoothstep(*_CLOSING, np.array(closed)))
-
-
-def _eye(image: np.ndarray, still: np.ndarray, side: int) -> Closure:
-    """The right (0) or left (1) eye, in the colour of the skin above it."""
-    eye = (RIGHT_EYE, LEFT_EYE)[side]
-    ring = tuple(range(eye.start, eye.stop))
-    upper, lower = (lids[2 * side : 2 * side + 2] for lids in (UPPER_LIDS, LOWER_LIDS))
-    lid = still[list(upper)]
-    to_brow = still[BROWS].reshape(2, 5, 2)[side][1:4].mean(axis=0) - lid
-    above = lid[:, None] + np.linspace(0.2, 0.45, 4)[:, None] * to_brow[:, None]
-    skin = np.median(_pixels(image, above.reshape(-1, 2)), axis=0)
-    lashes = np.percentile(_pixels(image, still[list(ring)]), 20, axis=0)
-    line = (ring[0], ring[5], ring[4], ring[3])
-    return Closure(ring, line, upper, lower, 0.04, _EYE_REACH, skin, np.minimum(lashes, 0.55 * skin))
-
-
-def _lips(image: np.ndarray, still: np.ndarray) -> Closure:
-    """The lips, in their own colour; only where the photo shows what is between them."""
-    ring = tuple(range(INNER_LIPS.start, INNER_LIPS.stop))
-    upper, lower = UPPER_INNER_LIP, LOWER_INNER_LIP
-    outer = still[[50, 51, 52, 58, 57, 56]]
-    inner = still[[*upper, *lower]]
-    skin = np.median(_pixels(image, inner + 0.5 * (outer - inner)), axis=0)
-    opening = np.linalg.norm(still[list(upper)] - still[list(lower)], axis=-1).mean()
-    shows = smoothstep(*_SHOWS_TEETH, np.array(opening / inter_ocular_distance(still)))
-    line = (ring[0], ring[7], ring[6], ring[5], ring[4])
-    return Closure(ring, line, upper, lower, 0.03, 0.03, skin, 0.5 * skin, float(shows))
+            x0, y0, x1, y1 = rect = part.area(apart, (image.shape[0], image.shape[1]))
+            closing = part.closing(landmarks)
+            if closing <= 0 or x0 >= x1 or y0 >= y1:
+                continue
+            drawn = image[y0:y1, x0:x1, :3].astype(np.float32)
+            for colour, alpha in part.layers(apart, closing, rect):
+                drawn += (colour - drawn) * alpha[..., None]
+            image[y0:y1, x0:x1, :3] = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
 
 
 def smooth_curve(points: np.ndarray, count: int = 17) -> np.ndarray:
@@ -157,6 +116,15 @@ def smooth_curve(points: np.ndarray, count: int = 17) -> np.ndarray:
     t, degree = np.linspace(0, 1, count), len(points) - 1
     weights = [comb(degree, k) * t**k * (1 - t) ** (degree - k) for k in range(degree + 1)]
     return np.stack(weights, axis=1) @ points
+
+
+def _lip_gap(landmarks: np.ndarray) -> float:
+    apart = landmarks[list(UPPER_INNER_LIP)] - landmarks[list(LOWER_INNER_LIP)]
+    return float(np.linalg.norm(apart, axis=-1).mean() / inter_ocular_distance(landmarks))
+
+
+def _lip_width(landmarks: np.ndarray) -> float:
+    return max(float(np.linalg.norm(landmarks[60] - landmarks[64])), 1e-6)
 
 
 def _pixels(image: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from atldiff.landmarks import inter_ocular_distance
-from atldiff.rendering.closures import Closure, Closures
+from atldiff.rendering.closures import Closures
 from atldiff.rendering.mouth import LayeredMouth, fill_outline
 from atldiff.rendering.mouth_layers import paint_layers, smooth_step
 from atldiff.rendering.photo_light import EYE_SPAN
@@ -45,26 +45,18 @@ def paint_closures(moving: Tensor, closures: Closures, landmarks: np.ndarray) ->
     """`Closures.paint` of frames (F, C, H, W) uint8, in place."""
     size, apart = (moving.shape[2], moving.shape[3]), parted(landmarks, closures.still)
     for part in closures.parts:
-        weights = np.array([closures.weight(part, marks) for marks in landmarks], np.float32)
-        rects = [part.rect(marks, size) for marks in apart]
-        shown = _shown(rects, weights)
-        if shown:
-            whole = enclosing([rects[i] for i in shown])
-            _draw(moving, part, shown, whole, apart[shown], weights[shown])
+        amounts = np.array([part.closing(marks) for marks in landmarks], np.float32)
+        rects = [part.area(marks, size) for marks in apart]
+        for frame in _shown(rects, amounts):
+            layers = part.layers(apart[frame], float(amounts[frame]), rects[frame])
+            paints = [(_on(colour, moving.device), _on(alpha, moving.device)) for colour, alpha in layers]
+            _blend(moving, [frame], rects[frame], paints)
 
 
-def _draw(
-    moving: Tensor, part: Closure, shown: list[int], whole: Rect, landmarks: np.ndarray, weights: np.ndarray
-) -> None:
-    """Draws a part's cover and line into the frames `shown`, which have landmarks (n, 68, 2)."""
-    device = moving.device
-    masks = _uploaded(np.stack([part.masks(marks, whole) for marks in landmarks]), device)
-    masks = blurred(masks, [part.softness(marks) for marks in landmarks], reach=3)
-    masks = masks * torch.from_numpy(weights).to(device).view(-1, 1, 1, 1)
-    colours = (
-        torch.tensor(c, dtype=torch.float32, device=device).view(3, 1, 1) for c in (part.skin, part.dark)
-    )
-    _blend(moving, shown, whole, list(zip(colours, masks.split(1, dim=1), strict=True)))
+def _on(x: np.ndarray, device: torch.device) -> Tensor:
+    """Colours (h, w, 3) as (3, h, w), one colour (3,) as (3, 1, 1), alphas (h, w) as (1, h, w)."""
+    planes = x[None] if x.ndim == 2 else x[:, None, None] if x.ndim == 1 else x.transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(planes, dtype=np.float32)).to(device)
 
 
 def _shown(rects: list[Rect], shares: np.ndarray) -> list[int]:

@@ -25,7 +25,7 @@ REGION = (-0.35, 1.35)  # the field's extent in crop units, both axes; at its bo
 GRID = 80  # cells of the field per axis, about 2.7 pixels of the 128-pixel crop each
 SMOOTHING = 1e-4  # regularisation of the spline: how far a landmark may miss its place
 JAW_SMOOTHING = 0.03  # trackers let the jaw's points slide along its outline, which drags cheeks and neck
-OPEN_SHARE = 0.2  # of the photo's gap between lids and between lips that the spline keeps at least
+OPEN_LIDS, OPEN_LIPS = 0.75, 0.2  # of the photo's gap between them that the spline keeps at least
 _ANCHORS_PER_SIDE = 4
 _BLOCK = 800  # places whose spline basis is worked out at once: 0.3 MB
 _MARGIN = 3  # cells round the features in which the field is worked out cell by cell
@@ -182,19 +182,24 @@ def guards(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
 
 
 def parted(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
-    """Landmarks (F, 68, 2) whose lids and inner lips stay OPEN_SHARE of the photo's gap apart.
+    """Landmarks (F, 68, 2) whose lids and inner lips stay their share of the photo's gap apart.
 
     Where two points of the photo meet in one place a spline has no answer: it overshoots, and the brow is
-    seen again on the lid. `closures` draws over the slit that is left.
+    seen again on the lid. `lids` and `closures` draw over what is left open.
     """
-    apart, upper, lower = landmarks.copy(), [*UPPER_LIDS, *UPPER_INNER_LIP], [*LOWER_LIDS, *LOWER_INNER_LIP]
-    wanted = turned(still[lower] - still[upper], landmarks, still)
-    length = np.maximum(np.linalg.norm(wanted, axis=-1, keepdims=True), 1e-9)
-    down = wanted / length
-    way = ((landmarks[:, lower] - landmarks[:, upper]) * down).sum(axis=-1, keepdims=True)
-    missing = np.maximum(OPEN_SHARE * length - way, 0) * down
-    apart[:, upper] -= 0.6 * missing
-    apart[:, lower] += 0.4 * missing
+    apart = landmarks.copy()
+    for upper, lower, share, raised in (
+        (UPPER_LIDS, LOWER_LIDS, OPEN_LIDS, 1.0),
+        (UPPER_INNER_LIP, LOWER_INNER_LIP, OPEN_LIPS, 0.6),
+    ):
+        up, low = list(upper), list(lower)
+        wanted = turned(still[low] - still[up], landmarks, still)
+        length = np.maximum(np.linalg.norm(wanted, axis=-1, keepdims=True), 1e-9)
+        down = wanted / length
+        way = ((landmarks[:, low] - landmarks[:, up]) * down).sum(axis=-1, keepdims=True)
+        missing = np.maximum(share * length - way, 0) * down
+        apart[:, up] -= raised * missing
+        apart[:, low] += (1 - raised) * missing
     return apart
 
 
