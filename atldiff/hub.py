@@ -1,8 +1,31 @@
-"""Weights from the Hugging Face hub."""
+"""Weights from a folder or from the Hugging Face hub."""
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from atldiff.errors import InputError
+
+
+def load_network(folder: Path, kinds: Iterable[Any], what: str, remedy: str) -> Any:
+    """A network of one of these classes, as its `save_pretrained` wrote it.
+
+    Args:
+        what: the network is called in the message.  remedy: which folder is to be named.
+
+    Raises:
+        InputError: there is none in the folder, or its file is broken.
+    """
+    known = {kind.__name__: kind for kind in kinds}
+    try:
+        kind = known[json.loads((folder / "config.json").read_text())["_class_name"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"There is no {what} in {folder}", remedy) from error
+    try:
+        return kind.from_pretrained(folder, local_files_only=True)
+    except OSError as error:  # what diffusers makes of a cut, missing or unreadable file
+        raise InputError(f"The {what} in {folder} cannot be read", "Save it again") from error
 
 
 def from_hub(name: str) -> Path:

@@ -1,6 +1,5 @@
 """The paper's speech encoder: frozen wav2vec2 and the Conformer emotion recogniser (Sec. 2.1)."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from atldiff.config import EMOTION_DIM, EMOTIONS
 from atldiff.errors import InputError
+from atldiff.hub import load_network
 from atldiff.media.audio import Speech
 from atldiff.speech.emotion_recogniser import EmotionRecogniser
 from atldiff.speech.phonetic_encoder import FEATURE_HOP, ContextGate, LogMel
@@ -116,12 +116,7 @@ def load_speech_encoder(folder: Path) -> Encoder:
     """An encoder of either kind that `save_pretrained` wrote.
 
     Raises:
-        InputError: there is none in the folder.
+        InputError: there is none in the folder, or its file is broken.
     """
-    kinds = {kind.__name__: kind for kind in (StarterSpeechEncoder, Wav2Vec2SpeechEncoder)}
-    try:
-        kind = kinds[json.loads((folder / "config.json").read_text())["_class_name"]]
-    except (OSError, ValueError, KeyError) as error:
-        remedy = "Name the speech_encoder folder of a run of `train emotion` or of a pipeline"
-        raise InputError(f"There is no speech encoder in {folder}", remedy) from error
-    return kind.from_pretrained(folder)
+    remedy = "Name the speech_encoder folder of a run of `train emotion` or of a pipeline"
+    return load_network(folder, (StarterSpeechEncoder, Wav2Vec2SpeechEncoder), "speech encoder", remedy)

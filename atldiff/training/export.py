@@ -7,11 +7,14 @@ import torch
 
 from atldiff.config import Preset, read_preset
 from atldiff.errors import InputError
+from atldiff.hub import load_network
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.wav2vec2_encoder import load_speech_encoder
 from atldiff.training.renderer_step import RendererNetworks, make_networks
 from atldiff.training.resuming import save_networks
+
+LANDMARK_RUN = "Name the folder of a run of `train landmarks`, or of a pipeline"
 
 
 def export(
@@ -25,7 +28,8 @@ def export(
         speech: a folder with speech_encoder/ and landmark_generator/; may be `out` itself.
 
     Raises:
-        InputError: the renderers are of different shapes; the disk is full.
+        InputError: a folder lacks its networks, or holds those of another preset; the renderers are of
+            different shapes; the disk is full.
     """
     row = preset if isinstance(preset, Preset) else read_preset(preset)
     networks = [make_networks(row, "spatial", folder) for folder in renderers]
@@ -33,7 +37,9 @@ def export(
     pipeline = ATLDiffPipeline.from_preset(
         row,
         speech_encoder=load_speech_encoder(speech / "speech_encoder"),
-        landmark_generator=LandmarkGenerator.from_pretrained(speech / "landmark_generator"),
+        landmark_generator=load_network(
+            speech / "landmark_generator", [LandmarkGenerator], "landmark generator", LANDMARK_RUN
+        ),
         identity_encoder=renderer.identity,
         unet=renderer.unet,
     )

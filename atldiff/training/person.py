@@ -54,11 +54,12 @@ def fine_tune(
         The pipeline's folder, for `--weights`.
 
     Raises:
-        InputError: a video cannot be used, or `out` was begun with others; the disk is full.
+        InputError: a video cannot be used, or `out` was begun with others; `start` is no pipeline's folder;
+            the disk is full.
     """
     accelerator = start_processes(device, out)
+    row = _row_of(start)
     from_main(accelerator, partial(prepare_person, videos, out / "data"))
-    row = Preset.from_dict(json.loads((start / "model_index.json").read_text())["preset"])
     if run.save_seconds is None:
         run = replace(run, save_seconds=SAVE_SECONDS)
     best = train_diffusion(
@@ -83,6 +84,15 @@ def fine_tune(
         with writing(out / "pipeline"):
             export(out / "pipeline", [out / "renderer" / "mean"], start, row)
     return out / "pipeline"
+
+
+def _row_of(pipeline: Path) -> Preset:
+    """The preset of a pipeline's folder."""
+    try:
+        return Preset.from_dict(json.loads((pipeline / "model_index.json").read_text())["preset"])
+    except (OSError, ValueError, KeyError) as error:
+        remedy = "Name a folder that `train export` wrote, or leave --start out"
+        raise InputError(f"There is no pipeline in {pipeline}", remedy) from error
 
 
 def prepare_person(videos: Sequence[Path], out: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,7 +10,9 @@ from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
-from atldiff.config import Preset
+from atldiff.config import Preset, UNetConfig, shape_of
+from atldiff.errors import InputError
+from atldiff.hub import load_network
 from atldiff.rendering.guide import noisy_residual
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder, make_identity_encoder
 from atldiff.rendering.sampler import Condition, compute_dtype, make_scheduler
@@ -204,16 +206,25 @@ def _critic_optimizer(critic: MouthCritic) -> torch.optim.Optimizer:
 
 
 def make_networks(preset: Preset, stage: str, start: Path | None) -> RendererNetworks:
-    """The stage's U-Net and identity encoder: new, or those of the folder `start`."""
+    """The stage's U-Net and identity encoder: new, or those of the folder `start`.
+
+    Raises:
+        InputError: there are none in `start`, or those of another preset; no hub is reached for new ones.
+    """
     if start is None:
         kernel = 1 if stage == "spatial" else preset.unet.temporal_kernel
         unet = IdentityUNet3DModel(**{**asdict(preset.unet), "temporal_kernel": kernel})
         return RendererNetworks(channels_last(unet), make_identity_encoder(preset.identity))
-    unet = IdentityUNet3DModel.from_pretrained(start / "unet")
+    remedy = "Name best/ or last/ of a diffusion run, and the --preset it was trained with"
+    unet = load_network(start / "unet", [IdentityUNet3DModel], "renderer", remedy)
+    shape = shape_of(UNetConfig, unet.config)
+    if replace(shape, temporal_kernel=preset.unet.temporal_kernel) != preset.unet:
+        raise InputError(f"The renderer in {start} is not one of the preset {preset.name}", remedy)
     if stage == "temporal" and unet.config.temporal_kernel == 1:
         unet = inflate(unet, preset.unet.temporal_kernel)
     kind = CompactIdentityEncoder if preset.identity == "compact" else ResNetIdentityEncoder
-    identity = kind.from_pretrained(start / "identity_encoder")
+    what = f"identity encoder of the preset {preset.name}"
+    identity = load_network(start / "identity_encoder", [kind], what, remedy)
     return RendererNetworks(channels_last(unet), identity)
 
 

@@ -1,5 +1,6 @@
 """What the training loops share: averaged weights to look at, and the state that an exact resume needs."""
 
+import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,9 +84,38 @@ def save_networks(folder: Path, networks: dict[str, Any]) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def load_state(path: Path, parts: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """Takes up what `save_state` wrote; returns the plain values."""
-    state = torch.load(path, map_location=device, weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(state.pop(name))
+def load_state(
+    path: Path, parts: dict[str, Any], device: torch.device, begun: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Takes up what `save_state` wrote; returns the plain values.
+
+    Args:
+        begun: what must be as it was when the run was begun, by the words for it; a state whose plain value
+            `begun` differs is refused.
+
+    Raises:
+        InputError: the run was begun with other settings or networks; the file is broken.
+    """
+    other = "Give another --out, or the settings it was begun with"
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        remedy = "Remove it to begin again, or give another --out"
+        raise InputError(f"{path} cannot be read", remedy) from error
+    told = state.get("begun") or {}
+    for name, value in (begun or {}).items():
+        if told.get(name, value) != value:
+            raise InputError(f"The run in {path.parent} was begun with another {name}", other)
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state.pop(name))
+    except (KeyError, ValueError, RuntimeError) as error:  # of other shapes, or not there
+        raise InputError(f"The run in {path.parent} was begun with other networks", other) from error
     return state
+
+
+def go_on_at(schedule: torch.optim.lr_scheduler.LRScheduler, step: int) -> None:
+    """A resumed run's learning rates: those of its present number of steps, which may be another than that
+    with which it was begun. The rate of the next step is in the optimiser's state.
+    """
+    schedule.last_epoch = step

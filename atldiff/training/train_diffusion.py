@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,8 @@ def train_diffusion(
         The folder of the best weights by validation score.
 
     Raises:
-        InputError: `data` was not prepared; the disk is full (the last state stays); no hub is reached.
+        InputError: `data` was not prepared; the disk is full (the last state stays); no hub is reached; the
+            run in `out` was begun with another preset, stage or seed.
     """
     row = preset if isinstance(preset, Preset) else read_preset(preset)
     changes = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
@@ -98,7 +99,9 @@ def train_diffusion(
     if run.checkpointing:
         networks.unet.enable_gradient_checkpointing()
     judged = critic and len(row.view_sizes) > 1  # the paper's presets see no mouth view: no critic
-    trainer = Trainer(RendererStep(networks, chosen, accelerator, seed, judged), accelerator, run.patience)
+    take_step = RendererStep(networks, chosen, accelerator, seed, judged)
+    begun = {"preset": asdict(row), "stage": stage, "seed": seed}
+    trainer = Trainer(take_step, accelerator, run.patience, begun)
     encoder = None if speech_encoder is None else load_speech_encoder(speech_encoder)
     photos = () if faces is None else load_faces(faces, "train")
     source = DataConfig(data, run.memory, encoder, photos, seed, chosen.batch)
@@ -130,16 +133,19 @@ class Trainer:
         step: optimiser steps taken.  best: validation score.  stale: validations since then.
         places: where the processes' streams of clips stood when the state was saved.
         validation: samples of `validation_set`, in the main process.
+        begun: what a resumed run must have been begun with (see `load_state`).
     """
 
-    def __init__(self, take_step: RendererStep, accelerator: Accelerator, patience: int | None) -> None:
+    def __init__(
+        self, take_step: RendererStep, accelerator: Accelerator, patience: int | None, begun: dict[str, Any]
+    ) -> None:
         self.take_step, self.accelerator, self.patience = take_step, accelerator, patience
-        self.out, self.stage = Path(accelerator.project_dir), take_step.stage
+        self.out, self.stage, self.begun = Path(accelerator.project_dir), take_step.stage, begun
         self.step, self.best, self.stale = 0, -math.inf, 0
         self.places: list[dict] = []
         self.validation: list[dict] = []
         if (self.out / "state.pt").exists():
-            state = load_state(self.out / "state.pt", take_step.parts, accelerator.device)
+            state = load_state(self.out / "state.pt", take_step.parts, accelerator.device, begun)
             self.step, self.best, self.stale = state["step"], state["best"], state["stale"]
             self.places = state["places"]
         self.journal = Journal(accelerator, "log", self.step)
@@ -179,6 +185,7 @@ class Trainer:
     def save(self, batches: Batches) -> None:
         """Everything that resuming needs, written whole or not at all."""
         values = {"step": self.step, "best": self.best, "stale": self.stale, "places": batches.places()}
+        values |= {"begun": self.begun}
         if self.accelerator.is_main_process:
             save_state(self.out / "state.pt", self.take_step.parts, **values)
 

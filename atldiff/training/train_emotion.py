@@ -23,7 +23,7 @@ from atldiff.training.processes import (
     seed_step,
     start_processes,
 )
-from atldiff.training.resuming import load_state, save_state
+from atldiff.training.resuming import go_on_at, load_state, save_state
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def train_emotion(
         accuracy, confusion (rows = truth) and per-emotion counts on the actors that were held out.
 
     Raises:
-        InputError: there is no such data.
+        InputError: there is no such data; the run in `out` was begun with other emotions or another seed.
     """
     accelerator = start_processes(device, out, find_unused_parameters=True)
     encoder.to(accelerator.device)
@@ -67,10 +67,12 @@ def train_emotion(
     optimizer = torch.optim.AdamW(net.parameters(), stage.learning_rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.learning_rate, stage.steps + 1)
     model, optimizer = accelerator.prepare(Classifier(net), optimizer)
-    parts = {"net": net, "average": average, "optimizer": optimizer, "schedule": schedule}
+    parts = {"net": net, "average": average, "optimizer": optimizer}
+    begun = {"list of emotions": list(net.names), "seed": seed}
     step, saved, known = 0, time.monotonic(), np.flatnonzero(~held_out)
     if (out / "emotion.pt").exists():
-        step = load_state(out / "emotion.pt", parts, accelerator.device)["step"]
+        step = load_state(out / "emotion.pt", parts, accelerator.device, begun)["step"]
+        go_on_at(schedule, step)
     journal, weight = Journal(accelerator, "emotion", step), rarity(labels[known], len(net.names))
     batches = sample_numbers(accelerator, stage.batch, step)
     while step < stage.steps:
@@ -88,7 +90,7 @@ def train_emotion(
             journal.write({"step": step, "loss": accelerator.reduce(loss.detach(), "mean").item()})
         due = time.monotonic() - saved > stage.save_seconds or step == stage.steps
         if due and accelerator.is_main_process:
-            save_state(out / "emotion.pt", parts, step=step)
+            save_state(out / "emotion.pt", parts, step=step, begun=begun)
             saved = time.monotonic()
     average.copy_to(net.parameters())
     net.eval()

@@ -1,7 +1,6 @@
 """Trains the landmark generator (and the encoder's context gate) on prepared speech clips."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -13,12 +12,13 @@ from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
-from atldiff import landmarks as lm
+from atldiff.config import LandmarkConfig, shape_of
 from atldiff.errors import InputError
 from atldiff.evaluation.landmark_scores import validate_landmarks
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.wav2vec2_encoder import Encoder
 from atldiff.training.encoded_speech import encoded_versions, fit_features
+from atldiff.training.landmark_components import fit_components
 from atldiff.training.landmark_lags import LandmarkNetworks, measure_lags
 from atldiff.training.landmark_loss import landmark_loss
 from atldiff.training.landmark_windows import Batch, clip_shares, draw_batch
@@ -31,7 +31,7 @@ from atldiff.training.processes import (
     seed_step,
     start_processes,
 )
-from atldiff.training.resuming import averaged, load_state, save_networks, save_state, writing
+from atldiff.training.resuming import averaged, go_on_at, load_state, save_networks, save_state, writing
 from atldiff.training.speech_clips import (
     SpeechClip,
     StoredSpeech,
@@ -41,7 +41,6 @@ from atldiff.training.speech_clips import (
 )
 
 MAX_VALIDATION = 64  # clips: those of a shard come from all over the corpus
-MOUTH_WEIGHT = 2.0  # of the mouth's coordinates in the principal components
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def train_landmarks(
         The best step's validation scores.
 
     Raises:
-        InputError: `data` was not prepared, or the run in `out` was begun with other data.
+        InputError: `data` was not prepared, or the run in `out` was begun with other data or networks.
     """
     accelerator = start_processes(device, out, find_unused_parameters=True)
     torch.manual_seed(seed)
@@ -171,7 +170,7 @@ class LandmarkTrainer:
                 losses = {f"{name}_loss": value.item() for name, value in means.items()}
                 self.journal.write({"step": state["step"]} | losses | self.validate())
                 if main:
-                    save_state(self.out / "landmarks.pt", self._parts(), state=state)
+                    save_state(self.out / "landmarks.pt", self._parts(), state=state, begun=self._begun())
         self.journal.close()
 
     def train_step(self) -> dict[str, Tensor]:
@@ -221,30 +220,17 @@ class LandmarkTrainer:
         return report
 
     def _parts(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("net", "average", "optimizer", "schedule")}
+        return {name: getattr(self, name) for name in ("net", "average", "optimizer")}
+
+    def _begun(self) -> dict[str, Any]:
+        shape = shape_of(LandmarkConfig, self.generator.config)
+        return {"landmark generator": asdict(shape), "seed": self.seed}
 
     def _resume(self) -> None:
-        state = load_state(self.out / "landmarks.pt", self._parts(), self.device)["state"]
+        saved = load_state(self.out / "landmarks.pt", self._parts(), self.device, self._begun())
+        state = saved["state"]
         if state["data"] != self.state["data"]:
             raise InputError(f"The run in {self.out} was begun with other data", "Choose another --out")
         self.average.to(self.device)
         self.state = state
-
-
-def fit_components(generator: LandmarkGenerator, clips: Iterable[SpeechClip]) -> None:
-    """Sets the generator's basis to the principal components of the clips' displacements."""
-    weight = np.ones((lm.NUM_LANDMARKS, 2))
-    weight[lm.MOUTH] = MOUTH_WEIGHT
-    weight = weight.reshape(-1)
-    count, total, products = 0, np.zeros(len(weight)), np.zeros((len(weight), len(weight)))
-    for clip in clips:
-        moved = clip.displacements[clip.ok][::3]
-        both = np.concatenate([moved, lm.mirror(moved, 0.0)]).reshape(-1, len(weight)).astype(np.float64)
-        count, total, products = count + len(both), total + both.sum(0), products + both.T @ both
-    mean = total / count
-    covariance = (products / count - np.outer(mean, mean)) * np.outer(weight, weight)
-    variances, columns = np.linalg.eigh(covariance)  # a whole basis, however few frames
-    order = np.argsort(-variances)[: len(generator.scale)]
-    generator.basis.copy_(torch.from_numpy(columns[:, order].T / weight))
-    generator.scale.copy_(torch.from_numpy(np.sqrt(variances[order].clip(min=0))))
-    generator.mean.copy_(torch.from_numpy(mean))
+        go_on_at(self.schedule, state["step"])

@@ -12,9 +12,9 @@ from atldiff.errors import InputError
 from atldiff.training.array_file import ArrayFile
 from atldiff.training.emotional_speech import Mels, labels_of, store_emotional_speech
 from atldiff.training.encoded_speech import encoded_versions, fit_features
+from atldiff.training.landmark_components import fit_components
 from atldiff.training.landmark_windows import clip_shares, draw_batch
 from atldiff.training.speech_clips import StoredSpeech, data_key, load_speech_clips, read_speech_clips
-from atldiff.training.train_landmarks import fit_components
 
 
 def rows(count):

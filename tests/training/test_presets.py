@@ -13,6 +13,7 @@ from atldiff import landmarks as lm
 from atldiff.__main__ import main
 from atldiff.config import PRESETS, LandmarkConfig
 from atldiff.media.audio import load_speech
+from atldiff.pipeline import STARTER
 from atldiff.portrait.photo import crop_square
 from atldiff.rendering.identity import ResNetIdentityEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder, load_speech_encoder
@@ -103,6 +104,27 @@ def test_paper_presets_train_export_load_and_render(
     portrait, sound = load_portrait(portrait_path), load_speech(speech_path)
     sequence = pipeline.landmarks(portrait, sound, Options(emotion="happy")).resampled(2)
     assert len(list(pipeline.render(portrait, sequence, Options(output="crop")))) == 2
+
+
+def test_networks_that_are_missing_or_of_another_preset_end_in_a_sentence(corpus, tiny, tmp_path, capsys):
+    def refused(*words, says: str) -> None:
+        assert main([str(word) for word in words]) == 2
+        assert says in capsys.readouterr().err
+
+    paper, starter = (("--preset", tiny(name)) for name in ("paper-mead", "starter"))
+    train = ("train", "diffusion", "--data", corpus, "--steps", 1, "--batch", 1, "--device", "cpu")
+    run(*train, *paper, "--out", tmp_path / "spatial")
+    refused(*train, *starter, "--out", tmp_path / "spatial", says="begun with another preset")
+    begin = ("--out", tmp_path / "other", "--start")
+    refused(*train, *starter, *begin, tmp_path / "spatial" / "best", says="the --preset it was trained with")
+    refused(*train, *paper, *begin, tmp_path / "nowhere", says="There is no renderer in")
+    video = tmp_path / "me.mp4"
+    refused("train", "person", video, *begin, tmp_path, says="There is no pipeline in")
+    put = ("--renderer", tmp_path / "spatial" / "best", "--speech", STARTER, "--out", tmp_path / "pipeline")
+    refused("train", "export", *starter, *put, says="is not one of the preset starter")
+    put = (*put[:2], "--speech", STARTER / "unet", *put[4:])
+    refused("train", "export", *paper, *put, says="There is no speech encoder")
+    assert not any((tmp_path / "pipeline").iterdir())
 
 
 def test_ablations_become_a_table_and_are_trained_once(corpus, tiny, tmp_path, monkeypatch, capsys):

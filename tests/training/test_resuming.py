@@ -84,3 +84,16 @@ def test_a_full_disk_is_said_and_leaves_the_state_before(tmp_path, monkeypatch, 
         save_state(tmp_path / "state.pt", mine, step=2)
     assert load_state(tmp_path / "state.pt", mine, torch.device("cpu")) == {"step": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_a_state_of_other_networks_or_settings_and_half_a_file_are_refused(tmp_path):
+    mine, path = parts(), tmp_path / "state.pt"
+    save_state(path, mine, step=1, begun={"preset": {"kernel": (1, 2)}})
+    assert load_state(path, mine, torch.device("cpu"), {"preset": {"kernel": (1, 2)}})["step"] == 1
+    with pytest.raises(InputError, match="begun with another preset: Give another --out"):
+        load_state(path, mine, torch.device("cpu"), {"preset": {"kernel": (1, 3)}})
+    with pytest.raises(InputError, match="other networks"):
+        load_state(path, mine | {"net": torch.nn.Linear(3, 3)}, torch.device("cpu"))
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match=r"state.pt cannot be read: Remove it"):
+        load_state(path, mine, torch.device("cpu"))

@@ -42,7 +42,7 @@ def trainer_of(out, stage, channels=(8, 8), accumulate=1) -> Trainer:
     preset = replace(PRESETS["starter"], unet=replace(PRESETS["starter"].unet, block_out_channels=channels))
     accelerator = start_processes("cpu", out, accumulate)
     step = RendererStep(make_networks(preset, "spatial", None), stage, accelerator, 0, judged=True)
-    return Trainer(step, accelerator, None)
+    return Trainer(step, accelerator, None, {})
 
 
 def test_sample_has_the_networks_shapes(data):

@@ -16,6 +16,7 @@ from atldiff.speech.phonetic_encoder import LogMel, PhoneticEncoder
 from atldiff.speech.speech_encoder import SpeechFeatures, StarterSpeechEncoder
 from atldiff.training import encoded_speech, phonemes, speech_clips, speech_variants, train_landmarks
 from atldiff.training import train_emotion as module
+from atldiff.training.landmark_components import fit_components
 from atldiff.training.landmark_loss import landmark_loss, opening_agreement
 from atldiff.training.landmark_windows import draw_batch, mirrored
 from atldiff.training.train_emotion import EmotionStage, augment, test_emotion, train_emotion
@@ -194,12 +195,24 @@ def test_a_run_of_other_data_is_not_taken_up(tmp_path):
         train_landmarks.train_landmarks(tmp_path / "two", tmp_path / "run", *networks(), stage)
 
 
+def test_a_finished_run_goes_on_when_more_steps_are_asked_for(tmp_path):
+    (tmp_path / "data").mkdir()
+    corpus(tmp_path / "data", 4)
+    emotional_speech(tmp_path)
+    for steps in (2, 4):
+        stage = replace(SHORT, steps=steps, versions=1)
+        train_landmarks.train_landmarks(tmp_path / "data", tmp_path / "run", *networks(), stage)
+        train_emotion(tmp_path, tmp_path / "run", networks()[0], EmotionStage(2, steps=steps, columns=80))
+    assert set(logged(tmp_path / "run")) == {2, 4}
+    assert torch.load(tmp_path / "run" / "emotion.pt", weights_only=True)["step"] == 4
+
+
 def test_components_span_the_displacements_however_few_there_are(tmp_path):
     corpus(tmp_path, 4)
     clips = speech_clips.load_speech_clips(tmp_path, "train")[:1]
     for components in (2, 136):
         generator = LandmarkGenerator(8, width=16, heads=2, layers=1, channels=2, components=components)
-        train_landmarks.fit_components(generator, clips)
+        fit_components(generator, clips)
         basis, mean = generator.basis.double(), generator.mean.double()
         moved = torch.from_numpy(clips[0].displacements.reshape(90, -1)).double() - mean
         coordinates = torch.linalg.lstsq(basis.T, moved.T).solution
@@ -212,7 +225,7 @@ def test_one_batch_is_learned_by_heart(tmp_path):
     corpus(tmp_path, 4)
     clips, (encoder, generator) = speech_clips.load_speech_clips(tmp_path, "train"), networks()
     encoded_speech.fit_features(encoder, clips)
-    train_landmarks.fit_components(generator, clips)
+    fit_components(generator, clips)
     examples = [encoded_speech.encode_clip(encoder, clip) for clip in clips]
     batch = draw_batch([examples], np.ones(3), [0, 0, 0], 3, 60, np.random.default_rng(0))
     optimizer = torch.optim.AdamW(generator.parameters(), 1e-2)
