@@ -7,6 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from atldiff.cli.numbers import positive, whole
 from atldiff.errors import InputError
 from atldiff.options import OPTIONS, Options, help_text
 from atldiff.training.commands import add_training
@@ -92,7 +93,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("--weights", metavar="DIR", help="a pipeline's folder or hub id; the embedded starter if left out")
     _add_device(parser)
     add("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="auto = the fastest")
-    add("--max-seconds", type=float, default=600.0, metavar="S", help="the longest recording accepted")
+    add("--max-seconds", type=positive, default=600.0, metavar="S", help="the longest recording accepted")
     add("--quiet", action="store_true", help="no progress bar")
 
 
@@ -107,9 +108,9 @@ def _add_measures(commands) -> None:
     score = _command(commands, "validate", _validate, "Score a checkpoint on the validation clips.")
     score.add_argument("--data", type=Path, default=Path("runs/data"), help="what prepare wrote")
     score.add_argument(
-        "--steps", type=int, nargs="+", default=[1, 2, 4, 8], help="numbers of DDIM steps to try"
+        "--steps", type=whole(1), nargs="+", default=[1, 2, 4, 8], help="numbers of DDIM steps to try"
     )
-    score.add_argument("--clips", type=int, help="at most so many")
+    score.add_argument("--clips", type=whole(1), help="at most so many")
     score.add_argument("--out", type=Path, help="also write the scores here, as JSON")
     score.add_argument("--fid", action="store_true", help="also the FID; downloads the Inception network")
     score.add_argument(
@@ -117,9 +118,9 @@ def _add_measures(commands) -> None:
     )
     time = _command(commands, "benchmark", _benchmark, "Measure time by stage and peak memory.")
     time.add_argument(
-        "--seconds", type=float, nargs="+", default=[4, 30, 300], help="lengths of the recordings"
+        "--seconds", type=positive, nargs="+", default=[4, 30, 300], help="lengths of the recordings"
     )
-    time.add_argument("--size", type=int, default=512, help="side of the square photo in pixels")
+    time.add_argument("--size", type=whole(64), default=512, help="side of the square photo in pixels")
     time.add_argument("--photo", type=Path, default=Path("examples/astronaut.jpg"), help="whose photo")
     time.add_argument(
         "--recording", type=Path, default=Path("examples/busy_line.flac"), help="repeated to length"

@@ -121,7 +121,8 @@ def open_media(path: Path, what: str) -> av.container.InputContainer:
     except PermissionError as error:
         raise InputError(f"The {what} {path} may not be read", "Change its permissions") from error
     except (av.FFmpegError, UnicodeError, ValueError) as error:
-        raise InputError(f"The {what} {path.name} is broken or not a {what}", _REMEDY) from error
+        remedy = "Use another video" if what == "video" else _REMEDY
+        raise InputError(f"The {what} {path.name} is broken or not a {what}", remedy) from error
 
 
 def read_sound(

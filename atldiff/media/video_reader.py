@@ -32,11 +32,14 @@ class Clip:
 
 @dataclass(frozen=True, eq=False)
 class OpenVideo:
-    """A video that is being read: `frames` as in `Clip`, one by one; the first is at `begin` seconds."""
+    """A video that is being read: `frames` as in `Clip`, one by one; the first is at `begin` seconds. They
+    should last `seconds`, if the file tells: one that is broken off lasts less.
+    """
 
     fps: float
     begin: float
     frames: Iterator[np.ndarray]
+    seconds: float | None = None
 
 
 def read_clip(path: str | Path, max_frames: int | None = None) -> Clip:
@@ -76,7 +79,7 @@ def open_video(path: str | Path, max_frames: int | None = None) -> Iterator[Open
             raise InputError(f"No picture can be read from {path.name}", "Use another video")
         begin = first.time if first.time is not None else 0.0
         frames = _even_frames(chain([first], decoded), begin, fps)
-        yield OpenVideo(fps, begin, islice(frames, max_frames))
+        yield OpenVideo(fps, begin, islice(frames, max_frames), _told_seconds(container, stream))
 
 
 def video_sound(path: str | Path, begin: float = 0.0, seconds: float | None = None) -> Speech | None:
@@ -87,6 +90,13 @@ def video_sound(path: str | Path, begin: float = 0.0, seconds: float | None = No
         sound, rate = read_sound(container, origin=begin, max_seconds=np.inf)
     sound = sound if seconds is None else sound[: round(seconds * rate)]
     return Speech.from_samples(sound, rate) if len(sound) else None
+
+
+def _told_seconds(container, stream) -> float | None:
+    """How long the pictures last, as their own track says or else the file."""
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    return None if container.duration is None else container.duration / av.time_base
 
 
 def _decoded(container, stream) -> Iterator[av.VideoFrame]:

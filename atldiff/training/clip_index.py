@@ -132,6 +132,10 @@ class ClipIndex:
         """Clips in that state."""
         return next(self._rows("SELECT count(*) FROM clips WHERE state = ?", state))[0]
 
+    def known(self) -> int:
+        """Clips of any state, and files that cannot be one."""
+        return next(self._rows("SELECT (SELECT count(*) FROM clips) + (SELECT count(*) FROM left_out)"))[0]
+
     def shards(self) -> list[dict]:
         """What `packed` noted, by name."""
         names = ("name", "split", "clips", "samples", "bytes", "sha256")

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from atldiff.cli.numbers import positive, whole
 from atldiff.config import PRESETS, read_preset
 from atldiff.errors import InputError
 
@@ -38,38 +39,39 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     emotion.add_argument("--start", type=Path, help="speech encoder to begin from; a new one if left out")
     marks = add_writer(parts, "landmarks", _train_landmarks, "Train the landmark generator on speech clips.")
     marks.add_argument("--start", type=Path, required=True, help="speech encoder, as by `train emotion`")
-    diffusion = add_writer(
-        parts, "diffusion", _train_diffusion, "Train the renderer: spatial, then temporal."
-    )
+    renderer = "Train the renderer: spatial, then temporal."
+    diffusion = add_writer(parts, "diffusion", _train_diffusion, renderer)
     _add_diffusion(diffusion)
     person = add_writer(parts, "person", _train_person, "Fine-tune the renderer on somebody's video.")
     _add_person(person)
     mouth = add_command(parts, "mouth", _fit_mouth, "Fit the layered mouth's numbers to open mouths.")
     mouth.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
     mouth.add_argument("--faces", type=Path, default=FACES, help="what prepare-faces wrote")
-    mouth.add_argument("--tries", type=int, default=400, help="shapes to try")
+    mouth.add_argument("--tries", type=whole(1), default=400, help="shapes to try")
     table = add_writer(parts, "ablations", _run_ablations, "Train the rows of the ablation table.")
     table.add_argument("rows", nargs="*", metavar="NAME", help="such as without-kfusion; all if left out")
     table.add_argument("--start", type=Path, required=True, help="speech encoder of the landmarks' rows")
-    table.add_argument("--renderer-steps", type=int, help="optimiser steps of each stage of a renderer")
-    whole = add_writer(parts, "export", _export, "Put trained networks together: a folder for --weights.")
+    table.add_argument("--renderer-steps", type=whole(1), help="optimiser steps of each stage of a renderer")
+    joined = add_writer(parts, "export", _export, "Put trained networks together: a folder for --weights.")
     which = "a diffusion run's best/ or last/; of several, the mean of their weights"
-    whole.add_argument("--renderer", type=Path, required=True, nargs="+", metavar="FOLDER", help=which)
-    whole.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
-    whole.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
+    joined.add_argument("--renderer", type=Path, required=True, nargs="+", metavar="FOLDER", help=which)
+    joined.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
+    joined.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
     for part in (marks, diffusion, table):
         part.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
-    for part in (emotion, marks, diffusion, table, whole):
+    for part in (emotion, marks, diffusion, table, joined):
         part.add_argument("--preset", default="starter", help=f"{', '.join(PRESETS)}, or a .json file of one")
     patience = "end after so many validations without a better score"
     for part in (diffusion, person):
         _add_run(part)
     for part in (marks, diffusion, person):
-        part.add_argument("--patience", type=int, metavar="N", help=patience)
+        part.add_argument("--patience", type=whole(1), metavar="N", help=patience)
     for part in (emotion, marks, diffusion, person, table):
         part.add_argument("--out", type=Path, required=True, help="run folder")
-        part.add_argument("--steps", type=int, help="optimiser steps; the stage's own number if left out")
-        part.add_argument("--seed", type=int, default=0, help="of weights and samples")
+        part.add_argument(
+            "--steps", type=whole(1), help="optimiser steps; the stage's own number if left out"
+        )
+        part.add_argument("--seed", type=whole(0), default=0, help="of weights and samples")
         add_device(part)
 
 
@@ -81,21 +83,20 @@ def _add_diffusion(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_person(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "videos", type=Path, nargs="+", metavar="VIDEO", help="one person's; a minute is enough"
-    )
+    minute = "one person's; a minute is enough"
+    parser.add_argument("videos", type=Path, nargs="+", metavar="VIDEO", help=minute)
     parser.add_argument("--start", type=Path, help="a pipeline's folder; the embedded starter if left out")
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     """The options of `train_diffusion.RunConfig`, and those of its steps."""
     memory = "of clips that each process holds; a larger corpus is streamed from its shards"
-    parser.add_argument("--batch", type=int, help="windows a batch of each process")
-    parser.add_argument("--accumulate", type=int, default=1, help="batches an optimiser step")
+    parser.add_argument("--batch", type=whole(1), help="windows a batch of each process")
+    parser.add_argument("--accumulate", type=whole(1), default=1, help="batches an optimiser step")
     parser.add_argument("--checkpointing", action="store_true", help="less memory, more arithmetic")
-    parser.add_argument("--memory", type=float, default=4.0, metavar="GB", help=memory)
-    parser.add_argument("--learning-rate", type=float, help="peak")
-    parser.add_argument("--save-seconds", type=float, help="between validations and saved states")
+    parser.add_argument("--memory", type=positive, default=4.0, metavar="GB", help=memory)
+    parser.add_argument("--learning-rate", type=positive, help="peak")
+    parser.add_argument("--save-seconds", type=positive, help="between validations and saved states")
     pushed = "then upload the weights to this private repository, USER/NAME"
     parser.add_argument("--push-to-hub", metavar="NAME", help=pushed)
 
@@ -103,21 +104,21 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="the corpus's folder")
     parser.add_argument("--out", type=Path, default=CLIPS, help="folder of the training data")
-    corpora = (
-        "crema-d, mead, ravdess, grid, folder (of anybody's videos) or clips.csv; auto: by what is there"
-    )
+    corpora = "crema-d, mead, ravdess, grid, folder (of people's videos) or clips.csv; auto: by what is there"
     parser.add_argument("--corpus", default="auto", metavar="NAME", help=corpora)
     protocols = (
         "paper: 128x128, 30 fps, one-second clips, green screen; starter: 224x224 with margin, as it came"
     )
     parser.add_argument("--protocol", choices=("starter", "paper"), default="starter", help=protocols)
-    parser.add_argument("--size", type=int, metavar="PIXELS", help="of the face crop, such as 128 or 256")
+    parser.add_argument(
+        "--size", type=whole(32), metavar="PIXELS", help="of the face crop, such as 128 or 256"
+    )
     splits = (
         "speakers: nobody is in two splits (the default); clips: the paper's 90/10, people in all of them"
     )
     parser.add_argument("--split", choices=("speakers", "clips"), default="speakers", help=splits)
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the jobs run")
-    parser.add_argument("--workers", type=int, help="processes; one a core if left out")
+    parser.add_argument("--workers", type=whole(1), help="processes; one a core if left out")
     parser.add_argument("--check", action="store_true", help="also compare all shards with their checksums")
 
 

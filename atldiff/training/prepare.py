@@ -23,6 +23,7 @@ JPEG_QUALITY = 93
 MIN_FOUND = 10  # frames of a clip in which a face must be seen
 SEGMENTED_SIZE = 512  # pixels; the person is cut out of a picture of this size
 LAG_WINDOW = 10  # frames searched for the audio-video lag
+MISSING_PICTURES, MISSING_SHARE = 0.5, 0.1  # seconds, and of its length, that a whole clip may lack
 MISSING_SOUND = 0.1  # seconds; sound that ends earlier than the pictures is filled up with silence
 
 
@@ -59,12 +60,14 @@ def extract(clip: ClipRecord, config: PrepareConfig = PROTOCOLS["starter"]) -> l
         pixels; samples (m,) float32 at 16 kHz, and landmarks30, ok30 at FRAME_RATE if it speaks.
 
     Raises:
-        InputError: unreadable, hardly a face, no sound though it should have, shorter than a piece.
+        InputError: unreadable, broken off, hardly a face, no sound though it should have, shorter than a
+            piece.
     """
     from atldiff.portrait.face import track_landmarks
 
     with open_video(clip.video) as video:
-        fps, begin, points = video.fps, video.begin, track_landmarks(video.frames)
+        fps, begin, told, points = video.fps, video.begin, video.seconds, track_landmarks(video.frames)
+    _check_whole(clip, len(points) / fps, told)
     found = np.isfinite(points).all(axis=(1, 2))
     if found.sum() < MIN_FOUND:
         problem = f"A face is seen in {found.sum()} frames of {clip.video.name}"
@@ -99,6 +102,13 @@ def extract(clip: ClipRecord, config: PrepareConfig = PROTOCOLS["starter"]) -> l
         entry["lag"], sync = _lag(arrays["landmarks30"], arrays["ok30"], speech.samples)
         entry["sync"] = round(sync, 4)
     return [(entry, arrays)] if config.seconds is None else _pieces(entry, arrays, config.seconds)
+
+
+def _check_whole(clip: ClipRecord, seconds: float, told: float | None) -> None:
+    """Half a download is left out, so that the next run finds it whole."""
+    if told is not None and told - seconds > max(MISSING_PICTURES, MISSING_SHARE * told):
+        problem = f"{clip.video.name} breaks off after {seconds:.1f} of {told:.1f} s"
+        raise InputError(problem, "Fetch it again, or cut it there")
 
 
 def encode_crops(

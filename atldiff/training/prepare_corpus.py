@@ -57,8 +57,8 @@ def prepare(
         The manifest.
 
     Raises:
-        InputError: no such corpus; `out` was begun with other settings; nothing can be written there, for
-            example because the disk is full (what is done stays).
+        InputError: no such corpus, or it holds no video; `out` was begun with other settings; nothing can be
+            written there, for example because the disk is full (what is done stays).
         WorkerDied: processes die again and again.
     """
     if split not in RULES:
@@ -72,6 +72,9 @@ def prepare(
         settings = asdict(config) | {"split": split}
         index.settle(settings)
         index.plan(listing, data, split, shard_clips)
+        if not index.known():
+            problem = f"There is no video in {data}"
+            raise InputError(problem, "Name the folder with the corpus, and unpack what it holds")
         for shard in index.shards():
             shutil.rmtree(out / "parts" / shard["name"], ignore_errors=True)
         try:

@@ -268,6 +268,25 @@ def test_wrong_options_leave_with_status_2(arguments, capsys):
     assert stopped.value.code == 2 and "usage:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "prepare --data . --workers 0",
+        "prepare --data . --size -5",
+        "train diffusion --out o --steps -3",
+        "train diffusion --out o --batch 0.5",
+        "train diffusion --out o --learning-rate nan",
+        "train emotion --data . --out o --seed -1",
+        "validate --steps 0",
+    ],
+)
+def test_numbers_out_of_range_leave_with_a_sentence(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words.split())
+    option, text = words.split()[-2:]
+    assert stopped.value.code == 2 and f"argument {option}: {text} is no " in capsys.readouterr().err
+
+
 def test_every_command_has_a_page_of_help(capsys):
     for command in (
         ["generate"],

@@ -52,6 +52,15 @@ def moving(photo, frames, shift=0):
     return [np.roll(photo, shift + frame // 4, axis=1) for frame in range(frames)]
 
 
+def encode(path, codec, pictures, **options):
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 256, 256, "yuv420p", 2_000_000
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture))))
+        container.mux(stream.encode(None))
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, photo, speech):
     """Four good clips of three people, two of one name in two folders, and four files that are of no use."""
@@ -96,6 +105,24 @@ def test_what_cannot_be_used_is_listed_and_ends_nothing(prepared):
     assert "broken" in skipped["ben/broken.mp4"] and "empty" in skipped["ben/zero.mp4"]
     assert "A face is seen in 0 frames" in skipped["ben/room.mp4"]
     assert read_manifest(prepared)["skipped"] == 4
+
+
+def test_a_clip_that_breaks_off_is_left_out_until_it_is_whole(tmp_path, photo):
+    root, out = tmp_path / "corpus", tmp_path / "out"
+    root.mkdir()
+    write_video(root / "whole.mp4", moving(photo, FRAMES), None)
+    encode(tmp_path / "long.mp4", "mpeg4", moving(photo, 60), movflags="faststart")
+    content = (tmp_path / "long.mp4").read_bytes()
+    (root / "half.mp4").write_bytes(content[: 6 * len(content) // 10])
+    assert prepare(root, out, workers=1)["skipped"] == 1
+    assert "half.mp4 breaks off after" in (out / "skipped.csv").read_text()
+    (root / "half.mp4").write_bytes(content)
+    assert prepare(root, out, workers=1)["skipped"] == 0 and set(everything(out)) == {"whole", "half"}
+
+
+def test_a_folder_without_videos_is_refused(tmp_path, capsys):
+    assert main(["prepare", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert "There is no video in" in capsys.readouterr().err
 
 
 def test_nobody_is_in_two_splits(prepared):
@@ -321,12 +348,7 @@ def test_formats_of_crema_d_and_grid(tmp_path, photo, speech, name, codec, audio
     """Sorenson video with the sound beside it; MPEG-1 without sound."""
     for path in filter(None, (name, audio)):
         (tmp_path / path).parent.mkdir(parents=True)
-    with av.open(str(tmp_path / name), "w") as container:
-        stream = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 256, 256, "yuv420p", 2_000_000
-        for picture in moving(photo, 40):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture))))
-        container.mux(stream.encode(None))
+    encode(tmp_path / name, codec, moving(photo, 40))
     if audio:
         soundfile.write(tmp_path / audio, speech.sound, speech.sound_rate)
     [clip] = read_corpus(tmp_path)
