@@ -28,6 +28,20 @@ def load_network(folder: Path, kinds: Iterable[Any], what: str, remedy: str) -> 
         raise InputError(f"The {what} in {folder} cannot be read", "Save it again") from error
 
 
+def pipeline_folder(source: str | Path) -> Path:
+    """The folder of a pipeline: the one given, or that of a hub repository.
+
+    Raises:
+        InputError: neither a folder nor a hub's repository with a pipeline.
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        folder = from_hub(str(source))
+    if not (folder / "model_index.json").exists():
+        raise InputError(f"There is no pipeline in {folder}", "Name a folder that save_pretrained wrote")
+    return folder
+
+
 def from_hub(name: str) -> Path:
     """The folder of a hub repository's files, fetched where they are not in its cache.
 

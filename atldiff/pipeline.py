@@ -1,5 +1,6 @@
 """ATLDiffPipeline: the one place where the stages meet: prepare -> landmarks -> render."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 from atldiff.animation import AudioSource, ImageSource, animate, read_inputs
 from atldiff.config import FRAME_RATE, PRESETS, LandmarkConfig, Preset, UNetConfig, shape_of
 from atldiff.errors import InputError
-from atldiff.hub import from_hub
+from atldiff.hub import pipeline_folder
 from atldiff.media.audio import Speech
 from atldiff.memory import give_back
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
@@ -84,11 +85,10 @@ class ATLDiffPipeline(DiffusionPipeline):
         Raises:
             InputError: neither a folder nor a hub's repository with a pipeline; a broken or missing file.
         """
-        folder = STARTER if source is None else Path(source)
-        if not folder.is_dir():
-            folder = from_hub(str(source))
-        if not (folder / "model_index.json").exists():
-            raise InputError(f"There is no pipeline in {folder}", "Name a folder that save_pretrained wrote")
+        folder = pipeline_folder(STARTER if source is None else source)
+        # diffusers imports ONNX Runtime where it is there, which else reports to Microsoft and leaves an
+        # identifier in the home folder.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         try:
             return super().from_pretrained(str(folder), use_safetensors=True, local_files_only=True, **kwargs)
         except OSError as error:  # what diffusers makes of a cut, missing or unreadable file

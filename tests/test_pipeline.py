@@ -1,6 +1,8 @@
 """The pipeline, with tiny networks: the same code path as the starter's, a hundredth of its arithmetic."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from itertools import combinations
 
@@ -268,3 +270,12 @@ def test_presets_are_read_by_name_or_from_a_file(tmp_path):
     for wrong, words in (("paper-vox", "no preset"), (str(tmp_path / "old.json"), "another version")):
         with pytest.raises(InputError, match=words):
             read_preset(wrong)
+
+
+def test_loading_leaves_nothing_in_the_home_folder(tmp_path, monkeypatch):
+    for variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "ORT_DISABLE_TELEMETRY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    code = "from atldiff import ATLDiffPipeline; ATLDiffPipeline.from_pretrained()"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
+    assert not any(tmp_path.iterdir())

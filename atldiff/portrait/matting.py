@@ -1,8 +1,9 @@
 """The person cut out of the photo, and the paper's green screen."""
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 
 import numpy as np
@@ -53,6 +54,20 @@ def mediapipe_solutions() -> ModuleType:
     """MediaPipe's solutions, imported when first needed; its C++ side logs errors only."""
     for level in ("GLOG_minloglevel", "TF_CPP_MIN_LOG_LEVEL"):
         os.environ.setdefault(level, "2")
-    import mediapipe
-
+    with _without_matplotlib():
+        import mediapipe
     return mediapipe.solutions
+
+
+@contextmanager
+def _without_matplotlib() -> Iterator[None]:
+    """In this block matplotlib is an empty module: MediaPipe's drawing, which nothing here uses, would import
+    it for a quarter of a second, and it leaves a list of the fonts in the home folder.
+    """
+    names = [name for name in ("matplotlib", "matplotlib.pyplot") if name not in sys.modules]
+    sys.modules.update({name: ModuleType(name) for name in names})
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]

@@ -1,6 +1,7 @@
 """Where the jobs of `prepare` run: in processes of this machine or on a Ray cluster, driven alike."""
 
 import os
+import secrets
 import signal
 import tempfile
 import threading
@@ -86,6 +87,7 @@ class RayEngine:
             logs = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="ray"))
             options |= {"num_cpus": workers, "include_dashboard": False, "_temp_dir": logs}
             options |= {"object_store_memory": OBJECT_STORE}
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray keeps one in the home
         ray.init(**options)
         self.slots = max(1, int(ray.cluster_resources().get("CPU", 1)))
 

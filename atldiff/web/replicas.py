@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import tempfile
 from collections.abc import AsyncIterator, Generator
 from contextlib import ExitStack
@@ -79,6 +80,7 @@ class Replicas:
                 "_temp_dir": logs,
             }
             options |= {"object_store_memory": OBJECT_STORE}
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray keeps one in the home
         ray.init(**options)
         needs = {"num_cpus": 1, "num_gpus": 0 if device == "cpu" else 1}
         deployment = serve.deployment(

@@ -456,14 +456,19 @@ def test_what_a_crash_writes_is_not_lost():
     assert done.returncode < 0 and done.stderr == "F0000 00:00:1.1 check failed\n"
 
 
-def test_nothing_is_printed_and_importing_touches_nothing(portrait_path):
+def test_nothing_is_printed_or_left_at_home_and_importing_touches_nothing(
+    portrait_path, tmp_path, monkeypatch
+):
+    for variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
     code = (
         "import os, sys; before = dict(os.environ); import atldiff.portrait.face as face;"
         "assert dict(os.environ) == before and 'mediapipe' not in sys.modules and 'torch' not in sys.modules;"
         "face.load_portrait(sys.argv[1], matte=True); face.track_landmarks([face.open_photo(sys.argv[1])])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(portrait_path)], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "") and not any(tmp_path.iterdir())
 
 
 def test_every_graph_is_closed(portrait_path, monkeypatch):

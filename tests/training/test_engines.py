@@ -33,12 +33,15 @@ def jobs_of(call, count):
 
 
 @pytest.fixture(scope="module", params=["local", "ray"])
-def engine(request):
+def engine(request, tmp_path_factory):
     from ray_start import with_ray  # here: Ray's workers import this file without the tests' folder
 
-    start = partial(open_engine, request.param, 2)
-    with with_ray(start) if request.param == "ray" else start() as opened:
-        yield opened
+    start, home = partial(open_engine, request.param, 2), tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        with with_ray(start) if request.param == "ray" else start() as opened:
+            yield opened
+    assert not any(home.iterdir())
 
 
 def test_two_processes_do_all_jobs_and_their_errors_come_back(engine):
