@@ -8,6 +8,7 @@ so that n processes with `batch` samples each do what one does with n times as m
 import itertools
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -115,6 +116,7 @@ class Journal:
     def __init__(self, accelerator: Accelerator, name: str, step: int) -> None:
         self._path = Path(accelerator.project_dir) / f"{name}.jsonl"
         self._accelerator = accelerator
+        _hush_curves()
         with self._writing():
             accelerator.init_trackers("curves", init_kwargs={"tensorboard": {"purge_step": step}})
 
@@ -148,6 +150,21 @@ class Journal:
         except OSError as error:
             remedy = "Make room and give the same command again: it goes on from the last state"
             raise InputError(f"{self._path} cannot be written ({error.strerror})", remedy) from error
+
+
+def _hush_curves() -> None:
+    """The thread that writes TensorBoard's file keeps an error, which the next entry raises again and the
+    journal says: from here on Python prints no trace of it as well.
+    """
+    before = threading.excepthook
+
+    def hushed(told: threading.ExceptHookArgs) -> None:
+        curves = type(told.thread).__module__.startswith("tensorboard.")
+        if not (curves and isinstance(told.exc_value, OSError)):
+            before(told)
+
+    if before.__module__ != __name__:
+        threading.excepthook = hushed
 
 
 def finish(text: str) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -131,6 +132,22 @@ def test_curves_that_cannot_be_begun_or_ended_are_said(tmp_path, monkeypatch):
     monkeypatch.setattr(accelerator, "init_trackers", full)
     with pytest.raises(InputError, match=r"log.jsonl cannot be written \(No space"):
         Journal(accelerator, "log", 0)
+
+
+def test_curves_that_break_off_in_their_own_thread_are_said_without_a_trace(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    printed = []
+    monkeypatch.setattr("threading.excepthook", printed.append)
+    monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
+    accelerator = train_diffusion.start_processes("cpu", tmp_path)
+    with pytest.raises(InputError, match=r"cannot be written \(No space"):
+        journal = Journal(accelerator, "log", 0)
+        for step in range(1000):
+            journal.write({"step": step, "loss": 1.0})
+            time.sleep(0.01)
+    assert not printed
 
 
 def test_a_corpus_larger_than_the_memory_is_streamed(data, tmp_path, monkeypatch):
