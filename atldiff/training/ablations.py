@@ -10,6 +10,8 @@ from atldiff.config import Preset
 from atldiff.errors import InputError
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.wav2vec2_encoder import load_speech_encoder
+from atldiff.training.resuming import save_text
+from atldiff.training.stages import STAGES
 from atldiff.training.train_diffusion import train_diffusion
 from atldiff.training.train_landmarks import LandmarkStage, train_landmarks
 
@@ -92,34 +94,63 @@ def run_ablations(
         {"preset", "seed", "rows": {name: {"part", "steps", measure: value}}}
 
     Raises:
-        InputError: no such row, or `data` was not prepared.
+        InputError: no such row; `data` was not prepared; `out` was begun with another preset, seed or number
+            of steps; the disk is full.
     """
     unknown = [name for name in names if name not in ABLATIONS]
     if unknown:
         raise InputError(f"There is no ablation {unknown[0]!r}", f"Choose from {', '.join(ABLATIONS)}")
     result: dict[str, Any] = {"preset": preset.name, "seed": seed, "rows": {}}
+    _check_begun(out, result)
     for name in names:
         run, ablation = out / name, ABLATIONS[name]
         done, same = run / "result.json", _same(ablation, preset, result["rows"])
         if same is not None:
             result["rows"][name] = result["rows"][same]
             continue
-        if not done.exists():
+        if done.exists():
+            _check_steps(done, _steps_of(ablation, steps, renderer_steps))
+        else:
             common = (data, run, ablation.of(preset), ablation)
             if ablation.part == "landmarks":
                 scores = _landmarks(*common, speech_encoder, steps, seed, device)
             else:
                 scores = _renderer(*common, renderer_steps, seed, device)
-            done.write_text(json.dumps({"part": ablation.part} | scores))
+            save_text(done, json.dumps({"part": ablation.part} | scores))
         result["rows"][name] = json.loads(done.read_text())
         _write(out, result)
     _write(out, result)
     return result
 
 
+def _check_begun(out: Path, result: dict) -> None:
+    """The rows that `out` has are of this preset and seed."""
+    table = out / "ablations.json"
+    kept = json.loads(table.read_text()) if table.exists() else result
+    for name in ("preset", "seed"):
+        if kept[name] != result[name]:
+            problem = f"The rows in {out} are of the {name} {kept[name]}, not {result[name]}"
+            raise InputError(problem, "Give another --out")
+
+
+def _check_steps(done: Path, steps: int) -> None:
+    """A row that was trained for so many steps, before it is put beside others."""
+    kept = json.loads(done.read_text())["steps"]
+    if kept != steps:
+        problem = f"The row {done.parent.name} was trained for {kept} steps, not {steps}"
+        raise InputError(problem, f"Remove {done.parent} to train it anew, or give another --out")
+
+
+def _steps_of(ablation: Ablation, steps: int | None, renderer_steps: int | None) -> int:
+    """Those of the row's last stage."""
+    if ablation.part == "landmarks":
+        return steps or LandmarkStage().steps
+    return renderer_steps or STAGES["spatial" if ablation.pretrained is None else "temporal"].steps
+
+
 def _write(out: Path, result: dict) -> None:
-    (out / "ablations.json").write_text(json.dumps(result, indent=1))
-    (out / "ablations.md").write_text(as_table(result))
+    save_text(out / "ablations.json", json.dumps(result, indent=1))
+    save_text(out / "ablations.md", as_table(result))
 
 
 def _same(ablation: Ablation, preset: Preset, rows: dict) -> str | None:

@@ -18,7 +18,7 @@ from atldiff.training.export import export, mean_weights
 from atldiff.training.prepare import extract
 from atldiff.training.processes import from_main, start_processes
 from atldiff.training.renderer_step import make_networks
-from atldiff.training.resuming import save_networks, writing
+from atldiff.training.resuming import save_networks, save_text, writing
 from atldiff.training.shards import MANIFEST, Sample, read_manifest, write_shard
 from atldiff.training.train_diffusion import DEFAULT_RUN, RunConfig, train_diffusion
 
@@ -121,8 +121,7 @@ def prepare_person(videos: Sequence[Path], out: Path) -> None:
         name = f"{split}-000000"
         count, size, sha256 = write_shard(out / f"{name}.tar", samples)
         shards.append({"name": name, "split": split, "samples": count, "bytes": size, "sha256": sha256})
-    with writing(out):
-        (out / MANIFEST).write_text(json.dumps({"videos": names, "shards": shards}, indent=1))
+    save_text(out / MANIFEST, json.dumps({"videos": names, "shards": shards}, indent=1))
 
 
 def split_clip(entry: dict, arrays: dict[str, np.ndarray]) -> list[Sample]:

@@ -44,6 +44,21 @@ def writing(path: Path) -> Iterator[None]:
         raise InputError(f"{path} cannot be written", remedy) from error
 
 
+def save_text(path: Path, text: str) -> None:
+    """Writes a file, whole or not at all.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written; the file before stays.
+    """
+    part = path.with_suffix(".part")
+    try:
+        with writing(path):
+            part.write_text(text)
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def save_state(path: Path, parts: dict[str, Any], **values: Any) -> None:
     """Writes the parts' states and plain values; whole or not at all.
 

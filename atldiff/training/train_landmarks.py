@@ -31,7 +31,15 @@ from atldiff.training.processes import (
     seed_step,
     start_processes,
 )
-from atldiff.training.resuming import averaged, go_on_at, load_state, save_networks, save_state, writing
+from atldiff.training.resuming import (
+    averaged,
+    go_on_at,
+    load_state,
+    save_networks,
+    save_state,
+    save_text,
+    writing,
+)
 from atldiff.training.speech_clips import (
     SpeechClip,
     StoredSpeech,
@@ -163,8 +171,7 @@ class LandmarkTrainer:
                     state |= from_main(self.accelerator, measure)
                 lags = {"clips": self.stems} | {key: state[key] for key in ("lags", "trust")}
                 if main:
-                    with writing(self.out / "lags.json"):
-                        (self.out / "lags.json").write_text(json.dumps(lags))
+                    save_text(self.out / "lags.json", json.dumps(lags))
             if state["step"] % stage.validate_every == 0 or state["step"] == stage.steps:
                 means = self.accelerator.reduce(terms, "mean")
                 losses = {f"{name}_loss": value.item() for name, value in means.items()}
@@ -215,8 +222,7 @@ class LandmarkTrainer:
                 parts = {"speech_encoder": self.encoder, "landmark_generator": self.generator}
                 save_networks(self.out, parts)
                 entry = {"step": self.state["step"]} | report
-                with writing(self.out / "best.json"):
-                    (self.out / "best.json").write_text(json.dumps(entry, indent=1))
+                save_text(self.out / "best.json", json.dumps(entry, indent=1))
         return report
 
     def _parts(self) -> dict[str, Any]:

@@ -148,6 +148,13 @@ def test_ablations_become_a_table_and_are_trained_once(corpus, tiny, tmp_path, m
     monkeypatch.setattr("atldiff.training.ablations.train_landmarks", None)  # nothing is trained again
     run(*command, "--steps", 2, "--renderer-steps", 1, *preset)
     assert (tmp_path / "table" / "ablations.md").read_text() == table
+    for other, says in (
+        (("--steps", 3, *preset), "trained for 2 steps, not 3"),
+        (("--steps", 2, "--seed", 1, *preset), "of the seed 0, not 1"),
+        (("--steps", 2, "--preset", tiny("paper-mead"), "--device", "cpu"), "of the preset starter, not"),
+    ):
+        assert main([str(word) for word in (*command, "--renderer-steps", 1, *other)]) == 2
+        assert says in capsys.readouterr().err
 
 
 def test_each_ablation_changes_what_it_names_and_nothing_else():
