@@ -5,6 +5,7 @@ Exit status: 0 done, 2 the input cannot be used (one sentence on stderr, nothing
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from atldiff.cli.numbers import positive, whole
@@ -105,18 +106,24 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_measures(commands) -> None:
-    score = _command(commands, "validate", _validate, "Score a checkpoint on the validation clips.")
+    score = _command(
+        commands, "validate", partial(_measured, _validate), "Score a checkpoint on the validation clips."
+    )
     score.add_argument("--data", type=Path, default=Path("runs/data"), help="what prepare wrote")
     score.add_argument(
         "--steps", type=whole(1), nargs="+", default=[1, 2, 4, 8], help="numbers of DDIM steps to try"
     )
     score.add_argument("--clips", type=whole(1), help="at most so many")
-    score.add_argument("--out", type=Path, help="also write the scores here, as JSON")
+    score.add_argument(
+        "--out", type=Path, dest="results", metavar="FILE", help="also write the scores here, as JSON"
+    )
     score.add_argument("--fid", action="store_true", help="also the FID; downloads the Inception network")
     score.add_argument(
         "--mouths", action="store_true", help="score the mouth's inside instead, and ask a judge (minutes)"
     )
-    time = _command(commands, "benchmark", _benchmark, "Measure time by stage and peak memory.")
+    time = _command(
+        commands, "benchmark", partial(_measured, _benchmark), "Measure time by stage and peak memory."
+    )
     time.add_argument(
         "--seconds", type=positive, nargs="+", default=[4, 30, 300], help="lengths of the recordings"
     )
@@ -126,7 +133,9 @@ def _add_measures(commands) -> None:
         "--recording", type=Path, default=Path("examples/busy_line.flac"), help="repeated to length"
     )
     time.add_argument("--avx2", action="store_true", help="as on a CPU with AVX2 alone, in float32")
-    time.add_argument("--save", type=Path, metavar="FILE", help="also write the result here, as JSON")
+    time.add_argument(
+        "--save", type=Path, dest="results", metavar="FILE", help="also write the result here, as JSON"
+    )
     time.add_argument(
         "--against",
         type=Path,
@@ -185,6 +194,14 @@ def _batch(args: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
+def _measured(run, args: argparse.Namespace) -> int:
+    """Runs a measurement whose results can be written where they are to be."""
+    from atldiff.cli.jobs import writable
+
+    with writable([args.results] if args.results else []):
+        return run(args) or 0
+
+
 def _validate(args: argparse.Namespace) -> None:
     from atldiff.cli.runner import load_pipeline
     from atldiff.evaluation.validate import as_table, validate
@@ -197,10 +214,10 @@ def _validate(args: argparse.Namespace) -> None:
         from atldiff.evaluation.mouths import mouths_as_table, validate_mouths
 
         judged = load_clips(args.data, "train", pipeline.speech_encoder), clips
-        print(mouths_as_table(validate_mouths(pipeline, *judged, tuple(args.steps), args.out)))
+        print(mouths_as_table(validate_mouths(pipeline, *judged, tuple(args.steps), args.results)))
         return
     spoken = load_speech_clips(args.data, "val")
-    result = validate(pipeline, clips, spoken, tuple(args.steps), args.clips, args.out, args.fid)
+    result = validate(pipeline, clips, spoken, tuple(args.steps), args.clips, args.results, args.fid)
     print(as_table(result))
 
 
@@ -212,8 +229,8 @@ def _benchmark(args: argparse.Namespace) -> int:
     case = Case(args.photo, args.recording, args.size, device, args.weights, args.avx2)
     rows, others = benchmark(case, tuple(args.seconds), args.against)
     print(as_table(rows))
-    if args.save:
-        save(args.save, rows)
+    if args.results:
+        save(args.results, rows)
     found = ratios(rows, others)
     for name, ratio in found.items():
         print(f"{name}: {ratio:.2f} of {args.against}'s" + (" (worse)" if ratio > TOLERANCE else ""))

@@ -90,7 +90,7 @@ def _folders_for(path: Path) -> list[Path]:
     except OSError as error:
         _remove(made)
         reason = error.strerror or str(error)
-        raise InputError(f"{path} cannot be written ({reason})", "Choose another place with -o") from error
+        raise InputError(f"{path} cannot be written ({reason})", "Choose another place for it") from error
     return made
 
 

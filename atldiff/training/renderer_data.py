@@ -69,7 +69,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[range, dict]]:
         numbers = sample_numbers(self._accelerator, self._source.batch, self._first)
-        return zip(numbers, self._loader, strict=False)
+        return zip(numbers, _loaded(self._loader), strict=False)
 
     def places(self) -> list[dict]:
         """Where every process's stream stands; none where the number of steps says it. All must ask."""
@@ -104,6 +104,27 @@ class Batches:
         if place is not None:
             loader.load_state_dict(place["loader"])
         return loader
+
+
+def _loaded(loader: DataLoader) -> Iterator[dict]:
+    """The batches; what ends one of the loader's processes is said in a sentence.
+
+    Raises:
+        InputError: a process's own, which torch hands on as the text of its trace; one that was ended.
+    """
+    try:
+        yield from loader
+    except RuntimeError as error:
+        *_, last = str(error).strip().splitlines()
+        if "InputError: " in last:
+            problem, _, remedy = last.partition("InputError: ")[2].rpartition(": ")
+            raise InputError(problem, remedy) from error
+        if "DataLoader worker" in last and "signal" in last or "exited unexpectedly" in last:
+            problem = "A process that reads the clips was ended, perhaps because memory was short"
+            raise InputError(
+                problem, "Give the same command again: it goes on from the last state"
+            ) from error
+        raise
 
 
 def prepared_size(data: Path, split: str) -> int:

@@ -58,7 +58,7 @@ def read_manifest(data: Path) -> dict:
     """What `prepare` wrote about its shards.
 
     Raises:
-        InputError: it has not been there.
+        InputError: it has not been there, or its file is broken.
     """
     try:
         return json.loads((data / MANIFEST).read_text())
@@ -66,6 +66,9 @@ def read_manifest(data: Path) -> dict:
         raise InputError(
             f"{data / MANIFEST} does not exist", "Run `python -m atldiff prepare` first"
         ) from error
+    except ValueError as error:
+        remedy = "Run `python -m atldiff prepare` again, which writes it anew"
+        raise InputError(f"{data / MANIFEST} is broken", remedy) from error
 
 
 def shards_of(data: Path, split: str) -> list[dict]:

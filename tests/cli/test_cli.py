@@ -137,6 +137,13 @@ def test_output_that_cannot_be_written(tmp_path, capsys):
         assert_refused(["generate", PORTRAIT, RECORDING, "-o", out], capsys, tmp_path, "cannot be written")
 
 
+def test_scores_that_could_not_be_written_are_not_measured(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for command in (["validate", "--out"], ["benchmark", "--save"]):
+        assert main([*command, str(tmp_path / "file" / "scores.json")]) == 2
+        assert "cannot be written" in capsys.readouterr().err
+
+
 def test_output_of_the_wrong_kind(tmp_path, capsys):
     start = ["generate", PORTRAIT, RECORDING]
     assert_refused([*start, "-o", tmp_path / "o.gif"], capsys, tmp_path, ".mp4")

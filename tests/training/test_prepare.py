@@ -177,6 +177,14 @@ def test_manifest_tells_the_shards_and_finds_a_damaged_one(data, prepared, tmp_p
     assert main([*command, str(copy)]) == 2 and "train-000000" in capsys.readouterr().err
 
 
+def test_a_broken_manifest_is_said_and_written_anew(data, prepared, tmp_path):
+    out = shutil.copytree(prepared, tmp_path / "out")
+    (out / "manifest.json").write_text('{"shards')
+    with pytest.raises(InputError, match="manifest.json is broken: Run"):
+        load_clips(out, "train")
+    assert prepare(data, out, workers=1, shard_clips=1) == read_manifest(prepared)
+
+
 def test_a_second_run_changes_nothing(data, prepared):
     before = state(prepared)
     prepare(data, prepared, workers=1, shard_clips=1)

@@ -2,7 +2,9 @@
 
 import errno
 import json
+import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -148,6 +150,28 @@ def test_curves_that_break_off_in_their_own_thread_are_said_without_a_trace(tmp_
             journal.write({"step": step, "loss": 1.0})
             time.sleep(0.01)
     assert not printed
+
+
+def test_a_shard_that_is_missing_when_it_is_streamed_is_said(data, tmp_path):
+    broken = shutil.copytree(data, tmp_path / "data")
+    for shard in broken.glob("train*.tar"):
+        shard.unlink()
+    accelerator = train_diffusion.start_processes("cpu", tmp_path)
+    source = train_diffusion.DataConfig(broken, memory=1e-6, batch=2)
+    with pytest.raises(InputError, match=r"^The shard .*tar cannot be read: Remove"):
+        next(iter(Batches(source, train_diffusion.SampleConfig.of(TINY), accelerator)))
+
+
+def test_a_reader_that_is_killed_is_said(data, tmp_path):
+    accelerator = train_diffusion.start_processes("cpu", tmp_path)
+    source, config = train_diffusion.DataConfig(data, batch=2), train_diffusion.SampleConfig.of(TINY)
+    feed = iter(Batches(source, config, accelerator))
+    next(feed)
+    for process in multiprocessing.active_children():
+        process.kill()
+    with pytest.raises(InputError, match="goes on from the last state"):
+        for _ in range(100):
+            next(feed)
 
 
 def test_a_corpus_larger_than_the_memory_is_streamed(data, tmp_path, monkeypatch):
