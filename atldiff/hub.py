@@ -28,6 +28,21 @@ def load_network(folder: Path, kinds: Iterable[Any], what: str, remedy: str) -> 
         raise InputError(f"The {what} in {folder} cannot be read", "Save it again") from error
 
 
+def fetched(kind: Any, name: str) -> Any:
+    """A published network of the class `kind`, from the hub, its cache or a folder.
+
+    Raises:
+        InputError: the hub cannot be reached and the weights are not in its cache.
+    """
+    try:
+        return kind.from_pretrained(name)
+    except OSError as error:
+        raise InputError(
+            f"The weights of {name} are not on this machine and the hub cannot be reached",
+            "Connect to the internet once, or use the starter preset",
+        ) from error
+
+
 def pipeline_folder(source: str | Path) -> Path:
     """The folder of a pipeline: the one given, or that of a hub repository.
 

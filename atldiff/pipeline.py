@@ -108,7 +108,7 @@ class ATLDiffPipeline(DiffusionPipeline):
             parts: any of the pipeline's components by name.
 
         Raises:
-            OSError: `pretrained`, and the hub cannot be reached.
+            InputError: `pretrained`, and the hub cannot be reached.
         """
         row = preset if isinstance(preset, Preset) else PRESETS[preset]
         if "speech_encoder" not in parts:

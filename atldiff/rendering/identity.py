@@ -6,6 +6,8 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from transformers import ResNetConfig, ResNetModel
 
+from atldiff.hub import fetched
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -33,9 +35,9 @@ class ResNetIdentityEncoder(ModelMixin, ConfigMixin):
         """The pretrained network from the hub.
 
         Raises:
-            OSError: the hub cannot be reached and the weights are not in its cache.
+            InputError: the hub cannot be reached and the weights are not in its cache.
         """
-        resnet = ResNetModel.from_pretrained(name)
+        resnet = fetched(ResNetModel, name)
         encoder = cls(resnet.config.to_diff_dict())
         encoder.resnet.load_state_dict(resnet.state_dict())
         return encoder
@@ -82,7 +84,7 @@ def make_identity_encoder(
         pretrained: fetch the ResNet's weights; without it, one of ResNet-50's shape with random ones.
 
     Raises:
-        OSError: `pretrained`, and the hub cannot be reached.
+        InputError: `pretrained`, and the hub cannot be reached.
     """
     if name == "compact":
         return CompactIdentityEncoder()

@@ -10,8 +10,7 @@ from torch.nn import functional as F
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from atldiff.config import EMOTION_DIM, EMOTIONS
-from atldiff.errors import InputError
-from atldiff.hub import load_network
+from atldiff.hub import fetched, load_network
 from atldiff.media.audio import Speech
 from atldiff.speech.emotion_recogniser import EmotionRecogniser
 from atldiff.speech.phonetic_encoder import FEATURE_HOP, ContextGate, LogMel
@@ -56,13 +55,7 @@ class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
         Raises:
             InputError: the hub cannot be reached and the weights are not in its cache.
         """
-        try:
-            wav2vec2 = Wav2Vec2Model.from_pretrained(name)
-        except OSError as error:
-            raise InputError(
-                f"The weights of {name} are not on this machine and the hub cannot be reached",
-                "Connect to the internet once, or use the starter preset",
-            ) from error
+        wav2vec2 = fetched(Wav2Vec2Model, name)
         encoder = cls(wav2vec2.config.to_diff_dict(), emotions)
         encoder.model.load_state_dict(wav2vec2.state_dict())
         return encoder

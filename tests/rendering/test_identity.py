@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from atldiff.errors import InputError
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
 
 TINY_RESNET = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
@@ -24,5 +25,12 @@ def test_features_tell_faces_apart_and_come_back_after_saving(encoder, tmp_path)
     torch.testing.assert_close(again(faces), features, atol=1e-5, rtol=1e-5)
 
 
-def test_resnet_is_frozen():
+def test_resnet_is_frozen_and_says_so_when_the_hub_is_away(monkeypatch):
     assert not any(p.requires_grad for p in ResNetIdentityEncoder(TINY_RESNET).parameters())
+
+    def offline(*_, **__):
+        raise OSError("no connection")
+
+    monkeypatch.setattr("atldiff.rendering.identity.ResNetModel.from_pretrained", offline)
+    with pytest.raises(InputError, match="Connect to the internet once"):
+        ResNetIdentityEncoder.from_hub()
