@@ -75,11 +75,9 @@ def train_diffusion(
         data: prepared clips (`atldiff.training.prepare`).  out: run folder: log.jsonl, curves/ (TensorBoard),
             state.pt, sheet-*.png, best/ and last/ (unet/ and identity_encoder/, averaged weights).
         stage: "spatial" (temporal kernel 1) or "temporal" (`start` is a spatial run's best/ or last/).
-        batch: windows a batch of each process.
-        start: folder with unet/ and identity_encoder/ to begin from.
+        batch: windows a batch of each process.  start: unet/ and identity_encoder/ to begin from.
         speech_encoder: saved encoder that hears the clips' emotion; None = the U-Net learns none.
-        faces: prepared single photos (`atldiff.training.faces`); None = clips alone.
-        critic: it joins where the preset has a mouth view.
+        faces: prepared single photos, None = clips alone.  critic: joins where the preset has a mouth view.
 
     Returns:
         The folder of the best weights by validation score.
@@ -99,9 +97,8 @@ def train_diffusion(
     if run.checkpointing:
         networks.unet.enable_gradient_checkpointing()
     judged = critic and len(row.view_sizes) > 1  # the paper's presets see no mouth view: no critic
-    take_step = RendererStep(networks, chosen, accelerator, seed, judged)
-    begun = {"preset": asdict(row), "stage": stage, "seed": seed}
-    trainer = Trainer(take_step, accelerator, run.patience, begun)
+    step = RendererStep(networks, chosen, accelerator, seed, judged)
+    trainer = Trainer(step, accelerator, run.patience, {"preset": asdict(row), "stage": stage, "seed": seed})
     encoder = None if speech_encoder is None else load_speech_encoder(speech_encoder)
     photos = () if faces is None else load_faces(faces, "train")
     source = DataConfig(data, run.memory, encoder, photos, seed, chosen.batch)

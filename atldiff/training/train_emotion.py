@@ -68,13 +68,12 @@ def train_emotion(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.learning_rate, stage.steps + 1)
     model, optimizer = accelerator.prepare(Classifier(net), optimizer)
     parts = {"net": net, "average": average, "optimizer": optimizer}
-    begun = {"list of emotions": list(net.names), "seed": seed}
-    step, saved, known = 0, time.monotonic(), np.flatnonzero(~held_out)
+    step, known, begun = 0, np.flatnonzero(~held_out), {"list of emotions": list(net.names), "seed": seed}
     if (out / "emotion.pt").exists():
         step = load_state(out / "emotion.pt", parts, accelerator.device, begun)["step"]
         go_on_at(schedule, step)
     journal, weight = Journal(accelerator, "emotion", step), rarity(labels[known], len(net.names))
-    batches = sample_numbers(accelerator, stage.batch, step)
+    batches, saved = sample_numbers(accelerator, stage.batch, step), time.monotonic()
     while step < stage.steps:
         examples, truth = draw_examples(mels, labels, known, next(batches), stage.columns, seed)
         seed_step(accelerator, seed, step)
