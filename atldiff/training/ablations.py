@@ -2,18 +2,17 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from atldiff.config import Preset
 from atldiff.errors import InputError
-from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.wav2vec2_encoder import load_speech_encoder
 from atldiff.training.resuming import save_text
 from atldiff.training.stages import STAGES
 from atldiff.training.train_diffusion import train_diffusion
-from atldiff.training.train_landmarks import LandmarkStage, train_landmarks
+from atldiff.training.train_landmarks import LandmarkStage, begin_generator, train_landmarks
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ def _landmarks(
     device: str,
 ) -> dict[str, float]:
     encoder = load_speech_encoder(speech_encoder)
-    generator = LandmarkGenerator(encoder.feature_dim, **asdict(row.landmarks))
+    generator = begin_generator(encoder, row.landmarks, seed)
     stage = replace(LandmarkStage(), velocity=ablation.velocity)
     stage = stage if steps is None else replace(stage, steps=steps)
     scores = train_landmarks(data, run, encoder, generator, stage, seed, device)

@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -169,19 +169,11 @@ def _fit_mouth(args: argparse.Namespace) -> None:
 def _train_emotion(args: argparse.Namespace) -> None:
     from accelerate import PartialState
 
-    from atldiff.speech.wav2vec2_encoder import load_speech_encoder, make_speech_encoder
-    from atldiff.training.phonemes import copy_recogniser
     from atldiff.training.processes import finish
     from atldiff.training.resuming import save_networks
-    from atldiff.training.train_emotion import EmotionStage, train_emotion
+    from atldiff.training.train_emotion import EmotionStage, begin_encoder, train_emotion
 
-    row = read_preset(args.preset)
-    if args.start is not None:
-        encoder = load_speech_encoder(args.start)
-    else:
-        encoder = make_speech_encoder(row.speech, row.emotions)
-        if row.speech == "starter":
-            copy_recogniser(encoder.mel, encoder.phonetic)
+    encoder = begin_encoder(read_preset(args.preset), args.start, args.seed)
     stage = _with_steps(EmotionStage(), args.steps)
     scores = train_emotion(args.data, args.out, encoder, stage, args.seed, args.resolve(args.device))
     if PartialState().is_main_process:
@@ -190,13 +182,12 @@ def _train_emotion(args: argparse.Namespace) -> None:
 
 
 def _train_landmarks(args: argparse.Namespace) -> None:
-    from atldiff.speech.landmark_generator import LandmarkGenerator
     from atldiff.speech.wav2vec2_encoder import load_speech_encoder
     from atldiff.training.processes import finish
-    from atldiff.training.train_landmarks import LandmarkStage, train_landmarks
+    from atldiff.training.train_landmarks import LandmarkStage, begin_generator, train_landmarks
 
     encoder = load_speech_encoder(args.start)
-    generator = LandmarkGenerator(encoder.feature_dim, **asdict(read_preset(args.preset).landmarks))
+    generator = begin_generator(encoder, read_preset(args.preset).landmarks, args.seed)
     stage, device = _with_steps(LandmarkStage(), args.steps), args.resolve(args.device)
     scores = train_landmarks(args.data, args.out, encoder, generator, stage, args.seed, device, args.patience)
     finish(json.dumps({name: value for name, value in scores.items() if name != "clips"}, indent=1))

@@ -12,9 +12,12 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from atldiff.config import Preset
 from atldiff.speech.emotion_recogniser import EmotionRecogniser
-from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.speech.wav2vec2_encoder import Encoder, load_speech_encoder, make_speech_encoder
 from atldiff.training.emotional_speech import Mels, labels_of, store_emotional_speech
+from atldiff.training.phonemes import copy_recogniser
 from atldiff.training.processes import (
     Journal,
     from_main,
@@ -36,6 +39,22 @@ class EmotionStage:
     columns: int = 320
     ema: float = 0.995
     save_seconds: float = 120.0
+
+
+def begin_encoder(preset: Preset, start: Path | None, seed: int) -> Encoder:
+    """The encoder that training begins from: that of the folder `start`, or a new one of the preset, the same
+    for the same seed.
+
+    Raises:
+        InputError: there is none in `start`; no hub is reached for a new one.
+    """
+    if start is not None:
+        return load_speech_encoder(start)
+    torch.manual_seed(seed)
+    encoder = make_speech_encoder(preset.speech, preset.emotions)
+    if isinstance(encoder, StarterSpeechEncoder):
+        copy_recogniser(encoder.mel, encoder.phonetic)
+    return encoder
 
 
 def train_emotion(

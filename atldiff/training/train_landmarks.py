@@ -70,6 +70,12 @@ class LandmarkStage:
     velocity: float = 0.5
 
 
+def begin_generator(encoder: Encoder, shape: LandmarkConfig, seed: int) -> LandmarkGenerator:
+    """A new generator for the encoder's features, the same for the same seed."""
+    torch.manual_seed(seed)
+    return LandmarkGenerator(encoder.feature_dim, **asdict(shape))
+
+
 def train_landmarks(
     data: Path,
     out: Path,

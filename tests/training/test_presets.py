@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 import cv2
 import numpy as np
 import pytest
+import torch
 from transformers import ResNetConfig, ResNetModel, Wav2Vec2Config, Wav2Vec2Model
 
 from atldiff import ATLDiffPipeline, InputError, Options, load_portrait
@@ -104,6 +105,20 @@ def test_paper_presets_train_export_load_and_render(
     portrait, sound = load_portrait(portrait_path), load_speech(speech_path)
     sequence = pipeline.landmarks(portrait, sound, Options(emotion="happy")).resampled(2)
     assert len(list(pipeline.render(portrait, sequence, Options(output="crop")))) == 2
+
+
+@pytest.mark.parametrize("name", ["paper-mead", "starter"])
+def test_a_run_that_is_begun_again_begins_with_the_same_weights(name, corpus, tiny, tmp_path, capsys):
+    """As one does that was killed before its first state was saved."""
+    common = ("--data", corpus, "--preset", tiny(name), "--steps", 1, "--device", "cpu")
+    for number, turn in enumerate(("one", "two")):
+        torch.manual_seed(number)  # what the process happens to have drawn before
+        run("train", "emotion", *common, "--out", tmp_path / turn / "emotion")
+        start = ("--start", tmp_path / "one" / "emotion" / "speech_encoder")
+        run("train", "landmarks", *common, *start, "--out", tmp_path / turn / "landmarks")
+    files = [file.relative_to(tmp_path / "one") for file in (tmp_path / "one").rglob("*.safetensors")]
+    assert len(files) == 3
+    assert all((tmp_path / "one" / f).read_bytes() == (tmp_path / "two" / f).read_bytes() for f in files)
 
 
 def test_networks_that_are_missing_or_of_another_preset_end_in_a_sentence(corpus, tiny, tmp_path, capsys):
