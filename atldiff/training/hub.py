@@ -24,12 +24,12 @@ def push(folder: Path, name: str) -> str:
 
 
 def _ask(name: str, request):  # noqa: ANN202 - what the hub answers
-    import httpx
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import HTTPError  # of the client that this version of it speaks through
 
     try:
         return request(HfApi())
-    except (OSError, ValueError, httpx.HTTPError) as error:
+    except (OSError, ValueError, HTTPError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         remedy = "Go online, log in with `hf auth login`, name USER/NAME, and give the same command again"
         raise InputError(f"The Hub's repository {name} cannot be written ({reason})", remedy) from error

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import HTTPError
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training import made_speech
@@ -219,6 +220,13 @@ def test_weights_go_to_the_hub_or_a_sentence_says_why_not(data, tmp_path, monkey
     hub.reserve("me/it")
     hub.push(tmp_path, "me/it")
     assert asked == [("me/it", True), ("me/it", tmp_path)]
+
+    def offline(*_, **__):
+        raise HTTPError("Name or service not known")
+
+    monkeypatch.setattr(Api, "create_repo", offline)
+    with pytest.raises(InputError, match="Go online"):
+        hub.reserve("me/it")
 
 
 def test_what_is_random_about_a_sample_is_its_numbers():
