@@ -128,6 +128,13 @@ class ClipIndex:
         self._do("UPDATE clips SET state = 'packed' WHERE shard = ? AND state = 'made'", shard)
         self._do("COMMIT")
 
+    def reopen(self, shard: str) -> None:
+        """Notes that a shard is lost: its clips are new again."""
+        self._do("BEGIN")
+        self._do("DELETE FROM shards WHERE name = ?", shard)
+        self._do("UPDATE clips SET state = 'new' WHERE shard = ? AND state = 'packed'", shard)
+        self._do("COMMIT")
+
     def count(self, state: str) -> int:
         """Clips in that state."""
         return next(self._rows("SELECT count(*) FROM clips WHERE state = ?", state))[0]

@@ -146,7 +146,8 @@ def _prepare(args: argparse.Namespace) -> None:
     print(f"left out: {manifest['skipped']}, listed in {args.out / 'skipped.csv'}")
     broken = broken_shards(args.out) if args.check else []
     if broken:
-        raise InputError(f"Broken shards: {', '.join(broken)}", f"Remove {args.out} and prepare again")
+        remedy = f"Remove their .tar from {args.out} and run it again, which makes them anew"
+        raise InputError(f"Broken shards: {', '.join(broken)}", remedy)
 
 
 def _prepare_faces(args: argparse.Namespace) -> None:

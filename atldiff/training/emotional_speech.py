@@ -1,6 +1,5 @@
 """Recordings with labelled emotions: RAVDESS, split by actor, or a prepared corpus, as log-mels in a file."""
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from atldiff.errors import InputError
 from atldiff.speech.phonetic_encoder import SAMPLE_RATE, level
 from atldiff.speech.wav2vec2_encoder import Encoder
 from atldiff.training.array_file import ArrayFile, Row, StoredRows
+from atldiff.training.corpora import table_rows
 from atldiff.training.shards import read_prepared
 
 TEST_ACTORS = ("19", "20", "21", "22")  # two men, two women
@@ -40,7 +40,8 @@ def store_emotional_speech(data: Path, encoder: Encoder, path: Path) -> ArrayFil
         of each recording, levelled: mel (80, M), label (), held_out ().
 
     Raises:
-        InputError: no such data, or no recording with an emotion that the encoder has; the disk is full.
+        InputError: no such data, no recording with an emotion that the encoder has, or one that cannot be
+            read; the disk is full.
     """
     recordings = _table(data) if (data / "emotional_speech.csv").exists() else _prepared(data)
     names, counts = encoder.emotion.names, [0, 0]
@@ -62,11 +63,13 @@ def store_emotional_speech(data: Path, encoder: Encoder, path: Path) -> ArrayFil
 
 def _table(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
     """Samples (n,) at 16 kHz, emotion, held out."""
-    with open(data / "emotional_speech.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
+    for row in table_rows(data / "emotional_speech.csv", ("file", "emotion", "actor")):
         path = data / "emotional_speech" / row["file"]
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        try:
+            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        except (OSError, soundfile.SoundFileError) as error:
+            remedy = "Fetch it again, or take its row out of emotional_speech.csv"
+            raise InputError(f"{path} cannot be read", remedy) from error
         yield (
             soxr.resample(samples.mean(axis=1), rate, SAMPLE_RATE),
             row["emotion"],

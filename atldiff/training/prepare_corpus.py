@@ -45,7 +45,7 @@ def prepare(
 ) -> dict:
     """Prepares what `out` does not hold yet of a corpus. Run again to go on, or when the corpus has grown.
 
-    What is left out is tried again only when its files have changed.
+    What is left out is tried again only when its files have changed. A shard that was removed is made anew.
 
     Args:
         corpus: a key of `corpora.CORPORA`, or "auto".
@@ -76,6 +76,9 @@ def prepare(
             problem = f"There is no video in {data}"
             raise InputError(problem, "Name the folder with the corpus, and unpack what it holds")
         for shard in index.shards():
+            if not (out / f"{shard['name']}.tar").exists():
+                index.reopen(shard["name"])
+                continue
             shutil.rmtree(out / "parts" / shard["name"], ignore_errors=True)
         try:
             _work_on(index, out, config, engine, workers or len(os.sched_getaffinity(0)))

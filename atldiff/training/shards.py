@@ -137,7 +137,7 @@ def _read(path: Path) -> Iterator[dict]:
         )
     except (OSError, tarfile.TarError, ValueError) as error:
         problem = f"The shard {path} cannot be read"
-        raise InputError(problem, "Remove the folder's prepared data and run `prepare` again") from error
+        raise InputError(problem, "Remove it and run `prepare` again, which makes it anew") from error
 
 
 def _checksum(path: Path) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from training.made_speech import corpus, networks
+from training.made_speech import corpus, emotional_speech, networks
 
 from atldiff.errors import InputError
 from atldiff.training.array_file import ArrayFile
@@ -110,3 +110,10 @@ def test_recordings_are_read_from_their_file(tmp_path):
 def test_a_clip_is_drawn_by_its_length_and_its_speakers_number_of_clips():
     shares = clip_shares(["a", *["b"] * 16], [100] * 16 + [400])
     np.testing.assert_allclose(shares[[0, 1, 16]], [10, 5, 10])
+
+
+def test_a_recording_that_cannot_be_read_is_named(tmp_path):
+    emotional_speech(tmp_path)
+    (tmp_path / "emotional_speech" / "19-angry.wav").write_bytes(b"half a download")
+    with pytest.raises(InputError, match="19-angry.wav cannot be read: Fetch it again"):
+        store_emotional_speech(tmp_path, networks()[0], tmp_path / "mels.bin")

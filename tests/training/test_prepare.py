@@ -175,6 +175,9 @@ def test_manifest_tells_the_shards_and_finds_a_damaged_one(data, prepared, tmp_p
     command = ["prepare", "--data", str(data), "--workers", "1", "--check", "--out"]
     assert main([*command, str(prepared)]) == 0
     assert main([*command, str(copy)]) == 2 and "train-000000" in capsys.readouterr().err
+    shard.unlink()
+    prepare(data, copy, workers=1, shard_clips=1)
+    assert broken_shards(copy) == [] and read_manifest(copy) == manifest
 
 
 def test_a_broken_manifest_is_said_and_written_anew(data, prepared, tmp_path):
