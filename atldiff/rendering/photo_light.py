@@ -31,16 +31,34 @@ def teeth_colour(image: np.ndarray, still: np.ndarray) -> tuple[np.ndarray, floa
     skin = np.median(skin_pixels, axis=0)
     mask[:] = 0
     cv2.fillPoly(mask, [np.round(still[eye]).astype(np.int32) for eye in (RIGHT_EYE, LEFT_EYE)], 1)
-    eyes = image[mask > 0][:, :3].astype(np.float32) @ LUMA
+    eyes = image[mask > 0][:, :3].astype(np.float32)
     luma = max(float(skin @ LUMA), 1.0)
-    white = float(np.percentile(eyes, 90)) if len(eyes) > 10 else luma
+    white = float(np.percentile(eyes @ LUMA, 90)) if len(eyes) > 10 else luma
     level = np.clip(max(0.95 * luma, min(0.95 * white, 1.35 * luma)), 30, 225)
-    tint = 0.75 * np.array([1.04, 1.0, 0.90]) + 0.25 * skin / luma
+    tint = teeth_tint(skin, eyes)
     right, _, mm = face_axes(still)
     along = ((np.stack([xs, ys], -1) - still[33]) @ right) / mm
     relative = skin_pixels @ LUMA / luma - 1
     slope = float((along * relative).sum() / max((along * along).sum(), 1e-6))
     return (level * tint / (tint @ LUMA)).astype(np.float32), float(np.clip(slope, -0.012, 0.012))
+
+
+def teeth_tint(skin: np.ndarray, eyes: np.ndarray) -> np.ndarray:
+    """Colour (3,) of luma 1 that teeth have beside skin (3,) and what the lids leave open, pixels (N, 3).
+
+    The whites of the eyes tell the light's colour. Lines fitted to bright teeth of training people in 1,805
+    photos and 295 frames of clips; on others' red strays from them by 0.04 and 0.06, blue by 0.03.
+    """
+    red, _, blue = skin / max(float(skin @ LUMA), 1.0)
+    luma = eyes @ LUMA
+    if len(eyes) > 10 and luma.max() > 1:
+        white = eyes[luma >= np.percentile(luma, 85)].mean(axis=0)
+        white = white / (white @ LUMA)
+        red, blue = 0.277 + 0.328 * red + 0.381 * white[0], 0.285 + 0.4 * blue + 0.333 * white[2]
+    else:
+        red, blue = 0.415 + 0.563 * red, 0.423 + 0.604 * blue
+    red, blue = np.clip([red, blue], (0.9, 0.5), (1.5, 1.2))
+    return np.array([red, (1 - LUMA[0] * red - LUMA[2] * blue) / LUMA[1], blue], np.float32)
 
 
 def softness(image: np.ndarray, still: np.ndarray) -> float:

@@ -14,8 +14,11 @@ from atldiff.landmarks import (
     BROWS,
     EYE_CORNERS,
     JAW,
+    LEFT_EYE,
     LOWER_INNER_LIP,
     LOWER_LIDS,
+    NOSE,
+    RIGHT_EYE,
     UPPER_INNER_LIP,
     UPPER_LIDS,
     inter_ocular_distance,
@@ -24,7 +27,8 @@ from atldiff.landmarks import (
 REGION = (-0.35, 1.35)  # the field's extent in crop units, both axes; at its border nothing moves
 GRID = 80  # cells of the field per axis, about 2.7 pixels of the 128-pixel crop each
 SMOOTHING = 1e-4  # regularisation of the spline: how far a landmark may miss its place
-JAW_SMOOTHING = 0.03  # trackers let the jaw's points slide along its outline, which drags cheeks and neck
+JAW_SMOOTHING = 0.06  # trackers let the jaw's points slide along its outline, which drags cheeks and neck
+NOSE_SMOOTHING, EYE_SMOOTHING = 3e-3, 1e-3  # their points tremble more than what they mark
 OPEN_LIDS, OPEN_LIPS = 0.75, 0.2  # of the photo's gap between them that the spline keeps at least
 _ANCHORS_PER_SIDE = 4
 _BLOCK = 800  # places whose spline basis is worked out at once: 0.3 MB
@@ -67,7 +71,8 @@ def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
 def point_smoothing(count: int) -> Tensor:
     """Regularisation of `spline_points`' `count` points, (count,) float64: the jaw's are followed loosely."""
     smoothing = torch.full((count,), SMOOTHING, dtype=torch.float64)
-    smoothing[JAW] = JAW_SMOOTHING
+    smoothing[JAW], smoothing[NOSE] = JAW_SMOOTHING, NOSE_SMOOTHING
+    smoothing[RIGHT_EYE], smoothing[LEFT_EYE] = EYE_SMOOTHING, EYE_SMOOTHING
     return smoothing
 
 

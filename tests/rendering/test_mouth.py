@@ -9,7 +9,7 @@ from atldiff.landmarks import INNER_LIPS
 from atldiff.portrait.face import load_portrait
 from atldiff.rendering.disocclusion import opened_mouth
 from atldiff.rendering.mouth import LayeredMouth, smooth_outline
-from atldiff.rendering.photo_light import softness
+from atldiff.rendering.photo_light import LUMA, softness, teeth_tint
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,16 @@ def face(request):
     opened[[65, 66, 67, 55, 56, 57, 58, 59], 1] += 30
     opened[6:11, 1] += 28
     return portrait.image, portrait.landmarks, opened
+
+
+def test_teeth_have_the_colour_of_the_light():
+    """As the whites of the eyes show it; of closed eyes, as the skin does. Grey stays nearly grey."""
+    skin, white = np.array([180.0, 130.0, 105.0]), np.full((40, 3), 200.0)
+    plain, warm = teeth_tint(skin, white), teeth_tint(skin, white * (1.2, 0.95, 0.7))
+    assert warm[0] > plain[0] + 0.05 and warm[2] < plain[2] - 0.05
+    for tint in (plain, warm, teeth_tint(skin, white[:0])):
+        assert tint @ LUMA == pytest.approx(1, abs=1e-3) and tint[0] > tint[1] > tint[2]
+    np.testing.assert_allclose(teeth_tint(np.full(3, 150.0), white), 1, atol=0.03)
 
 
 def painted(face, landmarks, **shape):
