@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+_DRIFT = 0.02  # weight of the logits' squares in the critic's loss
+_RIM = 7  # pixels of the mouth view
 Across = Callable[[Tensor], Tensor]  # of a total weight in this batch: its mean over the processes
 
 
@@ -44,30 +46,31 @@ class PatchCritic(nn.Module):
 
 
 class WholeCritic(nn.Module):
-    """Judges the mouth in frames (N, 3, H, W) under guide maps (N, G, H, W) as a whole.
+    """Judges the mouth in frames (N, 3, H, W) under guide maps (N, G, H, W) as a whole, at half their size.
 
-    No norm: what tells a made mouth is how dark and how white it is, which a norm of the picture takes away
-    (after 300 steps on fixed pictures it told them apart with AUC 0.82, with group norm 0.79). So its
-    weights have to begin at Kaiming's size.
+    No norm: what tells a made mouth is how dark and how white it is. So its weights have to begin at
+    Kaiming's size. Two convolutions a stage: on fixed pictures of clips' size it told made mouths from real
+    ones with AUC 0.93 after 600 steps, with one convolution a stage 0.88, with batch norms 0.95.
 
     Args:
-        guide_channels: G.  channels: width of each stride-2 stage.
+        guide_channels: G.  channels: width of each stage.
     """
 
     def __init__(self, guide_channels: int = 3, channels: tuple[int, ...] = (32, 64, 96, 128)) -> None:
         super().__init__()
         width, layers = 3 + guide_channels, []
         for out in channels:
-            conv = nn.Conv2d(width, out, 4, stride=2, padding=1)
-            nn.init.kaiming_normal_(conv.weight, 0.2)
-            layers += [conv, nn.LeakyReLU(0.2)]
+            for inner, stride in ((width, 1), (out, 2)):
+                conv = nn.Conv2d(inner, out, 3, stride=stride, padding=1)
+                nn.init.kaiming_normal_(conv.weight, 0.2)
+                layers += [conv, nn.LeakyReLU(0.2)]
             width = out
         self.layers = nn.Sequential(*layers)
         self.head = nn.Linear(2 * width, 1)
 
     def forward(self, frames: Tensor, guide: Tensor) -> Tensor:
         """Logits (N, 1, 1, 1)."""
-        h = self.layers(torch.cat([frames, guide], dim=1))
+        h = self.layers(F.avg_pool2d(torch.cat([frames, guide], dim=1), 2))
         return self.head(torch.cat([h.mean(dim=(2, 3)), h.amax(dim=(2, 3))], dim=1))[..., None, None]
 
 
@@ -98,6 +101,14 @@ def mouth_weight(guide: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(near, size=size, mode="bilinear", antialias=True)
 
 
+def moved_inside(made: Tensor, guide: Tensor) -> Tensor:
+    """Made frames (N, 3, H, W) whose gradients go no farther than the inside of the mouth and its rim: lips
+    and skin the photo shows already, and what is not to be foretold of them is better left as it is.
+    """
+    inside = F.avg_pool2d(F.max_pool2d(guide[:, 1:2], _RIM, 1, _RIM // 2), _RIM, 1, _RIM // 2)
+    return torch.lerp(made.detach(), made, inside)
+
+
 def weighted_mean(values: Tensor, weight: Tensor, across: Across = lambda total: total) -> Tensor:
     """Mean of (N, C, s, s) under the weights (N, 1, s, s)."""
     return (values * weight).sum() / (values.shape[1] * across(weight.sum())).clamp(min=1e-6)
@@ -106,30 +117,45 @@ def weighted_mean(values: Tensor, weight: Tensor, across: Across = lambda total:
 def critic_loss(
     critic: MouthCritic, real: Tensor, made: Tensor, guide: Tensor, across: Across = lambda total: total
 ) -> Tensor:
-    """Hinge loss of the critic, mean of both kinds: real above 1, made below -1."""
+    """Hinge loss of the critic, sum of both kinds: real above 1, made below -1; large logits cost a little,
+    or the critic without norms runs away.
+    """
     kinds, _ = critic(torch.cat([real, made]), torch.cat([guide, guide]))
     losses = []
     for logits in kinds:
         on_real, on_made = logits.float().chunk(2)
         weight = mouth_weight(guide, on_real.shape[-2:])
-        losses.append(weighted_mean(F.relu(1 - on_real) + F.relu(1 + on_made), weight, across))
-    return torch.stack(losses).mean()
+        large = _DRIFT * (on_real.square() + on_made.square())
+        losses.append(weighted_mean(F.relu(1 - on_real) + F.relu(1 + on_made) + large, weight, across))
+    return torch.stack(losses).sum()
 
 
 def generator_losses(
     critic: MouthCritic, real: Tensor, made: Tensor, guide: Tensor, across: Across = lambda total: total
-) -> tuple[Tensor, Tensor]:
-    """The generator's hinge loss, mean of both kinds, and the distance of the critic's features of made
-    and real frames.
+) -> tuple[list[Tensor], Tensor]:
+    """The generator's hinge loss by patches and by whole mouths, and the distance of the critic's features of
+    made and real frames.
     """
     with torch.no_grad():
         _, wanted = critic(real, guide)
-    kinds, found = critic(made, guide)
-    adversarial = torch.stack(
-        [-weighted_mean(x.float(), mouth_weight(guide, x.shape[-2:]), across) for x in kinds]
-    ).mean()
+    kinds, found = critic(moved_inside(made, guide), guide)
+    adversarial = [-weighted_mean(x.float(), mouth_weight(guide, x.shape[-2:]), across) for x in kinds]
     matching = [
         weighted_mean((a.float() - b.float()).abs(), mouth_weight(guide, a.shape[-2:]), across)
         for a, b in zip(found, wanted, strict=True)
     ]
     return adversarial, torch.stack(matching).mean()
+
+
+def balanced(loss: Tensor, terms: list[Tensor], at: Tensor, across: Across = lambda total: total) -> Tensor:
+    """Mean of the terms, each made to pull at the pictures `at` as hard as `loss` does; less if it is weak.
+
+    A critic's slope grows as it learns. Left alone it came to pull 70 times as hard as the truth.
+    """
+    with torch.no_grad():
+        own, *others = (
+            across(torch.autograd.grad(x, at, retain_graph=True)[0].float().square().sum())
+            for x in (loss, *terms)
+        )
+        shares = [torch.sqrt(own / other.clamp(min=1e-20)).clamp(max=1) for other in others]
+    return torch.stack([share * term for share, term in zip(shares, terms, strict=True)]).mean()

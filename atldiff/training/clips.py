@@ -20,6 +20,7 @@ MAX_YAW_CHANGE = 0.12  # between the identity frame and the window
 MAX_SIZE_CHANGE = 1.15  # of the inter-ocular distance between them
 MAX_PITCH_CHANGE = 0.12  # of the nose's length over the inter-ocular distance
 MIN_FRAMES = 15  # usable frames a clip must have
+CLOSED_SHARE = 0.95  # of the identity frames have their lips together, as most photos do
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,7 @@ def choose_frames(clip: StoredClip, frames: int, rng: np.random.Generator) -> tu
     nose = _nose_length(clip.points)
     near &= np.abs(nose / nose[middle] - 1) < MAX_PITCH_CHANGE
     near[first : first + frames] = False
-    if rng.random() < 0.5:
+    if rng.random() < CLOSED_SHARE:
         near &= opening <= max(0.03, np.quantile(opening[clip.usable], 0.3))
     candidates = np.flatnonzero(near)
     return (int(rng.choice(candidates)), first) if len(candidates) else None

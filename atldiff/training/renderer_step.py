@@ -17,7 +17,7 @@ from atldiff.rendering.guide import noisy_residual
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder, make_identity_encoder
 from atldiff.rendering.sampler import Condition, compute_dtype, make_scheduler
 from atldiff.rendering.unet3d import IdentityUNet3DModel, channels_last, inflate
-from atldiff.training.adversary import MouthCritic, critic_loss, generator_losses, middle
+from atldiff.training.adversary import MouthCritic, balanced, critic_loss, generator_losses, middle
 from atldiff.training.diffusion_loss import colours, residual_loss, shading_loss, varied_colours
 from atldiff.training.processes import generator_of, over_processes
 from atldiff.training.stages import Stage
@@ -144,7 +144,7 @@ class RendererStep:
         loss = sum(parts) / len(parts)
         losses = {"loss": loss}
         if self.judged and step >= self.stage.critic_from:
-            losses |= self._judge(views[MOUTH], predictions[MOUTH])
+            losses |= self._judge(views[MOUTH], predictions[MOUTH], loss)
             loss = loss + self.stage.adversarial * losses["adversarial"]
             loss = loss + self.stage.matching * losses["matching"]
         for group in self.optimizer.param_groups:
@@ -163,8 +163,10 @@ class RendererStep:
             return shading_loss(prediction, residual, view, over)
         return residual_loss(prediction, residual, view, self.stage.fine_share, self.stage.coarse_share, over)
 
-    def _judge(self, view: dict, prediction: Tensor) -> dict[str, Tensor]:
-        """Two steps of the critic on the mouth view, as it is and mirrored; then the generator's losses."""
+    def _judge(self, view: dict, prediction: Tensor, loss: Tensor) -> dict[str, Tensor]:
+        """Two steps of the critic on the mouth view, as it is and mirrored; then the generator's losses, the
+        critic's balanced with that of the pictures.
+        """
         pictures = (view["target"], view["prior"] + prediction, view["guide"])
         real, made, guide = (middle(x.transpose(1, 2).flatten(0, 1)) for x in pictures)
         with self.autocast():
@@ -177,7 +179,8 @@ class RendererStep:
                 self.critic_optimizer.step()
                 self.critic_optimizer.zero_grad()
             self.critic.requires_grad_(False)
-            adversarial, matching = generator_losses(self.critic, real, made, guide, self._over_processes)
+            kinds, matching = generator_losses(self.critic, real, made, guide, self._over_processes)
+            adversarial = balanced(loss, kinds, prediction, self._over_processes)
             self.critic.requires_grad_(True)
         return {"critic": own, "adversarial": adversarial, "matching": matching}
 
@@ -194,13 +197,10 @@ class RendererStep:
 
 
 def _critic_optimizer(critic: MouthCritic) -> torch.optim.Optimizer:
-    """The critic of whole mouths has no spectral norm to hold it back and bears larger steps.
-
-    `eps` is far above the gradients' rounding errors, so that several processes take the steps of one.
-    """
+    """`eps` is far above the gradients' rounding errors, so that several processes take the steps of one."""
     groups = [
         {"params": critic.patches.parameters(), "lr": 4e-4},
-        {"params": critic.whole.parameters(), "lr": 1e-3},
+        {"params": critic.whole.parameters(), "lr": 5e-4},
     ]
     return torch.optim.Adam(groups, betas=(0.0, 0.99), eps=1e-5)
 

@@ -36,7 +36,7 @@ class SampleConfig:
     guide: GuideConfig = GuideConfig(kernel=11, maps=True, steady=True)
     view_sizes: tuple[int, ...] = (FRAME_SIZE, FRAME_SIZE)
     augment: bool = True
-    photo_share: float = 0.45
+    photo_share: float = 0.3
 
     @classmethod
     def of(cls, preset: Preset, frames: int = 1, augment: bool = True) -> "SampleConfig":

@@ -9,7 +9,8 @@ class Stage:
 
     Attributes:
         frames: of a window.  batch: windows.  learning_rate: peak; it falls linearly over the last fifth.
-        critic_from: step at which the critic joins.  adversarial, matching: weights of its losses.
+        critic_from: step at which the critic joins.  adversarial: how hard it pulls at the pictures, beside
+            the loss on them.  matching: weight of its features' loss.
         fine_share, coarse_share: of the loss inside the mouth is on its fine detail and on its coarse
             colours, which are else left to the critic.
         share_of_last: of the samples are at t = T - 1, the only timestep that one-step sampling sees.
@@ -20,8 +21,8 @@ class Stage:
     steps: int
     learning_rate: float
     critic_from: int = 0
-    adversarial: float = 1.0
-    matching: float = 4.0
+    adversarial: float = 4.0
+    matching: float = 1.0
     fine_share: float = 0.1
     coarse_share: float = 0.25
     share_of_last: float = 0.8
