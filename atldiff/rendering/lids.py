@@ -10,7 +10,7 @@ import numpy as np
 
 from atldiff.easing import smoothstep
 from atldiff.landmarks import BROWS, LEFT_EYE, RIGHT_EYE
-from atldiff.rendering.rects import Rect, rect_round
+from atldiff.rendering.rects import Rect, filled, rect_round
 
 _CLOSING = (0.3, 0.62)  # share of the gap that is closed where the lid begins to be drawn, and has come down
 _MIN_GAP = 0.1  # of the photo's eye over its width: else it is closed already
@@ -89,11 +89,11 @@ class Lid:
         down = _down(apart[list(self.ring)])
         above = np.concatenate([edge, edge[::-1] - down])
         soft = max(0.5, 0.012 * width)
-        lid = _blurred(_filled(above - rect[:2], size) / np.float32(255), soft)
+        lid = _blurred(filled(above - rect[:2], size) / np.float32(255), soft)
         shade = 1 - 0.08 * closing * _blurred(lid, 0.08 * width)[..., None]
         thick = _LASHES * self._taper()[:, None] * down
         lashes = np.concatenate([edge - 0.6 * thick, edge[::-1] + thick[::-1]])
-        line = _blurred(_filled(lashes - rect[:2], size) / np.float32(255), 1.2 * soft)
+        line = _blurred(filled(lashes - rect[:2], size) / np.float32(255), 1.2 * soft)
         faded = min(1.0, 3 * closing)
         return [
             (skin * shade, lid * share * faded),
@@ -149,20 +149,11 @@ def _curve(first: np.ndarray, a: np.ndarray, b: np.ndarray, last: np.ndarray) ->
     return first + t * chord + t * (1 - t) * (p + q * t)
 
 
-def _filled(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The outline (N, 2), pixels, filled: (h, w) uint8."""
-    import cv2
-
-    mask = np.zeros(size, np.uint8)
-    cv2.fillPoly(mask, [np.round((outline - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    return mask
-
-
 def _grown(outline: np.ndarray, size: tuple[int, int], reach: float) -> np.ndarray:
     """(h, w) bool: the filled outline (N, 2) and what is nearer to it than `reach` pixels."""
     import cv2
 
-    mask, thick = _filled(outline, size), max(1, round(2 * reach))
+    mask, thick = filled(outline, size), max(1, round(2 * reach))
     cv2.polylines(mask, [np.round((outline - 0.5) * 16).astype(np.int32)], True, 255, thick, cv2.LINE_8, 4)
     return mask > 127
 

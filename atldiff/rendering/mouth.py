@@ -15,7 +15,7 @@ from atldiff.easing import smoothstep
 from atldiff.landmarks import inter_ocular_distance
 from atldiff.rendering.mouth_layers import MouthPose, paint_layers
 from atldiff.rendering.photo_light import EYE_SPAN, face_axes, softness, teeth_colour
-from atldiff.rendering.rects import Rect, enclosing, rect_round
+from atldiff.rendering.rects import Rect, enclosing, filled, rect_round
 
 LIP_DROP = (15.0, 26.0)  # mm from nose base to the upper inner lip of closed lips: what is believed
 _CACHED = 1 << 18  # pixels whose layers are drawn at once: 1 MB a layer
@@ -175,12 +175,7 @@ class LayeredMouth:
 
 def fill_outline(outline: np.ndarray, rect: Rect) -> np.ndarray:
     """The smooth outline of the inner lips (8, 2), pixels, filled: (h, w) uint8 of `rect`."""
-    import cv2
-
-    mask = np.zeros((rect[3] - rect[1], rect[2] - rect[0]), np.uint8)
-    smooth = np.round((smooth_outline(outline) - rect[:2] - 0.5) * 16).astype(np.int32)
-    cv2.fillPoly(mask, [smooth], 255, cv2.LINE_AA, 4)
-    return mask
+    return filled(smooth_outline(outline) - rect[:2], (rect[3] - rect[1], rect[2] - rect[0]))
 
 
 def smooth_outline(inner: np.ndarray) -> np.ndarray:

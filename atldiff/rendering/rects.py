@@ -1,4 +1,6 @@
-"""Rectangles of whole pixels, in which things are painted: x0, y0, x1, y1, the last two not included."""
+"""Rectangles of whole pixels, in which things are painted: x0, y0, x1, y1, the last two not included; and
+outlines filled in them.
+"""
 
 from collections.abc import Sequence
 
@@ -24,3 +26,12 @@ def enclosing(rects: Sequence[Rect]) -> Rect:
         return 0, 0, 0, 0
     low, high = np.min(full, axis=0)[:2], np.max(full, axis=0)[2:]
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def filled(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The outline (N, 2), pixels, filled with smooth edges: (height, width) uint8."""
+    import cv2
+
+    mask = np.zeros(size, np.uint8)
+    cv2.fillPoly(mask, [np.round((outline - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    return mask
