@@ -17,7 +17,7 @@ from atldiff.rendering.guide import noisy_residual
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder, make_identity_encoder
 from atldiff.rendering.sampler import Condition, compute_dtype, make_scheduler
 from atldiff.rendering.unet3d import IdentityUNet3DModel, channels_last, inflate
-from atldiff.training.adversary import MouthCritic, balanced, critic_loss, generator_losses, middle
+from atldiff.training.adversary import MouthCritic, balanced, critic_loss, generator_losses, middle, set_in
 from atldiff.training.diffusion_loss import colours, residual_loss, shading_loss, varied_colours
 from atldiff.training.processes import generator_of, over_processes
 from atldiff.training.stages import Stage
@@ -135,16 +135,23 @@ class RendererStep:
         share, device = self.stage.share_of_last, self.accelerator.device
         draws = Draws.of(self.seed, numbers, sizes, share, device)
         still, views = varied_colours(batch["identity"], batch["views"], draws.gain, draws.offset)
-        with self.autocast():
+        judging = step - self.stage.critic_from if self.judged else -1
+        alone = 0 <= judging < self.stage.critic_lead
+        with self.autocast(), torch.set_grad_enabled(not alone):
             predictions = self.model(still, batch["emotion"] * draws.heard, views, draws)
+        losses = {}
+        if judging >= 0:
+            shown = _judged(views[MOUTH], predictions[MOUTH])
+            losses["critic"] = self._teach_critic(*shown)
+        if alone:
+            return losses
         parts = [
             self._view_loss(number, view, prediction, len(views))
             for number, (view, prediction) in enumerate(zip(views, predictions, strict=True))
         ]
-        loss = sum(parts) / len(parts)
-        losses = {"loss": loss}
-        if self.judged and step >= self.stage.critic_from:
-            losses |= self._judge(views[MOUTH], predictions[MOUTH], loss)
+        loss = losses["loss"] = sum(parts) / len(parts)
+        if judging >= 0:
+            losses |= self._critic_losses(*shown, predictions[MOUTH], loss)
             loss = loss + self.stage.adversarial * losses["adversarial"]
             loss = loss + self.stage.matching * losses["matching"]
         for group in self.optimizer.param_groups:
@@ -163,26 +170,27 @@ class RendererStep:
             return shading_loss(prediction, residual, view, over)
         return residual_loss(prediction, residual, view, self.stage.fine_share, self.stage.coarse_share, over)
 
-    def _judge(self, view: dict, prediction: Tensor, loss: Tensor) -> dict[str, Tensor]:
-        """Two steps of the critic on the mouth view, as it is and mirrored; then the generator's losses, the
-        critic's balanced with that of the pictures.
-        """
-        pictures = (view["target"], view["prior"] + prediction, view["guide"])
-        real, made, guide = (middle(x.transpose(1, 2).flatten(0, 1)) for x in pictures)
+    def _teach_critic(self, real: Tensor, made: Tensor, guide: Tensor) -> Tensor:
+        """Two steps of the critic, on the mouths as they are and mirrored; its loss."""
+        shown = (real, made.detach(), guide)
+        for pictures in (shown, tuple(x.flip(-1) for x in shown)):
+            with self.autocast():
+                loss = critic_loss(self.judge, *pictures, self._over_processes)
+            self.accelerator.backward(loss)
+            self.critic_optimizer.step()
+            self.critic_optimizer.zero_grad()
+        return loss
+
+    def _critic_losses(
+        self, real: Tensor, made: Tensor, guide: Tensor, prediction: Tensor, loss: Tensor
+    ) -> dict[str, Tensor]:
+        """What the critic asks for, balanced with the loss on pictures where both pull at the prediction."""
+        self.critic.requires_grad_(False)
         with self.autocast():
-            for shown in (
-                (real, made.detach(), guide),
-                (real.flip(-1), made.detach().flip(-1), guide.flip(-1)),
-            ):
-                own = critic_loss(self.judge, *shown, self._over_processes)
-                self.accelerator.backward(own)
-                self.critic_optimizer.step()
-                self.critic_optimizer.zero_grad()
-            self.critic.requires_grad_(False)
             kinds, matching = generator_losses(self.critic, real, made, guide, self._over_processes)
             adversarial = balanced(loss, kinds, prediction, self._over_processes)
-            self.critic.requires_grad_(True)
-        return {"critic": own, "adversarial": adversarial, "matching": matching}
+        self.critic.requires_grad_(True)
+        return {"adversarial": adversarial, "matching": matching}
 
     def autocast(self) -> torch.autocast | nullcontext:
         """bfloat16 where the device computes it faster."""
@@ -196,11 +204,18 @@ class RendererStep:
         return self.stage.learning_rate * min(1.0, (step + 1) / self.stage.warmup, left)
 
 
+def _judged(view: dict, prediction: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Real frames, made ones and guide maps of the mouth view, as the critic sees them."""
+    pictures = (view["target"], view["prior"] + prediction, view["guide"])
+    real, made, guide = (middle(x.transpose(1, 2).flatten(0, 1)) for x in pictures)
+    return real, set_in(real, made, guide), guide
+
+
 def _critic_optimizer(critic: MouthCritic) -> torch.optim.Optimizer:
     """`eps` is far above the gradients' rounding errors, so that several processes take the steps of one."""
     groups = [
         {"params": critic.patches.parameters(), "lr": 4e-4},
-        {"params": critic.whole.parameters(), "lr": 5e-4},
+        {"params": critic.whole.parameters(), "lr": 1e-3},
     ]
     return torch.optim.Adam(groups, betas=(0.0, 0.99), eps=1e-5)
 

@@ -9,8 +9,10 @@ class Stage:
 
     Attributes:
         frames: of a window.  batch: windows.  learning_rate: peak; it falls linearly over the last fifth.
-        critic_from: step at which the critic joins.  adversarial: how hard it pulls at the pictures, beside
-            the loss on them.  matching: weight of its features' loss.
+        critic_from: step at which the critic joins.  critic_lead: steps in which it then learns alone, so
+            that what it asks for makes sense when it is first heard.
+        adversarial: how hard it pulls at the pictures, beside the loss on them.  matching: weight of its
+            features' loss.
         fine_share, coarse_share: of the loss inside the mouth is on its fine detail and on its coarse
             colours, which are else left to the critic.
         share_of_last: of the samples are at t = T - 1, the only timestep that one-step sampling sees.
@@ -21,6 +23,7 @@ class Stage:
     steps: int
     learning_rate: float
     critic_from: int = 0
+    critic_lead: int = 300
     adversarial: float = 4.0
     matching: float = 1.0
     fine_share: float = 0.1

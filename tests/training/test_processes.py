@@ -44,7 +44,7 @@ module.STAGES["spatial"] = module.Stage(**json.loads(sys.argv[4]))
 run = module.RunConfig(memory=0)
 module.train_diffusion(Path(sys.argv[1]), Path(sys.argv[2]), preset=read_preset(sys.argv[3]), run=run)
 """
-EVERY = replace(stages.STAGES["spatial"], batch=1, steps=4, critic_from=1, save_seconds=-1.0)
+EVERY = replace(stages.STAGES["spatial"], batch=1, steps=4, critic_from=1, critic_lead=1, save_seconds=-1.0)
 
 
 @pytest.fixture(scope="module")
