@@ -55,6 +55,8 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     joined = add_writer(parts, "export", _export, "Put trained networks together: a folder for --weights.")
     which = "a diffusion run's best/ or last/; of several, the mean of their weights"
     joined.add_argument("--renderer", type=Path, required=True, nargs="+", metavar="FOLDER", help=which)
+    which = "of each renderer in that mean, 1 together; all alike if left out"
+    joined.add_argument("--shares", type=float, nargs="+", metavar="SHARE", help=which)
     joined.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
     joined.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
     for part in (marks, diffusion, table):
@@ -234,7 +236,7 @@ def _run_options(args: argparse.Namespace) -> dict[str, Any]:
 def _export(args: argparse.Namespace) -> None:
     from atldiff.training.export import export
 
-    export(args.out, args.renderer, args.speech, args.preset)
+    export(args.out, args.renderer, args.speech, args.preset, args.shares)
     print(args.out)
 
 

@@ -18,22 +18,36 @@ LANDMARK_RUN = "Name the folder of a run of `train landmarks`, or of a pipeline"
 
 
 def export(
-    out: Path, renderers: Sequence[Path], speech: Path, preset: str | Preset = "starter"
+    out: Path,
+    renderers: Sequence[Path],
+    speech: Path,
+    preset: str | Preset = "starter",
+    shares: Sequence[float] | None = None,
 ) -> ATLDiffPipeline:
     """Writes the pipeline's folder, the U-Net's weights as float16 (half the size; loaded as float32).
 
     Args:
         out: the folder; what it holds of the same parts is overwritten.
         renderers: diffusion runs' best/ or last/, with unet/ and identity_encoder/; of several, the mean.
+        shares: of each renderer in the mean, together 1; below nought for one to be led away from. None =
+            all alike.
         speech: a folder with speech_encoder/ and landmark_generator/; may be `out` itself.
 
     Raises:
-        InputError: a folder lacks its networks, or holds those of another preset; the renderers are of
-            different shapes; the disk is full.
+        InputError: the shares are not one for each renderer, or not 1 together; a folder lacks its
+            networks, or holds those of another preset; the renderers are of different shapes; the disk is
+            full.
     """
     row = preset if isinstance(preset, Preset) else read_preset(preset)
+    shares = [1 / len(renderers)] * len(renderers) if shares is None else shares
+    if len(shares) != len(renderers) or not abs(sum(shares) - 1) < 1e-3:
+        told = ", ".join(f"{share:g}" for share in shares)
+        raise InputError(
+            f"{len(renderers)} renderers cannot have the shares {told}",
+            "Give one share for each renderer, 1 together",
+        )
     networks = [make_networks(row, "spatial", folder) for folder in renderers]
-    renderer = mean_weights(networks, [1 / len(networks)] * len(networks))
+    renderer = mean_weights(networks, shares)
     pipeline = ATLDiffPipeline.from_preset(
         row,
         speech_encoder=load_speech_encoder(speech / "speech_encoder"),

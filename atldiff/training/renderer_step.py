@@ -136,10 +136,9 @@ class RendererStep:
         draws = Draws.of(self.seed, numbers, sizes, share, device)
         still, views = varied_colours(batch["identity"], batch["views"], draws.gain, draws.offset)
         judging = step - self.stage.critic_from if self.judged else -1
-        alone = 0 <= judging < self.stage.critic_lead
+        alone, losses = 0 <= judging < self.stage.critic_lead, {}
         with self.autocast(), torch.set_grad_enabled(not alone):
             predictions = self.model(still, batch["emotion"] * draws.heard, views, draws)
-        losses = {}
         if judging >= 0:
             shown = _judged(views[MOUTH], predictions[MOUTH])
             losses["critic"] = self._teach_critic(*shown)

@@ -100,7 +100,7 @@ def test_a_killed_run_goes_on_with_the_same_losses_and_weights(data, preset, tmp
     assert set(entries(tmp_path / "whole")) == {1, 2, 3, 4}
     assert entries(tmp_path / "killed") == entries(tmp_path / "whole")
     curves = EventAccumulator(str(tmp_path / "whole" / "curves"), {"images": 0}).Reload()
-    assert [point.step for point in curves.Scalars("loss")] == [1, 2, 3, 4]
+    assert [point.step for point in curves.Scalars("loss")] == [1, 3, 4]  # at 2 the critic learns alone
     assert len(curves.Images("validation")) == 4
 
 

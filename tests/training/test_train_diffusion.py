@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from torch.utils.data import default_collate
 from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError
 from atldiff.config import PRESETS
 from atldiff.landmarks import LOWER_INNER_LIP, mouth_opening, to_crop
-from atldiff.training.adversary import MouthCritic, balanced, critic_loss, generator_losses
+from atldiff.training.adversary import MouthCritic, balanced, critic_loss, generator_losses, set_in
 from atldiff.training.clips import StoredClip, choose_frames, load_clips
 from atldiff.training.diffusion_loss import residual_loss, shading_loss
 from atldiff.training.export import export
@@ -180,12 +181,15 @@ def test_critic_learns_to_tell_and_the_generator_is_told():
     assert generator_losses(critic, real, real, guide)[1] < 0.1 * matching
 
 
-def test_the_critic_moves_nothing_but_the_inside_of_the_mouth():
+def test_critics_see_and_move_nothing_but_the_inside_of_the_mouth():
     torch.manual_seed(0)
     guide = torch.zeros(2, 3, 48, 48)
     guide[:, 1, 20:30, 16:32] = 1
-    made = torch.randn(2, 3, 48, 48, requires_grad=True)
-    for loss in generator_losses(MouthCritic(channels=(8, 8, 8)), made.detach(), made, guide)[0]:
+    real, made = torch.randn(2, 3, 48, 48), torch.randn(2, 3, 48, 48, requires_grad=True)
+    shown = set_in(real, made, guide)
+    torch.testing.assert_close(shown[..., 24, 24], made[..., 24, 24])
+    torch.testing.assert_close(shown[..., :12, :], real[..., :12, :])
+    for loss in generator_losses(MouthCritic(channels=(8, 8, 8)), real, shown, guide)[0]:
         (moved,) = torch.autograd.grad(loss, made, retain_graph=True)
         assert moved[..., 22:28, 18:30].abs().sum() > 0
         assert moved[..., :12, :].abs().sum() == moved[..., 38:, :].abs().sum() == 0
@@ -275,20 +279,25 @@ def test_exported_folder_is_a_pipeline(trained, tmp_path):
     assert str(trained) not in told and str(STARTER) not in told
 
 
-def test_of_several_renderers_the_mean_is_exported(trained, tmp_path):
+@pytest.mark.parametrize("shares", [None, [1.2, -0.2]])
+def test_of_several_renderers_the_mean_is_exported(trained, tmp_path, shares):
     from atldiff.pipeline import STARTER
 
     folders = [STARTER, trained / "spatial" / "last"]
-    export(tmp_path, folders, STARTER)
+    export(tmp_path, folders, STARTER, shares=shares)
+    own, other = shares or [0.5, 0.5]
     *parts, mean = (
         dict(IdentityUNet3DModel.from_pretrained(folder / "unet").named_parameters())
         for folder in (*folders, tmp_path)
     )
     for name, weight in mean.items():  # float16
-        wanted = (parts[0][name].float() + parts[1][name].float()) / 2
+        wanted = own * parts[0][name].float() + other * parts[1][name].float()
         torch.testing.assert_close(weight.float(), wanted, atol=1e-3, rtol=1e-3)
     with pytest.raises(InputError, match="different shapes"):
         export(tmp_path, [trained / "spatial" / "last", trained / "temporal" / "last"], STARTER)
+    for wrong in ([1.0], [0.5, 0.6], [0.5, math.nan]):
+        with pytest.raises(InputError, match="2 renderers cannot have the shares"):
+            export(tmp_path, folders, STARTER, shares=wrong)
 
 
 def test_a_full_disk_leaves_no_half_of_a_sheet(tmp_path, monkeypatch):
