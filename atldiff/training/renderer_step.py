@@ -17,7 +17,7 @@ from atldiff.rendering.guide import noisy_residual
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder, make_identity_encoder
 from atldiff.rendering.sampler import Condition, compute_dtype, make_scheduler
 from atldiff.rendering.unet3d import IdentityUNet3DModel, channels_last, inflate
-from atldiff.training.adversary import MouthCritic, balanced, critic_loss, generator_losses, middle, set_in
+from atldiff.training.adversary import MouthCritic, Pairs, balanced, critic_loss, generator_losses
 from atldiff.training.diffusion_loss import colours, residual_loss, shading_loss, varied_colours
 from atldiff.training.processes import generator_of, over_processes
 from atldiff.training.stages import Stage
@@ -140,8 +140,9 @@ class RendererStep:
         with self.autocast(), torch.set_grad_enabled(not alone):
             predictions = self.model(still, batch["emotion"] * draws.heard, views, draws)
         if judging >= 0:
-            shown = _judged(views[MOUTH], predictions[MOUTH])
-            losses["critic"] = self._teach_critic(*shown)
+            noise = draws.noises[MOUTH].flip(-2)  # another one than what made the pictures
+            pairs = Pairs.of(views[MOUTH], predictions[MOUTH], noise)
+            losses["critic"] = self._teach_critic(pairs)
         if alone:
             return losses
         parts = [
@@ -150,7 +151,7 @@ class RendererStep:
         ]
         loss = losses["loss"] = sum(parts) / len(parts)
         if judging >= 0:
-            losses |= self._critic_losses(*shown, predictions[MOUTH], loss)
+            losses |= self._critic_losses(pairs, predictions[MOUTH], loss)
             loss = loss + self.stage.adversarial * losses["adversarial"]
             loss = loss + self.stage.matching * losses["matching"]
         for group in self.optimizer.param_groups:
@@ -169,24 +170,21 @@ class RendererStep:
             return shading_loss(prediction, residual, view, over)
         return residual_loss(prediction, residual, view, self.stage.fine_share, self.stage.coarse_share, over)
 
-    def _teach_critic(self, real: Tensor, made: Tensor, guide: Tensor) -> Tensor:
+    def _teach_critic(self, pairs: Pairs) -> Tensor:
         """Two steps of the critic, on the mouths as they are and mirrored; its loss."""
-        shown = (real, made.detach(), guide)
-        for pictures in (shown, tuple(x.flip(-1) for x in shown)):
+        for shown in pairs.for_critic():
             with self.autocast():
-                loss = critic_loss(self.judge, *pictures, self._over_processes)
+                loss = critic_loss(self.judge, shown, self._over_processes)
             self.accelerator.backward(loss)
             self.critic_optimizer.step()
             self.critic_optimizer.zero_grad()
         return loss
 
-    def _critic_losses(
-        self, real: Tensor, made: Tensor, guide: Tensor, prediction: Tensor, loss: Tensor
-    ) -> dict[str, Tensor]:
+    def _critic_losses(self, pairs: Pairs, prediction: Tensor, loss: Tensor) -> dict[str, Tensor]:
         """What the critic asks for, balanced with the loss on pictures where both pull at the prediction."""
         self.critic.requires_grad_(False)
         with self.autocast():
-            kinds, matching = generator_losses(self.critic, real, made, guide, self._over_processes)
+            kinds, matching = generator_losses(self.critic, pairs, self._over_processes)
             adversarial = balanced(loss, kinds, prediction, self._over_processes)
         self.critic.requires_grad_(True)
         return {"adversarial": adversarial, "matching": matching}
@@ -201,13 +199,6 @@ class RendererStep:
         """Linear warm-up, constant, and a linear fall over the last fifth of the steps."""
         left = (self.stage.steps - step) / (0.2 * self.stage.steps)
         return self.stage.learning_rate * min(1.0, (step + 1) / self.stage.warmup, left)
-
-
-def _judged(view: dict, prediction: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Real frames, made ones and guide maps of the mouth view, as the critic sees them."""
-    pictures = (view["target"], view["prior"] + prediction, view["guide"])
-    real, made, guide = (middle(x.transpose(1, 2).flatten(0, 1)) for x in pictures)
-    return real, set_in(real, made, guide), guide
 
 
 def _critic_optimizer(critic: MouthCritic) -> torch.optim.Optimizer:

@@ -14,7 +14,7 @@ from torch.utils.data import default_collate
 from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError
 from atldiff.config import PRESETS
 from atldiff.landmarks import LOWER_INNER_LIP, mouth_opening, to_crop
-from atldiff.training.adversary import MouthCritic, balanced, critic_loss, generator_losses, set_in
+from atldiff.training.adversary import MouthCritic, Pairs, balanced, critic_loss, generator_losses
 from atldiff.training.clips import StoredClip, choose_frames, load_clips
 from atldiff.training.diffusion_loss import residual_loss, shading_loss
 from atldiff.training.export import export
@@ -168,31 +168,40 @@ def test_critic_learns_to_tell_and_the_generator_is_told():
     torch.manual_seed(0)
     critic, guide = MouthCritic(channels=(8, 8, 8)), torch.ones(4, 3, 32, 32)
     real, made = torch.randn(4, 3, 32, 32), torch.zeros(4, 3, 32, 32, requires_grad=True)
+    pairs = Pairs(real, made, guide, torch.zeros_like(real))
     optimizer = torch.optim.Adam(critic.parameters(), 2e-3)
-    before = critic_loss(critic, real, made.detach(), guide).item()
-    for _ in range(30):
+    before = critic_loss(critic, pairs.for_critic()[0]).item()
+    for _ in range(40):
         optimizer.zero_grad()
-        critic_loss(critic, real, made.detach(), guide).backward()
+        critic_loss(critic, pairs.for_critic()[0]).backward()
         optimizer.step()
-    assert critic_loss(critic, real, made.detach(), guide).item() < 0.5 * before
-    adversarial, matching = generator_losses(critic, real, made, guide)
+    assert critic_loss(critic, pairs.for_critic()[0]).item() < 0.5 * before
+    adversarial, matching = generator_losses(critic, pairs)
     sum(adversarial).backward()
     assert made.grad.abs().sum() > 0 and matching > 0
-    assert generator_losses(critic, real, real, guide)[1] < 0.1 * matching
+    assert generator_losses(critic, replace(pairs, made=real))[1] < 0.1 * matching
+
+
+def test_a_steep_critic_costs_more():
+    torch.manual_seed(0)
+    critic, pictures = MouthCritic(channels=(8, 8, 8)), torch.randn(2, 3, 32, 32)
+    still = Pairs(pictures, pictures, torch.ones(2, 3, 32, 32), torch.zeros_like(pictures))
+    assert critic_loss(critic, replace(still, noise=torch.rand_like(pictures))) > critic_loss(critic, still)
 
 
 def test_critics_see_and_move_nothing_but_the_inside_of_the_mouth():
     torch.manual_seed(0)
-    guide = torch.zeros(2, 3, 48, 48)
-    guide[:, 1, 20:30, 16:32] = 1
-    real, made = torch.randn(2, 3, 48, 48), torch.randn(2, 3, 48, 48, requires_grad=True)
-    shown = set_in(real, made, guide)
-    torch.testing.assert_close(shown[..., 24, 24], made[..., 24, 24])
-    torch.testing.assert_close(shown[..., :12, :], real[..., :12, :])
-    for loss in generator_losses(MouthCritic(channels=(8, 8, 8)), real, shown, guide)[0]:
-        (moved,) = torch.autograd.grad(loss, made, retain_graph=True)
-        assert moved[..., 22:28, 18:30].abs().sum() > 0
-        assert moved[..., :12, :].abs().sum() == moved[..., 38:, :].abs().sum() == 0
+    guide, target = torch.zeros(1, 3, 2, 64, 64), torch.randn(1, 3, 2, 64, 64)
+    guide[:, 1, :, 28:36, 24:40] = 1
+    prediction = torch.randn(1, 3, 2, 64, 64, requires_grad=True)
+    view = {"target": target, "prior": torch.zeros_like(target), "guide": guide}
+    pairs = Pairs.of(view, prediction, torch.zeros(1, 3, 1, 64, 64))
+    torch.testing.assert_close(pairs.made[:, :, 20, 24], prediction[0, :, :, 32, 32].T)
+    torch.testing.assert_close(pairs.made[..., :8, :], pairs.real[..., :8, :])
+    for loss in generator_losses(MouthCritic(channels=(8, 8, 8)), pairs)[0]:
+        (moved,) = torch.autograd.grad(loss, prediction, retain_graph=True)
+        assert moved[..., 30:34, 28:36].abs().sum() > 0
+        assert moved[..., :20, :].abs().sum() == moved[..., 44:, :].abs().sum() == 0
 
 
 def test_no_critic_pulls_harder_than_the_truth_and_a_weak_one_as_it_does():
