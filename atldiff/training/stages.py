@@ -23,7 +23,7 @@ class Stage:
     steps: int
     learning_rate: float
     critic_from: int = 0
-    critic_lead: int = 300
+    critic_lead: int = 500
     adversarial: float = 4.0
     matching: float = 1.0
     fine_share: float = 0.1
