@@ -23,7 +23,6 @@ import gradio as gr
 import torch
 from starlette.middleware import Middleware
 
-from atldiff import memory
 from atldiff.animation import Animation
 from atldiff.cli.runner import load_pipeline
 from atldiff.errors import InputError
@@ -39,7 +38,6 @@ from atldiff.web.layout import lay_out
 from atldiff.web.replicas import Replicas
 from atldiff.web.service import Service
 
-memory.share_memory()
 ON_GPU = torch.cuda.is_available()
 try:
     SOURCE = os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu"

@@ -13,13 +13,13 @@ _LARGE = 4 * 2**20  # bytes; smaller arrays are not worth a file
 
 
 def share_memory() -> None:
-    """Has all threads take memory from the same two pools, so that what one job freed serves the next.
+    """Has all threads take memory from one pool, so that what one of them freed serves the next.
 
-    glibc's own choice, eight pools a core, keeps what each of a crowd's threads once used. To be called
-    before threads are started.
+    glibc's own choice, eight pools a core, keeps what each thread once used: 30 s of video took up to 807 MiB
+    instead of 763, and more the longer the video. To be called before threads are started.
     """
     if _GLIBC:
-        ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
 def give_back(*mapped: np.ndarray) -> None:

@@ -19,6 +19,7 @@ from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.media.audio import Speech
 from atldiff.media.video import write_video
+from atldiff.memory import share_memory
 from atldiff.options import Options
 from atldiff.portrait.face import Portrait
 from atldiff.rendering.drawing import draw_landmarks
@@ -110,7 +111,7 @@ class Runner:
 def load_pipeline(
     weights: str | None = None, device: str = "cpu", dtype: torch.dtype | None = None
 ) -> "ATLDiffPipeline":
-    """Reads the networks and puts them to work on a device.
+    """Reads the networks and puts them to work on a device; all threads share one pool of memory then.
 
     Raises:
         InputError: there is no pipeline of that name, or no such device.
@@ -119,6 +120,7 @@ def load_pipeline(
 
     from atldiff.pipeline import ATLDiffPipeline  # takes seconds: only once the inputs were found to be good
 
+    share_memory()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     pipeline = ATLDiffPipeline.from_pretrained(weights)
