@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from atldiff.config import GuideConfig
-from atldiff.landmarks import INNER_LIPS, LEFT_EYE, RIGHT_EYE
+from atldiff.landmarks import LEFT_EYE, RIGHT_EYE
+from atldiff.rendering.lip_outline import mouth_outline
 
 _SUBPIXEL_BITS = 4  # cv2.fillPoly's fixed-point fraction
 
@@ -55,18 +56,19 @@ def fill_masks(landmarks: np.ndarray, size: int) -> np.ndarray:
 
     scale = 4
     canvas = np.zeros((size * scale, size * scale), np.uint8)
-    pixels = np.clip(landmarks, -1, 2) * (size * scale) - 0.5
-    fixed = np.round(pixels * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+    shapes = (mouth_outline(landmarks),), (landmarks[:, RIGHT_EYE], landmarks[:, LEFT_EYE])
     masks = np.zeros((len(landmarks), 2, size, size), np.float32)
-    for frame, points in enumerate(fixed):
-        for channel, parts in enumerate(((INNER_LIPS,), (RIGHT_EYE, LEFT_EYE))):
-            drawn = np.concatenate([points[part] for part in parts]) >> _SUBPIXEL_BITS
+    for channel, parts in enumerate(shapes):
+        pixels = [np.clip(part, -1, 2) * (size * scale) - 0.5 for part in parts]
+        fixed = [np.round(part * (1 << _SUBPIXEL_BITS)).astype(np.int32) for part in pixels]
+        for frame, outlines in enumerate(zip(*fixed, strict=True)):
+            drawn = np.concatenate(outlines) >> _SUBPIXEL_BITS
             x0, y0 = np.clip(drawn.min(axis=0) // scale - 1, 0, size)  # pixels of the mask
             x1, y1 = np.clip(drawn.max(axis=0) // scale + 2, 0, size)
             if x0 >= x1 or y0 >= y1:
                 continue
             area = canvas[y0 * scale : y1 * scale, x0 * scale : x1 * scale]
-            cv2.fillPoly(canvas, [points[part] for part in parts], 255, cv2.LINE_8, _SUBPIXEL_BITS)
+            cv2.fillPoly(canvas, outlines, 255, cv2.LINE_8, _SUBPIXEL_BITS)
             mask = cv2.resize(area, (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_AREA)
             masks[frame, channel, y0:y1, x0:x1] = mask
             area[:] = 0

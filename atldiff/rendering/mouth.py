@@ -13,6 +13,7 @@ import numpy as np
 
 from atldiff.easing import smoothstep
 from atldiff.landmarks import inter_ocular_distance
+from atldiff.rendering.lip_outline import smooth_outline
 from atldiff.rendering.mouth_layers import MouthPose, paint_layers
 from atldiff.rendering.photo_light import EYE_SPAN, face_axes, softness, teeth_colour
 from atldiff.rendering.rects import Rect, enclosing, filled, rect_round
@@ -20,7 +21,6 @@ from atldiff.rendering.rects import Rect, enclosing, filled, rect_round
 LIP_DROP = (15.0, 26.0)  # mm from nose base to the upper inner lip of closed lips: what is believed
 _CACHED = 1 << 18  # pixels whose layers are drawn at once: 1 MB a layer
 _EDGE = 3  # pixels by which filled outlines and their least blur reach beyond themselves
-_CURVE = 6  # points between two landmarks of the smooth lip outline
 
 
 @dataclass(frozen=True)
@@ -176,16 +176,3 @@ class LayeredMouth:
 def fill_outline(outline: np.ndarray, rect: Rect) -> np.ndarray:
     """The smooth outline of the inner lips (8, 2), pixels, filled: (h, w) uint8 of `rect`."""
     return filled(smooth_outline(outline) - rect[:2], (rect[3] - rect[1], rect[2] - rect[0]))
-
-
-def smooth_outline(inner: np.ndarray) -> np.ndarray:
-    """Catmull-Rom curve (8 n, 2) through the inner lips (8, 2); the corners (0 and 4) stay sharp."""
-    before, after = np.roll(inner, 1, axis=0), np.roll(inner, -1, axis=0)
-    beyond = np.roll(inner, -2, axis=0)
-    before[[0, 4]] = inner[[0, 4]]
-    beyond[[3, 7]] = after[[3, 7]]
-    t = np.linspace(0, 1, _CURVE, endpoint=False, dtype=np.float32)[:, None, None]
-    cubic = 2 * inner + (after - before) * t
-    cubic = cubic + (2 * before - 5 * inner + 4 * after - beyond) * t**2
-    cubic = cubic + (3 * inner - before - 3 * after + beyond) * t**3
-    return (0.5 * cubic).transpose(1, 0, 2).reshape(-1, 2)

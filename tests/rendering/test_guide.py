@@ -15,6 +15,7 @@ from atldiff.rendering.guide import (
     noisy_residual,
     point_mask,
 )
+from atldiff.rendering.lip_outline import mouth_outline
 
 SIZE = 64
 
@@ -62,7 +63,9 @@ def test_filled_mouth_has_its_area_and_a_closed_one_none():
     landmarks[0, INNER_LIPS] = square
     landmarks[1, INNER_LIPS] = [(x, 0.5) for x, _ in square]
     masks = fill_masks(landmarks, SIZE)
-    assert masks[0, 0].mean() == pytest.approx(0.25, abs=0.01)
+    x, y = mouth_outline(landmarks[0]).T
+    area = 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
+    assert masks[0, 0].mean() == pytest.approx(area, abs=0.01)
     assert masks[1, 0].mean() < 0.01
     assert masks[:, 1].max() == 0
 
@@ -101,10 +104,10 @@ def test_steady_noise_is_the_same_in_every_frame_and_window():
 def test_fills_are_those_of_the_whole_picture_averaged():
     points = 0.3 + 0.9 * np.random.default_rng(3).random((4, 68, 2)).astype(np.float32)  # some lie outside
     masks = fill_masks(points, 32)
-    fixed = np.round((np.clip(points, -1, 2) * 128 - 0.5) * 16).astype(np.int32)
-    for frame, drawn in enumerate(fixed):
-        for channel, parts in enumerate(((INNER_LIPS,), (RIGHT_EYE, LEFT_EYE))):
+    for frame, drawn in enumerate(points):
+        for channel, parts in enumerate(((mouth_outline(drawn),), (drawn[RIGHT_EYE], drawn[LEFT_EYE]))):
             canvas = np.zeros((128, 128), np.uint8)
-            cv2.fillPoly(canvas, [drawn[part] for part in parts], 255, cv2.LINE_8, 4)
+            fixed = [np.round((np.clip(part, -1, 2) * 128 - 0.5) * 16).astype(np.int32) for part in parts]
+            cv2.fillPoly(canvas, fixed, 255, cv2.LINE_8, 4)
             whole = cv2.resize(canvas, (32, 32), interpolation=cv2.INTER_AREA) / np.float32(255)
             np.testing.assert_array_equal(masks[frame, channel], whole)

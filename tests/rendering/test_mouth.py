@@ -8,7 +8,7 @@ import pytest
 from atldiff.landmarks import INNER_LIPS
 from atldiff.portrait.face import load_portrait
 from atldiff.rendering.disocclusion import opened_mouth
-from atldiff.rendering.mouth import LayeredMouth, smooth_outline
+from atldiff.rendering.mouth import LayeredMouth
 from atldiff.rendering.photo_light import LUMA, softness, teeth_tint
 
 
@@ -114,13 +114,6 @@ def test_a_mouth_outside_the_picture_is_no_error(face):
     frame = image.copy()
     mouth.paint(frame, far, far[INNER_LIPS], 1.0)
     np.testing.assert_array_equal(frame, image)
-
-
-def test_smooth_outline_goes_through_the_landmarks():
-    angle = np.arange(8) * np.pi / 4
-    octagon = np.stack([np.cos(angle), np.sin(angle)], -1)
-    curve = smooth_outline(octagon)
-    np.testing.assert_allclose(curve[:: len(curve) // 8], octagon, atol=1e-6)
 
 
 def test_softness_tells_how_blurred_a_photo_is(face):

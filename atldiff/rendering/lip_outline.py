@@ -1,0 +1,62 @@
+"""The smooth outline of the inner lips, from the eight landmarks on it.
+
+Six of the eight lie in its middle. From a corner to the next of them the lips are round: a straight line
+there would cut off a quarter of an open mouth's height.
+"""
+
+import numpy as np
+
+from atldiff.landmarks import INNER_LIPS
+
+# From a corner to the next landmark: shares of the way along the mouth, and of the way up or down. Medians of
+# MediaPipe's meshes of 3,492 training mouths; they hardly depend on how wide the mouth is open.
+_UPPER = np.array([(0.20, 0.42), (0.41, 0.73), (0.67, 0.95)], np.float32)
+_LOWER = np.array([(0.23, 0.38), (0.42, 0.62), (0.68, 0.84)], np.float32)
+_CORNERS = 0, 10  # of the 20 points of `round_lips`
+_CURVE = 3  # points of the curve from one of these to the next
+
+
+def mouth_outline(landmarks: np.ndarray) -> np.ndarray:
+    """Landmarks (..., 68, 2) -> the outline of their inner lips, (..., 60, 2), same unit."""
+    return smooth_outline(landmarks[..., INNER_LIPS, :])
+
+
+def smooth_outline(inner: np.ndarray) -> np.ndarray:
+    """Catmull-Rom curve (..., 60, 2) through the inner lips (..., 8, 2) and what is round between them; the
+    corners stay sharp.
+    """
+    points = round_lips(inner)
+    before, after = np.roll(points, 1, axis=-2), np.roll(points, -1, axis=-2)
+    beyond = np.roll(points, -2, axis=-2)
+    for corner in _CORNERS:
+        before[..., corner, :] = points[..., corner, :]
+        beyond[..., corner - 1, :] = after[..., corner - 1, :]
+    t = np.linspace(0, 1, _CURVE, endpoint=False, dtype=np.float32)[:, None]
+    points, before, after, beyond = (x[..., None, :] for x in (points, before, after, beyond))
+    cubic = 2 * points + (after - before) * t
+    cubic = cubic + (2 * before - 5 * points + 4 * after - beyond) * t**2
+    cubic = cubic + (3 * points - before - 3 * after + beyond) * t**3
+    return (0.5 * cubic).reshape(*inner.shape[:-2], -1, 2)
+
+
+def round_lips(inner: np.ndarray) -> np.ndarray:
+    """The inner lips (..., 8, 2) with three points more, (..., 20, 2), on either side of each corner."""
+    right, left = inner[..., 0, :], inner[..., 4, :]
+    quarters = [
+        _from_corner(right, inner[..., 1, :], left, _UPPER),
+        _from_corner(left, inner[..., 3, :], right, _UPPER)[..., ::-1, :],
+        _from_corner(left, inner[..., 5, :], right, _LOWER),
+        _from_corner(right, inner[..., 7, :], left, _LOWER)[..., ::-1, :],
+    ]
+    upper = [inner[..., :1, :], quarters[0], inner[..., 1:4, :], quarters[1]]
+    lower = [inner[..., 4:5, :], quarters[2], inner[..., 5:, :], quarters[3]]
+    return np.concatenate(upper + lower, axis=-2)
+
+
+def _from_corner(corner: np.ndarray, near: np.ndarray, other: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Points (..., 3, 2) from a corner to the landmark near it, (..., 2); `other` is the other corner."""
+    axis, way = other - corner, near - corner
+    length = np.maximum((axis * axis).sum(axis=-1, keepdims=True), 1e-12)
+    along = axis * ((way * axis).sum(axis=-1, keepdims=True) / length)
+    across = way - along
+    return corner[..., None, :] + shares[:, :1] * along[..., None, :] + shares[:, 1:] * across[..., None, :]
