@@ -30,21 +30,21 @@ class MouthShape:
     Lights are shares of the teeth's; lengths are mm.
     """
 
-    edge: float = 5.0  # upper row's edge below the closed lips' line
+    edge: float = 4.88  # upper row's edge below the closed lips' line
     jaw: float = 0.8  # share of the jaw's way that the lower row follows
-    overbite: float = 3.9  # how far the closed lower row stands behind the upper one's edge
-    lower_show: float = 5.33  # what the lower lip leaves to be seen of the lower row, at most
-    dim: float = 0.64  # opening at which half of the light comes in
-    pucker: float = 0.36  # share of its rest width at which a rounded mouth is dark
-    upper_light: float = 1.14
-    lower_light: float = 1.2
+    overbite: float = 3.34  # how far the closed lower row stands behind the upper one's edge
+    lower_show: float = 4.75  # what the lower lip leaves to be seen of the lower row, at most
+    dim: float = 0.59  # opening at which half of the light comes in
+    pucker: float = 0.35  # share of its rest width at which a rounded mouth is dark
+    upper_light: float = 1.16
+    lower_light: float = 1.19
     tongue_light: float = 1.2
-    cavity_light: float = 0.37
-    falloff: float = 33.2  # half width at which the light has gone to the sides
-    shadow: float = 0.52  # light that is left right under the lips
+    cavity_light: float = 0.49
+    falloff: float = 26.3  # half width at which the light has gone to the sides
+    shadow: float = 0.43  # light that is left right under the lips
     shadow_width: float = 1.94
-    gap: float = 0.14  # darkness of the gaps between teeth
-    blur: float = 0.37  # of the whole painting
+    gap: float = 0.08  # darkness of the gaps between teeth
+    blur: float = 0.34  # of the whole painting
 
 
 @dataclass(frozen=True, eq=False)
