@@ -95,3 +95,22 @@ def test_lips_close_over_teeth_that_the_photo_shows(face):
     untouched = np.full_like(image, 250)
     Closures.of(image, still).paint(untouched, still)
     assert (untouched == 250).all()
+
+
+def test_shut_lips_keep_their_two_colours_and_have_a_line_between_them(face):
+    image, still, _ = face
+    smile, shown = still.copy(), np.full_like(image, 200)
+    smile[list(LOWER_INNER_LIP), 1] += 14
+    smile[[55, 56, 57, 58, 59], 1] += 14
+    seam = smile[[60, 64]].mean(axis=0)[1]
+    shown[: int(seam)], shown[int(seam) :] = (120, 60, 60), (180, 90, 90)
+    lips = Closures.of(shown, smile).parts[2]
+    np.testing.assert_allclose(lips.upper, np.broadcast_to((120, 60, 60), (5, 3)), atol=2)
+    np.testing.assert_allclose(lips.lower, np.broadcast_to((180, 90, 90), (5, 3)), atol=2)
+    frame = np.full_like(image, 250)
+    Closures.of(shown, smile).paint(frame, still)
+    column = frame[:, int(still[62, 0]), 0].astype(int)
+    line = int(column.argmin())
+    assert abs(line - still[[62, 66], 1].mean()) < 4 and column[line] < 110
+    width = np.linalg.norm(still[64] - still[60])
+    assert column[line + round(0.06 * width)] > column[line] + 40
