@@ -15,7 +15,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 _DRIFT = 0.02  # weight of the logits' squares in the critic's loss
 _STEP = 0.17  # along the noise, whose deviation is 0.58, at which a logit's slope is measured
-_SLOPE = 0.1  # weight of its square in the critic's loss
+_SLOPE = 0.05  # weight of its square in the critic's loss
 _RIM = 7  # pixels of the mouth view
 Across = Callable[[Tensor], Tensor]  # of a total weight in this batch: its mean over the processes
 

@@ -24,7 +24,7 @@ class Stage:
     learning_rate: float
     critic_from: int = 0
     critic_lead: int = 500
-    adversarial: float = 4.0
+    adversarial: float = 6.0
     matching: float = 1.0
     fine_share: float = 0.1
     coarse_share: float = 0.25
