@@ -10,7 +10,7 @@ class Stage:
     Attributes:
         frames: of a window.  batch: windows.  learning_rate: peak; it falls linearly over the last fifth.
         critic_from: step at which the critic joins.  critic_lead: steps in which it then learns alone, so
-            that what it asks for makes sense when it is first heard.
+            that what it asks for makes sense when it is first heard; at most a tenth of all.
         adversarial: how hard it pulls at the pictures, beside the loss on them.  matching: weight of its
             features' loss.
         fine_share, coarse_share: of the loss inside the mouth is on its fine detail and on its coarse

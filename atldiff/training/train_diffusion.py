@@ -120,7 +120,8 @@ def _stage_of(row: Preset, name: str, taught: bool, **changes: Any) -> Stage:
         changes["critic_from"] = 0
     if row.steps > 1:  # one-step sampling sees t = T - 1 alone, the others see it among others
         changes["share_of_last"] = SHARE_OF_LAST
-    return replace(STAGES[name], **{key: value for key, value in changes.items() if value is not None})
+    stage = replace(STAGES[name], **{key: value for key, value in changes.items() if value is not None})
+    return replace(stage, critic_lead=min(stage.critic_lead, stage.steps // 10))
 
 
 class Trainer:

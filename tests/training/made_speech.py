@@ -97,8 +97,8 @@ def emotional_speech(folder) -> None:
 
 def train_all(pictures: Path, speech: Path, out: Path, batch: int) -> None:
     """A few steps of each network, without dropout where it can be left out; `batch` samples a process."""
-    taken, joins = train_diffusion.STAGES, {"critic_from": 1, "critic_lead": 1}
-    taken["spatial"] = replace(taken["spatial"], batch=batch, steps=3, save_seconds=-1.0, **joins)
+    taken = train_diffusion.STAGES
+    taken["spatial"] = replace(taken["spatial"], batch=batch, steps=3, critic_from=1, save_seconds=-1.0)
     train_diffusion.train_diffusion(pictures, out / "renderer", preset=TINY)
     encoder, generator = networks(dropout=0.0)
     short = LandmarkStage(batch, frames=30, steps=4, versions=1, lag_step=3, validate_every=2)

@@ -216,6 +216,23 @@ def test_no_critic_pulls_harder_than_the_truth_and_a_weak_one_as_it_does():
     assert pull(balanced(loss, [strong, strong], pictures)) == pytest.approx(pull(loss), rel=1e-4)
 
 
+def test_a_new_critic_learns_alone_at_first(data, tmp_path):
+    stage = Stage(1, 2, 100, 1e-3, critic_from=0, critic_lead=1, warmup=1)
+    trainer = trainer_of(tmp_path, stage)
+    batches = itertools.repeat(batch_of(data, 2, 3))
+    before, judge = ([p.detach().clone() for p in x] for x in _both(trainer.take_step))
+    assert set(trainer.train_step(batches)) == {"critic"}
+    after, judged = _both(trainer.take_step)
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(judge, judged, strict=True))
+    assert {"loss", "adversarial"} < set(trainer.train_step(batches))
+    assert not all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def _both(step: RendererStep) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    return step.trained, list(step.critic.parameters())
+
+
 def test_one_batch_can_be_learnt(data, tmp_path):
     trainer = trainer_of(tmp_path, Stage(1, 2, 1000, 3e-3, critic_from=1000, warmup=1), (32, 32))
     batches = itertools.repeat(batch_of(data, 2, 3))  # the same colours and the same noise too
