@@ -29,6 +29,7 @@ class UNetConfig:
     guide_channels: int = 0
     identity_dim: int = 2048
     emotion_dim: int = EMOTION_DIM
+    style_dim: int = 0
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,9 @@ PRESETS = {
         # The embedded checkpoint: its scores are in weights/starter/MODEL_CARD.md.
         Preset(
             "starter",
-            UNetConfig((64, 128, 128), patch_size=4, separable=True, guide_channels=3, identity_dim=64),
+            UNetConfig(
+                (64, 128, 128), patch_size=4, separable=True, guide_channels=3, identity_dim=64, style_dim=4
+            ),
             GuideConfig(kernel=11, maps=True, steady=True),
             # Half an hour of speech supports no more.
             LandmarkConfig(64, layers=1, channels=4, components=24, dropout=0.3),

@@ -64,10 +64,11 @@ class WindowBatcher:
         identity: Tensor,
         emotion: Tensor,
         guide: Tensor | None = None,
+        style: Tensor | None = None,
     ) -> IdentityUNet3DOutput:
         """See `IdentityUNet3DModel.forward`; raises what that raises of these inputs."""
         timesteps = torch.as_tensor(timestep, device=sample.device).reshape(-1).expand(len(sample))
-        window = _Window((sample, timesteps, prior, identity, emotion, guide))
+        window = _Window((sample, timesteps, prior, identity, emotion, guide, style))
         with self._changed:
             self._waiting.append(window)
             self._changed.notify_all()

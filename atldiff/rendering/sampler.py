@@ -34,7 +34,7 @@ class Condition:
     Attributes:
         prior: (B, 3, F, H, W) in [-1, 1].  guide: (B, G, F, H, W) in [0, 1] or None.
         mask: (B, 1, F, H, W) in [minimum, 1], the noise's scale M.
-        identity: (B, D) features.  emotion: (B, E) embedding.
+        identity: (B, D) features.  emotion: (B, E) embedding.  style: (B, style_dim) of the mouth, or None.
     """
 
     prior: Tensor
@@ -42,14 +42,15 @@ class Condition:
     mask: Tensor
     identity: Tensor
     emotion: Tensor
+    style: Tensor | None = None
 
     def predict(
         self, unet: IdentityUNet3DModel | WindowBatcher, residual: Tensor, timestep: Tensor
     ) -> Tensor:
         """The network's r_0 of the noisy residual (B, 3, F, H, W)."""
-        inputs = (self.prior + residual, self.prior, self.identity, self.emotion, self.guide)
-        noisy, prior, identity, emotion, guide = (x if x is None else x.to(unet.dtype) for x in inputs)
-        return unet(noisy, timestep, prior, identity, emotion, guide).sample.to(residual.dtype)
+        inputs = (self.prior, self.identity, self.emotion, self.guide, self.style)
+        told = (x if x is None else x.to(unet.dtype) for x in inputs)
+        return unet((self.prior + residual).to(unet.dtype), timestep, *told).sample.to(residual.dtype)
 
 
 @torch.no_grad()

@@ -36,7 +36,7 @@ class IdentityUNet3DOutput(BaseOutput):
 class IdentityUNet3DModel(ModelMixin, ConfigMixin):
     """Predicts r_0 from the noisy frames, the prior frames and the guide maps.
 
-    The emotion embedding is added to the timestep embedding; the identity features are multiplied
+    The emotion embedding and the mouth's style are added to the timestep embedding; the identity features are multiplied
     into the latents after the downsampling stage (Sec. 2.3). The paper's features multiply as they
     are; here they multiply as 1 + W f, so that an untrained W changes nothing.
 
@@ -49,6 +49,7 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         guide_channels: guide maps a frame (0 = the paper's layout).
         identity_dim: width of the identity features.
         emotion_dim: width of the emotion embedding.
+        style_dim: numbers that tell the mouth's style (`mouth_style`; 0 = the paper's layout).
     """
 
     _supports_gradient_checkpointing = True
@@ -64,6 +65,7 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         guide_channels: int = 0,
         identity_dim: int = 2048,
         emotion_dim: int = 64,
+        style_dim: int = 0,
     ) -> None:
         super().__init__()
         self.gradient_checkpointing = False
@@ -72,6 +74,7 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         self.time_proj = Timesteps(first, flip_sin_to_cos=True, downscale_freq_shift=0)
         self.time_embedding = TimestepEmbedding(first, embedding)
         self.emotion_embedding = nn.Linear(emotion_dim, embedding, bias=False)
+        self.style_embedding = nn.Linear(style_dim, embedding, bias=False) if style_dim else None
         self.identity_gain = nn.Linear(identity_dim, last)
         time = temporal_kernel, separable
         self.conv_in = frame_conv((2 * FRAME_CHANNELS + guide_channels) * area, first)
@@ -101,6 +104,8 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         self.conv_out = frame_conv(first, FRAME_CHANNELS * area)
         for layer in (self.conv_out, self.identity_gain, self.emotion_embedding):
             nn.init.zeros_(layer.weight)  # untrained: r_0 = 0, the frame is its prior
+        if self.style_embedding is not None:
+            nn.init.zeros_(self.style_embedding.weight)
         nn.init.zeros_(self.conv_out.bias)
         nn.init.zeros_(self.identity_gain.bias)
 
@@ -112,6 +117,7 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         identity: Tensor,
         emotion: Tensor,
         guide: Tensor | None = None,
+        style: Tensor | None = None,
         return_dict: bool = True,
     ) -> IdentityUNet3DOutput | tuple[Tensor]:
         """One prediction of the clean residual.
@@ -123,10 +129,13 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
             identity: (B, identity_dim) identity features.
             emotion: (B, emotion_dim) emotion embedding; zeros = unknown.
             guide: (B, guide_channels, F, H, W) guide maps in [0, 1], or None where there are none.
+            style: (B, style_dim) of the mouth; None = the mean, or a network that is told none.
         """
         timesteps = torch.as_tensor(timestep, device=sample.device).reshape(-1).expand(len(sample))
         embedding = self.time_embedding(self.time_proj(timesteps).to(sample.dtype))
         embedding = embedding + self.emotion_embedding(emotion)
+        if self.style_embedding is not None and style is not None:
+            embedding = embedding + self.style_embedding(style)
         inputs = [sample, prior] if guide is None else [sample, prior, guide]
         h = self.conv_in(space_to_depth(torch.cat(inputs, dim=1), self.config.patch_size))
         skips = []

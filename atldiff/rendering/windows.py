@@ -25,6 +25,7 @@ from atldiff.rendering.disocclusion import unseen_mask
 from atldiff.rendering.guide import frame_noise, guide_maps
 from atldiff.rendering.host_frames import HostFrames
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
+from atldiff.rendering.mouth_style import portrait_style
 from atldiff.rendering.sampler import Condition, sample_residual
 from atldiff.rendering.tensor_frames import TensorFrames
 from atldiff.rendering.unet3d import IdentityUNet3DModel
@@ -84,11 +85,11 @@ class Renderer:
     ) -> Generator[Iterator[np.ndarray], None, None]:
         """The frames of each window."""
         device, total = self.unet.device, len(sequence.points)
-        identity, emotion = self._embeddings(portrait, sequence)
+        about = self._embeddings(portrait, sequence, seed)
         sizes = self.preset.view_sizes[: len(canvas.views)]
-        about = canvas, self.preset.prior, sizes
+        layout = canvas, self.preset.prior, sizes
         tensors = device.type != "cpu" if self.tensors is None else self.tensors
-        pictures = TensorFrames.of(*about, device) if tensors else HostFrames.of(*about)
+        pictures = TensorFrames.of(*layout, device) if tensors else HostFrames.of(*layout)
         # What the next window sees again.
         held: list[Any] = []
         priors: list[list[Any]] = [[] for _ in sizes]
@@ -100,7 +101,7 @@ class Renderer:
             for view, size in enumerate(sizes):
                 priors[view] = priors[view] + pictures.seen(fresh, view)
                 prior = pictures.signed(priors[view]).to(device)
-                condition, new = self._condition(canvas, view, points, prior, identity, emotion)
+                condition, new = self._condition(canvas, view, points, prior, about)
                 noise = frame_noise(seed, start, stop - start, size, view, self.preset.guide.steady)
                 noise, step = noise[None].to(device), None if view else on_step
                 residuals.append(
@@ -111,8 +112,10 @@ class Renderer:
             held, priors = moving[ready:], [prior[ready:] for prior in priors]
             known = [r[:, :, ready:] for r in residuals]
 
-    def _embeddings(self, portrait: Portrait, sequence: LandmarkSequence) -> tuple[Tensor, Tensor]:
-        """Identity features (1, D) and emotion embedding (1, E)."""
+    def _embeddings(
+        self, portrait: Portrait, sequence: LandmarkSequence, seed: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Identity features (1, D), emotion embedding (1, E), the mouth's style (1, 4)."""
         crop = portrait.crop(FRAME_SIZE).astype(np.float32) / 127.5 - 1
         still = torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.unet.device)
         with torch.no_grad():
@@ -120,7 +123,8 @@ class Renderer:
         emotion = torch.from_numpy(sequence.emotion)[None].to(self.unet.device)
         if emotion.shape[1] != self.unet.config.emotion_dim:
             raise InputError("The landmarks were made with other weights", "Make them again with these")
-        return identity, emotion
+        style = portrait_style(portrait.image, portrait.landmarks, seed)
+        return identity, emotion, torch.from_numpy(style)[None].to(self.unet.device)
 
     def _condition(
         self,
@@ -128,14 +132,15 @@ class Renderer:
         view: int,
         points: np.ndarray,
         prior: Tensor,
-        identity: Tensor,
-        emotion: Tensor,
+        about: tuple[Tensor, Tensor, Tensor],
     ) -> tuple[Condition, np.ndarray]:
-        """A view's condition in one window, and (F, S, S) what it shows that the photo does not."""
+        """A view's condition in one window, `about` being `_embeddings`, and (F, S, S) what it shows that the
+        photo does not.
+        """
         size, box = self.preset.view_sizes[view], canvas.views[view]
         in_view = torch.from_numpy(lm.to_crop(points, box))[None].to(self.unet.device)
         maps, mask = guide_maps(in_view, size, self.preset.guide)
-        condition = Condition(prior, maps, mask, identity, emotion)
+        condition = Condition(prior, maps, mask, *about)
         if self.preset.prior != "warp":  # nothing of the photo moves: the residual is all that is new
             return condition, np.zeros((len(points), size, size), np.float32)
         return condition, unseen_mask(points, canvas.landmarks, box, size)

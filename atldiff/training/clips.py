@@ -1,6 +1,7 @@
 """Prepared clips as the renderer's training reads them: pictures, landmarks, and which go together."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from atldiff import landmarks as lm
 from atldiff.config import EMOTION_DIM
 from atldiff.media.audio import SAMPLE_RATE, Speech
 from atldiff.portrait.photo import crop_square
+from atldiff.rendering.mouth_style import MIN_OPENING, STYLE_DIM, mouth_style
 from atldiff.speech.wav2vec2_encoder import Encoder
 from atldiff.training.prepare import STORED_SIZE
 from atldiff.training.shards import read_prepared
@@ -19,6 +21,7 @@ MAX_YAW = 0.45  # frames turned further are left out
 MAX_YAW_CHANGE = 0.12  # between the identity frame and the window
 MAX_SIZE_CHANGE = 1.15  # of the inter-ocular distance between them
 MAX_PITCH_CHANGE = 0.12  # of the nose's length over the inter-ocular distance
+STYLE_FRAMES = 8  # open mouths whose mean is a clip's style
 MIN_FRAMES = 15  # usable frames a clip must have
 CLOSED_SHARE = 0.95  # of the identity frames have their lips together, as most photos do
 
@@ -45,6 +48,14 @@ class StoredClip:
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
         whole = np.array([0, 0, *picture.shape[1::-1]])
         return picture if len(picture) == STORED_SIZE else crop_square(picture, whole, STORED_SIZE)
+
+    @cached_property
+    def style(self) -> np.ndarray:
+        """The mouth's style (4,) in this clip; zeros, which is the mean of all, where it never opens."""
+        wide = np.flatnonzero(self.usable & (lm.mouth_opening(self.points) >= MIN_OPENING))
+        chosen = wide[np.linspace(0, len(wide) - 1, min(STYLE_FRAMES, len(wide))).astype(int)]
+        styles = [mouth_style(self.frame(index), self.points[index]) for index in chosen]
+        return np.mean(styles, axis=0) if styles else np.zeros(STYLE_DIM, np.float32)
 
 
 def load_clips(
@@ -87,7 +98,7 @@ def _emotion(samples: np.ndarray, encoder: Encoder | None) -> np.ndarray:
 @dataclass(frozen=True, eq=False)
 class Moment:
     """A portrait and what its face did: photo (S, S, 3) with landmarks (68, 2), frames (F, S, S, 3) uint8
-    with landmarks (F, 68, 2) in their pixels, and the speech's emotion embedding (E,).
+    with landmarks (F, 68, 2) in their pixels, the speech's emotion embedding (E,) and the mouth's style (4,).
     """
 
     photo: np.ndarray
@@ -95,19 +106,21 @@ class Moment:
     frames: np.ndarray
     points: np.ndarray
     emotion: np.ndarray
+    style: np.ndarray = field(default_factory=lambda: np.zeros(STYLE_DIM, np.float32))
 
     @classmethod
     def of(cls, clip: StoredClip, still: int, first: int, frames: int) -> "Moment":
         """A window of a clip, and its frame `still` as the portrait."""
         window = range(first, first + frames)
         pictures = np.stack([clip.frame(index) for index in window])
-        return cls(clip.frame(still), clip.points[still], pictures, clip.points[list(window)], clip.emotion)
+        about = clip.emotion, clip.style
+        return cls(clip.frame(still), clip.points[still], pictures, clip.points[list(window)], *about)
 
     def mirrored(self) -> "Moment":
         """The same in a mirror."""
         photo, frames = (np.ascontiguousarray(x[..., ::-1, :]) for x in (self.photo, self.frames))
         photo_points, points = (lm.mirror(p, STORED_SIZE) for p in (self.photo_points, self.points))
-        return Moment(photo, photo_points, frames, points, self.emotion)
+        return Moment(photo, photo_points, frames, points, self.emotion, self.style)
 
     def held(self, frames: int) -> "Moment":
         """A single frame, held for so many."""

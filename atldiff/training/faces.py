@@ -88,4 +88,5 @@ def reopened(photo: StoredClip, rng: np.random.Generator) -> Moment:
     """A photo closed by our own warp as the portrait, and the photo itself as what its face did next."""
     points, picture = photo.points[0], photo.frame(0)
     closed = closed_landmarks(points, rng.uniform(0.1, 0.5)).astype(np.float32)
-    return Moment(close_mouth(picture, points, closed), closed, picture[None], points[None], photo.emotion)
+    about = photo.emotion, photo.style
+    return Moment(close_mouth(picture, points, closed), closed, picture[None], points[None], *about)

@@ -35,7 +35,12 @@ class RendererNetworks(nn.Module):
         self.register_buffer("alphas", make_scheduler().alphas_cumprod, persistent=False)
 
     def forward(
-        self, still: Tensor, emotion: Tensor, views: list[dict[str, Tensor]], draws: "Draws"
+        self,
+        still: Tensor,
+        emotion: Tensor,
+        style: Tensor,
+        views: list[dict[str, Tensor]],
+        draws: "Draws",
     ) -> list[Tensor]:
         """r_0 (B, 3, F, S, S) of each view, noised as drawn; one noise for all frames of a window."""
         features, predictions = self.identity(still), []
@@ -44,7 +49,7 @@ class RendererNetworks(nn.Module):
             noisy = noisy_residual(
                 residual, noise.expand_as(residual), view["mask"], self.alphas[draws.timesteps]
             )
-            condition = Condition(view["prior"], view.get("guide"), view["mask"], features, emotion)
+            condition = Condition(view["prior"], view.get("guide"), view["mask"], features, emotion, style)
             predictions.append(condition.predict(self.unet, noisy, draws.timesteps).float())
         return predictions
 
@@ -138,7 +143,7 @@ class RendererStep:
         judging = step - self.stage.critic_from if self.judged else -1
         alone, losses = 0 <= judging < self.stage.critic_lead, {}
         with self.autocast(), torch.set_grad_enabled(not alone):
-            predictions = self.model(still, batch["emotion"] * draws.heard, views, draws)
+            predictions = self.model(still, batch["emotion"] * draws.heard, batch["style"], views, draws)
         if judging >= 0:
             noise = draws.noises[MOUTH].flip(-2)  # another one than what made the pictures
             pairs = Pairs.of(views[MOUTH], predictions[MOUTH], noise)

@@ -114,7 +114,7 @@ def make_sample(moment: Moment, config: SampleConfig, rng: np.random.Generator) 
     """One sample.
 
     Returns:
-        identity: (3, 128, 128) uint8, the face crop of the portrait; emotion: (E,) float32; views: a dict for
+        identity: (3, 128, 128) uint8, the face crop of the portrait; emotion: (E,), style: (4,) float32; views: a dict for
         each of the config's views with prior, target: (3, F, S, S) uint8, guide: (G, F, S, S),
         mask: (1, F, S, S), weight: (1, F, S, S) float32.
     """
@@ -136,7 +136,8 @@ def make_sample(moment: Moment, config: SampleConfig, rng: np.random.Generator) 
     if len(views) > 1:  # the mouth's own view takes the place of this part
         views[0]["weight"] = face_weight(lm.to_crop(points, face), config.view_sizes[0])
     identity = torch.from_numpy(crop_square(moment.photo, face, FRAME_SIZE)).permute(2, 0, 1)
-    return {"identity": identity, "emotion": torch.from_numpy(moment.emotion), "views": views}
+    told = {"emotion": torch.from_numpy(moment.emotion), "style": torch.from_numpy(moment.style)}
+    return {"identity": identity, **told, "views": views}
 
 
 def make_view(

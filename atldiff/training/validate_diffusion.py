@@ -91,8 +91,8 @@ def _rendered(
     prior, still = signed(view["prior"]), signed(sample["identity"][None]).to(device)
     with torch.no_grad():
         identity = networks.identity(still)
-    emotion = sample["emotion"][None].to(device)
-    condition = Condition(prior, view.get("guide"), view["mask"], identity, emotion)
+    emotion, style = (sample[name][None].to(device) for name in ("emotion", "style"))
+    condition = Condition(prior, view.get("guide"), view["mask"], identity, emotion, style)
     noise = frame_noise(number, 0, 1, prior.shape[-1]).expand(prior.shape[1:])[None].to(device)
     results = {"prior": prior.cpu()}
     for steps in STEPS:
