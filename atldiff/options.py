@@ -76,7 +76,7 @@ class Options(Motion):
         None, 1, 8, "diffusion steps; 1 is fastest, more may be crisper; left out = the weights' own", "Steps"
     )  # fmt: skip
     seed: int = _number(
-        0, 0, 2**31 - 1, "of noise, blinks and sway; the same seed gives the same video", "Seed"
+        0, 0, 2**31 - 1, "of noise, teeth, blinks and sway; the same seed gives the same video", "Seed"
     )
     output: str = _name(
         "photo", OUTPUTS, "photo = the whole photo, square = 512 x 512 of the head, crop = 128 x 128", "Size"

@@ -5,6 +5,8 @@ mouths of 111 people), who it is says most (55 %): light, teeth, how much of the
 not told makes the mean of all. So it is told in four numbers; of a photo whose mouth is shut they are drawn.
 """
 
+from zlib import crc32
+
 import numpy as np
 
 from atldiff.landmarks import INNER_LIPS, OUTER_LIPS, mouth_opening
@@ -44,11 +46,14 @@ def mouth_style(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None
 
 
 def portrait_style(picture: np.ndarray, landmarks: np.ndarray, seed: int) -> np.ndarray:
-    """The style (4,) float32 to give a portrait (H, W, 3): its own if its mouth is open, else a drawn one."""
+    """The style (4,) float32 to give a portrait (H, W, 3) uint8: its own if its mouth is open, else one that
+    is drawn; the same for the same picture and seed.
+    """
     own = mouth_style(picture, landmarks)
     if own is not None:
         return OWN_SHARE * own
-    return np.random.default_rng((seed, STYLE_DIM)).normal(0, SPREAD, STYLE_DIM).astype(np.float32)
+    rng = np.random.default_rng((seed, crc32(np.ascontiguousarray(picture))))
+    return rng.normal(0, SPREAD, STYLE_DIM).astype(np.float32)
 
 
 def _features(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

@@ -53,7 +53,7 @@ NOTES = {
     "smoothing": "0 leaves the motion as predicted.",
     "closure": "How far an open mouth closes to speak.",
     "steps": "1 is fastest and smoothest; more are slower, and may be crisper.",
-    "seed": "Of blinks, sway and noise; the same seed gives the same video.",
+    "seed": "Of blinks, sway, teeth and noise; the same seed gives the same video.",
     "output": "The whole photo keeps its own resolution; the square shows the head; 128 the face.",
     "background": "Transparent makes a .webm file and takes longest.",
     "zoom": "1 shows the whole photo.",

@@ -21,7 +21,7 @@ LONG = 60.0  # seconds; a batch that is to be full waits no shorter
 def unet() -> IdentityUNet3DModel:
     torch.manual_seed(0)
     shape = {"block_out_channels": (8, 16), "patch_size": 2, "guide_channels": 3, "identity_dim": 6}
-    unet = IdentityUNet3DModel(**shape, emotion_dim=4).eval()
+    unet = IdentityUNet3DModel(**shape, emotion_dim=4, style_dim=2).eval()
     for parameter in unet.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     return unet
@@ -30,7 +30,7 @@ def unet() -> IdentityUNet3DModel:
 def window(seed: int, frames: int = 3, batch: int = 1) -> tuple:
     """The arguments of one call; the timestep is a window's own too."""
     draw = torch.Generator().manual_seed(seed)
-    shapes = [(3, frames, 16, 16), (3, frames, 16, 16), (6,), (4,), (3, frames, 16, 16)]
+    shapes = [(3, frames, 16, 16), (3, frames, 16, 16), (6,), (4,), (3, frames, 16, 16), (2,)]
     sample, *others = (torch.randn(batch, *shape, generator=draw) for shape in shapes)
     return sample, torch.tensor(100 * seed), *others
 

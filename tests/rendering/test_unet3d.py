@@ -52,6 +52,18 @@ def test_memory_layout_changes_no_result(separable):
     torch.testing.assert_close(channels_last(unet)(**given).sample, before, atol=1e-5, rtol=1e-5)
 
 
+def test_style_counts_once_it_is_learnt_and_none_is_the_mean():
+    torch.manual_seed(0)
+    given, style = inputs(), torch.randn(1, 2)
+    before, new = awake(), IdentityUNet3DModel(**TINY, style_dim=2).eval()
+    new.load_state_dict(before.state_dict() | {"style_embedding.weight": new.style_embedding.weight})
+    plain = before(**given).sample
+    torch.testing.assert_close(new(**given, style=style).sample, plain)
+    torch.nn.init.normal_(new.style_embedding.weight, std=0.5)
+    assert not torch.allclose(new(**given, style=style).sample, plain, atol=1e-3)
+    torch.testing.assert_close(new(**given, style=torch.zeros(1, 2)).sample, new(**given).sample)
+
+
 def test_any_square_that_the_levels_divide_is_taken():
     given = inputs()
     halved = {k: v[..., :8, :8] if k in ("sample", "prior") else v for k, v in given.items()}
