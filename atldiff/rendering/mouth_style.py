@@ -9,7 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
-from atldiff.landmarks import INNER_LIPS, OUTER_LIPS, mouth_opening
+from atldiff.landmarks import OUTER_LIPS, mouth_opening
 from atldiff.rendering.lip_outline import mouth_outline
 
 STYLE_DIM = 4
@@ -52,7 +52,7 @@ def portrait_style(picture: np.ndarray, landmarks: np.ndarray, seed: int) -> np.
     own = mouth_style(picture, landmarks)
     if own is not None:
         return OWN_SHARE * own
-    rng = np.random.default_rng((seed, crc32(np.ascontiguousarray(picture))))
+    rng = np.random.default_rng((seed, crc32(picture.tobytes())))
     return rng.normal(0, SPREAD, STYLE_DIM).astype(np.float32)
 
 

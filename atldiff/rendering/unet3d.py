@@ -36,9 +36,9 @@ class IdentityUNet3DOutput(BaseOutput):
 class IdentityUNet3DModel(ModelMixin, ConfigMixin):
     """Predicts r_0 from the noisy frames, the prior frames and the guide maps.
 
-    The emotion embedding and the mouth's style are added to the timestep embedding; the identity features are multiplied
-    into the latents after the downsampling stage (Sec. 2.3). The paper's features multiply as they
-    are; here they multiply as 1 + W f, so that an untrained W changes nothing.
+    The emotion embedding is added to the timestep embedding, and so is, ours, the mouth's style; the
+    identity features are multiplied into the latents after the downsampling stage (Sec. 2.3). The paper's
+    features multiply as they are; here they multiply as 1 + W f, so that an untrained W changes nothing.
 
     Args:
         block_out_channels: channels of the levels; height and width halve between them.

@@ -54,7 +54,8 @@ class StoredClip:
         """The mouth's style (4,) in this clip; zeros, which is the mean of all, where it never opens."""
         wide = np.flatnonzero(self.usable & (lm.mouth_opening(self.points) >= MIN_OPENING))
         chosen = wide[np.linspace(0, len(wide) - 1, min(STYLE_FRAMES, len(wide))).astype(int)]
-        styles = [mouth_style(self.frame(index), self.points[index]) for index in chosen]
+        found = (mouth_style(self.frame(index), self.points[index]) for index in chosen)
+        styles = [style for style in found if style is not None]
         return np.mean(styles, axis=0) if styles else np.zeros(STYLE_DIM, np.float32)
 
 

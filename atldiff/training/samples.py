@@ -114,9 +114,9 @@ def make_sample(moment: Moment, config: SampleConfig, rng: np.random.Generator) 
     """One sample.
 
     Returns:
-        identity: (3, 128, 128) uint8, the face crop of the portrait; emotion: (E,), style: (4,) float32; views: a dict for
-        each of the config's views with prior, target: (3, F, S, S) uint8, guide: (G, F, S, S),
-        mask: (1, F, S, S), weight: (1, F, S, S) float32.
+        identity: (3, 128, 128) uint8, the face crop of the portrait; emotion: (E,), style: (4,) float32;
+        views: a dict for each of the config's views with prior, target: (3, F, S, S) uint8,
+        guide: (G, F, S, S), mask: (1, F, S, S), weight: (1, F, S, S) float32.
     """
     if config.augment and rng.random() < 0.5:
         moment = moment.mirrored()
