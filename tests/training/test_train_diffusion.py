@@ -14,6 +14,7 @@ from torch.utils.data import default_collate
 from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError
 from atldiff.config import PRESETS
 from atldiff.landmarks import LOWER_INNER_LIP, mouth_opening, to_crop
+from atldiff.rendering.mouth_style import MIN_OPENING, mouth_style
 from atldiff.training.adversary import MouthCritic, Pairs, balanced, critic_loss, generator_losses
 from atldiff.training.clips import StoredClip, choose_frames, load_clips
 from atldiff.training.diffusion_loss import residual_loss, shading_loss
@@ -23,7 +24,7 @@ from atldiff.training.prepare import STORED_SIZE, _lag
 from atldiff.training.processes import sample_numbers, start_processes
 from atldiff.training.renderer_data import Batches, DataConfig
 from atldiff.training.renderer_step import RendererStep, make_networks
-from atldiff.training.samples import SampleConfig, WindowDataset, face_weight, loss_weight
+from atldiff.training.samples import PhotoDraw, SampleConfig, WindowDataset, face_weight, loss_weight
 from atldiff.training.stages import Stage
 from atldiff.training.train_diffusion import Trainer, train_diffusion
 from atldiff.training.validate_diffusion import contact_sheet
@@ -92,6 +93,18 @@ def test_photo_is_closed_and_opened_again(data):
     assert (moment.photo != photo.frame(0)).any()
     made = dataset(data, frames=2, photos=[photo])[3]
     assert made["views"][0]["prior"].shape[1] == 2
+
+
+def test_a_sample_tells_the_style_of_its_clips_open_mouths(data):
+    clip = load_clips(data, "train")[0]
+    shut = replace(clip, usable=mouth_opening(clip.points) < MIN_OPENING)
+    np.testing.assert_array_equal(shut.style, np.zeros(4, np.float32))
+    points = clip.points[:1].copy()
+    points[0, list(LOWER_INNER_LIP), 1] += 12
+    photo = StoredClip("p", "p", clip.jpeg, clip.offsets[:2], points, np.ones(1, bool))
+    np.testing.assert_array_equal(photo.style, mouth_style(photo.frame(0), points[0]))
+    told = PhotoDraw([photo], SampleConfig(photo_share=1.0)).draw(np.random.default_rng(0))
+    np.testing.assert_array_equal(told["style"], photo.style)
 
 
 def test_identity_frame_is_never_in_the_window(data):
