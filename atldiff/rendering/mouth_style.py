@@ -15,7 +15,9 @@ from atldiff.rendering.lip_outline import mouth_outline
 STYLE_DIM = 4
 MIN_OPENING = 0.04  # inter-ocular distances: less shows too little of the inside
 OWN_SHARE = 0.7  # of what one frame shows, the share that other frames of the same person do
-SPREAD = 1.0  # deviation of drawn styles; that of people is 1
+TYPICAL = np.array([0.8, -0.6, -0.3, -0.2])  # bright, most of all above: the smile of a good photo
+SPREAD = 0.6  # deviation of drawn styles; that of people is 1
+MOST = 2.5  # beyond it the network has seen nobody
 _ROWS, _COLUMNS, _FINE = 3, 8, 8  # brightness is told apart so; samples of each in either direction
 _RIM = 0.1  # of the height, above and below, is not looked at
 _HALF_BLACK = 2.0  # levels, added so that black has a logarithm
@@ -51,9 +53,11 @@ def portrait_style(picture: np.ndarray, landmarks: np.ndarray, seed: int) -> np.
     """
     own = mouth_style(picture, landmarks)
     if own is not None:
-        return OWN_SHARE * own
-    rng = np.random.default_rng((seed, crc32(picture.tobytes())))
-    return rng.normal(0, SPREAD, STYLE_DIM).astype(np.float32)
+        style = TYPICAL + OWN_SHARE * (own - TYPICAL)
+    else:
+        rng = np.random.default_rng((seed, crc32(picture.tobytes())))
+        style = rng.normal(TYPICAL, SPREAD)
+    return style.clip(-MOST, MOST).astype(np.float32)
 
 
 def _features(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
