@@ -15,8 +15,8 @@ from atldiff.rendering.lip_outline import mouth_outline
 STYLE_DIM = 4
 MIN_OPENING = 0.04  # inter-ocular distances: less shows too little of the inside
 OWN_SHARE = 0.7  # of what one frame shows, the share that other frames of the same person do
-TYPICAL = np.array([0.8, -0.6, -0.3, -0.2])  # bright, most of all above: the smile of a good photo
-SPREAD = 0.6  # deviation of drawn styles; that of people is 1
+TYPICAL = np.array([1.5, -1.1, -0.5, -0.2])  # bright, most of all above: the smile of a good photo
+SPREAD = 0.9  # deviation of drawn styles; that of people is 1
 MOST = 2.5  # beyond it the network has seen nobody
 _ROWS, _COLUMNS, _FINE = 3, 8, 8  # brightness is told apart so; samples of each in either direction
 _RIM = 0.1  # of the height, above and below, is not looked at

@@ -24,13 +24,13 @@ class Stage:
     learning_rate: float
     critic_from: int = 0
     critic_lead: int = 500
-    adversarial: float = 6.0
+    adversarial: float = 9.0
     matching: float = 1.0
     fine_share: float = 0.1
     coarse_share: float = 0.25
     share_of_last: float = 0.8
     warmup: int = 50
-    ema: float = 0.998
+    ema: float = 0.996
     save_seconds: float = 240.0
 
 
