@@ -14,9 +14,10 @@ from atldiff.rendering.rects import Rect, filled, rect_round
 
 _CLOSING = (0.3, 0.62)  # share of the gap that is closed where the lid begins to be drawn, and has come down
 _MIN_GAP = 0.1  # of the photo's eye over its width: else it is closed already
-_REACH = 0.12  # lashes, corners and liner lie this far beyond the landmarks, share of the eye's width
+_REACH = 0.18  # lashes, corners and liner lie this far beyond the landmarks, share of the eye's width
 _MARGIN = 0.75  # of the skin looked at round the eye
 _SCALES = (0.5, 0.2, 0.08, 0.03)  # blurs of which the skin is continued, from far to near
+_SHADE, _LOW_SHADE = 0.05, 0.3  # how much darker a lid is than the skin round it, and above its lashes
 _LASHES = 0.022  # half thickness of the line of the lashes
 _OVERLAP = 0.05  # how far a lid that has come down reaches over the lower one
 _GRAIN = 4.0  # levels of the skin's texture, at most
@@ -51,9 +52,9 @@ class Lid:
         outline, size = still[list(ring)] - rect[:2], (rect[3] - rect[1], rect[2] - rect[0])
         hidden = _grown(outline, size, _REACH * width)
         brow = _grown(still[BROWS].reshape(2, 5, 2)[side] - rect[:2], size, 0.08 * width)
-        skin = _continued(part, _grown(outline, size, 1.5 * _REACH * width), brow, width)
+        skin = _continued(part, _grown(outline, size, 1.2 * _REACH * width), brow, width)
         skin += _grain(part, width)
-        share = smoothstep(0.1, 0.9, _blurred(hidden.astype(np.float32), 0.6 * _REACH * width))
+        share = smoothstep(0.15, 0.9, _blurred(hidden.astype(np.float32), 0.28 * _REACH * width))
         return cls(ring, still, rect, skin, share, _lash_colour(part, skin, outline, width))
 
     def closing(self, landmarks: np.ndarray) -> float:
@@ -87,10 +88,12 @@ class Lid:
         )
         edge = self._edge(apart, closing)
         down = _down(apart[list(self.ring)])
-        above = np.concatenate([edge, edge[::-1] - down])
+        wider = edge + (edge - edge.mean(axis=0))  # no straight sides: the skin's share ends it there
+        above = np.concatenate([edge, wider[::-1] - down])
         soft = max(0.5, 0.012 * width)
         lid = _blurred(filled(above - rect[:2], size) / np.float32(255), soft)
-        shade = 1 - 0.08 * closing * _blurred(lid, 0.08 * width)[..., None]
+        low = lid * (1 - _blurred(np.roll(lid, -round(0.07 * width), axis=0), 0.08 * width))
+        shade = 1 - closing * (_SHADE + _LOW_SHADE * low)[..., None]
         thick = _LASHES * self._taper()[:, None] * down
         lashes = np.concatenate([edge - 0.6 * thick, edge[::-1] + thick[::-1]])
         line = _blurred(filled(lashes - rect[:2], size) / np.float32(255), 1.2 * soft)
@@ -167,7 +170,7 @@ def _blurred(x: np.ndarray, sigma: float) -> np.ndarray:
 def _grain(part: np.ndarray, width: float) -> np.ndarray:
     """The fine texture of the skin below the eye, moved up over it: pores, film grain, brush strokes."""
     fine = np.clip(part - _blurred(part, 0.04 * width), -_GRAIN, _GRAIN)
-    return np.roll(fine, -round(0.6 * width), axis=0)
+    return np.roll(fine, -round(0.66 * width), axis=0)
 
 
 def _lash_colour(part: np.ndarray, skin: np.ndarray, outline: np.ndarray, width: float) -> np.ndarray:
@@ -202,4 +205,6 @@ def _continued(part: np.ndarray, hidden: np.ndarray, brow: np.ndarray, width: fl
         near = _blurred(weight, scale * width)
         mean = _blurred(part * weight[..., None], scale * width) / np.maximum(near, 1e-4)[..., None]
         skin = skin + (mean - skin) * smoothstep(0.02, 0.3, near)[..., None]
-    return skin.astype(np.float32)
+    tone = part[seen].mean(axis=0) if seen.any() else skin.mean(axis=(0, 1))  # shadow is grey, the lid is not
+    warm = skin.mean(axis=2, keepdims=True) * (tone / max(float(tone.mean()), 1.0))
+    return (0.5 * (skin + warm)).astype(np.float32)

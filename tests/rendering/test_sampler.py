@@ -17,7 +17,7 @@ class Oracle(torch.nn.Module):
         super().__init__()
         self.residual, self.seen = residual, []
 
-    def forward(self, sample, timestep, prior, identity, emotion, guide):
+    def forward(self, sample, timestep, prior, identity, emotion, guide, style):
         self.seen.append((int(timestep), sample - prior))
         return type("Output", (), {"sample": self.residual})
 
