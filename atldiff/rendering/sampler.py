@@ -13,6 +13,7 @@ from torch import Tensor
 
 from atldiff.rendering.batching import WindowBatcher
 from atldiff.rendering.guide import noisy_residual
+from atldiff.rendering.soft_colours import soft_colours
 from atldiff.rendering.unet3d import IdentityUNet3DModel
 
 
@@ -47,10 +48,11 @@ class Condition:
     def predict(
         self, unet: IdentityUNet3DModel | WindowBatcher, residual: Tensor, timestep: Tensor
     ) -> Tensor:
-        """The network's r_0 of the noisy residual (B, 3, F, H, W)."""
+        """The network's r_0 of the noisy residual (B, 3, F, H, W), without fine colours in the mouth."""
         inputs = (self.prior, self.identity, self.emotion, self.guide, self.style)
         told = (x if x is None else x.to(unet.dtype) for x in inputs)
-        return unet((self.prior + residual).to(unet.dtype), timestep, *told).sample.to(residual.dtype)
+        clean = unet((self.prior + residual).to(unet.dtype), timestep, *told).sample.to(residual.dtype)
+        return clean if self.guide is None else soft_colours(self.prior, clean, self.guide[:, 1:2])
 
 
 @torch.no_grad()
