@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from atldiff.rendering.soft_colours import soft_colours
+
 SHADING = 20.0  # weight of `shading_loss`: an error of 1/20 costs what it costs in L1
 COARSE = 8  # pixels of a 128-pixel view; the critic decides what is finer inside the mouth
 
@@ -90,6 +92,16 @@ def varied_colours(
         pictures = {name: (signed(view[name]) * gain + offset).clamp(-1, 1) for name in ("prior", "target")}
         coloured.append(view | pictures)
     return (signed(still) * gain[..., 0] + offset[..., 0]).clamp(-1, 1), coloured
+
+
+def softened(view: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The view with a target as soft in its mouth's colours as all that is made (`soft_colours`): a critic
+    that sees the traces of a codec in real colours looks at nothing else.
+    """
+    if "guide" not in view:
+        return view
+    prior, mouth = view["prior"], view["guide"][:, 1:2]
+    return view | {"target": prior + soft_colours(prior, view["target"] - prior, mouth)}
 
 
 def signed(frames: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEnc
 from atldiff.rendering.sampler import Condition, compute_dtype, make_scheduler
 from atldiff.rendering.unet3d import IdentityUNet3DModel, channels_last, inflate
 from atldiff.training.adversary import MouthCritic, Pairs, balanced, critic_loss, generator_losses
-from atldiff.training.diffusion_loss import colours, residual_loss, shading_loss, varied_colours
+from atldiff.training.diffusion_loss import colours, residual_loss, shading_loss, softened, varied_colours
 from atldiff.training.processes import generator_of, over_processes
 from atldiff.training.stages import Stage
 
@@ -140,6 +140,7 @@ class RendererStep:
         share, device = self.stage.share_of_last, self.accelerator.device
         draws = Draws.of(self.seed, numbers, sizes, share, device)
         still, views = varied_colours(batch["identity"], batch["views"], draws.gain, draws.offset)
+        views = [softened(view) for view in views]
         judging = step - self.stage.critic_from if self.judged else -1
         alone, losses = 0 <= judging < self.stage.critic_lead, {}
         with self.autocast(), torch.set_grad_enabled(not alone):
