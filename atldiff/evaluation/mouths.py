@@ -57,7 +57,10 @@ def score_mouths(ways: dict[str, Maker], clips: Sequence[TrackedClip]) -> dict[s
 
 
 def judged_mouths(way: Maker, clips: Sequence[TrackedClip]) -> Mouths:
-    """Real and made crops of up to JUDGED open mouths of each clip, for `two_sample`."""
+    """Real and made crops of up to JUDGED open mouths of each clip, for `two_sample`.
+
+    Made frames are stored as the real ones are: a judge is to tell mouths, not the traces of a codec.
+    """
     real, made, people = [], [], []
     for clip in tqdm(clips, desc="judged"):
         trial = make_trial(clip)
@@ -71,7 +74,8 @@ def judged_mouths(way: Maker, clips: Sequence[TrackedClip]) -> Mouths:
         few = Trial(trial.portrait, trial.points[chosen], trial.truth[chosen], trial.emotion, trial.first)
         truth = np.stack([clip.frame(trial.first + index) for index in chosen])
         real.append(mouth_crops(truth, few.points))
-        made.append(mouth_crops(way(few), few.points))
+        stored = np.stack([clip.stored(frame) for frame in way(few)])
+        made.append(mouth_crops(stored, few.points))
         people += [clip.identity] * len(chosen)
     return Mouths(np.concatenate(real), np.concatenate(made), np.array(people))
 

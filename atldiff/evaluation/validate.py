@@ -56,6 +56,9 @@ class TrackedClip(Protocol):
     def frame(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
 
+    def stored(self, picture: np.ndarray) -> np.ndarray:
+        """A picture (H, W, 3) uint8 as it would come out of what the clip's frames are stored in."""
+
 
 @dataclass(frozen=True, eq=False)
 class Trial:

@@ -14,7 +14,7 @@ from atldiff.media.audio import SAMPLE_RATE, Speech
 from atldiff.portrait.photo import crop_square
 from atldiff.rendering.mouth_style import MIN_OPENING, STYLE_DIM, mouth_style
 from atldiff.speech.wav2vec2_encoder import Encoder
-from atldiff.training.prepare import STORED_SIZE
+from atldiff.training.prepare import STORED_SIZE, encode_picture
 from atldiff.training.shards import read_prepared
 
 MAX_YAW = 0.45  # frames turned further are left out
@@ -48,6 +48,12 @@ class StoredClip:
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
         whole = np.array([0, 0, *picture.shape[1::-1]])
         return picture if len(picture) == STORED_SIZE else crop_square(picture, whole, STORED_SIZE)
+
+    def stored(self, picture: np.ndarray) -> np.ndarray:
+        """A picture (H, W, 3) uint8 as it would come out of the store that the clip's frames are in."""
+        import cv2
+
+        return cv2.imdecode(encode_picture(picture), cv2.IMREAD_COLOR)[..., ::-1]
 
     @cached_property
     def style(self) -> np.ndarray:

@@ -118,14 +118,17 @@ def encode_crops(
     return _encode(crop_square(frame, box, size) for frame in frames)
 
 
-def _encode(pictures: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def encode_picture(picture: np.ndarray) -> np.ndarray:
+    """The JPEG, (n,) uint8, in which a picture (H, W, 3) uint8 is stored."""
     import cv2
 
-    encoded = [np.zeros(0, np.uint8)]
-    for picture in pictures:
-        ok, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        assert ok, "JPEG encoder failed"
-        encoded.append(data)
+    ok, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert ok, "JPEG encoder failed"
+    return data
+
+
+def _encode(pictures: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    encoded = [np.zeros(0, np.uint8), *map(encode_picture, pictures)]
     return np.concatenate(encoded), np.cumsum([len(data) for data in encoded])
 
 

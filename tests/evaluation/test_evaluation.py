@@ -12,10 +12,11 @@ from atldiff.__main__ import main
 from atldiff.errors import InputError
 from atldiff.evaluation import benchmark, validate
 from atldiff.evaluation.benchmark_run import STAGES, Row, peak_mib
+from atldiff.evaluation.mouths import judged_mouths
 from atldiff.portrait.face import load_portrait
 from atldiff.portrait.photo import crop_square
 from atldiff.training.clips import StoredClip
-from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE
+from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE, encode_picture
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,16 @@ def test_of_a_face_that_does_not_move_photo_and_warp_are_both_right(clip):
     assert min(still["PSNR frame"], warp["PSNR frame"]) > 40
     moved = validate.picture_scores(np.roll(trial.truth, 3, axis=2), trial)
     assert moved["PSNR mouth"] < 35 and moved["SSIM face"] < still["SSIM face"] - 0.01
+
+
+def test_the_judge_sees_made_mouths_through_the_codec_of_the_real_ones(clip):
+    picture = np.random.default_rng(1).integers(0, 256, (STORED_SIZE, STORED_SIZE, 3), np.uint8)
+    jpeg, opened = encode_picture(picture), clip.points.copy()
+    opened[:, [56, 57, 58, 65, 66, 67], 1] += 0.2 * lm.inter_ocular_distance(opened[0])
+    stored = StoredClip("noise", "nobody", np.tile(jpeg, 30), np.arange(31) * len(jpeg), opened, clip.usable)
+    mouths = judged_mouths(lambda trial: np.repeat(picture[None], len(trial.points), axis=0), [stored])
+    assert len(mouths.real) == 8 and (mouths.people == "nobody").all()
+    assert np.array_equal(mouths.real, mouths.made)
 
 
 def test_scores_become_a_table():
