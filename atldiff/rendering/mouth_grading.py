@@ -11,7 +11,7 @@ from atldiff.rendering.photo_light import LUMA
 from atldiff.rendering.tensor_filters import blurred
 
 FINEST = 1 / 64  # standard deviation of the blur of colours, share of a view's side
-CONTRAST = 1.1  # of real open mouths over made ones about 1.15, but what stands wrong costs more the stronger it is
+CONTRAST = 1.1  # deviation inside real mouths over made ones: training people 1.04, validation 1.12
 
 
 def soft_colours(prior: Tensor, residual: Tensor, mouth: Tensor) -> Tensor:
