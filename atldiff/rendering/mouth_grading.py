@@ -5,6 +5,8 @@ paints mouths by itself leaves flecks and rims of colour that no film has: a jud
 told its mouths with AUC 0.98. And what it cannot foretell it paints too flat, at all scales alike.
 """
 
+from math import ceil
+
 from torch import Tensor
 
 from atldiff.rendering.photo_light import LUMA
@@ -21,11 +23,17 @@ def soft_colours(prior: Tensor, residual: Tensor, mouth: Tensor) -> Tensor:
         prior, residual: (B, 3, F, S, S).  mouth: (B, 1, F, S, S) in [0, 1], its inside.
     """
     deviation = [FINEST * residual.shape[-1]]
-    picture = prior + residual
+    margin = 2 * ceil(4 * deviation[0])  # the blur's reach, twice: what it changes, and what that is made of
+    part = _around(mouth, margin)
+    picture, mouth = prior[part] + residual[part], mouth[part]
+    if not mouth.numel():
+        return residual
     luma = picture.new_tensor(LUMA).view(3, 1, 1, 1)
     colour = picture - (picture * luma).sum(dim=1, keepdim=True)
     near = (2 * blurred(mouth, deviation)).clamp(max=1)  # the lips' rim too, where colours change
-    return residual + near * (blurred(colour, deviation) - colour)
+    softened = residual.clone()
+    softened[part] += near * (blurred(colour, deviation) - colour)
+    return softened
 
 
 def contrasted(prior: Tensor, residual: Tensor, unseen: Tensor) -> Tensor:
@@ -35,6 +43,24 @@ def contrasted(prior: Tensor, residual: Tensor, unseen: Tensor) -> Tensor:
     Args:
         prior, residual: (B, 3, F, S, S).  unseen: (F, S, S) in [0, 1], see `disocclusion.unseen_mask`.
     """
-    picture, area = prior + residual, unseen.sum(dim=(-2, -1), keepdim=True).clamp(min=1)
-    mean = (picture * unseen).sum(dim=(-2, -1), keepdim=True) / area
-    return residual + (CONTRAST - 1) * unseen * (picture - mean)
+    part = _around(unseen, 0)
+    picture, unseen = prior[part] + residual[part], unseen[part]
+    mean = (picture * unseen).sum(dim=(-2, -1), keepdim=True)
+    mean = mean / unseen.sum(dim=(-2, -1), keepdim=True).clamp(min=1)
+    graded = residual.clone()
+    graded[part] += (CONTRAST - 1) * unseen * (picture - mean)
+    return graded
+
+
+def _around(mask: Tensor, margin: int) -> tuple:
+    """The part of pictures (..., S, S) that holds what is above zero in any of them, and a margin."""
+    flat = mask.flatten(0, -3)
+    return ..., _reached(flat.amax(dim=(0, 2)), margin), _reached(flat.amax(dim=(0, 1)), margin)
+
+
+def _reached(line: Tensor, margin: int) -> slice:
+    """The places of a line (S,) that are not farther than `margin` from its first or last above zero."""
+    found = line.nonzero()
+    if not len(found):
+        return slice(0)
+    return slice(max(int(found[0]) - margin, 0), int(found[-1]) + margin + 1)

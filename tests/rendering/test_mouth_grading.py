@@ -5,6 +5,7 @@ import torch
 
 from atldiff.rendering.mouth_grading import CONTRAST, contrasted, soft_colours
 from atldiff.rendering.photo_light import LUMA
+from atldiff.rendering.tensor_filters import blurred
 
 SIDE = 32
 
@@ -46,6 +47,15 @@ def test_fine_colours_go_in_the_mouth_only(pictures):
 def test_a_shut_mouth_changes_nothing(pictures):
     prior, residual, mouth = pictures
     assert torch.equal(soft_colours(prior, residual, 0 * mouth), residual)
+
+
+def test_colours_are_blurred_as_if_all_of_the_picture_were():
+    prior, residual = (torch.rand(1, 3, 2, 64, 64) for _ in range(2))
+    mouth = torch.zeros(1, 1, 2, 64, 64)
+    mouth[..., 40:44, 3:20] = 1
+    before, after = (colour(prior + r) for r in (residual, soft_colours(prior, residual, mouth)))
+    near = (2 * blurred(mouth, [1.0])).clamp(max=1)
+    torch.testing.assert_close(after, torch.lerp(before, blurred(before, [1.0]), near), atol=1e-5, rtol=0)
 
 
 def test_even_colours_stay():
