@@ -13,7 +13,7 @@ from atldiff.rendering.photo_light import LUMA
 from atldiff.rendering.tensor_filters import blurred
 
 FINEST = 1 / 64  # standard deviation of the blur of colours, share of a view's side
-CONTRAST = 1.1  # deviation inside real mouths over made ones: training people 1.04, validation 1.12
+CONTRAST = 1.1  # deviation amid real mouths over made ones: training people 1.04, validation 1.12
 
 
 def soft_colours(prior: Tensor, residual: Tensor, mouth: Tensor) -> Tensor:
