@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -48,12 +49,30 @@ class PatchCritic(nn.Module):
         return self.head(h), features
 
 
+class SharedNorm(nn.Module):
+    """Batch norm of pictures (N, C, h, w) over those of all processes, always by what the batch itself holds."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain, self.offset = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """See the class."""
+        moments = torch.stack([h.float().mean(dim=(0, 2, 3)), h.float().square().mean(dim=(0, 2, 3))])
+        if distributed.is_initialized():
+            moments = all_reduce(moments) / distributed.get_world_size()
+        mean, square = moments
+        gain = self.gain * (square - mean.square()).clamp(min=0).add(1e-5).rsqrt()
+        return h * gain[:, None, None].to(h.dtype) + (self.offset - mean * gain)[:, None, None].to(h.dtype)
+
+
 class WholeCritic(nn.Module):
     """Judges the mouth in frames (N, 3, H, W) under guide maps (N, G, H, W) as a whole, at half their size.
 
-    No norm: what tells a made mouth is how dark and how white it is. So its weights have to begin at
-    Kaiming's size. Two convolutions a stage: on fixed pictures of clips' size it told made mouths from real
-    ones with AUC 0.93 after 600 steps, with one convolution a stage 0.88, with batch norms 0.95.
+    Batch norms, for which it has to see real and made mouths in one batch: on 4,000 fixed pairs of training
+    people it then knew which mouth of 960 other pairs is the real one in 82 of 100 after 900 steps; without
+    them in 61, with group norms in 62, with the patches' penalty on slopes in 75. In training, without norms,
+    it came to know nothing at all.
 
     Args:
         guide_channels: G.  channels: width of each stage.
@@ -66,7 +85,7 @@ class WholeCritic(nn.Module):
             for inner, stride in ((width, 1), (out, 2)):
                 conv = nn.Conv2d(inner, out, 3, stride=stride, padding=1)
                 nn.init.kaiming_normal_(conv.weight, 0.2)
-                layers += [conv, nn.LeakyReLU(0.2)]
+                layers += [conv, SharedNorm(out), nn.LeakyReLU(0.2)]
             width = out
         self.layers = nn.Sequential(*layers)
         self.head = nn.Linear(2 * width, 1)
@@ -147,20 +166,21 @@ def critic_loss(critic: MouthCritic, pairs: Pairs, across: Across = lambda total
     """Loss of the critic, sum of both kinds: of each pair the real one is to have the larger logits.
 
     Relativistic, of the same moment's pair (Jolicoeur-Martineau 2018): what the two share cancels, so that it
-    learns from fewer of them: on fixed pictures AUC 0.63 after 100 steps, 0.58 with a hinge. Its slope costs,
-    at real and at made pictures (Huang et al. 2024, "The GAN is dead", R1 + R2; here along a noise), or it
-    asks for patterns nobody sees, and for others when it has got them. Large logits cost a little.
+    learns from fewer of them: on fixed pictures AUC 0.63 after 100 steps, 0.58 with a hinge. Large logits
+    cost a little. The patches' slope costs, at real and at made pictures (Huang et al. 2024, "The GAN is
+    dead", R1 + R2; here along a noise), or they ask for patterns nobody sees, and for others when they have
+    got them.
     """
     pictures, guides = torch.cat([pairs.real, pairs.made]), pairs.guide.repeat(2, 1, 1, 1)
-    kinds, _ = critic(pictures, guides)
-    near, _ = critic(pictures + _STEP * pairs.noise.repeat(2, 1, 1, 1), guides)
+    (patches, whole), _ = critic(pictures, guides)
+    near, _ = critic.patches(pictures + _STEP * pairs.noise.repeat(2, 1, 1, 1), guides)
+    steep = _SLOPE * ((near.float() - patches.float()) / _STEP).square()
     losses = []
-    for logits, others in zip(kinds, near, strict=True):
+    for logits, cost in ((patches, steep), (whole, torch.zeros_like(whole))):
         weight = mouth_weight(pairs.guide, logits.shape[-2:])
-        slope = ((others.float() - logits.float()) / _STEP).square()
+        cost = cost + _DRIFT * logits.float().square()
         on_real, on_made = logits.float().chunk(2)
-        cost = _DRIFT * (on_real.square() + on_made.square()) + _SLOPE * sum(slope.chunk(2))
-        losses.append(weighted_mean(F.softplus(on_made - on_real) + cost, weight, across))
+        losses.append(weighted_mean(F.softplus(on_made - on_real) + sum(cost.chunk(2)), weight, across))
     return torch.stack(losses).sum()
 
 
@@ -170,15 +190,16 @@ def generator_losses(
     """The generator's loss by patches and by whole mouths: of each pair the made one is to have the larger
     logits; and the distance of the critic's features of made and real frames.
     """
-    with torch.no_grad():
-        on_real, wanted = critic(pairs.real, pairs.guide)
-    on_made, found = critic(pairs.made, pairs.guide)
+    kinds, features = critic(torch.cat([pairs.real, pairs.made]), pairs.guide.repeat(2, 1, 1, 1))
 
     def mean(values: Tensor) -> Tensor:
         return weighted_mean(values, mouth_weight(pairs.guide, values.shape[-2:]), across)
 
-    adversarial = [mean(F.softplus(a.float() - b.float())) for a, b in zip(on_real, on_made, strict=True)]
-    matching = [mean((a.float() - b.float()).abs()) for a, b in zip(found, wanted, strict=True)]
+    def apart(values: Tensor) -> tuple[Tensor, Tensor]:
+        return values.float().chunk(2)
+
+    adversarial = [mean(F.softplus(real - made)) for real, made in map(apart, kinds)]
+    matching = [mean((made - real.detach()).abs()) for real, made in map(apart, features)]
     return adversarial, torch.stack(matching).mean()
 
 

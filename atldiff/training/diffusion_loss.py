@@ -23,8 +23,9 @@ def residual_loss(
     """Weighted L1 of the residual, of its image gradients and, in windows, of its frame differences.
 
     Inside the mouth it is mostly the coarse picture that counts: an L1 loss on detail that nobody can
-    foretell asks for its mean. Outside of it, where the prior is a warped photo, an L2 loss joins: the
-    residual is mostly light and shade there, whose median, which L1 asks for, is next to nothing.
+    foretell asks for its median. Coarse colours are told by L2: teeth that are seen more often than not are
+    not to be seen always. Outside of it, where the prior is a warped photo, L2 joins too: the residual is
+    mostly light and shade there, whose median is next to nothing.
 
     Args:
         prediction, residual: (B, 3, F, S, S).  view: its `weight` (B, 1, F, S, S) and, where the network
@@ -44,7 +45,7 @@ def residual_loss(
     terms.append((error[..., :, 1:] - error[..., :, :-1], fine[..., :, 1:]))
     if mouth is not None:
         inside, share, heavy = (_blocks(x) for x in (error * mouth, mouth, weight * mouth))
-        terms.append((coarse_share * inside / (share + 0.05), heavy))
+        terms.append((coarse_share * SHADING / 2 * (inside / (share + 0.05)).square(), heavy))
         terms.append((SHADING / 2 * error.square(), weight * (1 - mouth)))
     if error.shape[2] > 1:
         terms.append((error[:, :, 1:] - error[:, :, :-1], weight[:, :, 1:]))

@@ -23,6 +23,7 @@ from atldiff.training.processes import generator_of, over_processes
 from atldiff.training.stages import Stage
 
 EMOTION_DROPOUT = 0.2  # of the samples do not know their emotion
+STYLE_RATE = 8.0  # of the learning rate for the style's weights: four numbers are to move whole pictures
 MOUTH = 1  # the mouth's place among a sample's views
 
 
@@ -104,7 +105,7 @@ class RendererStep:
         self.networks = networks.to(device)
         self.trained = [p for p in networks.parameters() if p.requires_grad]
         self.average = EMAModel(networks.parameters(), decay=stage.ema)
-        optimizer = torch.optim.AdamW(self.trained, lr=stage.learning_rate, weight_decay=1e-4)
+        optimizer = _optimizer(networks, stage.learning_rate)
         guides = networks.unet.config.guide_channels
         self.critic = MouthCritic(guides).to(device, memory_format=torch.channels_last)
         judging = _critic_optimizer(self.critic)
@@ -161,7 +162,7 @@ class RendererStep:
             loss = loss + self.stage.adversarial * losses["adversarial"]
             loss = loss + self.stage.matching * losses["matching"]
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(step)
+            group["lr"] = group["share"] * self.learning_rate(step)
         self.accelerator.backward(loss)
         if self.accelerator.sync_gradients:
             self.accelerator.clip_grad_norm_(self.trained, 1.0)
@@ -207,11 +208,21 @@ class RendererStep:
         return self.stage.learning_rate * min(1.0, (step + 1) / self.stage.warmup, left)
 
 
+def _optimizer(networks: RendererNetworks, learning_rate: float) -> torch.optim.Optimizer:
+    """Each group's `share` is of the stage's learning rate."""
+    groups: dict[float, list] = {1.0: [], STYLE_RATE: []}
+    for name, weight in networks.named_parameters():
+        if weight.requires_grad:
+            groups[STYLE_RATE if "style_embedding" in name else 1.0].append(weight)
+    kinds = [{"params": weights, "share": share} for share, weights in groups.items() if weights]
+    return torch.optim.AdamW(kinds, lr=learning_rate, weight_decay=1e-4)
+
+
 def _critic_optimizer(critic: MouthCritic) -> torch.optim.Optimizer:
     """`eps` is far above the gradients' rounding errors, so that several processes take the steps of one."""
     groups = [
         {"params": critic.patches.parameters(), "lr": 4e-4},
-        {"params": critic.whole.parameters(), "lr": 1e-3},
+        {"params": critic.whole.parameters(), "lr": 2e-3},
     ]
     return torch.optim.Adam(groups, betas=(0.0, 0.99), eps=1e-5)
 
