@@ -50,7 +50,7 @@ class PatchCritic(nn.Module):
 
 
 class SharedNorm(nn.Module):
-    """Batch norm of pictures (N, C, h, w) over those of all processes, always by what the batch itself holds."""
+    """Batch norm of pictures (N, C, h, w) over those of all processes, always by what the batch holds."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -103,10 +103,17 @@ class MouthCritic(nn.Module):
         super().__init__()
         self.patches, self.whole = PatchCritic(guide_channels, channels), WholeCritic(guide_channels)
 
-    def forward(self, frames: Tensor, guide: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Logits of patches (N, 1, H / 8, W / 8) and of whole mouths (N, 1, 1, 1); the patches' features."""
+    def forward(
+        self, frames: Tensor, guide: Tensor, near: Tensor | None = None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Logits of patches (N, 1, H / 8, W / 8), of whole mouths (N, 1, 1, 1) and, where there are some, of
+        the patches of other frames `near` these; the features of the frames' patches.
+        """
         logits, features = self.patches(frames, guide)
-        return [logits, self.whole(frames, guide)], features
+        kinds = [logits, self.whole(frames, guide)]
+        if near is not None:
+            kinds.append(self.patches(near, guide)[0])
+        return kinds, features
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,8 +179,7 @@ def critic_loss(critic: MouthCritic, pairs: Pairs, across: Across = lambda total
     got them.
     """
     pictures, guides = torch.cat([pairs.real, pairs.made]), pairs.guide.repeat(2, 1, 1, 1)
-    (patches, whole), _ = critic(pictures, guides)
-    near, _ = critic.patches(pictures + _STEP * pairs.noise.repeat(2, 1, 1, 1), guides)
+    (patches, whole, near), _ = critic(pictures, guides, pictures + _STEP * pairs.noise.repeat(2, 1, 1, 1))
     steep = _SLOPE * ((near.float() - patches.float()) / _STEP).square()
     losses = []
     for logits, cost in ((patches, steep), (whole, torch.zeros_like(whole))):
