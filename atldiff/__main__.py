@@ -212,7 +212,9 @@ def _validate(args: argparse.Namespace) -> None:
     clips = load_clips(args.data, "val", pipeline.speech_encoder)
     if args.mouths:
         from atldiff.evaluation.mouths import mouths_as_table, validate_mouths
+        from atldiff.memory import keep_memory
 
+        keep_memory()  # a judge is trained
         judged = load_clips(args.data, "train", pipeline.speech_encoder), clips
         print(mouths_as_table(validate_mouths(pipeline, *judged, tuple(args.steps), args.results)))
         return

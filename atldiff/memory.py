@@ -7,7 +7,7 @@ import tempfile
 
 import numpy as np
 
-_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
+_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # M_... of glibc's malloc.h
 _GLIBC = platform.libc_ver()[0] == "glibc"  # it keeps what was freed for later
 _LARGE = 4 * 2**20  # bytes; smaller arrays are not worth a file
 
@@ -20,6 +20,16 @@ def share_memory() -> None:
     """
     if _GLIBC:
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+
+
+def keep_memory() -> None:
+    """Has large tensors made in memory that others left, for training, where every step takes as much as the
+    last: glibc asks the system for each of them and gives it back, page by page.
+    """
+    if _GLIBC:
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_MAX, 0)
+        libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def give_back(*mapped: np.ndarray) -> None:

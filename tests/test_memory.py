@@ -1,4 +1,7 @@
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -47,3 +50,28 @@ def test_a_long_recording_takes_no_memory():
     assert mapped_mib() < before + 5
     np.testing.assert_array_equal(speech.sound[:, 1], tone)
     assert speech.seconds == 90
+
+
+def test_kept_memory_serves_the_next_tensor_without_asking_the_system():
+    """Pages that a process has to be given while it makes the same large tensor again and again."""
+    making = "[torch.ones(12_000_000).sum() for _ in range(count)]"
+    pages = "resource.getrusage(resource.RUSAGE_SELF).ru_minflt"
+    program = f"""
+import resource, sys, torch
+from atldiff.memory import keep_memory
+if sys.argv[1] == "kept":
+    keep_memory()
+count = 3
+{making}
+before, count = {pages}, 20
+{making}
+print({pages} - before)
+"""
+    asked = {}
+    for way in ("kept", "given back"):
+        words = [sys.executable, "-c", program, way]
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+        )
+        asked[way] = int(done.stdout)
+    assert asked["kept"] < 0.2 * asked["given back"]

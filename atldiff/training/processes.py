@@ -23,6 +23,7 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 from torch import Tensor
 
 from atldiff.errors import InputError
+from atldiff.memory import keep_memory
 
 # Where launchers say how many processes there are.
 SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -48,6 +49,7 @@ def start_processes(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out} cannot be made ({error.strerror})", "Give another --out") from error
+    keep_memory()
     parallel = DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters)
     patient = InitProcessGroupKwargs(timeout=PATIENCE)
     return Accelerator(
