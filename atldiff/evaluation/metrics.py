@@ -4,6 +4,10 @@ Frames are (F, H, W, 3) uint8. What is measured frame by frame comes back as (F,
 caller decides what to average over, and says of which size.
 """
 
+import json
+import math
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -13,6 +17,19 @@ from atldiff.landmarks import WHOLE_FACE, inter_ocular_distance
 SSIM_SIGMA, SSIM_RADIUS = 1.5, 5  # Wang et al. 2004: 11x11 Gaussian window
 SSIM_C1, SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _BATCH = 16  # frames at once
+
+
+def as_json(scores: Any) -> str:
+    """Nested scores as JSON; what could not be measured (NaN, which JSON does not have) is null."""
+
+    def known(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: known(part) for name, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [known(part) for part in value]
+        return None if isinstance(value, float) and math.isnan(value) else value
+
+    return json.dumps(known(scores), indent=1)
 
 
 def psnr(frames: np.ndarray, truth: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:

@@ -1,6 +1,5 @@
 """How real made mouths are, on people no network was trained on: inside the lips, over time, to a judge."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from atldiff import landmarks as lm
+from atldiff.evaluation.metrics import as_json
 from atldiff.evaluation.mouth_metrics import NAMES, held_flicker, inside_ratios, inside_statistics
 from atldiff.evaluation.two_sample import Mouths, mouth_crops, shuffled_auc, two_sample_auc
 from atldiff.evaluation.validate import TrackedClip, Trial, make_trial
@@ -105,7 +105,7 @@ def validate_mouths(
         result["shuffled"] = shuffled_auc(*judged)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(result, indent=1))
+        out.write_text(as_json(result))
     return result
 
 

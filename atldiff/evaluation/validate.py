@@ -1,6 +1,5 @@
 """Scores of a checkpoint on unseen people: pictures from true landmarks, landmarks from speech."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -116,7 +115,7 @@ def validate(
     result["frames"] = int(sum(len(trial.points) for _, trial in trials))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(result, indent=1))
+        out.write_text(metrics.as_json(result))
     return result
 
 

@@ -154,6 +154,10 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         residual = depth_to_space(h, self.config.patch_size)
         return IdentityUNet3DOutput(sample=residual) if return_dict else (residual,)
 
+    def to(self, *args, **kwargs) -> "IdentityUNet3DModel":
+        """As of every module. The one of diffusers warns of parts to be kept in float32, even of none."""
+        return nn.Module.to(self, *args, **kwargs)
+
     def _run(self, block: ResidualBlock3D, h: Tensor, embedding: Tensor) -> Tensor:
         if self.gradient_checkpointing and torch.is_grad_enabled():
             return self._gradient_checkpointing_func(block, h, embedding)

@@ -116,6 +116,15 @@ class MouthCritic(nn.Module):
         return kinds, features
 
 
+def critic_optimizer(critic: MouthCritic) -> torch.optim.Optimizer:
+    """`eps` is far above the gradients' rounding errors, so that several processes take the steps of one."""
+    groups = [
+        {"params": critic.patches.parameters(), "lr": 4e-4},
+        {"params": critic.whole.parameters(), "lr": 2e-3},
+    ]
+    return torch.optim.Adam(groups, betas=(0.0, 0.99), eps=1e-5)
+
+
 @dataclass(frozen=True, eq=False)
 class Pairs:
     """What the critics see: real and made mouths (N, 3, H, W) of the same moments, their guide maps

@@ -1,7 +1,6 @@
 """The commands that train, in order: `prepare`, `train emotion`, `landmarks`, `diffusion`, `export`."""
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
@@ -172,6 +171,7 @@ def _fit_mouth(args: argparse.Namespace) -> None:
 def _train_emotion(args: argparse.Namespace) -> None:
     from accelerate import PartialState
 
+    from atldiff.evaluation.metrics import as_json
     from atldiff.training.processes import finish
     from atldiff.training.resuming import save_networks
     from atldiff.training.train_emotion import EmotionStage, begin_encoder, train_emotion
@@ -181,10 +181,11 @@ def _train_emotion(args: argparse.Namespace) -> None:
     scores = train_emotion(args.data, args.out, encoder, stage, args.seed, args.resolve(args.device))
     if PartialState().is_main_process:
         save_networks(args.out, {"speech_encoder": encoder})
-    finish(json.dumps(scores, indent=1))
+    finish(as_json(scores))
 
 
 def _train_landmarks(args: argparse.Namespace) -> None:
+    from atldiff.evaluation.metrics import as_json
     from atldiff.speech.wav2vec2_encoder import load_speech_encoder
     from atldiff.training.processes import finish
     from atldiff.training.train_landmarks import LandmarkStage, begin_generator, train_landmarks
@@ -193,7 +194,7 @@ def _train_landmarks(args: argparse.Namespace) -> None:
     generator = begin_generator(encoder, read_preset(args.preset).landmarks, args.seed)
     stage, device = _with_steps(LandmarkStage(), args.steps), args.resolve(args.device)
     scores = train_landmarks(args.data, args.out, encoder, generator, stage, args.seed, device, args.patience)
-    finish(json.dumps({name: value for name, value in scores.items() if name != "clips"}, indent=1))
+    finish(as_json({name: value for name, value in scores.items() if name != "clips"}))
 
 
 def _run_ablations(args: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from atldiff.training.corpora import ClipRecord
 from atldiff.training.export import export, mean_weights
 from atldiff.training.prepare import extract
 from atldiff.training.processes import from_main, start_processes
-from atldiff.training.renderer_step import make_networks
+from atldiff.training.renderer_networks import make_networks
 from atldiff.training.resuming import save_networks, save_text, writing
 from atldiff.training.shards import MANIFEST, Sample, read_manifest, write_shard
 from atldiff.training.train_diffusion import DEFAULT_RUN, RunConfig, train_diffusion

@@ -19,7 +19,8 @@ from atldiff.training.clips import load_clips
 from atldiff.training.faces import load_faces
 from atldiff.training.processes import Journal, from_main, start_processes
 from atldiff.training.renderer_data import MEMORY, Batches, DataConfig
-from atldiff.training.renderer_step import RendererStep, make_networks
+from atldiff.training.renderer_networks import make_networks
+from atldiff.training.renderer_step import RendererStep
 from atldiff.training.resuming import averaged, load_state, save_networks, save_state, writing
 from atldiff.training.samples import SampleConfig
 from atldiff.training.stages import STAGES, Stage

@@ -13,7 +13,7 @@ from atldiff.rendering.guide import frame_noise
 from atldiff.rendering.sampler import Condition, make_scheduler, sample_residual
 from atldiff.training.clips import Moment, StoredClip, choose_frames
 from atldiff.training.diffusion_loss import signed
-from atldiff.training.renderer_step import RendererNetworks
+from atldiff.training.renderer_networks import RendererNetworks
 from atldiff.training.samples import SampleConfig, make_sample
 
 STEPS = (1, 2)

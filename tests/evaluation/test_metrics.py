@@ -1,5 +1,7 @@
 """Measures against closed forms and against scikit-image."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -103,3 +105,9 @@ def test_fid_is_asked_of_all_frames_of_each_way(frames, monkeypatch):
     distance.add(frames, frames)
     distance.add(frames, frames)
     assert fed == {True: 2 * len(frames), False: 2 * len(frames)} and distance.value() == 0
+
+
+def test_what_was_not_measured_is_null_in_json():
+    scores = {"bilabials": np.float64("nan"), "parts": [{"opening": 0.5}, float("nan")], "clips": 3}
+    known = {"bilabials": None, "parts": [{"opening": 0.5}, None], "clips": 3}
+    assert json.loads(metrics.as_json(scores), parse_constant=pytest.fail) == known

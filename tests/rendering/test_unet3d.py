@@ -121,3 +121,12 @@ def test_gradients_are_the_same_with_less_memory():
         gradients.append([p.grad.clone() for p in unet.parameters()])
         unet.enable_gradient_checkpointing()
     torch.testing.assert_close(*gradients)
+
+
+def test_a_cast_warns_of_nothing(monkeypatch):
+    warned = []
+    monkeypatch.setattr(
+        "diffusers.models.modeling_utils.logger.warning", lambda *words, **_: warned.append(words)
+    )
+    assert IdentityUNet3DModel(**TINY).to(dtype=torch.bfloat16).dtype is torch.bfloat16
+    assert not warned

@@ -240,6 +240,6 @@ def test_what_is_random_about_a_sample_is_its_numbers():
 
 
 def drawn(numbers):
-    from atldiff.training.renderer_step import Draws
+    from atldiff.training.renderer_networks import Draws
 
     return Draws.of(0, numbers, [4, 8], 0.8, torch.device("cpu"))

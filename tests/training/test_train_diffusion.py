@@ -22,7 +22,8 @@ from atldiff.training.faces import reopened
 from atldiff.training.prepare import STORED_SIZE, _lag
 from atldiff.training.processes import sample_numbers, start_processes
 from atldiff.training.renderer_data import Batches, DataConfig
-from atldiff.training.renderer_step import STYLE_RATE, RendererStep, make_networks
+from atldiff.training.renderer_networks import STYLE_RATE, make_networks
+from atldiff.training.renderer_step import RendererStep
 from atldiff.training.samples import PhotoDraw, SampleConfig, WindowDataset, face_weight, loss_weight
 from atldiff.training.stages import Stage
 from atldiff.training.train_diffusion import Trainer, train_diffusion
