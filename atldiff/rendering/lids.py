@@ -1,7 +1,7 @@
 """Eyes that close: the upper lid comes down over the eyeball, with skin that the open eye hides in its fold.
 
-The skin is what surrounds the eye in the photo, continued smoothly over it; it is made once for a portrait
-and moves with the eye's corners. The spline leaves the eye open (`warp.parted`).
+The skin is what surrounds the eye in the photo, continued over it from all sides, so that nobody sees where
+it begins; it is made once for a portrait and moves with the eye's corners. The spline leaves the eye open (`warp.parted`).
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,15 @@ from atldiff.rendering.rects import Rect, filled, rect_round
 _CLOSING = (0.3, 0.62)  # share of the gap that is closed where the lid begins to be drawn, and has come down
 _MIN_GAP = 0.1  # of the photo's eye over its width: else it is closed already
 _REACH = 0.18  # lashes, corners and liner lie this far beyond the landmarks, share of the eye's width
+_FOLD = 0.09  # and so far beyond these the fold over the eye
 _MARGIN = 0.75  # of the skin looked at round the eye
-_SCALES = (0.5, 0.2, 0.08, 0.03)  # blurs of which the skin is continued, from far to near
-_SHADE, _LOW_SHADE = 0.05, 0.3  # how much darker a lid is than the skin round it, and above its lashes
-_LASHES = 0.022  # half thickness of the line of the lashes
+_LIGHTEST = 1.35  # of the skin's usual luma: what is lighter is no skin
+_DARKEST = (0.6, 0.35)  # of it too: what is darker beside the lid, and farther away
+_LOW, _LOW_SHADE = 0.14, 0.3  # how far above its lashes a lid is darker, and how much
+_LASHES = 0.05  # half thickness of the line of the lashes
+_STRAIGHT = 0.2  # share of its sag that a shut eye's line loses
 _OVERLAP = 0.05  # how far a lid that has come down reaches over the lower one
+_BELOW = 0.06  # how far its skin goes on below its edge: the line of the lashes covers the seam
 _GRAIN = 4.0  # levels of the skin's texture, at most
 _CURVE = 33  # points of a lid's edge
 
@@ -50,11 +54,11 @@ class Lid:
         rect = rect_round(still[list(ring)], _MARGIN * width, (image.shape[0], image.shape[1]))
         part = image[rect[1] : rect[3], rect[0] : rect[2], :3].astype(np.float32)
         outline, size = still[list(ring)] - rect[:2], (rect[3] - rect[1], rect[2] - rect[0])
-        hidden = _grown(outline, size, _REACH * width)
+        hidden = _grown(outline, size, (_REACH + _FOLD) * width)
         brow = _grown(still[BROWS].reshape(2, 5, 2)[side] - rect[:2], size, 0.08 * width)
-        skin = _continued(part, _grown(outline, size, 1.2 * _REACH * width), brow, width)
-        skin += _grain(part, width)
-        share = smoothstep(0.15, 0.9, _blurred(hidden.astype(np.float32), 0.28 * _REACH * width))
+        skin = _continued(part, hidden, brow, width)
+        skin += _grain(part, hidden, width)
+        share = smoothstep(0.1, 0.75, _blurred(hidden.astype(np.float32), _FOLD * width))
         return cls(ring, still, rect, skin, share, _lash_colour(part, skin, outline, width))
 
     def closing(self, landmarks: np.ndarray) -> float:
@@ -89,13 +93,16 @@ class Lid:
         edge = self._edge(apart, closing)
         down = _down(apart[list(self.ring)])
         wider = edge + (edge - edge.mean(axis=0))  # no straight sides: the skin's share ends it there
-        above = np.concatenate([edge, wider[::-1] - down])
+        above = np.concatenate([edge + _BELOW * down, wider[::-1] - down])
         soft = max(0.5, 0.012 * width)
         lid = _blurred(filled(above - rect[:2], size) / np.float32(255), soft)
-        low = lid * (1 - _blurred(np.roll(lid, -round(0.07 * width), axis=0), 0.08 * width))
-        shade = 1 - closing * (_SHADE + _LOW_SHADE * low)[..., None]
         thick = _LASHES * self._taper()[:, None] * down
-        lashes = np.concatenate([edge - 0.6 * thick, edge[::-1] + thick[::-1]])
+        straight = np.linspace(apart[self.ring[0]], apart[self.ring[3]], _CURVE)
+        seam = edge + _STRAIGHT * closing * (straight - edge)  # the lids meet above the open eye's lower edge
+        lashes = np.concatenate([seam - 0.6 * thick, seam[::-1] + thick[::-1]])
+        band = np.concatenate([seam, seam[::-1] - _LOW * down])
+        low = _blurred(filled(band - rect[:2], size) / np.float32(255), 0.06 * width)
+        shade = 1 - closing * (_LOW_SHADE * low)[..., None]
         line = _blurred(filled(lashes - rect[:2], size) / np.float32(255), 1.2 * soft)
         faded = min(1.0, 3 * closing)
         return [
@@ -167,10 +174,11 @@ def _blurred(x: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.GaussianBlur(x, (0, 0), max(sigma, 0.3), borderType=cv2.BORDER_REPLICATE)
 
 
-def _grain(part: np.ndarray, width: float) -> np.ndarray:
+def _grain(part: np.ndarray, hidden: np.ndarray, width: float) -> np.ndarray:
     """The fine texture of the skin below the eye, moved up over it: pores, film grain, brush strokes."""
-    fine = np.clip(part - _blurred(part, 0.04 * width), -_GRAIN, _GRAIN)
-    return np.roll(fine, -round(0.66 * width), axis=0)
+    way = min(round(0.66 * width), len(part))
+    fine = np.clip(part - _blurred(part, 0.04 * width), -_GRAIN, _GRAIN) * ~hidden[..., None]
+    return np.concatenate([fine[way:], np.zeros_like(fine[:way])])
 
 
 def _lash_colour(part: np.ndarray, skin: np.ndarray, outline: np.ndarray, width: float) -> np.ndarray:
@@ -187,8 +195,8 @@ def _lash_colour(part: np.ndarray, skin: np.ndarray, outline: np.ndarray, width:
 
 
 def _continued(part: np.ndarray, hidden: np.ndarray, brow: np.ndarray, width: float) -> np.ndarray:
-    """The picture (h, w, 3) with what is hidden (h, w) made up of the skin round it: of far skin where
-    nothing else is near, of the nearest where there is some.
+    """The picture (h, w, 3) with what is hidden (h, w) made up of the skin round it, from its rim inwards: as
+    the photo's light and the shade of its fold go on from one side to the other.
     """
     import cv2
 
@@ -198,13 +206,26 @@ def _continued(part: np.ndarray, hidden: np.ndarray, brow: np.ndarray, width: fl
     if not rim.any():
         return part
     usual = float(np.percentile(luma[rim], 65))
-    seen = seen & (luma > 0.8 * usual) & (luma < 1.3 * usual)  # no folds, hair, glasses or glints
-    weight = seen.astype(np.float32)
-    skin = np.broadcast_to(part[rim].mean(axis=0), part.shape)
-    for scale in _SCALES:
-        near = _blurred(weight, scale * width)
-        mean = _blurred(part * weight[..., None], scale * width) / np.maximum(near, 1e-4)[..., None]
-        skin = skin + (mean - skin) * smoothstep(0.02, 0.3, near)[..., None]
-    tone = part[seen].mean(axis=0) if seen.any() else skin.mean(axis=(0, 1))  # shadow is grey, the lid is not
-    warm = skin.mean(axis=2, keepdims=True) * (tone / max(float(tone.mean()), 1.0))
-    return (0.5 * (skin + warm)).astype(np.float32)
+    darkest = np.where(rim, *_DARKEST) * usual
+    seen = seen & (luma > darkest) & (luma < _LIGHTEST * usual)  # no hair, liner, glasses or glints
+    if not seen.any():
+        return part
+    filled_in = _push_pull(part, seen.astype(np.float32))
+    return np.where(hidden[..., None], _blurred(filled_in, 0.05 * width), filled_in)
+
+
+def _push_pull(part: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The picture (h, w, 3) where its weight (h, w) is 1, and where it is 0 what is round that, smoothly
+    (Gortler et al. 1996): the mean of ever larger neighbourhoods until there is one.
+    """
+    import cv2
+
+    mean = (part * weight[..., None]).sum(axis=(0, 1)) / max(float(weight.sum()), 1e-6)
+    if min(weight.shape) < 4:
+        below = np.broadcast_to(mean.astype(np.float32), part.shape)
+    else:
+        less = cv2.pyrDown(weight)
+        small = cv2.pyrDown(part * weight[..., None]) / np.maximum(less, 1e-6)[..., None]
+        below = _push_pull(small, np.minimum(1, 2 * less))
+        below = cv2.resize(below, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return below + (part - below) * weight[..., None]

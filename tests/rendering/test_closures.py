@@ -75,7 +75,7 @@ def test_lids_cover_the_closed_eyes_in_skin_and_lashes(face):
     changed = np.argwhere((frame != image).any(axis=2))[:, ::-1]
     eyes = np.concatenate([closed[RIGHT_EYE], closed[LEFT_EYE]])
     assert len(changed) > 100
-    assert (changed > eyes.min(axis=0) - 25).all() and (changed < eyes.max(axis=0) + 25).all()
+    assert (changed > eyes.min(axis=0) - 32).all() and (changed < eyes.max(axis=0) + 32).all()
     x, y = closed[[37, 38]].mean(axis=0).astype(int)
     lightest = max(np.median(closures.parts[0].skin, axis=(0, 1)).max(), image[y - 6, x].max())
     assert frame[y - 6 : y + 7, x - 3 : x + 4].max() <= lightest + 3  # no white

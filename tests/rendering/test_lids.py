@@ -78,3 +78,26 @@ def test_eyes_that_are_closed_in_the_photo_are_left_as_they_are(still):
 def test_an_eye_at_the_border_is_no_error(still):
     image, moved = np.full((640, 640, 3), 150, np.uint8), still - still[37]
     Closures.of(image, moved).paint(image.copy(), shut(moved, 0.8))
+
+
+def test_a_shut_eye_goes_on_with_the_light_and_shade_round_it(still):
+    """Skin that grows darker to one side and downwards: above the lashes nobody sees where the lid is."""
+    x, y = np.meshgrid(np.arange(640), np.arange(640))
+    skin = (np.array([190, 140, 110]) + (-0.5 * (x - 320) - 0.3 * (y - 280))[..., None]).clip(0, 255)
+    image = skin.round().astype(np.uint8)
+    for eye in (RIGHT_EYE, LEFT_EYE):
+        x0, y0 = np.floor(still[eye].min(axis=0)).astype(int)
+        x1, y1 = np.ceil(still[eye].max(axis=0)).astype(int)
+        image[y0:y1, x0:x1] = 5
+    lid = Lid.of(image, still, 0)
+    x0, y0, x1, y1 = lid.rect
+    away = np.abs(lid.skin - skin[y0:y1, x0:x1])[lid.share > 0.02]
+    assert np.median(away) < 4 and away.max() < 14
+
+
+def test_hair_and_glints_beside_an_eye_are_not_continued_over_it(still):
+    image = face_with_eyes(still, (190, 140, 110))
+    left, top = np.floor(still[RIGHT_EYE].min(axis=0)).astype(int)
+    image[:, : left - 12], image[top - 22 : top - 17, left : left + 30] = 10, 255
+    lid = Lid.of(image, still, 0)
+    assert np.abs(lid.skin[lid.share > 0.5] - (190, 140, 110)).max() < 6
