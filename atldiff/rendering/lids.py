@@ -1,7 +1,8 @@
 """Eyes that close: the upper lid comes down over the eyeball, with skin that the open eye hides in its fold.
 
 The skin is what surrounds the eye in the photo, continued over it from all sides, so that nobody sees where
-it begins; it is made once for a portrait and moves with the eye's corners. The spline leaves the eye open (`warp.parted`).
+it begins; it is made once for a portrait and moves with the eye's corners. The spline leaves the eye open
+(`warp.parted`).
 """
 
 from dataclasses import dataclass
