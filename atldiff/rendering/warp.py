@@ -35,6 +35,7 @@ _BLOCK = 800  # places whose spline basis is worked out at once: 0.3 MB
 _MARGIN = 3  # cells round the features in which the field is worked out cell by cell
 _FADE = 0.12  # width of the fade to zero at the region's border, crop units
 _LIDS_BELOW_BROWS = [36, 37, 38, 38, 39, 42, 43, 43, 44, 45]  # the eye's point under each brow point
+_NOSE_BASE, _LIP_BELOW_NOSE = [31, 32, 33, 34, 35], [50, 50, 51, 52, 52]
 
 
 def _anchors() -> np.ndarray:
@@ -175,15 +176,18 @@ def region_rect(box: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def guards(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
-    """Further points of the spline, (F, 13, 2), in frames with landmarks (F, 68, 2) of a photo's (68, 2).
+    """Further points of the spline, (F, 18, 2), in frames with landmarks (F, 68, 2) of a photo's (68, 2).
 
-    Ten below the brows, which move with the brows: a closing lid does not drag them along. Three in
-    the mouth: what the photo shows of its inside hangs from the upper lip and is not stretched.
+    Ten below the brows, which move with the brows: a closing lid does not drag them along. Five below the
+    nose, which move with it: a smile that closes does not draw it out. Three in the mouth: what the photo
+    shows of its inside hangs from the upper lip and is not stretched.
     """
     to_lids = 0.4 * (still[_LIDS_BELOW_BROWS] - still[BROWS])
     below_brows = landmarks[:, BROWS] + turned(to_lids, landmarks, still)
+    to_lip = 0.2 * (still[_LIP_BELOW_NOSE] - still[_NOSE_BASE])
+    below_nose = landmarks[:, _NOSE_BASE] + turned(to_lip, landmarks, still)
     upper, shown = landmarks[:, UPPER_INNER_LIP], 0.9 * shown_gap(landmarks, still)
-    return np.concatenate([below_brows, upper + shown], axis=1)
+    return np.concatenate([below_brows, below_nose, upper + shown], axis=1)
 
 
 def parted(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:

@@ -161,3 +161,16 @@ def test_a_large_photo_is_enlarged_less():
     image = np.zeros((3000, 3000, 1), np.uint8)
     assert FinePhoto.of(image, (0, 0, 3000, 3000)).factor == 2
     assert FinePhoto.of(np.dstack([image] * 3), (0, 0, 3000, 3000)).factor == 1
+
+
+def test_a_smile_that_closes_does_not_draw_out_the_nose(request):
+    """What is seen right below the nose is what the photo shows there, however far the upper lip comes down."""
+    still = load_portrait(request.getfixturevalue("portrait_path").parent / "drawn.jpg").landmarks
+    box, moved = crop_box(still), still.copy()
+    lip = [*range(49, 54), *range(60, 65)]
+    way = still[33, 1] - still[51, 1]
+    moved[lip, 1] -= 0.5 * way  # half as far again from the nose as in the photo
+    field = displacement_field(to_crop(moved[None], box), to_crop(still, box))[0]
+    below = to_crop(still[33] - (0, 0.1 * way), box)
+    x, y = ((below - REGION[0]) * (len(field) / (REGION[1] - REGION[0])) - 0.5).round().astype(int)
+    assert abs(field[y, x, 1]) < 0.05 * abs(way) / (box[3] - box[1])
