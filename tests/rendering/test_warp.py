@@ -164,7 +164,7 @@ def test_a_large_photo_is_enlarged_less():
 
 
 def test_a_smile_that_closes_does_not_draw_out_the_nose(request):
-    """What is seen right below the nose is what the photo shows there, however far the upper lip comes down."""
+    """Right below it is seen what the photo shows there, however far the upper lip comes down."""
     still = load_portrait(request.getfixturevalue("portrait_path").parent / "drawn.jpg").landmarks
     box, moved = crop_box(still), still.copy()
     lip = [*range(49, 54), *range(60, 65)]
