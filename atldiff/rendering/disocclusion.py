@@ -13,9 +13,8 @@ from atldiff.landmarks import (
     to_crop,
 )
 from atldiff.rendering.guide import fill_masks
-from atldiff.rendering.warp import shown_gap
+from atldiff.rendering.warp import SHOWS_TEETH, shown_gap
 
-_SHOWS_TEETH = 0.03  # opening of a photo's mouth from which on its inside is seen
 _OUTER_EIGHT = [48, 50, 51, 52, 54, 56, 57, 58]  # the outer lips, a point to each inner one
 
 
@@ -49,7 +48,7 @@ def unseen_mask(landmarks: np.ndarray, still: np.ndarray, view: np.ndarray, size
     shapes[:, INNER_LIPS] = outlines
     mask = fill_masks(to_crop(shapes, view), size)[:, 0] * opened[:, None, None]
     then = float(mouth_opening(still))
-    if then > _SHOWS_TEETH:
+    if then > SHOWS_TEETH:
         shapes[:, INNER_LIPS] = landmarks[:, _OUTER_EIGHT]
         lips = fill_masks(to_crop(shapes, view), size)[:, 0]
         mask = np.maximum(

@@ -13,6 +13,7 @@ from atldiff.easing import smoothstep
 from atldiff.landmarks import (
     BROWS,
     EYE_CORNERS,
+    INNER_LIPS,
     JAW,
     LEFT_EYE,
     LOWER_INNER_LIP,
@@ -22,19 +23,23 @@ from atldiff.landmarks import (
     UPPER_INNER_LIP,
     UPPER_LIDS,
     inter_ocular_distance,
+    mouth_opening,
 )
+from atldiff.rendering.lip_outline import round_lips
 
 REGION = (-0.35, 1.35)  # the field's extent in crop units, both axes; at its border nothing moves
 GRID = 80  # cells of the field per axis, about 2.7 pixels of the 128-pixel crop each
 SMOOTHING = 1e-4  # regularisation of the spline: how far a landmark may miss its place
 JAW_SMOOTHING = 0.06  # trackers let the jaw's points slide along its outline, which drags cheeks and neck
 NOSE_SMOOTHING, EYE_SMOOTHING = 3e-3, 1e-3  # their points tremble more than what they mark
+SHOWS_TEETH = 0.03  # opening of a photo's mouth from which on its inside is seen, inter-ocular distances
 OPEN_LIDS, OPEN_LIPS = 0.75, 0.2  # of the photo's gap between them that the spline keeps at least
 _ANCHORS_PER_SIDE = 4
 _BLOCK = 800  # places whose spline basis is worked out at once: 0.3 MB
 _MARGIN = 3  # cells round the features in which the field is worked out cell by cell
 _FADE = 0.12  # width of the fade to zero at the region's border, crop units
 _LIDS_BELOW_BROWS = [36, 37, 38, 38, 39, 42, 43, 43, 44, 45]  # the eye's point under each brow point
+_NEAR_CORNERS = [2, 8, 12, 18]  # of `round_lips`
 _NOSE_BASE, _LIP_BELOW_NOSE = [31, 32, 33, 34, 35], [50, 50, 51, 52, 52]
 
 
@@ -180,14 +185,18 @@ def guards(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
 
     Ten below the brows, which move with the brows: a closing lid does not drag them along. Five below the
     nose, which move with it: a smile that closes does not draw it out. Three in the mouth: what the photo
-    shows of its inside hangs from the upper lip and is not stretched.
+    shows of its inside hangs from the upper lip and is not stretched. Where it shows any, four more on the
+    lips next to their corners: else teeth stay bare there when they close.
     """
     to_lids = 0.4 * (still[_LIDS_BELOW_BROWS] - still[BROWS])
     below_brows = landmarks[:, BROWS] + turned(to_lids, landmarks, still)
     to_lip = 0.2 * (still[_LIP_BELOW_NOSE] - still[_NOSE_BASE])
     below_nose = landmarks[:, _NOSE_BASE] + turned(to_lip, landmarks, still)
     upper, shown = landmarks[:, UPPER_INNER_LIP], 0.9 * shown_gap(landmarks, still)
-    return np.concatenate([below_brows, below_nose, upper + shown], axis=1)
+    points = [below_brows, below_nose]
+    if float(mouth_opening(still)) > SHOWS_TEETH:
+        points.append(round_lips(landmarks[:, INNER_LIPS])[:, _NEAR_CORNERS])
+    return np.concatenate([*points, upper + shown], axis=1)
 
 
 def parted(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:

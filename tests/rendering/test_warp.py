@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from atldiff.landmarks import LOWER_INNER_LIP, UPPER_INNER_LIP, crop_box, to_crop
+from atldiff.landmarks import INNER_LIPS, LOWER_INNER_LIP, UPPER_INNER_LIP, crop_box, to_crop
 from atldiff.portrait.face import load_portrait
 from atldiff.rendering.fine_photo import FinePhoto, warp_image
+from atldiff.rendering.lip_outline import round_lips
 from atldiff.rendering.warp import (
     GRID,
     REGION,
@@ -14,6 +15,7 @@ from atldiff.rendering.warp import (
     displacement_field,
     grid_points,
     guards,
+    parted,
     point_smoothing,
     region_rect,
     spline_at,
@@ -174,3 +176,17 @@ def test_a_smile_that_closes_does_not_draw_out_the_nose(request):
     below = to_crop(still[33] - (0, 0.1 * way), box)
     x, y = ((below - REGION[0]) * (len(field) / (REGION[1] - REGION[0])) - 0.5).round().astype(int)
     assert abs(field[y, x, 1]) < 0.05 * abs(way) / (box[3] - box[1])
+
+
+def test_lips_that_close_over_teeth_take_what_is_next_to_their_corners_along(request):
+    """A point on the round of the photo's open lips is found on that of the closed ones."""
+    closed = load_portrait(request.getfixturevalue("portrait_path").parent / "drawn.jpg").landmarks
+    smile, box = closed.copy(), crop_box(closed)
+    smile[[65, 66, 67, *range(55, 60)], 1] += 16
+    smile[[61, 62, 63, *range(49, 54)], 1] -= 10
+    apart = parted(closed[None], smile)[0]
+    then, now = (round_lips(points[INNER_LIPS])[[2, 8, 12, 18]] for points in (smile, apart))
+    target, source = spline_points(to_crop(apart[None], box), to_crop(smile, box))
+    places = torch.from_numpy(to_crop(now, box)).double()
+    found = places + spline_at(target, source, places, point_smoothing(len(source)))[0]
+    np.testing.assert_allclose(found, to_crop(then, box), atol=0.004)
