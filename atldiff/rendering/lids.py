@@ -20,7 +20,8 @@ _FOLD = 0.09  # and so far beyond these the fold over the eye
 _MARGIN = 0.75  # of the skin looked at round the eye
 _LIGHTEST = 1.35  # of the skin's usual luma: what is lighter is no skin
 _DARKEST = (0.6, 0.35)  # of it too: what is darker beside the lid, and farther away
-_LOW, _LOW_SHADE = 0.14, 0.3  # how far above its lashes a lid is darker, and how much
+_LOW = 0.14  # how far above its lashes a lid is darker
+_LOW_SHADE = np.array([0.17, 0.22, 0.25], np.float32)  # and how much: light that comes through skin is red
 _LASHES = 0.05  # half thickness of the line of the lashes
 _STRAIGHT = 0.2  # share of its sag that a shut eye's line loses
 _OVERLAP = 0.05  # how far a lid that has come down reaches over the lower one
@@ -103,7 +104,7 @@ class Lid:
         lashes = np.concatenate([seam - 0.6 * thick, seam[::-1] + thick[::-1]])
         band = np.concatenate([seam, seam[::-1] - _LOW * down])
         low = _blurred(filled(band - rect[:2], size) / np.float32(255), 0.06 * width)
-        shade = 1 - closing * (_LOW_SHADE * low)[..., None]
+        shade = 1 - closing * (_LOW_SHADE * low[..., None])
         line = _blurred(filled(lashes - rect[:2], size) / np.float32(255), 1.2 * soft)
         faded = min(1.0, 3 * closing)
         return [
