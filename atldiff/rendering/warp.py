@@ -39,7 +39,7 @@ _BLOCK = 800  # places whose spline basis is worked out at once: 0.3 MB
 _MARGIN = 3  # cells round the features in which the field is worked out cell by cell
 _FADE = 0.12  # width of the fade to zero at the region's border, crop units
 _LIDS_BELOW_BROWS = [36, 37, 38, 38, 39, 42, 43, 43, 44, 45]  # the eye's point under each brow point
-_NEAR_CORNERS = [2, 8, 12, 18]  # of `round_lips`
+_UPPER_ROUND, _LOWER_ROUND = [2, 8], [18, 12]  # of `round_lips`, next to the corners
 _NOSE_BASE, _LIP_BELOW_NOSE = [31, 32, 33, 34, 35], [50, 50, 51, 52, 52]
 
 
@@ -185,8 +185,8 @@ def guards(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
 
     Ten below the brows, which move with the brows: a closing lid does not drag them along. Five below the
     nose, which move with it: a smile that closes does not draw it out. Three in the mouth: what the photo
-    shows of its inside hangs from the upper lip and is not stretched. Where it shows any, four more on the
-    lips next to their corners: else teeth stay bare there when they close.
+    shows of its inside hangs from the upper lip and is not stretched. Where it shows any, four more next
+    to the corners, likewise: else teeth stay bare there when the lips close.
     """
     to_lids = 0.4 * (still[_LIDS_BELOW_BROWS] - still[BROWS])
     below_brows = landmarks[:, BROWS] + turned(to_lids, landmarks, still)
@@ -195,7 +195,10 @@ def guards(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
     upper, shown = landmarks[:, UPPER_INNER_LIP], 0.9 * shown_gap(landmarks, still)
     points = [below_brows, below_nose]
     if float(mouth_opening(still)) > SHOWS_TEETH:
-        points.append(round_lips(landmarks[:, INNER_LIPS])[:, _NEAR_CORNERS])
+        rounds, shown_rounds = (round_lips(p[..., INNER_LIPS, :]) for p in (landmarks, still))
+        above, below = rounds[:, _UPPER_ROUND], rounds[:, _LOWER_ROUND]
+        seen = shown_rounds[_LOWER_ROUND] - shown_rounds[_UPPER_ROUND]
+        points += [above, above + _no_longer(below - above, seen, landmarks, still)]
     return np.concatenate([*points, upper + shown], axis=1)
 
 
@@ -224,10 +227,15 @@ def parted(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
 def shown_gap(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
     """From each upper inner-lip point to where the photo's inside of the mouth ends, (F, 3, 2)."""
     gap = landmarks[:, LOWER_INNER_LIP] - landmarks[:, UPPER_INNER_LIP]
+    return _no_longer(gap, still[list(LOWER_INNER_LIP)] - still[list(UPPER_INNER_LIP)], landmarks, still)
+
+
+def _no_longer(gap: np.ndarray, seen: np.ndarray, landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """Gaps (F, N, 2) in frames with landmarks (F, 68, 2), cut to the photo's (N, 2) at the frames' scale."""
     length = np.linalg.norm(gap, axis=-1, keepdims=True)
     scale = inter_ocular_distance(landmarks) / inter_ocular_distance(still)
-    seen = np.linalg.norm(still[list(LOWER_INNER_LIP)] - still[list(UPPER_INNER_LIP)], axis=-1)
-    return gap * np.minimum(1, seen[:, None] * scale[:, None, None] / np.maximum(length, 1e-9))
+    most = np.linalg.norm(seen, axis=-1)[:, None] * scale[:, None, None]
+    return gap * np.minimum(1, most / np.maximum(length, 1e-9))
 
 
 def turned(vectors: np.ndarray, landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:

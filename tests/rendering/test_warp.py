@@ -190,3 +190,16 @@ def test_lips_that_close_over_teeth_take_what_is_next_to_their_corners_along(req
     places = torch.from_numpy(to_crop(now, box)).double()
     found = places + spline_at(target, source, places, point_smoothing(len(source)))[0]
     np.testing.assert_allclose(found, to_crop(then, box), atol=0.004)
+
+
+def test_teeth_next_to_the_corners_are_not_stretched_when_a_smile_opens(still):
+    """The guards there stay as far apart as in the photo, whatever the jaw does."""
+    smile = still.copy()
+    angles = np.pi + 2 * np.pi * np.arange(8) / 8
+    smile[INNER_LIPS] = np.stack([0.5 + 0.15 * np.cos(angles), 0.6 + 0.06 * np.sin(angles)], axis=1)
+    wide = smile.copy()
+    wide[[65, 66, 67], 1] += 0.1
+    smiling, opened = guards(np.stack([smile, wide]), smile)[:, 15:19]
+    np.testing.assert_allclose(opened[:2], smiling[:2], atol=1e-6)
+    lengths = [np.linalg.norm(points[2:] - points[:2], axis=1) for points in (smiling, opened)]
+    np.testing.assert_allclose(lengths[1], lengths[0], atol=1e-6)
