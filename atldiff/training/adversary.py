@@ -58,12 +58,19 @@ class SharedNorm(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """See the class."""
-        moments = torch.stack([h.float().mean(dim=(0, 2, 3)), h.float().square().mean(dim=(0, 2, 3))])
-        if distributed.is_initialized():
-            moments = all_reduce(moments) / distributed.get_world_size()
-        mean, square = moments
-        gain = self.gain * (square - mean.square()).clamp(min=0).add(1e-5).rsqrt()
-        return h * gain[:, None, None].to(h.dtype) + (self.offset - mean * gain)[:, None, None].to(h.dtype)
+        mean = _over_all(h.float().mean(dim=(0, 2, 3)))
+        away = (
+            h.float() - mean[:, None, None]
+        )  # not E[h^2] - E[h]^2, which loses what is small beside the mean
+        gain = self.gain * (_over_all(away.square().mean(dim=(0, 2, 3))) + 1e-5).rsqrt()
+        return (away * gain[:, None, None] + self.offset[:, None, None]).to(h.dtype)
+
+
+def _over_all(value: Tensor) -> Tensor:
+    """Its mean over the processes, through which gradients pass."""
+    if not distributed.is_initialized():
+        return value
+    return all_reduce(value) / distributed.get_world_size()
 
 
 class WholeCritic(nn.Module):
@@ -83,7 +90,7 @@ class WholeCritic(nn.Module):
         width, layers = 3 + guide_channels, []
         for out in channels:
             for inner, stride in ((width, 1), (out, 2)):
-                conv = nn.Conv2d(inner, out, 3, stride=stride, padding=1)
+                conv = nn.Conv2d(inner, out, 3, stride=stride, padding=1, bias=False)
                 nn.init.kaiming_normal_(conv.weight, 0.2)
                 layers += [conv, SharedNorm(out), nn.LeakyReLU(0.2)]
             width = out

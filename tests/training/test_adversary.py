@@ -71,3 +71,10 @@ def test_no_critic_pulls_harder_than_the_truth_and_a_weak_one_as_it_does():
 def test_the_critics_norm_is_a_batch_norm():
     pictures = 3 * torch.randn(4, 5, 6, 7) + 2
     torch.testing.assert_close(SharedNorm(5)(pictures), F.batch_norm(pictures, None, None, training=True))
+
+
+def test_shared_norm_keeps_what_is_small_beside_the_mean():
+    torch.manual_seed(0)
+    small = torch.randn(4, 3, 8, 8)
+    plain, shifted = SharedNorm(3)(small), SharedNorm(3)(0.1 * small + 300)
+    torch.testing.assert_close(shifted, plain, atol=0.02, rtol=0)
