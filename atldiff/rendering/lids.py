@@ -222,9 +222,8 @@ def _push_pull(part: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """
     import cv2
 
-    mean = (part * weight[..., None]).sum(axis=(0, 1)) / max(float(weight.sum()), 1e-6)
     if min(weight.shape) < 4:
-        below = np.broadcast_to(mean.astype(np.float32), part.shape)
+        below = (part * weight[..., None]).sum(axis=(0, 1)) / max(float(weight.sum()), 1e-6)
     else:
         less = cv2.pyrDown(weight)
         small = cv2.pyrDown(part * weight[..., None]) / np.maximum(less, 1e-6)[..., None]

@@ -181,7 +181,8 @@ def region_rect(box: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def guards(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
-    """Further points of the spline, (F, 18, 2), in frames with landmarks (F, 68, 2) of a photo's (68, 2).
+    """Further points of the spline in frames with landmarks (F, 68, 2) of a photo's (68, 2): (F, 18, 2), and
+    (F, 22, 2) where the photo shows teeth.
 
     Ten below the brows, which move with the brows: a closing lid does not drag them along. Five below the
     nose, which move with it: a smile that closes does not draw it out. Three in the mouth: what the photo

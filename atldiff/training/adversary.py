@@ -59,9 +59,7 @@ class SharedNorm(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """See the class."""
         mean = _over_all(h.float().mean(dim=(0, 2, 3)))
-        away = (
-            h.float() - mean[:, None, None]
-        )  # not E[h^2] - E[h]^2, which loses what is small beside the mean
+        away = h.float() - mean[:, None, None]  # E[h^2] - E[h]^2 would lose what is small beside the mean
         gain = self.gain * (_over_all(away.square().mean(dim=(0, 2, 3))) + 1e-5).rsqrt()
         return (away * gain[:, None, None] + self.offset[:, None, None]).to(h.dtype)
 
