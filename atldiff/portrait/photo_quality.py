@@ -10,6 +10,7 @@ from atldiff.portrait.photo import crop_square
 SIDE_FACE = 0.35  # |yaw|; beyond it the far cheek and eye corner are hidden
 CLOSED_EYES = 0.12  # blinks lie at 0.02-0.11, narrow or smiling eyes from 0.14
 OPEN_MOUTH = 0.1  # closed lips below 0.08, a smile with teeth from 0.11
+WIDE_OPEN = 0.25  # 0.20 still closes well, of 0.36 the corners stay bare
 SHARPNESS = 0.8  # sharp photos 1.2-5, the same blurred by 2 % of the eyes' distance below 0.7
 SHARPNESS_SIZE = 256  # pixels; side of the crop in which sharpness is measured
 
@@ -42,7 +43,11 @@ def photo_advice(image: np.ndarray, landmarks: np.ndarray, num_faces: int = 1, f
             "The eyes seem to be closed. They will stay closed in the video.",
         ),
         (
-            mouth_opening(landmarks) > OPEN_MOUTH,
+            mouth_opening(landmarks) > WIDE_OPEN,
+            "The mouth is wide open and will look torn when it closes. Take a photo with closed lips.",
+        ),
+        (
+            OPEN_MOUTH < mouth_opening(landmarks) <= WIDE_OPEN,
             "The mouth is open. A photo with closed lips gives cleaner speech.",
         ),
         (side < FRAME_SIZE, "The face is small. A larger photo gives a sharper video."),

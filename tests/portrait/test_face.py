@@ -163,6 +163,10 @@ def test_advice(portrait):
     assert mouth_opening(closed) < 0.1 < mouth_opening(points)
     assert "mouth is open" in said(points)
     assert "mouth" not in said(closed)
+    wide = points.copy()
+    wide[65:68, 1] += 0.25 * inter_ocular_distance(points)
+    assert "wide open" in said(wide)
+    assert "mouth is open" not in said(wide)
     for lids in ((37, 41), (38, 40), (43, 47), (44, 46)):
         shut[list(lids)] = shut[list(lids)].mean(axis=0)
     assert eye_opening(shut) < 0.12 < eye_opening(points)
