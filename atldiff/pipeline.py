@@ -160,10 +160,9 @@ class ATLDiffPipeline(DiffusionPipeline):
         return LandmarkSequence(points.astype(np.float32), portrait.landmarks, embedding)
 
     @torch.no_grad()
-    def heard_emotion(self, sequence: LandmarkSequence) -> str:
-        """The one of `emotions` that the recogniser hears in the speech behind the landmarks."""
-        head = self.speech_encoder.emotion.head
-        return self.emotions[int(head(torch.from_numpy(sequence.emotion).to(head.weight)).argmax())]
+    def heard_emotion(self, sequence: LandmarkSequence) -> str | None:
+        """The one of `emotions` heard in the speech behind the landmarks; None: none for sure."""
+        return self.speech_encoder.emotion.told(torch.from_numpy(sequence.emotion))
 
     def render(
         self,

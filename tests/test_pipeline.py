@@ -18,6 +18,7 @@ from atldiff.media.audio import load_speech
 from atldiff.portrait.face import load_portrait
 from atldiff.rendering.identity import ResNetIdentityEncoder
 from atldiff.rendering.windows import window_spans
+from atldiff.sequence import LandmarkSequence
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.speech_encoder import StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
@@ -279,3 +280,10 @@ def test_loading_leaves_nothing_in_the_home_folder(tmp_path, monkeypatch):
     code = "from atldiff import ATLDiffPipeline; ATLDiffPipeline.from_pretrained()"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
     assert not any(tmp_path.iterdir())
+
+
+def test_an_emotion_is_told_only_where_it_is_sure(pipeline):
+    head, points = pipeline.speech_encoder.emotion.head, np.zeros((1, 68, 2), np.float32)
+    plain = LandmarkSequence(points, points[0], 1e3 * head.weight[2].detach().numpy())
+    assert pipeline.heard_emotion(plain) == pipeline.emotions[2]
+    assert pipeline.heard_emotion(replace(plain, emotion=0 * plain.emotion)) is None

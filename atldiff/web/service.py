@@ -79,7 +79,7 @@ class Service:
         self,
         predict: Callable[[Portrait, Speech, Options], LandmarkSequence],
         make: Callable[[Animation, Path], Generator[Step, None, None]],
-        heard: Callable[[LandmarkSequence], str] | None,
+        heard: Callable[[LandmarkSequence], str | None] | None,
         folder: str | Path,
         forecast: Forecast,
         at_once: int = 1,
@@ -126,7 +126,9 @@ class Service:
     ) -> Iterator[tuple[Step, Report | None]]:
         """The making of a video; a report with each picture and now and then, the last with the video."""
         reported, automatic = 0.0, animation.options.emotion == AUTOMATIC
-        heard = f" Emotion heard: {self._heard(animation.landmarks)}." if automatic and self._heard else ""
+        heard = ""
+        if automatic and self._heard:
+            heard = f" Emotion heard: {self._heard(animation.landmarks) or 'none for sure'}."
         with closing(self._make(animation, folder)) as steps:
             for step in steps:
                 passed, share = time.monotonic() - begin, step.done / step.total

@@ -92,6 +92,11 @@ def test_an_emotion_that_was_chosen_is_not_said_to_be_heard(shop):
     assert last.words.startswith("Done") and "heard" not in last.words
 
 
+def test_an_emotion_that_is_not_sure_is_not_named(tmp_path):
+    shop = service.Service(still, grey, lambda landmarks: None, tmp_path, Forecast(0.01, 1))
+    assert "Emotion heard: none for sure." in list(shop.animate(ASKED))[-1].words
+
+
 # Of two real runs: share of the time that had passed, share of the frames that were there.
 SHORT = ((0.18, 0.06), (0.32, 0.12), (0.38, 0.24), (0.48, 0.30), (0.53, 0.42), (0.63, 0.48), (0.69, 0.60),
          (0.78, 0.66), (0.84, 0.78), (0.95, 0.84), (0.99, 0.96))  # fmt: skip
