@@ -13,7 +13,7 @@ from torch import Tensor
 
 from atldiff.rendering.batching import WindowBatcher
 from atldiff.rendering.guide import noisy_residual
-from atldiff.rendering.mouth_grading import soft_colours
+from atldiff.rendering.mouth_colours import soft_colours
 from atldiff.rendering.unet3d import IdentityUNet3DModel
 
 

@@ -25,7 +25,6 @@ from atldiff.rendering.disocclusion import unseen_mask
 from atldiff.rendering.guide import frame_noise, guide_maps
 from atldiff.rendering.host_frames import HostFrames
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
-from atldiff.rendering.mouth_grading import contrasted
 from atldiff.rendering.mouth_style import portrait_style
 from atldiff.rendering.sampler import Condition, sample_residual
 from atldiff.rendering.tensor_frames import TensorFrames
@@ -98,7 +97,7 @@ class Renderer:
         for start, stop, ready in window_spans(total, self.preset.overlap):
             points = canvas.to_canvas(sequence.points[start:stop])
             fresh = pictures.moving(points[len(held) :])
-            moving, residuals, graded, unseen = held + fresh, [], [], []
+            moving, residuals, unseen = held + fresh, [], []
             for view, size in enumerate(sizes):
                 priors[view] = priors[view] + pictures.seen(fresh, view)
                 prior = pictures.signed(priors[view]).to(device)
@@ -107,9 +106,8 @@ class Renderer:
                 noise, step = noise[None].to(device), None if view else on_step
                 found = sample_residual(self.unet, self.scheduler, condition, noise, steps, known[view], step)
                 residuals.append(found)
-                graded.append(contrasted(prior, found, torch.from_numpy(new).to(device)))
                 unseen.append(new)
-            yield pictures.finished(moving[:ready], graded, unseen)
+            yield pictures.finished(moving[:ready], residuals, unseen)
             held, priors = moving[ready:], [prior[ready:] for prior in priors]
             known = [r[:, :, ready:] for r in residuals]
 

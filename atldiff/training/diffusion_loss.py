@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from atldiff.rendering.mouth_grading import soft_colours
+from atldiff.rendering.mouth_colours import soft_colours
 
 SHADING = 20.0  # weight of `shading_loss`: an error of 1/20 costs what it costs in L1
 COARSE = 8  # pixels of a 128-pixel view; the critic decides what is finer inside the mouth

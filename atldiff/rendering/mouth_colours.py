@@ -1,8 +1,8 @@
-"""How made mouths are graded: colours as coarse as a film's, contrast as strong as a real mouth's.
+"""The colours of made mouths: as coarse as a film's.
 
 Cameras and codecs keep colour coarse, and nobody misses it: brightness tells the detail. A network that
 paints mouths by itself leaves flecks and rims of colour that no film has: a judge that saw nothing but colour
-told its mouths with AUC 0.98. And what it cannot foretell it paints too flat, at all scales alike.
+told its mouths with AUC 0.98.
 """
 
 from math import ceil
@@ -13,7 +13,6 @@ from atldiff.rendering.photo_light import LUMA
 from atldiff.rendering.tensor_filters import blurred
 
 FINEST = 1 / 64  # standard deviation of the blur of colours, share of a view's side
-CONTRAST = 1.1  # deviation amid real mouths over made ones: training people 1.04, validation 1.12
 
 
 def soft_colours(prior: Tensor, residual: Tensor, mouth: Tensor) -> Tensor:
@@ -34,22 +33,6 @@ def soft_colours(prior: Tensor, residual: Tensor, mouth: Tensor) -> Tensor:
     softened = residual.clone()
     softened[part] += near * (blurred(colour, deviation) - colour)
     return softened
-
-
-def contrasted(prior: Tensor, residual: Tensor, unseen: Tensor) -> Tensor:
-    """The residual with which the picture prior + residual has the contrast of a real mouth where the photo
-    shows none; its mean colour is kept. After sampling, never in training: a network would make up for it.
-
-    Args:
-        prior, residual: (B, 3, F, S, S).  unseen: (F, S, S) in [0, 1], see `disocclusion.unseen_mask`.
-    """
-    part = _around(unseen, 0)
-    picture, unseen = prior[part] + residual[part], unseen[part]
-    mean = (picture * unseen).sum(dim=(-2, -1), keepdim=True)
-    mean = mean / unseen.sum(dim=(-2, -1), keepdim=True).clamp(min=1)
-    graded = residual.clone()
-    graded[part] += (CONTRAST - 1) * unseen * (picture - mean)
-    return graded
 
 
 def _around(mask: Tensor, margin: int) -> tuple:
