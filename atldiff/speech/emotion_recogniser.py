@@ -8,7 +8,7 @@ from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import W
 from atldiff.errors import InputError
 from atldiff.speech.phonetic_encoder import MEL_BANDS
 
-SURE = 0.8  # probability from which on an emotion is told: of unseen actors 19 in 20 are right, else 13
+SURE = 0.8  # probability from which on an emotion is told: of unseen actors 19 in 20 are right, of all 13
 
 
 class EmotionRecogniser(nn.Module):
