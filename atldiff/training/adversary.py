@@ -83,7 +83,7 @@ class WholeCritic(nn.Module):
         guide_channels: G.  channels: width of each stage.
     """
 
-    def __init__(self, guide_channels: int = 3, channels: tuple[int, ...] = (32, 64, 96, 128)) -> None:
+    def __init__(self, guide_channels: int = 3, channels: tuple[int, ...] = (64, 128, 192, 256)) -> None:
         super().__init__()
         width, layers = 3 + guide_channels, []
         for out in channels:

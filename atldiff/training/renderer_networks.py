@@ -18,6 +18,7 @@ from atldiff.training.diffusion_loss import colours
 from atldiff.training.processes import generator_of
 
 EMOTION_DROPOUT = 0.2  # of the samples do not know their emotion
+STYLE_DROPOUT = 0.5  # of the samples do not know their mouth's style, as of a photo with its lips shut
 STYLE_RATE = 8.0  # of the learning rate for the style's weights: four numbers are to move whole pictures
 
 
@@ -51,12 +52,14 @@ class RendererNetworks(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """What is random about the steps of B samples: timesteps (B,), whether the emotion is heard (B, 1), gain
-    and offset of the colours (B, 3, 1, 1, 1), and each view's noise (B, 3, 1, S, S) in [-1, 1].
+    """What is random about the steps of B samples: timesteps (B,), whether the emotion is heard and the style
+    seen (B, 1), gain and offset of the colours (B, 3, 1, 1, 1), and each view's noise (B, 3, 1, S, S) in
+    [-1, 1].
     """
 
     timesteps: Tensor
     heard: Tensor
+    seen: Tensor
     gain: Tensor
     offset: Tensor
     noises: list[Tensor]
@@ -73,14 +76,15 @@ class Draws:
         rows = []
         for number in numbers:
             generator = generator_of(seed, number, device)
-            told = torch.rand(3, generator=generator, device=device)
+            told = torch.rand(4, generator=generator, device=device)
             timestep = torch.where(told[0] < last, 999, (told[1] * 1000).long().clamp(max=999))
             noises = [
                 torch.rand(3, 1, size, size, generator=generator, device=device) * 2 - 1 for size in sizes
             ]
-            rows.append((timestep, told[2:] > EMOTION_DROPOUT, *colours(generator), *noises))
-        timesteps, heard, gain, offset, *noises = (torch.stack(column) for column in zip(*rows, strict=True))
-        return cls(timesteps, heard, gain, offset, noises)
+            known = told[2:3] > EMOTION_DROPOUT, told[3:] > STYLE_DROPOUT
+            rows.append((timestep, *known, *colours(generator), *noises))
+        timesteps, heard, seen, gain, offset, *noises = map(torch.stack, zip(*rows, strict=True))
+        return cls(timesteps, heard, seen, gain, offset, noises)
 
 
 def make_networks(preset: Preset, stage: str, start: Path | None) -> RendererNetworks:

@@ -80,8 +80,9 @@ class RendererStep:
         views = [softened(view) for view in views]
         judging = step - self.stage.critic_from if self.judged else -1
         alone, losses = 0 <= judging < self.stage.critic_lead, {}
+        told = batch["emotion"] * draws.heard, batch["style"] * draws.seen
         with self.autocast(), torch.set_grad_enabled(not alone):
-            predictions = self.model(still, batch["emotion"] * draws.heard, batch["style"], views, draws)
+            predictions = self.model(still, *told, views, draws)
         if judging >= 0:
             noise = draws.noises[MOUTH].flip(-2)  # another one than what made the pictures
             pairs = Pairs.of(views[MOUTH], predictions[MOUTH], noise)

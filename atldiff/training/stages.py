@@ -26,8 +26,8 @@ class Stage:
     critic_lead: int = 500
     adversarial: float = 9.0
     matching: float = 1.0
-    fine_share: float = 0.1
-    coarse_share: float = 0.25
+    fine_share: float = 0.08
+    coarse_share: float = 0.18
     share_of_last: float = 0.8
     warmup: int = 50
     ema: float = 0.996

@@ -25,6 +25,7 @@ from atldiff.errors import InputError
 from atldiff.training import hub, stages, train_diffusion
 from atldiff.training.processes import Journal
 from atldiff.training.renderer_data import Batches
+from atldiff.training.renderer_networks import EMOTION_DROPOUT, STYLE_DROPOUT
 
 # Trains as the command does, saves at every step, and is killed before it saves the third state.
 KILLED = """
@@ -231,12 +232,14 @@ def test_weights_go_to_the_hub_or_a_sentence_says_why_not(data, tmp_path, monkey
 
 def test_what_is_random_about_a_sample_is_its_numbers():
     draws = [drawn(numbers) for numbers in ((3, 4), (4,))]
-    for name in ("timesteps", "heard", "gain", "offset"):
+    for name in ("timesteps", "heard", "seen", "gain", "offset"):
         assert torch.equal(getattr(draws[0], name)[1:], getattr(draws[1], name))
     assert torch.equal(draws[0].noises[1][1:], draws[1].noises[1])
     many = drawn(range(400))
     assert (many.timesteps == 999).float().mean() == pytest.approx(0.8, abs=0.07)
     assert np.unique(many.timesteps).size > 50 and many.noises[0].abs().max() <= 1
+    assert many.heard.float().mean() == pytest.approx(1 - EMOTION_DROPOUT, abs=0.07)
+    assert many.seen.float().mean() == pytest.approx(1 - STYLE_DROPOUT, abs=0.07)
 
 
 def drawn(numbers):
