@@ -15,6 +15,7 @@ from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError
 from atldiff.config import PRESETS
 from atldiff.landmarks import LOWER_INNER_LIP, mouth_opening, to_crop
 from atldiff.rendering.mouth_style import MIN_OPENING, mouth_style
+from atldiff.training import renderer_networks
 from atldiff.training.clips import StoredClip, choose_frames, load_clips
 from atldiff.training.diffusion_loss import residual_loss, shading_loss
 from atldiff.training.export import export
@@ -187,14 +188,18 @@ def test_coarse_colours_of_a_mouth_are_learnt_by_their_mean():
     assert coarse[0] < coarse[1]
 
 
-def test_the_styles_weights_learn_at_their_own_rate(data, tmp_path):
+@pytest.mark.parametrize(("dropout", "rate"), [(0.0, STYLE_RATE * 1e-3), (1.0, 0.0)])
+def test_the_styles_weights_learn_at_their_own_rate_where_it_is_seen(
+    data, tmp_path, monkeypatch, dropout, rate
+):
+    monkeypatch.setattr(renderer_networks, "STYLE_DROPOUT", dropout)
     trainer = trainer_of(tmp_path, Stage(1, 2, 100, 1e-3, critic_from=100, warmup=1))
     networks, batches = trainer.take_step.networks, itertools.repeat(batch_of(data, 2, 3))
     torch.nn.init.normal_(networks.unet.conv_out.weight, std=0.1)  # else nothing of the style comes out
     before = {name: weight.detach().clone() for name, weight in networks.named_parameters()}
     trainer.train_step(batches)
     moved = {name: (w - before[name]).abs().max().item() for name, w in networks.named_parameters()}
-    assert moved["unet.style_embedding.weight"] == pytest.approx(STYLE_RATE * 1e-3, rel=0.01)
+    assert moved["unet.style_embedding.weight"] == pytest.approx(rate, rel=0.01)
     assert moved["unet.conv_out.weight"] == pytest.approx(1e-3, rel=0.01)
 
 
