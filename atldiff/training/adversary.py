@@ -76,8 +76,8 @@ class WholeCritic(nn.Module):
 
     Batch norms, for which it has to see real and made mouths in one batch: on 4,000 fixed pairs of training
     people it then knew which mouth of 960 other pairs is the real one in 82 of 100 after 900 steps; without
-    them in 61, with group norms in 62, with the patches' cost of slopes in 73. In training, without norms,
-    it came to know nothing at all.
+    them in 61, with group norms in 62, with the patches' cost of slopes in 73 (all half as wide as now). In
+    training, without norms, it came to know nothing at all.
 
     Args:
         guide_channels: G.  channels: width of each stage.

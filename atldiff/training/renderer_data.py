@@ -20,7 +20,7 @@ from atldiff.training.shards import MANIFEST, shards_of
 
 MEMORY = 4.0  # GB of prepared clips that are held in each process, unless more are allowed
 REPEATS = 4  # samples of a streamed clip while its shard is open
-MAX_WORKERS = 16  # a GPU that takes 5 batches of 64 a second waits for fewer
+MAX_WORKERS = 16  # each made some 30 samples a second, where an H200 took 310
 
 
 @dataclass(frozen=True)

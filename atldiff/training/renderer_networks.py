@@ -18,7 +18,7 @@ from atldiff.training.diffusion_loss import colours
 from atldiff.training.processes import generator_of
 
 EMOTION_DROPOUT = 0.2  # of the samples do not know their emotion
-STYLE_DROPOUT = 0.5  # of the samples do not know their mouth's style, as of a photo with its lips shut
+STYLE_DROPOUT = 0.5  # of the samples do not know their mouth's style: zeros, as of clips that never open it
 STYLE_RATE = 8.0  # of the learning rate for the style's weights: four numbers are to move whole pictures
 
 
