@@ -2,10 +2,11 @@
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 # Without these swscale rounds down: every picture gets one level darker.
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+Box = tuple[int, int, int, int]  # top, left, bottom, right
 _MARGIN = 8  # pixels round what changed that are converted too: chroma is filtered across its border
 
 
@@ -16,6 +17,8 @@ class Pictures:
         self._video = video
         self._shown: np.ndarray | None = None
         self._planes: np.ndarray = np.empty((0, 0), np.uint8)
+        self._box: Box | None = None  # of all that changed so far
+        self._reformatter = VideoReformatter()  # keeps its tables while the size stays
 
     def convert(self, frame: np.ndarray, index: int) -> av.VideoFrame:
         """The picture of frame number `index`, (H, W, 3 or 4) uint8; an odd side grows by one."""
@@ -39,6 +42,7 @@ class Pictures:
         box = _changed(self._shown, frame)
         if box is None:
             return
+        self._box = box = _around(box, self._box or box)
         (height, width), (top, left, bottom, right) = frame.shape[:2], box
         self._shown[top:bottom, left:right] = frame[top:bottom, left:right]
         inner = _grown(box, _MARGIN, height, width)
@@ -51,7 +55,8 @@ class Pictures:
 
     def _whole(self, frame: np.ndarray) -> av.VideoFrame:
         kind = "rgba" if frame.shape[2] == 4 else "rgb24"
-        return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), kind).reformat(
+        return self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), kind),
             format=self._video.pix_fmt,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
@@ -59,7 +64,7 @@ class Pictures:
         )
 
 
-def _changed(before: np.ndarray, after: np.ndarray) -> tuple[int, int, int, int] | None:
+def _changed(before: np.ndarray, after: np.ndarray) -> Box | None:
     """top, left, bottom, right of the smallest box outside which two frames (H, W, 3) are the same."""
     height, width, channels = after.shape
     differs = (before != after).reshape(height, width * channels)
@@ -70,7 +75,13 @@ def _changed(before: np.ndarray, after: np.ndarray) -> tuple[int, int, int, int]
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
-def _grown(box: tuple[int, int, int, int], by: int, height: int, width: int) -> tuple[int, int, int, int]:
+def _around(one: Box, other: Box) -> Box:
+    """The smallest box that holds both."""
+    (top, left), (bottom, right) = map(min, one[:2], other[:2]), map(max, one[2:], other[2:])
+    return top, left, bottom, right
+
+
+def _grown(box: Box, by: int, height: int, width: int) -> Box:
     """The box, larger by at least `by` on each side, with even sides, within the frame."""
     top, left, bottom, right = box
     top, left = (max(0, side - by) // 2 * 2 for side in (top, left))

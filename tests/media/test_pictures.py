@@ -36,3 +36,13 @@ def test_a_frame_that_is_written_over_is_seen_again():
     after = pictures.convert(frame, 1).to_ndarray()
     assert before[:64].max() == 16 and after[25, 25] == 235
     np.testing.assert_array_equal(pictures.convert(frame, 2).to_ndarray(), after)
+
+
+def test_changes_here_and_there_are_all_seen():
+    rng = np.random.default_rng(1)
+    frame, pictures = rng.integers(0, 256, (120, 97, 3), np.uint8), Pictures(stream())
+    pictures.convert(frame, 0)
+    for index, (top, left) in enumerate([(5, 60), (100, 3), (50, 50), (7, 61), (0, 0)], start=1):
+        frame[top : top + 9, left : left + 14] = rng.integers(0, 256, 3, np.uint8)
+        partly, whole = pictures.convert(frame, index), Pictures(stream()).convert(frame, index)
+        np.testing.assert_array_equal(partly.to_ndarray(), whole.to_ndarray())
