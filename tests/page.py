@@ -22,6 +22,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
+HEIC = ROOT / "tests" / "portrait" / "turned.heic"  # drawn.jpg, as iPhones store a picture
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
 PATIENCE = 25  # seconds; two cores may be shared with much else
 STARTING = 180  # seconds until a server answers

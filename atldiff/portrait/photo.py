@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pi_heif
 from PIL import Image, ImageCms, ImageOps
 
 from atldiff.errors import InputError
@@ -12,7 +13,9 @@ from atldiff.errors import InputError
 LONG_SIDE = 2048  # pixels; a larger photo is reduced to this
 BACKDROP = (255, 255, 255)  # behind transparent pixels: the edges of cut-outs are mostly blended with white
 
-_REMEDY = "Use a JPEG, PNG or WebP photo"
+_REMEDY = "Use a JPEG, PNG, WebP or HEIC photo"
+
+pi_heif.register_heif_opener()  # what iPhones save; Pillow itself cannot read it
 
 
 def open_photo(source: str | Path | np.ndarray | Image.Image, long_side: int = LONG_SIDE) -> np.ndarray:

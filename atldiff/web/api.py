@@ -9,7 +9,7 @@ from atldiff.web.request import MAX_SECONDS, MAX_UPLOAD
 
 _UPLOAD = MAX_UPLOAD.removesuffix("mb")
 FILES = {
-    "portrait": f"photo of one person from the front (JPEG, PNG or WebP, at most {_UPLOAD} MB).",
+    "portrait": f"photo of one person from the front (JPEG, PNG, WebP or HEIC, at most {_UPLOAD} MB).",
     "speech": f"recording of speech (WAV, MP3, M4A, FLAC, OGG, at most {MAX_SECONDS:g} s and {_UPLOAD} MB).",
     "landmarks": "landmark file (.npz or .json) of this API to render instead of the predicted motion.",
     "file_format": "npz or json.",

@@ -41,6 +41,10 @@ def connect_inspection(page: Page, service: Service) -> None:
         words, too_long = service.inspect_speech(speech, portrait, options)
         return words, gr.Button(visible=too_long)
 
+    def showable(path: str) -> Iterator:
+        yield gr.skip()  # as it is, if it can be shown
+        yield from service.showable(path)
+
     shown, inspected = [portrait, face, zoom], [page.seen, face, zoom, page.photo_note, page.tabs]
     at_once: Any = {"queue": False, **HIDDEN}
     fresh = portrait.change(first_and_whole, None, [face, zoom], **at_once)
@@ -49,6 +53,7 @@ def connect_inspection(page: Page, service: Service) -> None:
         choice.then(inspect_photo, shown, inspected, **HIDDEN, **LIGHT)
     edits: Any = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}
     gr.on([face.input, zoom.input], inspect_photo, shown, inspected, **edits)
+    portrait.upload(showable, portrait, portrait, **HIDDEN, **LIGHT)
     asked = [speech, portrait, *(page.inputs[name] for name in TIMED)]
     changes = [component.change for component in asked]
     gr.on(changes, inspect_speech, asked, [page.speech_note, page.cut], **HIDDEN, **LIGHT)

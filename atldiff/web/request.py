@@ -21,7 +21,7 @@ from atldiff.media.audio import Speech, load_speech
 from atldiff.media.video import writing_video
 from atldiff.options import OPTIONS, Options
 from atldiff.pipeline import ATLDiffPipeline
-from atldiff.portrait.photo import LONG_SIDE
+from atldiff.portrait.photo import LONG_SIDE, open_photo
 
 MAX_SECONDS = 60.0  # of a recording on the page
 MAX_UPLOAD = "20mb"  # of any file sent to the page
@@ -34,6 +34,7 @@ MARK = {
 # Seconds a frame on a shared GPU's machine: the network's, a step, and compositing and encoding, a megapixel.
 _GPU_START, _GPU_STEP, _GPU_MEGAPIXEL = 15.0, 1 / 60, 0.08
 _PIXELS = {"square": 512**2, "crop": 256**2}
+_IN_BROWSERS = {"JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP"}
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,21 @@ def photo_size(path: str | None, zoom: float = 1.0) -> tuple[int, int] | None:
             return round(photo.height * shrink), round(photo.width * shrink)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
+
+
+def showable(path: str, folder: Path) -> Path | None:
+    """A photo that browsers do not show (an iPhone's HEIC, TIFF) as a JPEG in the folder; None of others, and
+    of those that cannot be read.
+    """
+    try:
+        with Image.open(path) as photo:
+            if photo.format in _IN_BROWSERS:
+                return None
+        upright = open_photo(path, 2 * LONG_SIDE)  # larger than it is read, for who zooms to the head
+    except (InputError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    Image.fromarray(upright).save(folder / "portrait.jpg", quality=95)
+    return folder / "portrait.jpg"
 
 
 def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Generator[Step, None, None]:

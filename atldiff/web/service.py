@@ -23,7 +23,16 @@ from atldiff.web.forecast import Forecast, seconds_left
 from atldiff.web.idleness import Idleness
 from atldiff.web.preview import annotated, findings, motion_video, note, spoken_time
 from atldiff.web.queue import Queue
-from atldiff.web.request import MAX_SECONDS, Request, Step, TooLong, explain, photo_size, read_speech
+from atldiff.web.request import (
+    MAX_SECONDS,
+    Request,
+    Step,
+    TooLong,
+    explain,
+    photo_size,
+    read_speech,
+    showable,
+)
 
 REPORT_EVERY = 0.25  # seconds between two reports of progress, and until a cancelled job stops
 SMALL_HEAD = 1 / 3  # side of the network's crop over the photo's longer side; below it one may zoom
@@ -192,6 +201,12 @@ class Service:
         head = (found.box[2] - found.box[0]) / max(found.image.shape[:2])
         small = bool(head < SMALL_HEAD) or zoom > DEFAULTS.zoom
         return Look(words, annotated(found), len(found.faces) > 1, small)
+
+    def showable(self, portrait: str) -> Iterator[str]:
+        """A photo that browsers do not show as one that they do; nothing if they show it, or nobody can."""
+        with self._job() as folder, self._readers:
+            if path := showable(portrait, folder):
+                yield str(path)
 
     def inspect_speech(self, speech: str | None, portrait: str | None, options: Options) -> tuple[str, bool]:
         """A recording before the wait: (note of its length and its video's time, or the problem; can its

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.error import URLError
 
 import numpy as np
+import page
 import pytest
 from PIL import Image, ImageCms
 
@@ -199,6 +200,20 @@ def test_file_types(tmp_path, name):
     Image.fromarray(chart()).save(tmp_path / name, **options)
     error = np.abs(open_photo(tmp_path / name).astype(int) - chart())
     assert error.mean() < (6 if name in ("a.avif", "a.gif") else 1e-6)
+
+
+def test_a_phones_heic_is_read_upright_once():
+    """drawn.jpg at 384x384, lying on its side in the file, whose EXIF tag and HEIF box both say so."""
+    drawn = Image.open(page.EXAMPLES / "drawn.jpg").convert("RGB").resize((384, 384))
+    assert np.abs(open_photo(page.HEIC).astype(int) - np.array(drawn)).mean() < 4
+
+
+def test_a_heic_that_was_cut_off_is_told_so(tmp_path):
+    stored = page.HEIC.read_bytes()
+    for name, share in (("a.heic", 0.9), ("b.heic", 0.01)):
+        (tmp_path / name).write_bytes(stored[: int(share * len(stored))])
+        with pytest.raises(InputError, match="broken|can be read"):
+            open_photo(tmp_path / name)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

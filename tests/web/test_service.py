@@ -22,6 +22,7 @@ from atldiff.media.synthesis import installed_voices
 from atldiff.media.video import writing_video
 from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.face import Portrait, load_portrait
+from atldiff.portrait.photo import open_photo
 from atldiff.sequence import LandmarkSequence
 from atldiff.web import request, service, texts
 from atldiff.web.forecast import Forecast, seconds_left
@@ -315,6 +316,20 @@ def test_where_the_head_is_small_it_can_be_zoomed_to(shop, tmp_path):
     assert request.photo_size(photo, 3) == (533, 400)
     *_, last = shop.animate(ASKED | {"portrait": photo, "zoom": 3})
     assert last.words.startswith("Done")
+
+
+def test_a_photo_that_browsers_do_not_show_is_made_one_that_they_do(shop, tmp_path):
+    chart = tmp_path / "chart.tiff"
+    page.Image.new("RGB", (60, 40), (200, 100, 50)).save(chart)
+    for photo, size in ((page.HEIC, (384, 384)), (chart, (60, 40))):
+        (made,) = [page.Image.open(path).copy() for path in shop.showable(str(photo))]
+        assert made.size == size
+        assert np.abs(np.asarray(made).astype(int) - open_photo(photo)).mean() < 2
+    broken = tmp_path / "broken.heic"
+    broken.write_bytes(page.HEIC.read_bytes()[:3000])
+    for photo in (PHOTO, broken, tmp_path / "none.png"):
+        assert not list(shop.showable(str(photo)))
+    assert sorted(tmp_path.iterdir()) == [broken, chart]
 
 
 def test_of_a_recording_that_is_too_long_the_first_minute_is_offered(shop, tmp_path):
