@@ -90,6 +90,17 @@ def recording(path: Path, seconds: float, name: str = "hello_world") -> Path:
     return path
 
 
+def silent_film(path: Path) -> Path:
+    """Three grey frames without a sound track, saved there."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width = stream.height = 64
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        container.mux(stream.encode())
+    return path
+
+
 def photo(path: Path, width: int) -> Path:
     """The drawn portrait at another width: a video of it can be told by its size."""
     Image.open(EXAMPLES / "drawn.jpg").resize((width, width), Image.Resampling.LANCZOS).save(path)

@@ -61,7 +61,7 @@ def connect_inspection(page: Page, service: Service) -> None:
 
 
 def _other_speech(page: Page, service: Service) -> None:
-    """A recording's beginning, or a typed text, in the place of the recording."""
+    """A recording's beginning, a video's sound, or a typed text, in the place of the recording."""
     speech = page.inputs["speech"]
 
     def replaced(make: Callable, *values: Any) -> Iterator[dict]:
@@ -79,5 +79,6 @@ def _other_speech(page: Page, service: Service) -> None:
 
     outputs = [speech, page.speech_note]
     page.cut.click(cut, speech, outputs, **HIDDEN, **LIGHT)
+    page.film.upload(cut, page.film, outputs, **HIDDEN, **LIGHT)
     shown: Any = {"api_visibility": "private", "show_progress_on": speech, **LIGHT}
     page.say.click(say, [page.text, page.voice], outputs, **shown)

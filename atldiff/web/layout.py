@@ -104,6 +104,10 @@ def _speech(page: Page) -> None:
     with gr.Row(elem_id="recordings"):
         for words in texts.RECORDINGS:
             page.recordings.append(gr.Button(f"“{words}”", size="sm", min_width=80))
+        kinds = ["video", "audio", ".3gp", ".amr", ".caf"]  # also what browsers do not know for sound
+        page.parts["film"] = gr.UploadButton(
+            "Take a video’s sound", file_types=kinds, elem_id="film", size="sm", min_width=80
+        )
 
 
 def _typing(page: Page) -> None:

@@ -92,6 +92,12 @@ def read_speech(path: str) -> Speech:
         raise
 
 
+def read_beginning(path: str) -> Speech:
+    """As much of an uploaded recording, or of a video's sound, as the page takes."""
+    speech = load_speech(path)
+    return speech.cut(0, min(speech.seconds, MAX_SECONDS))
+
+
 def photo_size(path: str | None, zoom: float = 1.0) -> tuple[int, int] | None:
     """(height, width) that an uploaded photo will be read at, from its header alone; None if it has none."""
     try:

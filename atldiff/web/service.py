@@ -30,6 +30,7 @@ from atldiff.web.request import (
     TooLong,
     explain,
     photo_size,
+    read_beginning,
     read_speech,
     showable,
 )
@@ -222,8 +223,8 @@ class Service:
         return note([f"{heard.seconds:.1f} s of speech; its video takes about {wait}."]), False
 
     def first_minute(self, speech: str) -> Iterator[str]:
-        """The beginning of a recording that is longer than the page takes, as a file."""
-        yield from self._sound(lambda: load_speech(speech).cut(0, MAX_SECONDS))
+        """The beginning of a recording or a video's sound, as much as the page takes, as a file."""
+        yield from self._sound(lambda: read_beginning(speech))
 
     def say(self, text: str, voice: str) -> Iterator[str]:
         """A typed text, said by a computer's voice, as a file."""

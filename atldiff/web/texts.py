@@ -82,7 +82,9 @@ TIDY = """() => {
   const said = [
     [/^HTTP \\d+: /, ''],
     [/^Invalid file type: (.*)\\. Only image.* allowed\\.$/s, '$1 is not a picture. Choose a photo.'],
-    [/^Invalid file type: (.*)\\. Only audio.* allowed\\.$/s, '$1 is not a recording. Choose an audio file.'],
+    [/^Invalid file type: (.*)\\. Only audio.* allowed\\.$/s,
+      '$1 is no audio file. Choose one, or take a video’s sound with the button below.'],
+    [/^Invalid file type: (.*)\\. Only video.* allowed\\.$/s, '$1 has no sound. Choose a video.'],
     [/^File\\(s\\) exceed the maximum .*?: "(.*)"$/s, '$1 is larger than LIMIT MB. Choose a smaller file.']];
   const tidy = () => {
     for (const part of document.querySelectorAll('.empty[aria-label]:not([role])'))

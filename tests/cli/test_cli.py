@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import page
 import pytest
 import soundfile
 from PIL import Image
@@ -100,13 +101,7 @@ def bad_recording(kind: str, folder: Path) -> Path:
     elif kind == "NaN":
         soundfile.write(path, np.full(16_000, np.nan), 16_000, subtype="FLOAT")
     elif kind == "no sound track":
-        path = folder / "silent.mp4"
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=30)
-            stream.width = stream.height = 64
-            for _ in range(3):
-                container.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
-            container.mux(stream.encode())
+        return page.silent_film(folder / "silent.mp4")
     return path
 
 

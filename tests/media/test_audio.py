@@ -2,6 +2,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+import page
 import pytest
 import soundfile
 
@@ -251,13 +252,8 @@ def test_a_real_photo_and_a_folder_are_no_recording(tmp_path, portrait_path):
 
 
 def test_a_video_without_sound(tmp_path):
-    with av.open(str(tmp_path / "mute.mp4"), "w") as container:
-        video = container.add_stream("mpeg4", rate=25)
-        video.width = video.height = 32
-        container.mux(video.encode(av.VideoFrame(32, 32, "yuv420p")))
-        container.mux(video.encode(None))
     with pytest.raises(InputError, match="no sound track"):
-        load_speech(tmp_path / "mute.mp4")
+        load_speech(page.silent_film(tmp_path / "mute.mp4"))
 
 
 def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):

@@ -187,7 +187,7 @@ def test_an_upload_that_fails_is_told_in_our_sentence_alone(browser, server, tmp
         full,
         "large.png is larger than 20 MB. Choose a smaller file.",
         "voice.wav is not a picture. Choose a photo.",
-        "face.png is not a recording. Choose an audio file.",
+        "face.png is no audio file. Choose one, or take a video’s sound with the button below.",
     }
     assert tab.locator("#speech .error:visible").count() == 0  # not once more over the input
     tab.unroute("**/upload*")
@@ -212,6 +212,18 @@ def test_an_iphones_photo_is_shown_and_speaks(tab, tmp_path):
     tab.click("#animate")
     assert "Done" in finished(tab)
     until(tab, f"() => {VIDEO}?.videoWidth == 384")
+
+
+def test_the_sound_of_a_video_becomes_the_speech(tab, tmp_path):
+    def film(path: Path, words: str) -> None:
+        with tab.expect_file_chooser() as chooser:
+            tab.click("#film")
+        chooser.value.set_files(str(path))
+        until(tab, f"() => document.querySelector('#speech-note').innerText.includes('{words}')")
+
+    film(Path(texts.EXAMPLES[0].video), "s of speech")
+    until(tab, "() => document.querySelector('#speech').innerText.includes('0:0')")  # and can be heard there
+    film(page.silent_film(tmp_path / "mute.mp4"), "has no sound track")
 
 
 @pytest.mark.skipif(not installed_voices(), reason="no voice is installed")
