@@ -8,6 +8,7 @@ def whole(least: int) -> Callable[[str], int]:
     """Reads a whole number that is no smaller than `least`."""
 
     def read(text: str) -> int:
+        """The number of what was typed."""
         try:
             value = int(text)
         except ValueError:

@@ -99,6 +99,7 @@ class Runner:
         bar.reset(total=len(animation.landmarks.points))
 
         def counted() -> Iterator[np.ndarray]:
+            """The frames, each of which moves the bar."""
             for frame in self.pipeline.render(animation.portrait, animation.landmarks, animation.options):
                 sizes[:] = [f"{frame.shape[1]}x{frame.shape[0]}"]
                 yield frame

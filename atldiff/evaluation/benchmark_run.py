@@ -108,6 +108,7 @@ def _make(pipeline, picture: np.ndarray, listen: Callable, row: Row) -> None:  #
     row.frames = len(sequence.points)
 
     def rendered() -> Iterator[np.ndarray]:
+        """The frames; waiting for one is the time of "render"."""
         frames = pipeline.render(portrait, sequence)
         while True:
             with row.timed("render"):

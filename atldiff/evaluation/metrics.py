@@ -23,6 +23,7 @@ def as_json(scores: Any) -> str:
     """Nested scores as JSON; what could not be measured (NaN, which JSON does not have) is null."""
 
     def known(value: Any) -> Any:
+        """The value, NaN in it made null."""
         if isinstance(value, dict):
             return {name: known(part) for name, part in value.items()}
         if isinstance(value, list | tuple):

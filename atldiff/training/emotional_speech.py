@@ -47,6 +47,7 @@ def store_emotional_speech(data: Path, encoder: Encoder, path: Path) -> ArrayFil
     names, counts = encoder.emotion.names, [0, 0]
 
     def rows() -> Iterator[dict[str, np.ndarray]]:
+        """One recording each, of the emotions that have a name here."""
         for samples, emotion, apart in recordings:
             if emotion in names:
                 counts[apart] += 1

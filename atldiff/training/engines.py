@@ -129,6 +129,7 @@ def _follow_parent() -> None:
     assert parent is not None, "not a worker"
 
     def leave() -> None:
+        """Waits for the parent's end, then ends this process."""
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)  # as the pool would: the clip is not what ended it
         time.sleep(GRACE)

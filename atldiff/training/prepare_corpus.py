@@ -112,6 +112,7 @@ def _work(index: ClipIndex, out: Path, config: PrepareConfig, pool) -> None:
     clips = _clips(index, whole)
 
     def next_job() -> tuple | None:
+        """A full shard's joining before the next clip; None: nothing is left."""
         if not whole and (found := next(clips, None)) is not None:
             shard, clip = found
             return make_part, clip, config, _part(out, shard, clip.key)

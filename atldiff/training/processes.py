@@ -161,6 +161,7 @@ def _hush_curves() -> None:
     before = threading.excepthook
 
     def hushed(told: threading.ExceptHookArgs) -> None:
+        """Tells of what ended a thread, but for a full disk of the curves' writer."""
         curves = type(told.thread).__module__.startswith("tensorboard.")
         if not (curves and isinstance(told.exc_value, OSError)):
             before(told)

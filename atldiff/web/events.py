@@ -43,6 +43,7 @@ def endpoint(function: Callable, names: tuple[str, ...], about: str) -> Callable
     tracker = inspect.Parameter("tracker", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=gr.Progress())
 
     def run(*values: Any) -> Iterator:
+        """The function's outcomes; reports go to the tracker."""
         *given, tracker = values
         with explained():
             for outcome in function(dict(zip(names, given, strict=True))):
@@ -95,6 +96,7 @@ def _preview_changes(page: Page, service: Service) -> None:
     moved.then(None, js=texts.SHOW_MOTION)
 
     def preview_again(wanted: bool, *values: Any) -> Iterator[tuple]:
+        """The motion by the new settings, where one was shown before."""
         with explained():
             by_name = dict(zip(api.PREVIEW, values, strict=True))
             yield from service.landmarks(by_name) if wanted else [(gr.skip(), gr.skip())]
@@ -126,6 +128,7 @@ def _ready(example: texts.Example) -> tuple:
 
 def _apply_presets(page: Page, steps: int) -> None:
     def values_of(name: str) -> tuple:
+        """What a preset sets, and its words."""
         if name == texts.CUSTOM:
             return *(gr.skip() for _ in STYLED), gr.Radio(info="As you set it.")
         changes, words = texts.PRESETS[name]
@@ -152,6 +155,7 @@ def _animate(page: Page, service: Service) -> None:
     shown = [start, stop, talk, still, page.making, page.status]
 
     def state(busy: bool, line: str) -> dict:
+        """What is to be seen while a video is made, or not."""
         return {
             start: gr.Button(interactive=not busy),
             stop: gr.Button(visible=busy),
@@ -162,6 +166,7 @@ def _animate(page: Page, service: Service) -> None:
         }
 
     def watch(made: list, *values: Any) -> Iterator[dict]:
+        """The making, report by report; `made`: videos of the visit."""
         try:
             for report in service.animate(dict(zip(api.ANIMATE, values, strict=True))):
                 if report.video:

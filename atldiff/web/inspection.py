@@ -21,6 +21,7 @@ def connect_inspection(page: Page, service: Service) -> None:
     portrait, face, zoom, speech = (page.inputs[name] for name in ("portrait", "face", "zoom", "speech"))
 
     def inspect_photo(path: str | None, number: int, nearer: float) -> dict:
+        """What is said of a photo, and which choices it offers."""
         look = service.inspect_photo(path, number, nearer)
         return {
             page.seen: look.picture,
@@ -42,6 +43,7 @@ def connect_inspection(page: Page, service: Service) -> None:
         return words, gr.Button(visible=too_long)
 
     def showable(path: str) -> Iterator:
+        """Another file in the place of one that browsers do not show."""
         yield gr.skip()  # as it is, if it can be shown
         yield from service.showable(path)
 
@@ -49,11 +51,13 @@ def connect_inspection(page: Page, service: Service) -> None:
     at_once: Any = {"queue": False, **HIDDEN}
     fresh = portrait.change(first_and_whole, None, [face, zoom], **at_once)
     chosen = page.seen.select(choose_face, shown, face, **HIDDEN, **LIGHT)
+    edits: Any = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}  # so what is told is of the photo shown
     for choice in (fresh, chosen):
-        choice.then(inspect_photo, shown, inspected, **HIDDEN, **LIGHT)
-    edits: Any = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}
+        choice.then(inspect_photo, shown, inspected, **edits)
     gr.on([face.input, zoom.input], inspect_photo, shown, inspected, **edits)
-    portrait.upload(showable, portrait, portrait, **HIDDEN, **LIGHT)
+    # "multiple": the browser may not hear the end of a cancelled run, and would drop the next as its double
+    shown_instead = portrait.upload(showable, portrait, portrait, trigger_mode="multiple", **HIDDEN, **LIGHT)
+    portrait.clear(None, cancels=shown_instead, **at_once)  # what is taken away does not come back
     asked = [speech, portrait, *(page.inputs[name] for name in TIMED)]
     changes = [component.change for component in asked]
     gr.on(changes, inspect_speech, asked, [page.speech_note, page.cut], **HIDDEN, **LIGHT)
@@ -65,6 +69,7 @@ def _other_speech(page: Page, service: Service) -> None:
     speech = page.inputs["speech"]
 
     def replaced(make: Callable, *values: Any) -> Iterator[dict]:
+        """The recording that is made; or why there is none, beside it."""
         try:
             for path in make(*values):
                 yield {speech: path}

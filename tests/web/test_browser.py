@@ -214,16 +214,26 @@ def test_an_iphones_photo_is_shown_and_speaks(tab, tmp_path):
     until(tab, f"() => {VIDEO}?.videoWidth == 384")
 
 
+def test_what_is_told_is_of_the_photo_that_came_last(tab, tmp_path):
+    slow, good = tmp_path / "slow.png", page.photo(tmp_path / "face.png", 320)
+    page.Image.new("I;16", (8000, 8000)).save(slow)  # 3 s to be read, in which another takes its place
+    tab.locator("input[type=file]").nth(0).set_input_files(str(slow))
+    tab.locator("#photo [aria-label=Clear], #photo [aria-label='Remove Image']").first.click()
+    tab.locator("input[type=file]").nth(0).set_input_files(str(good))
+    until(tab, "() => document.querySelector('#photo-note').innerText.includes('good photo')")
+
+
 def test_the_sound_of_a_video_becomes_the_speech(tab, tmp_path):
-    def film(path: Path, words: str) -> None:
+    def film(path: Path, words: str, where: str = "#speech-note") -> None:
         with tab.expect_file_chooser() as chooser:
             tab.click("#film")
         chooser.value.set_files(str(path))
-        until(tab, f"() => document.querySelector('#speech-note').innerText.includes('{words}')")
+        until(tab, f"() => document.querySelector('{where}')?.innerText.includes('{words}')")
 
     film(Path(texts.EXAMPLES[0].video), "s of speech")
     until(tab, "() => document.querySelector('#speech').innerText.includes('0:0')")  # and can be heard there
     film(page.silent_film(tmp_path / "mute.mp4"), "has no sound track")
+    film(page.HEIC, "turned.heic has no sound. Choose a video.", "[data-testid=toast-text]")
 
 
 @pytest.mark.skipif(not installed_voices(), reason="no voice is installed")
