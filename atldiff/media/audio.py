@@ -67,7 +67,6 @@ class Speech:
         """The part between two moments in seconds, at the same level; silence where there is no sound."""
 
         def part(sound: np.ndarray, rate: int) -> np.ndarray:
-            """The same moments of a sound of any rate."""
             first, last = round(start * rate), round(end * rate)
             missing = max(0, last - max(first, len(sound)))
             return np.pad(sound[first:last], ((0, missing), *[(0, 0)] * (sound.ndim - 1)))
