@@ -11,18 +11,25 @@ __version__ = "0.1.0"
 _HOMES = {
     "ATLDiffPipeline": "pipeline",
     "ATLDiffPipelineOutput": "pipeline",
+    "CompactIdentityEncoder": "rendering.identity",
     "IdentityUNet3DModel": "rendering.unet3d",
     "InputError": "errors",
+    "LandmarkGenerator": "speech.landmark_generator",
     "LandmarkSequence": "sequence",
     "Options": "options",
     "Portrait": "portrait.face",
+    "ResNetIdentityEncoder": "rendering.identity",
     "Speech": "media.audio",
+    "StarterSpeechEncoder": "speech.speech_encoder",
+    "Wav2Vec2SpeechEncoder": "speech.wav2vec2_encoder",
     "load_portrait": "portrait.face",
     "load_speech": "media.audio",
     "read_clip": "media.video_reader",
     "write_video": "media.video",
 }
 __all__ = sorted(_HOMES)
+# Checkpoints name their networks' classes as of `atldiff`; diffusers then looks for their base class here.
+_HOMES["ModelMixin"] = "rendering.unet3d"
 
 
 def __getattr__(name: str):

@@ -1,4 +1,4 @@
-"""Weights from a folder or from the Hugging Face hub."""
+"""Weights from a folder or from the Hugging Face hub, whichever version wrote them."""
 
 import json
 from collections.abc import Iterable
@@ -6,6 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from atldiff.errors import InputError
+
+
+def translate_index(index: dict[str, Any]) -> dict[str, Any]:
+    """A pipeline's `model_index.json` of any version, its networks named as this version exports them.
+
+    Early versions name the module of each class ("atldiff.rendering.unet3d"); this one names the package.
+    """
+    return {
+        key: ["atldiff", value[1]]
+        if isinstance(value, list | tuple) and len(value) == 2 and str(value[0]).startswith("atldiff.")
+        else value
+        for key, value in index.items()
+    }
 
 
 def load_network(folder: Path, kinds: Iterable[Any], what: str, remedy: str) -> Any:

@@ -15,7 +15,7 @@ from PIL import Image
 from atldiff.animation import AudioSource, ImageSource, animate, read_inputs
 from atldiff.config import FRAME_RATE, PRESETS, LandmarkConfig, Preset, UNetConfig, shape_of
 from atldiff.errors import InputError
-from atldiff.hub import pipeline_folder
+from atldiff.hub import pipeline_folder, translate_index
 from atldiff.media.audio import Speech
 from atldiff.memory import give_back
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
@@ -77,6 +77,19 @@ class ATLDiffPipeline(DiffusionPipeline):
         shapes["landmarks"] = shape_of(LandmarkConfig, landmark_generator.config)
         self.register_to_config(preset=asdict(replace(row, **shapes)))
         self._batcher: WindowBatcher | None = None
+
+    def register_modules(self, **modules: Any) -> None:
+        """As diffusers', but the config names our classes by `atldiff` alone: checkpoints outlive a module's
+        place.
+        """
+        super().register_modules(**modules)
+        self.register_to_config(**translate_index({name: self.config[name] for name in modules}))
+
+    @classmethod
+    def load_config(cls, *args: Any, **kwargs: Any) -> Any:
+        """As diffusers', of a checkpoint that any version wrote."""
+        config = super().load_config(*args, **kwargs)
+        return translate_index(config) if isinstance(config, dict) else config
 
     @classmethod
     def from_pretrained(cls, source: str | Path | None = None, **kwargs) -> "ATLDiffPipeline":

@@ -1,6 +1,7 @@
 """The pipeline, with tiny networks: the same code path as the starter's, a hundredth of its arithmetic."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -15,6 +16,7 @@ from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError, Options, S
 from atldiff.config import PRESETS, GuideConfig, LandmarkConfig, read_preset
 from atldiff.landmarks import inter_ocular_distance
 from atldiff.media.audio import load_speech
+from atldiff.pipeline import STARTER
 from atldiff.portrait.face import load_portrait
 from atldiff.rendering.identity import ResNetIdentityEncoder
 from atldiff.rendering.windows import window_spans
@@ -287,3 +289,30 @@ def test_an_emotion_is_told_only_where_it_is_sure(pipeline):
     plain = LandmarkSequence(points, points[0], 1e3 * head.weight[2].detach().numpy())
     assert pipeline.heard_emotion(plain) == pipeline.emotions[2]
     assert pipeline.heard_emotion(replace(plain, emotion=0 * plain.emotion)) is None
+
+
+MODULES = {  # where the first versions kept the classes that their checkpoints name
+    "identity_encoder": "atldiff.rendering.identity",
+    "landmark_generator": "atldiff.speech.landmark_generator",
+    "speech_encoder": "atldiff.speech.speech_encoder",
+    "unet": "atldiff.rendering.unet3d",
+}
+
+
+def test_checkpoints_name_the_package_alone(tmp_path):
+    ATLDiffPipeline.from_pretrained().save_config(tmp_path)
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    assert {index[name][0] for name in MODULES} == {"atldiff"}
+    assert index["scheduler"] == ["diffusers", "DDIMScheduler"]
+
+
+def test_a_checkpoint_of_the_first_layout_loads(tmp_path):
+    folder = shutil.copytree(STARTER, tmp_path / "old")
+    path = folder / "model_index.json"
+    index = json.loads(path.read_text())
+    path.write_text(json.dumps(index | {name: [module, index[name][1]] for name, module in MODULES.items()}))
+    old, new = ATLDiffPipeline.from_pretrained(folder), ATLDiffPipeline.from_pretrained()
+    for name in MODULES:
+        assert type(getattr(old, name)) is type(getattr(new, name))
+        weights = getattr(old, name).state_dict(), getattr(new, name).state_dict()
+        assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[1])
