@@ -181,10 +181,12 @@ def _generate(args: argparse.Namespace) -> None:
 
 def _batch(args: argparse.Namespace) -> int:
     """Runs all jobs; one that cannot be done is reported and the others go on."""
-    from atldiff.cli.jobs import read_jobs
+    from atldiff.cli.batch import read_jobs
 
-    jobs, failed = read_jobs(args.jobs, args.out, _options(args)), 0
-    runner = _runner(args)
+    batch, failed = read_jobs(args.jobs, args.out, _options(args)), 0
+    jobs, runner = batch.jobs, _runner(args)
+    for text in batch.notes:
+        print(f"note: {text}", file=sys.stderr)
     for number, job in enumerate(jobs, start=1):
         try:
             print(f"[{number}/{len(jobs)}]", *runner.run(job), flush=True)

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from atldiff.errors import InputError
 from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.system import usable_cores
 from atldiff.training.clip_stream import ClipStream, WindowStream
 from atldiff.training.clips import StoredClip, load_clips
 from atldiff.training.processes import sample_numbers
@@ -137,7 +138,7 @@ def prepared_size(data: Path, split: str) -> int:
 def _loading(accelerator: Accelerator) -> dict[str, Any]:
     """The loader's workers: a core each beside the process itself."""
     local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    workers = len(os.sched_getaffinity(0)) // local - 1
+    workers = usable_cores() // local - 1
     return {
         "num_workers": max(1, min(MAX_WORKERS, workers)),
         "prefetch_factor": 4,
