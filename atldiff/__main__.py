@@ -4,6 +4,7 @@ Exit status: 0 done, 2 the input cannot be used (one sentence on stderr, nothing
 """
 
 import argparse
+import io
 import sys
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,8 @@ from atldiff.training.commands import add_training
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold what a terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     args = make_parser().parse_args(argv)
     try:
         return args.run(args) or 0
