@@ -71,7 +71,6 @@ def writing_video(
     steps are over; if they are not taken to their end, nothing is.
     """
     path = Path(path)
-    ending = path.suffix.lower()
     part = path.with_name(f".{path.stem}.{uuid4().hex[:8]}{path.suffix}")
     _claim(path, part)
     try:
@@ -79,13 +78,13 @@ def writing_video(
         first = next(frames, None)
         if first is None:
             raise InputError("There are no frames to write", "Use a longer recording")
-        if first.shape[2] == 4 and ending == ".mp4":
+        if first.shape[2] == 4 and path.suffix == ".mp4":
             raise InputError("An .mp4 video cannot be transparent", "Name the video .webm or .mov")
-        options = {} if ending == ".webm" else {"movflags": "+faststart+use_metadata_tags"}
+        options = {} if path.suffix == ".webm" else {"movflags": "+faststart+use_metadata_tags"}
         with full_disk_told(), av.open(str(part), "w", options=options) as container:
             container.metadata.update({key: str(value) for key, value in (metadata or {}).items()})
             shown = chain([first], frames)
-            yield from _encode(container, ending, shown, first.shape, speech, Fraction(fps))
+            yield from _encode(container, path.suffix, shown, first.shape, speech, Fraction(fps))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -104,7 +103,7 @@ def full_disk_told() -> Iterator[None]:
 
 def _claim(path: Path, part: Path) -> None:
     """Makes the empty file `part`, or says why no video can be written at `path`."""
-    if path.suffix.lower() not in _CODECS:
+    if path.suffix not in _CODECS:
         raise InputError(f"A video cannot be named {path.name!r}", f"End its name in {', '.join(_CODECS)}")
     if path.is_dir():
         raise InputError(f"{path} is a folder", "Give the name of a file in it")

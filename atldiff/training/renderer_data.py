@@ -17,7 +17,7 @@ from atldiff.training.clip_stream import ClipStream, WindowStream
 from atldiff.training.clips import StoredClip, load_clips
 from atldiff.training.processes import sample_numbers
 from atldiff.training.samples import SampleConfig, WindowDataset
-from atldiff.training.shards import MANIFEST, shards_of
+from atldiff.training.shards import shards_of
 
 MEMORY = 4.0  # GB of prepared clips that are held in each process, unless more are allowed
 REPEATS = 4  # samples of a streamed clip while its shard is open
@@ -129,9 +129,7 @@ def _loaded(loader: DataLoader) -> Iterator[dict]:
 
 
 def prepared_size(data: Path, split: str) -> int:
-    """Bytes of a split's prepared clips; 0 where they are not in shards, which alone can be streamed."""
-    if not (data / MANIFEST).is_file():
-        return 0
+    """Bytes of a split's prepared clips."""
     return sum(shard["bytes"] for shard in shards_of(data, split))
 
 
