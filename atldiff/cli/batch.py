@@ -55,14 +55,21 @@ def read_jobs(source: Path, out: Path, options: Options = DEFAULTS) -> Batch:
         options: for what the table says nothing about.
 
     Raises:
-        InputError: no such file, a table that cannot be used, or no job.
+        InputError: no such file, one that cannot be read, a table that cannot be used, or no job.
     """
-    if source.is_dir():
-        batch = _read_folder(source, out, options)
-    elif source.is_file():
-        batch = Batch(_table_jobs(source, out, options))
-    else:
-        raise InputError(f"{source} does not exist", "Name a .csv with columns photo,recording or a folder")
+    try:
+        if source.is_dir():
+            batch = _read_folder(source, out, options)
+        elif source.is_file():
+            batch = Batch(_table_jobs(source, out, options))
+        else:
+            raise InputError(
+                f"{source} does not exist", "Name a .csv with columns photo,recording or a folder"
+            )
+    except OSError as error:
+        raise InputError(
+            f"{source} cannot be read ({error.strerror})", "Check path and permissions"
+        ) from error
     if not batch.jobs:
         left = f" ({'; '.join(batch.notes)})" if batch.notes else ""
         remedy = "Give each photo and its recording the same name, or a row"
@@ -76,6 +83,8 @@ def kind_of(path: Path) -> Kind:
     """
     if path.is_dir():
         return "folder"
+    if not path.is_file():  # a pipe, or a link to nowhere
+        return "other"
     try:
         with open_media(path, "recording") as container:
             if container.streams.audio:

@@ -1,5 +1,6 @@
 """Many jobs: which files make a pair, which name each video gets, and what is said of the others."""
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -156,6 +157,18 @@ def test_what_cannot_be_read_is_told_by_its_ending(name, kind, tmp_path):
     for content in (b"", b"nothing that is a picture or a sound"):
         (tmp_path / name).write_bytes(content)
         assert kind_of(tmp_path / name) == kind
+
+
+def test_a_link_to_nowhere_and_a_pipe_are_no_inputs(tmp_path):
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "gone.jpg")
+    os.mkfifo(tmp_path / "b.wav")
+    assert [kind_of(tmp_path / name) for name in ("a.jpg", "b.wav")] == ["other", "other"]
+
+
+@pytest.mark.parametrize(("name", "words"), [("none", "does not exist"), ("n" * 300, "cannot be read")])
+def test_a_source_that_cannot_be_read_is_said(name, words, tmp_path):
+    with pytest.raises(InputError, match=words):
+        read_jobs(tmp_path / name, tmp_path / "out")
 
 
 def test_one_spelling_of_an_accent_finds_the_other(tmp_path):
