@@ -256,10 +256,10 @@ def _check_call(generator: object, callback: object, output_type: object) -> Non
     if output_type not in ("np", "pt", "pil"):
         raise InputError(f"There is no output type {output_type!r}", "Choose np, pt or pil")
     if generator is not None and not isinstance(generator, (int, np.integer, torch.Generator)):
-        problem = f"generator cannot be a {type(generator).__name__}"
+        problem = f"generator cannot be of type {type(generator).__name__}"
         raise InputError(problem, "Give a torch.Generator, or a whole number as the seed")
     if callback is not None and not callable(callback):
-        problem = f"callback_on_step_end cannot be a {type(callback).__name__}"
+        problem = f"callback_on_step_end cannot be of type {type(callback).__name__}"
         raise InputError(problem, "Give a function, or leave it out")
 
 

@@ -154,9 +154,9 @@ def test_call_is_all_stages_at_once(pipeline, portrait, speech):
     [
         ({"output_type": "latent"}, "no output type 'latent': Choose np, pt or pil"),
         ({"output_type": None}, "no output type"),
-        ({"generator": [3]}, "generator cannot be a list"),
-        ({"generator": "3.5"}, "generator cannot be a str"),
-        ({"callback_on_step_end": 5}, "callback_on_step_end cannot be a int"),
+        ({"generator": [3]}, "generator cannot be of type list"),
+        ({"generator": "3.5"}, "generator cannot be of type str"),
+        ({"callback_on_step_end": 5}, "callback_on_step_end cannot be of type int"),
     ],
     ids=str,
 )
