@@ -188,7 +188,9 @@ def _still(trial: Trial) -> np.ndarray:
 
 
 def _prior(preset: Preset, trial: Trial) -> np.ndarray:
-    """The preset's prior with a residual of zero: what the pipeline renders before it is trained."""
+    """The preset's prior with a residual of zero. An untrained pipeline renders the same frames, but for the
+    fine colours inside an open mouth, which `soft_colours` removes.
+    """
     canvas = make_canvas(trial.portrait, trial.points, "crop", mouth=len(preset.view_sizes) > 1)
     size = (len(canvas.views), FRAME_SIZE, FRAME_SIZE)
     nothing = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
