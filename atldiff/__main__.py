@@ -4,6 +4,7 @@ Exit status: 0 done, 2 the input cannot be used (one sentence on stderr, nothing
 """
 
 import argparse
+import io
 import sys
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,8 @@ from atldiff.training.commands import add_training
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold what a terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     args = make_parser().parse_args(argv)
     try:
         return args.run(args) or 0
@@ -181,10 +184,12 @@ def _generate(args: argparse.Namespace) -> None:
 
 def _batch(args: argparse.Namespace) -> int:
     """Runs all jobs; one that cannot be done is reported and the others go on."""
-    from atldiff.cli.jobs import read_jobs
+    from atldiff.cli.batch import read_jobs
 
-    jobs, failed = read_jobs(args.jobs, args.out, _options(args)), 0
-    runner = _runner(args)
+    batch, failed = read_jobs(args.jobs, args.out, _options(args)), 0
+    jobs, runner = batch.jobs, _runner(args)
+    for text in batch.notes:
+        print(f"note: {text}", file=sys.stderr)
     for number, job in enumerate(jobs, start=1):
         try:
             print(f"[{number}/{len(jobs)}]", *runner.run(job), flush=True)

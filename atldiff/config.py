@@ -1,7 +1,7 @@
 """Numbers of the paper, and the presets: a preset's row builds the networks and travels with them."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,10 @@ from atldiff.errors import InputError
 FRAME_RATE = 30  # video frames a second (Sec. 3.1)
 FRAME_SIZE = 128  # the network's square frames, pixels (Sec. 3.1)
 WINDOW = 30  # frames the diffusion network sees at once (Sec. 2.3)
+FIRST_WINDOWS = (8, 15)  # frames of a video's first windows
+MAX_STEPS = 1000  # of DDIM; the schedule that networks are trained on has no more
+MAX_VIEW = 1024  # pixels of a side that a network sees
+PRIORS = ("identity", "warp")
 MIN_NOISE = 0.1  # the guide mask's floor (Eq. 5)
 EMOTION_DIM = 64  # width of the emotion embedding e
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # RAVDESS's
@@ -63,6 +67,13 @@ class GuideConfig:
     maps: bool = False
     steady: bool = False
 
+    def __post_init__(self) -> None:
+        """Raises InputError for a value that no mask can be made with."""
+        odd = _whole(self.kernel, 1, FRAME_SIZE) and self.kernel % 2 == 1
+        _demand("kernel", odd, f"an odd whole number from 1 to {FRAME_SIZE}")
+        share = isinstance(self.minimum, (int, float)) and 0 <= self.minimum <= 1
+        _demand("minimum", share, "a number from 0 to 1")
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -77,6 +88,9 @@ class Preset:
         emotions: that the recogniser tells apart.
         overlap: frames that neighbouring windows share.
         view_sizes: sides in pixels of what the network sees: the face, then the mouth.
+
+    Raises:
+        InputError: a value that nothing can be rendered with.
     """
 
     name: str
@@ -91,17 +105,36 @@ class Preset:
     overlap: int = 4
     view_sizes: tuple[int, ...] = (FRAME_SIZE,)
 
+    def __post_init__(self) -> None:
+        """Checks every value that the renderer depends on."""
+        _demand("prior", self.prior in PRIORS, f"one of {', '.join(PRIORS)}")
+        _demand("steps", _whole(self.steps, 1, MAX_STEPS), f"a whole number from 1 to {MAX_STEPS}")
+        longest = min(FIRST_WINDOWS) - 1
+        _demand("overlap", _whole(self.overlap, 0, longest), f"a whole number from 0 to {longest}")
+        named = bool(self.emotions) and all(isinstance(name, str) and name for name in self.emotions)
+        _demand("emotions", named, "a list of names")
+        channels = self.unet.block_out_channels
+        _demand(
+            "block_out_channels", bool(channels) and all(map(_positive, channels)), "whole numbers above 0"
+        )
+        for value in (*astuple(self.unet)[1:], *astuple(self.landmarks)):
+            fine = isinstance(value, str) or (isinstance(value, (int, float)) and value >= 0)
+            _demand("the networks' shape", fine, "numbers from 0 on")
+        unit = max(1, self.unet.patch_size) * 2 ** (len(channels) - 1)
+        fitting = all(_whole(size, unit, MAX_VIEW) and size % unit == 0 for size in self.view_sizes)
+        _demand("view_sizes", len(self.view_sizes) in (1, 2) and fitting, f"one or two multiples of {unit}")
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Preset":
         """The preset of a checkpoint's config or of a file: `dataclasses.asdict` undone.
 
         Raises:
-            InputError: it was made by another version.
+            InputError: it was made by another version, or a value is out of its range.
         """
         try:
             parts = {name: kind(**_tuples(values[name])) for name, kind in _PARTS.items()}
             return cls(**(_tuples(values) | parts))
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             problem = f"This preset was written by another version of atldiff ({error})"
             raise InputError(
                 problem, "Export the weights again, or use the version that wrote them"
@@ -109,6 +142,22 @@ class Preset:
 
 
 _PARTS = {"unet": UNetConfig, "guide": GuideConfig, "landmarks": LandmarkConfig}
+
+
+def _demand(name: str, met: bool, wanted: str) -> None:
+    """Raises InputError, unless the demand on a preset's value is met."""
+    if not met:
+        raise InputError(f"The preset's {name} cannot be used", f"Give {wanted}")
+
+
+def _whole(value: object, low: int, high: int) -> bool:
+    """Whether a value is a whole number within bounds."""
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _positive(value: object) -> bool:
+    """Whether a value is a whole number above 0."""
+    return _whole(value, 1, 2**31)
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def _switch(text: str, label: str) -> Any:
 
 @dataclass(frozen=True)
 class Motion:
-    """How predicted landmarks are edited; gains, of which `Motion.none()` leaves them as they are."""
+    """How predicted landmarks are edited; the gains of `Motion.none()` leave them exactly as predicted."""
 
     expression: float = _number(
         1.0, 0.0, 2.0, "movement of brows, cheeks and eyes; 0 = still, 1 = as predicted", "Expression"
@@ -60,6 +60,12 @@ class Motion:
     def none(cls) -> "Motion":
         """No edit at all."""
         return Motion(silence=0.0, blinks=0.0, sway=0.0, smoothing=0.0, closure=0.0)
+
+    @property
+    def edits_nothing(self) -> bool:
+        """Whether the gains are those of `Motion.none()`; a subclass's own fields do not count."""
+        none = Motion.none()
+        return all(getattr(self, gain.name) == getattr(none, gain.name) for gain in fields(Motion))
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,12 @@ class ATLDiffPipeline(DiffusionPipeline):
 
     @torch.no_grad()
     def heard_emotion(self, sequence: LandmarkSequence) -> str | None:
-        """The one of `emotions` heard in the speech behind the landmarks; None: none for sure."""
+        """The one of `emotions` heard in the speech behind the landmarks; None: none for sure.
+
+        Raises:
+            InputError: other weights made the landmarks.
+        """
+        sequence.check_emotion(self.speech_encoder.config.emotion_dim)
         return self.speech_encoder.emotion.told(torch.from_numpy(sequence.emotion))
 
     def render(
@@ -182,24 +187,26 @@ class ATLDiffPipeline(DiffusionPipeline):
         portrait: Portrait,
         sequence: LandmarkSequence,
         options: Options = DEFAULTS,
-        callback: Callable[[int, int], None] | None = None,
         on_step: Callable[[int, torch.Tensor, torch.Tensor], None] | None = None,
     ) -> Iterator[np.ndarray]:
         """The frames, one after the other, in constant memory (Sec. 2.2, 2.3).
 
         Args:
-            callback: called with (frames done, frames in all).
             on_step: called with (index, timestep, residual) after each DDIM step of each window, the
                 residual the face view's.
 
         Yields:
             (H, W, 3) uint8, or (H, W, 4) for the background "matte".
+
+        Raises:
+            InputError: other weights made the landmarks; already when it is called.
         """
+        sequence.check_emotion(self.unet.config.emotion_dim)
         steps = options.steps or self.preset.steps
         zoom = len(self.preset.view_sizes) > 1
         canvas = make_canvas(portrait, sequence.points, options.output, options.background, mouth=zoom)
         renderer = Renderer(self._batcher or self.unet, self.identity_encoder, self.scheduler, self.preset)
-        frames = renderer.frames(portrait, sequence, canvas, steps, options.seed, callback, on_step)
+        frames = renderer.frames(portrait, sequence, canvas, steps, options.seed, on_step)
         return badged(frames) if options.badge else frames
 
     @torch.no_grad()
@@ -226,6 +233,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         Raises:
             InputError: photo, recording or a value cannot be used.
         """
+        _check_call(generator, callback_on_step_end, output_type)
         seed = generator.initial_seed() % 2**31 if isinstance(generator, torch.Generator) else generator
         given: dict[str, Any] = {"steps": num_inference_steps, "seed": seed}
         options = Options(**given, **choices)
@@ -252,11 +260,25 @@ class ATLDiffPipeline(DiffusionPipeline):
         return self
 
 
+def _check_call(generator: object, callback: object, output_type: object) -> None:
+    """Checks before any work what `ATLDiffPipeline.__call__` needs late.
+
+    Raises:
+        InputError: a value of another type or kind.
+    """
+    if output_type not in ("np", "pt", "pil"):
+        raise InputError(f"There is no output type {output_type!r}", "Choose np, pt or pil")
+    if generator is not None and not isinstance(generator, (int, np.integer, torch.Generator)):
+        problem = f"generator cannot be of type {type(generator).__name__}"
+        raise InputError(problem, "Give a torch.Generator, or a whole number as the seed")
+    if callback is not None and not callable(callback):
+        problem = f"callback_on_step_end cannot be of type {type(callback).__name__}"
+        raise InputError(problem, "Give a function, or leave it out")
+
+
 def _as_type(frames: np.ndarray, output_type: str) -> np.ndarray | torch.Tensor | list:
     if output_type == "pil":
         return [Image.fromarray(frame) for frame in frames]
     if output_type == "pt":
         return torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
-    if output_type == "np":
-        return frames
-    raise InputError(f"There is no output type {output_type!r}", "Choose np, pt or pil")
+    return frames

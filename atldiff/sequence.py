@@ -48,6 +48,7 @@ class LandmarkSequence:
             InputError: another ending, or the path cannot be written.
         """
         path = Path(path)
+        ending = path.suffix.lower()
         fields: dict[str, Any] = {
             "points": self.points,
             "identity": self.identity,
@@ -55,9 +56,10 @@ class LandmarkSequence:
             "fps": self.fps,
         }
         try:
-            if path.suffix == ".npz":
-                np.savez_compressed(path, **fields)
-            elif path.suffix == ".json":
+            if ending == ".npz":
+                with path.open("wb") as file:  # numpy adds .npz to the name .NPZ
+                    np.savez_compressed(file, **fields)
+            elif ending == ".json":
                 lists = {key: np.asarray(value).round(3).tolist() for key, value in fields.items()}
                 path.write_text(json.dumps(lists))
             else:
@@ -71,12 +73,12 @@ class LandmarkSequence:
         """Reads what `save` wrote.
 
         Raises:
-            InputError: the file is missing, broken, huge, of another shape, holds NaN, or no face that
-                could be rendered: coinciding eye corners, or points far away from the face.
+            InputError: the file is missing, broken, huge, of another shape, holds NaN, no emotion, or no face
+                that could be rendered: coinciding eye corners, or points far away from the face.
         """
         path = Path(path)
         try:
-            fields = json.loads(path.read_text()) if path.suffix == ".json" else _unpacked(path)
+            fields = json.loads(path.read_bytes()) if path.suffix.lower() == ".json" else _unpacked(path)
             points, identity, emotion = (
                 np.asarray(fields[key], np.float32) for key in ("points", "identity", "emotion")
             )
@@ -94,6 +96,8 @@ class LandmarkSequence:
             )
         if not all(np.isfinite(values).all() for values in (points, identity, emotion)):
             raise InputError(f"{path.name} holds landmarks that are not numbers", _REMEDY)
+        if len(emotion) == 0:
+            raise InputError(f"{path.name} holds no emotion", _REMEDY)
         sequence = cls(points, identity, emotion, fps)
         sequence._check_bounds(path.name)
         return sequence
@@ -112,6 +116,15 @@ class LandmarkSequence:
                 f"{name} moves a point {furthest:.0f} times the distance of the eyes away from the face",
                 f"Keep every point within {REACH:g} of them",
             )
+
+    def check_emotion(self, width: int) -> None:
+        """Checks that networks whose emotion embeddings have `width` numbers can take this one.
+
+        Raises:
+            InputError: it has another length.
+        """
+        if self.emotion.shape != (width,):
+            raise InputError("The landmarks were made with other weights", "Make them again with these")
 
     def resampled(self, num_frames: int) -> "LandmarkSequence":
         """The same motion in `num_frames` frames: cut, or its last frame held."""

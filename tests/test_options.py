@@ -57,7 +57,9 @@ def test_none_and_nothing_stand_for_the_default():
 
 def test_no_edit_is_a_motion_within_the_ranges():
     assert set(MOTION) < set(OPTIONS)
-    assert Options(**{name: getattr(Motion.none(), name) for name in MOTION}).sway == 0
+    none = {name: getattr(Motion.none(), name) for name in MOTION}
+    assert Options(**none, seed=3).edits_nothing and Motion.none().edits_nothing
+    assert not any(Options(**none | {name: 0.5}).edits_nothing for name in MOTION)
 
 
 def test_command_line_and_api_offer_every_option_with_its_default():

@@ -16,6 +16,7 @@ from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError, Options, S
 from atldiff.config import PRESETS, GuideConfig, LandmarkConfig, read_preset
 from atldiff.landmarks import inter_ocular_distance
 from atldiff.media.audio import load_speech
+from atldiff.options import MOTION, Motion
 from atldiff.pipeline import STARTER
 from atldiff.portrait.face import load_portrait
 from atldiff.rendering.identity import ResNetIdentityEncoder
@@ -59,9 +60,8 @@ def sequence(pipeline, portrait, speech):
 
 
 def frames(pipeline, portrait, sequence, **options) -> np.ndarray:
-    callback = options.pop("callback", None)
     chosen = Options(**{"steps": 1, "output": "crop"} | options)
-    return np.stack(list(pipeline.render(portrait, sequence, chosen, callback)))
+    return np.stack(list(pipeline.render(portrait, sequence, chosen)))
 
 
 def test_one_frame_for_each_thirtieth_of_a_second(sequence, speech):
@@ -83,19 +83,14 @@ def test_a_longer_video_begins_like_a_shorter_one(pipeline, portrait, sequence):
     np.testing.assert_array_equal(frames(pipeline, portrait, sequence.resampled(30))[:alone], whole[:alone])
 
 
-def test_progress_counts_every_frame(pipeline, portrait, sequence):
-    seen = []
-    frames(pipeline, portrait, sequence, callback=lambda done, total: seen.append((done, total)))
-    assert seen == [(i + 1, 45) for i in range(45)]
-
-
 def test_rendering_stops_where_its_reader_stops(pipeline, portrait, sequence):
-    seen = []
+    steps = []
     options = Options(steps=1, output="crop")
-    rendering = pipeline.render(portrait, sequence, options, callback=lambda d, t: seen.append(d))
+    rendering = pipeline.render(portrait, sequence, options, on_step=lambda *step: steps.append(step))
     next(rendering)
     rendering.close()
-    assert seen[-1:] != [45] and len(seen) <= 1
+    assert len(steps) == 1 < len(list(window_spans(45, pipeline.preset.overlap)))
+    assert list(rendering) == []
 
 
 @pytest.mark.parametrize(
@@ -154,6 +149,55 @@ def test_call_is_all_stages_at_once(pipeline, portrait, speech):
         0
     ]
     np.testing.assert_array_equal((result.frames * 255).round().byte().permute(0, 2, 3, 1), again)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"output_type": "latent"}, "no output type 'latent': Choose np, pt or pil"),
+        ({"output_type": None}, "no output type"),
+        ({"generator": [3]}, "generator cannot be of type list"),
+        ({"generator": "3.5"}, "generator cannot be of type str"),
+        ({"callback_on_step_end": 5}, "callback_on_step_end cannot be of type int"),
+    ],
+    ids=str,
+)
+def test_a_wrong_argument_of_the_call_is_said_before_any_work(pipeline, wrong, words):
+    with pytest.raises(InputError, match=words):
+        pipeline("no photo.jpg", "no recording.wav", **wrong)
+
+
+def test_gains_of_motion_none_leave_the_networks_landmarks(pipeline, portrait, speech, monkeypatch):
+    def no_edit(*_):
+        raise AssertionError("an edit")
+
+    for edit in (
+        "_gain",
+        "_close_smile",
+        "_smooth",
+        "close_bilabials",
+        "_close_in_silence",
+        "_blink",
+        "_sway",
+    ):
+        monkeypatch.setattr(f"atldiff.speech.motion.{edit}", no_edit)
+    features = pipeline.speech_encoder.encode(speech, emotion=None)
+    predicted = pipeline.landmark_generator.predict(features, portrait.landmarks, speech.num_frames)
+    none = {name: getattr(Motion.none(), name) for name in MOTION}
+    sequence = pipeline.landmarks(portrait, speech, Options(**none, seed=3, output="crop"))
+    np.testing.assert_array_equal(sequence.points, predicted.astype(np.float32))
+
+
+@pytest.mark.parametrize("length", [0, 3, 65])
+def test_landmarks_of_other_weights_are_refused_before_any_network_is_asked(
+    pipeline, portrait, sequence, length, monkeypatch
+):
+    foreign = replace(sequence, emotion=np.zeros(length, np.float32))
+    for part in ("speech_encoder", "identity_encoder", "unet"):
+        monkeypatch.setattr(getattr(pipeline, part), "forward", None)
+    for ask in (pipeline.heard_emotion, lambda landmarks: pipeline.render(portrait, landmarks)):
+        with pytest.raises(InputError, match="made with other weights"):
+            ask(foreign)
 
 
 def test_saved_pipeline_comes_back_from_safetensors_alone(pipeline, portrait, speech, sequence, tmp_path):
@@ -273,6 +317,47 @@ def test_presets_are_read_by_name_or_from_a_file(tmp_path):
     for wrong, words in (("paper-vox", "no preset"), (str(tmp_path / "old.json"), "another version")):
         with pytest.raises(InputError, match=words):
             read_preset(wrong)
+
+
+def spoilt(**changes) -> dict:
+    """The starter's row, with other values; those of a part by its name."""
+    row = asdict(PRESETS["starter"])
+    return row | {name: row[name] | v if isinstance(v, dict) else v for name, v in changes.items()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"overlap": 16}, "overlap"),
+        ({"overlap": -1}, "overlap"),
+        ({"overlap": 8}, "overlap"),
+        ({"overlap": 2.5}, "overlap"),
+        ({"steps": 0}, "steps"),
+        ({"steps": "8"}, "steps"),
+        ({"prior": "none"}, "prior"),
+        ({"emotions": []}, "emotions"),
+        ({"view_sizes": []}, "view_sizes"),
+        ({"view_sizes": [50]}, "view_sizes"),
+        ({"view_sizes": [64, 128, 128]}, "view_sizes"),
+        ({"guide": {"kernel": 10}}, "kernel"),
+        ({"guide": {"minimum": 2}}, "minimum"),
+        ({"unet": {"block_out_channels": []}}, "block_out_channels"),
+        ({"unet": {"identity_dim": -64}}, "shape"),
+        ({"landmarks": {"layers": None}}, "shape"),
+    ],
+    ids=str,
+)
+def test_a_presets_value_out_of_range_is_said_in_a_sentence(changes, name, tmp_path):
+    (tmp_path / "row.json").write_text(json.dumps(spoilt(**changes)))
+    with pytest.raises(InputError, match=f"preset's .*{name} cannot be used: Give "):
+        read_preset(str(tmp_path / "row.json"))
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"unet": 3}', "no JSON"])
+def test_a_file_that_is_no_preset_is_refused(text, tmp_path):
+    (tmp_path / "row.json").write_text(text)
+    with pytest.raises(InputError, match="preset"):
+        read_preset(str(tmp_path / "row.json"))
 
 
 def test_loading_leaves_nothing_in_the_home_folder(tmp_path, monkeypatch):

@@ -22,9 +22,13 @@ def sequence() -> LandmarkSequence:
     return LandmarkSequence(points, identity, rng.random(4).astype(np.float32))
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("a.npz", 0), ("a.json", 1e-3)])
+NAMES = [("a.npz", 0), ("a.json", 1e-3), ("A.NPZ", 0), ("a.Json", 1e-3), (f"{'n' * 251}.npz", 0)]
+
+
+@pytest.mark.parametrize(("name", "tolerance"), NAMES)
 def test_saved_sequence_comes_back(sequence, tmp_path, name, tolerance):
     again = LandmarkSequence.load(sequence.save(tmp_path / name))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
     np.testing.assert_allclose(again.points, sequence.points, atol=tolerance)
     np.testing.assert_allclose(again.identity, sequence.identity, atol=tolerance)
     np.testing.assert_allclose(again.emotion, sequence.emotion, atol=tolerance)
@@ -66,6 +70,7 @@ def broken(kind: str) -> dict:
         "coinciding eye corners": {"identity": eyes.tolist()},
         "everything in one place": {"identity": np.zeros((68, 2)).tolist()},
         "an emotion beyond all": {"emotion": [1e30]},
+        "an empty emotion": {"emotion": []},
     }
     return fields | changes.get(kind, {})
 
@@ -75,6 +80,7 @@ KINDS = {
     "not a number": "not numbers", "25 frames a second": "30 frames", "endless frames a second": "landmark",
     "a point far away": "away from the face", "coinciding eye corners": "in one place",
     "everything in one place": "in one place", "an emotion beyond all": "emotion",
+    "an empty emotion": "no emotion",
 }  # fmt: skip
 
 

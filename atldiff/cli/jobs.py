@@ -1,28 +1,31 @@
-"""What is to be made: a photo, a recording, the files to write, and many of them from a table or folder."""
+"""One video to make: a photo, a recording and the files to write; whether these files can be written."""
 
-import csv
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from atldiff.errors import InputError
-from atldiff.options import DEFAULTS, OPTIONS, Options
+from atldiff.options import DEFAULTS, Options
 
 VIDEO = (".mp4", ".webm", ".mov")
 MATTE = (".webm", ".mov")  # containers whose codecs keep a transparent background
 LANDMARKS = (".npz", ".json", ".mp4")
-PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-_COLUMNS = ("photo", "recording", "video")  # of a table, beside the options
-RECORDINGS = (".wav", ".mp3", ".m4a", ".flac", ".ogg", ".opus", ".webm", ".mp4", ".aac")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One video to make. `landmarks` are files to save or draw the landmarks to, `given` one to render."""
+    """One video to make.
+
+    Attributes:
+        output: the video, or None.
+        landmarks: files to save the landmarks to, or to draw them to.
+        given: a landmark file to render instead of predicted landmarks.
+    """
 
     photo: Path
     recording: Path
@@ -31,25 +34,61 @@ class Job:
     landmarks: tuple[Path, ...] = ()
     given: Path | None = None
 
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that the job reads."""
+        return tuple(path for path in (self.photo, self.recording, self.given) if path is not None)
 
-def check_outputs(job: Job) -> None:
-    """Raises InputError for a file name whose kind cannot hold what is asked for, or that is an input."""
-    if job.output is None and not job.landmarks:
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The files that the job writes."""
+        return (*self.landmarks, *([self.output] if self.output else []))
+
+
+def check_files(job: Job) -> None:
+    """Checks the names of a job's files; upper-case endings are as good as lower-case ones.
+
+    Raises:
+        InputError: there is no output, an ending cannot hold what is asked for, one file has two uses, or
+            the name of an input is too long.
+    """
+    if not job.outputs:
         raise InputError(
             "There is nothing to make", "Name the video with -o, or the landmarks with --landmarks"
         )
     matte = job.options.background == "matte"
     allowed = MATTE if matte else VIDEO
-    if job.output is not None and job.output.suffix not in allowed:
+    if job.output is not None and job.output.suffix.lower() not in allowed:
         what = "a matte" if matte else "the video"
         raise InputError(f"{job.output.name} cannot hold {what}", f"Name it *{' or *'.join(allowed)}")
     for path in job.landmarks:
-        if path.suffix not in LANDMARKS:
+        if path.suffix.lower() not in LANDMARKS:
             raise InputError(f"{path.name} cannot hold landmarks", f"Name it *{' or *'.join(LANDMARKS)}")
-    inputs = {p.resolve() for p in (job.photo, job.recording, job.given) if p is not None}
-    for path in (*job.landmarks, *([job.output] if job.output else [])):
-        if path.resolve() in inputs:
+    for path in job.inputs:
+        _check_length(path)
+    for path in job.outputs:
+        if any(same_file(path, other) for other in job.inputs):
             raise InputError(f"{path} is also an input and would be overwritten", "Choose another name")
+    for path, other in combinations(job.outputs, 2):
+        if same_file(path, other):
+            raise InputError(f"{path} is named for two outputs", "Give each a name of its own")
+
+
+def same_file(path: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, which need not exist yet."""
+    try:
+        return os.path.samefile(path, other)
+    except (OSError, ValueError):
+        return path.resolve() == other.resolve()
+
+
+def _check_length(path: Path) -> None:
+    """Raises InputError for a path that the file system cannot look up."""
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"The name {path.name[:40]}... is too long", "Check the path") from error
 
 
 @contextmanager
@@ -60,7 +99,8 @@ def writable(paths: list[Path]) -> Iterator[None]:
     Raises:
         InputError: a folder cannot be made or written to, or a path is a folder.
     """
-    made, before = [], {path for path in paths if path.exists()}
+    made: list[Path] = []
+    before = {path for path in paths if os.path.exists(path)}
     try:
         for path in paths:
             made += _folders_for(path)
@@ -75,9 +115,9 @@ def writable(paths: list[Path]) -> Iterator[None]:
 
 def _folders_for(path: Path) -> list[Path]:
     """Makes the folders above a file and tries to write there; returns the new ones, outermost first."""
-    missing = [folder for folder in path.parents if not folder.exists()][::-1]
-    made = []
+    made: list[Path] = []
     try:
+        missing = [folder for folder in path.parents if not folder.exists()][::-1]
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a folder")
         for folder in missing:
@@ -87,9 +127,9 @@ def _folders_for(path: Path) -> list[Path]:
             pass
         if path.exists() and not os.access(path, os.W_OK):
             raise PermissionError(f"{path} is write-protected")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         _remove(made)
-        reason = error.strerror or str(error)
+        reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path} cannot be written ({reason})", "Choose another place for it") from error
     return made
 
@@ -99,56 +139,3 @@ def _remove(folders: list[Path]) -> None:
     for folder in reversed(folders):
         with suppress(OSError):
             folder.rmdir()
-
-
-def read_jobs(source: Path, out: Path, options: Options = DEFAULTS) -> list[Job]:
-    """The jobs of a table or a folder.
-
-    Args:
-        source: a .csv with the columns photo and recording (paths beside the .csv), maybe video (its file
-            name), and any of `Options` by name; or a folder in which a photo and a recording of the same
-            name make a pair.
-        options: for what the table says nothing about.
-
-    Raises:
-        InputError: no such file, a column is missing or unknown, a value is wrong, or there is no pair.
-    """
-    if source.is_dir():
-        files = sorted(source.iterdir())
-        sounds = {f.stem: f for f in files if f.suffix.lower() in RECORDINGS}
-        pairs = [(f, sounds[f.stem]) for f in files if f.suffix.lower() in PHOTOS and f.stem in sounds]
-        jobs = [Job(photo, sound, out / f"{photo.stem}.mp4", options) for photo, sound in pairs]
-    elif source.is_file():
-        jobs = _read_table(source, out, options)
-    else:
-        raise InputError(f"{source} does not exist", "Name a .csv with columns photo,recording or a folder")
-    if not jobs:
-        raise InputError(
-            f"{source} holds no jobs", "Give each photo and its recording the same name, or a row"
-        )
-    return jobs
-
-
-def _read_table(source: Path, out: Path, options: Options) -> list[Job]:
-    try:
-        with open(source, newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            unknown = set(table.fieldnames or ()) - {*_COLUMNS, *OPTIONS}
-            jobs = [_read_row(row, source.parent, out, options) for row in table] if not unknown else []
-    except (KeyError, TypeError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{source.name} is not a table of jobs", "Its first line is: photo,recording"
-        ) from error
-    if unknown:
-        columns = ", ".join((*_COLUMNS, *OPTIONS))
-        raise InputError(f"{source.name} has an unknown column: {min(unknown)}", f"Columns are {columns}")
-    return jobs
-
-
-def _read_row(row: dict[str, str], folder: Path, out: Path, options: Options) -> Job:
-    """One line of a table; an empty cell leaves the option as it is."""
-    photo, recording = folder / row["photo"], folder / row["recording"]
-    name = row.get("video") or f"{photo.stem}-{recording.stem}"
-    output = out / (name if Path(name).suffix else f"{name}.mp4")
-    given: dict[str, Any] = {name: row[name] for name in OPTIONS if row.get(name)}
-    return Job(photo, recording, output, replace(options, **given))

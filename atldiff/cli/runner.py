@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from atldiff.animation import Animation, animate
-from atldiff.cli.jobs import Job, check_outputs, writable
+from atldiff.cli.jobs import Job, check_files, writable
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.media.audio import Speech
@@ -69,9 +69,8 @@ class Runner:
             InputError: anything the user can mend; no file is left behind.
         """
         begin, settings = time.perf_counter(), self.settings
-        written = [*job.landmarks, *([job.output] if job.output else [])]
-        check_outputs(job)
-        with writable(written), progress_bar(settings.quiet) as bar:
+        check_files(job)
+        with writable(list(job.outputs)), progress_bar(settings.quiet) as bar:
 
             def predict(portrait: Portrait, speech: Speech, options: Options) -> LandmarkSequence:
                 bar.set_description("landmarks")
@@ -137,7 +136,7 @@ def load_pipeline(
 
 def save_landmarks(path: Path, animation: Animation) -> None:
     """Saves landmarks as .npz or .json, or draws them on the photo as .mp4."""
-    if path.suffix != ".mp4":
+    if path.suffix.lower() != ".mp4":
         animation.landmarks.save(path)
         return
     image, points = animation.portrait.image, animation.landmarks.points

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from atldiff.errors import InputError
 from atldiff.evaluation.benchmark_run import STAGES, Row
+from atldiff.system import usable_cores
 
 WARM_SECONDS = 60.0  # longer recordings are run once only: their second run would tell nothing new
 TOLERANCE = 1.1  # time or memory over this share of the other's is a regression
@@ -141,12 +142,11 @@ def machine() -> str:
     for line in _lines("/proc/cpuinfo"):
         key, _, value = line.partition(":")
         about[key.strip()] = value.strip() if key.strip() in about else ""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     has = " ".join(flag for flag in _FAST if flag in about["flags"].split()) or "none of AVX2, AVX-512, AMX"
     model = about["model name"] or platform.processor() or platform.machine()
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-    return f"{model} ({has}), {cores} cores{gpu}; {versions}"
+    return f"{model} ({has}), {usable_cores()} cores{gpu}; {versions}"
 
 
 def _lines(path: str) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from atldiff import landmarks as lm
-from atldiff.config import FRAME_SIZE
+from atldiff.config import FRAME_SIZE, Preset
 from atldiff.evaluation import metrics
 from atldiff.evaluation.landmark_scores import SpokenClip, validate_landmarks
 from atldiff.options import Options
@@ -19,7 +19,7 @@ from atldiff.portrait.face import Portrait
 from atldiff.portrait.photo import crop_square
 from atldiff.rendering.canvas import make_canvas
 from atldiff.rendering.composite import composite
-from atldiff.rendering.prior import WarpedPhoto
+from atldiff.rendering.prior import moving_photo
 from atldiff.sequence import LandmarkSequence
 
 FRAMES = 30  # of each clip, in a row
@@ -95,7 +95,8 @@ def validate(
         InputError: `fid` without the Inception network's weights.
     """
     trials = [(clip, trial) for clip in clips if (trial := make_trial(clip)) is not None][:max_clips]
-    ways: dict[str, Callable[[Trial], np.ndarray]] = {"still photo": _still, "prior alone": _prior}
+    ways: dict[str, Callable[[Trial], np.ndarray]] = {"still photo": _still}
+    ways["prior alone"] = partial(_prior, pipeline.preset)
     for count in steps:
         ways[f"{count} steps"] = partial(_rendered, pipeline, count)
     scores: dict[str, list[dict]] = {name: [] for name in ways}
@@ -186,12 +187,14 @@ def _still(trial: Trial) -> np.ndarray:
     return np.repeat(_crop(trial.portrait, trial.points)[None], len(trial.points), axis=0)
 
 
-def _prior(trial: Trial) -> np.ndarray:
-    """The warp with a residual of zero."""
-    canvas = make_canvas(trial.portrait, trial.points, "crop")
+def _prior(preset: Preset, trial: Trial) -> np.ndarray:
+    """The preset's prior with a residual of zero. An untrained pipeline renders the same frames, but for the
+    fine colours inside an open mouth, which `soft_colours` removes.
+    """
+    canvas = make_canvas(trial.portrait, trial.points, "crop", mouth=len(preset.view_sizes) > 1)
     size = (len(canvas.views), FRAME_SIZE, FRAME_SIZE)
     nothing = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
-    moving = WarpedPhoto.of(canvas).frames(canvas.to_canvas(trial.points))
+    moving = moving_photo(canvas, preset.prior).frames(canvas.to_canvas(trial.points))
     return np.stack([composite(canvas, part, list(nothing[0]), list(nothing[1])) for part in moving])
 
 

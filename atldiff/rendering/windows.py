@@ -15,8 +15,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from atldiff import landmarks as lm
-from atldiff.config import FRAME_SIZE, WINDOW, Preset
-from atldiff.errors import InputError
+from atldiff.config import FIRST_WINDOWS, FRAME_SIZE, WINDOW, Preset
 from atldiff.portrait.face import Portrait
 from atldiff.rendering.ahead import one_ahead
 from atldiff.rendering.batching import WindowBatcher
@@ -30,8 +29,6 @@ from atldiff.rendering.sampler import Condition, sample_residual
 from atldiff.rendering.tensor_frames import TensorFrames
 from atldiff.rendering.unet3d import IdentityUNet3DModel
 from atldiff.sequence import LandmarkSequence
-
-FIRST_WINDOWS = (8, 15)  # frames of a video's first windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +53,6 @@ class Renderer:
         canvas: Canvas,
         steps: int,
         seed: int,
-        callback: Callable[[int, int], None] | None = None,
         on_step: Callable[[int, Tensor, Tensor], None] | None = None,
     ) -> Iterator[np.ndarray]:
         """The frames one after the other; see `ATLDiffPipeline.render`.
@@ -65,14 +61,9 @@ class Renderer:
         not if there is `on_step`, which is called in the caller's.
         """
         windows = self._windows(portrait, sequence, canvas, steps, seed, on_step)
-        done, total = 0, len(sequence.points)
         with closing(windows if on_step else one_ahead(windows)) as rendered:
             for window in rendered:
-                for frame in window:
-                    yield frame
-                    done += 1
-                    if callback is not None:
-                        callback(done, total)
+                yield from window
 
     def _windows(
         self,
@@ -120,8 +111,6 @@ class Renderer:
         with torch.no_grad():
             identity = self.identity_encoder(still.to(self.identity_encoder.dtype)).float()
         emotion = torch.from_numpy(sequence.emotion)[None].to(self.unet.device)
-        if emotion.shape[1] != self.unet.config.emotion_dim:
-            raise InputError("The landmarks were made with other weights", "Make them again with these")
         style = portrait_style(portrait.image, portrait.landmarks, seed)
         return identity, emotion, torch.from_numpy(style)[None].to(self.unet.device)
 
@@ -149,8 +138,9 @@ def window_spans(total: int, overlap: int) -> Iterator[tuple[int, int, int]]:
     """Windows of a video of `total` frames: first frame, end, and how many of its frames are finished.
 
     The first ones are short, so that the first pictures come early; of each but the last, `overlap`
-    frames are seen again by the next.
+    frames are seen again by the next. These are fewer than the shortest window has.
     """
+    assert 0 <= overlap < min(FIRST_WINDOWS), overlap
     start = 0
     for length in chain(FIRST_WINDOWS, repeat(WINDOW)):
         stop = min(start + length, total)

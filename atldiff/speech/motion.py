@@ -56,14 +56,14 @@ def edit_landmarks(
         landmarks: (F, 68, 2) at 30 fps, any unit.
         identity: (68, 2) the photo's landmarks, same unit.
         speech: what is said; F frames of it.
-        motion: the edits.
+        motion: the edits; where it edits nothing, bilabials stay as predicted, too.
         seed: of blinks and sway; the same seed gives the same movement.
         bilabials: (N,) frames at which a p, b or m was recognised (`bilabials.bilabial_frames`).
 
     Returns:
         (F, 68, 2) float32, same unit. Inner lips and eyelids never cross in what was edited.
     """
-    if motion == Motion.none():
+    if motion.edits_nothing:
         return np.array(landmarks, np.float32)
     identity = np.asarray(identity, np.float64)
     frame = FaceFrame.of(identity)

@@ -10,7 +10,6 @@ from PIL import Image
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
-from atldiff.evaluation.landmark_metrics import best_lag
 from atldiff.media.audio import SAMPLE_RATE, Speech, load_speech
 from atldiff.media.video_reader import open_video, video_sound
 from atldiff.portrait.photo import crop_square
@@ -22,7 +21,6 @@ STORED_MARGIN = 1.1  # the stored crop over the network's, so that training can 
 JPEG_QUALITY = 93
 MIN_FOUND = 10  # frames of a clip in which a face must be seen
 SEGMENTED_SIZE = 512  # pixels; the person is cut out of a picture of this size
-LAG_WINDOW = 10  # frames searched for the audio-video lag
 MISSING_PICTURES, MISSING_SHARE = 0.5, 0.1  # seconds, and of its length, that a whole clip may lack
 MISSING_SOUND = 0.1  # seconds; sound that ends earlier than the pictures is filled up with silence
 
@@ -44,7 +42,7 @@ class PrepareConfig:
     green_screen: bool = False
 
 
-# "paper" (Sec. 4.1): green screen, 128x128, 30 fps, one-second clips; the sound is 16 kHz mono in both.
+# "paper" (Sec. 3.1): green screen, 128x128, 30 fps, one-second clips; the sound is 16 kHz mono in both.
 PROTOCOLS = {
     "starter": PrepareConfig(),
     "paper": PrepareConfig(round(128 * STORED_MARGIN), frame_rate=30, seconds=1.0, green_screen=True),
@@ -99,8 +97,6 @@ def extract(clip: ClipRecord, config: PrepareConfig = PROTOCOLS["starter"]) -> l
     entry["kind"] = "silent" if speech is None else "speech"
     if speech is not None:
         arrays["landmarks30"], arrays["ok30"] = _at_frame_rate(crops, found, fps)
-        entry["lag"], sync = _lag(arrays["landmarks30"], arrays["ok30"], speech.samples)
-        entry["sync"] = round(sync, 4)
     return [(entry, arrays)] if config.seconds is None else _pieces(entry, arrays, config.seconds)
 
 
@@ -222,13 +218,3 @@ def _at_frame_rate(points: np.ndarray, found: np.ndarray, fps: float) -> tuple[n
     columns = [np.interp(when, known / fps, column) for column in flat.T]
     nearest = np.clip(np.round(when * fps).astype(int), 0, len(points) - 1)
     return np.stack(columns, -1).reshape(frames, 68, 2).astype(np.float32), found[nearest]
-
-
-def _lag(points: np.ndarray, ok: np.ndarray, samples: np.ndarray) -> tuple[int, float]:
-    """Frames by which the mouth opens after the sound gets loud, and their correlation at that lag."""
-    hop = 16_000 // FRAME_RATE
-    frames = min(len(points), len(samples) // hop)
-    power = (samples[: frames * hop].reshape(frames, hop) ** 2).mean(axis=1)
-    opening = np.where(ok[:frames], lm.mouth_opening(points[:frames]), np.nan)
-    lag, at_lag = best_lag(opening, np.log(power + 1e-6), LAG_WINDOW)
-    return lag, float(np.nan_to_num(at_lag))

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from atldiff import __version__
 from atldiff.errors import InputError
+from atldiff.system import usable_cores
 from atldiff.training.clip_index import ClipIndex
 from atldiff.training.corpora import ClipRecord, read_corpus
 from atldiff.training.engines import WorkerDied, open_engine, run_jobs
@@ -81,7 +82,7 @@ def prepare(
                 continue
             shutil.rmtree(out / "parts" / shard["name"], ignore_errors=True)
         try:
-            _work_on(index, out, config, engine, workers or len(os.sched_getaffinity(0)))
+            _work_on(index, out, config, engine, workers or usable_cores())
             shutil.rmtree(out / "parts", ignore_errors=True)
         finally:
             manifest = _write_manifest(index, out, settings)

@@ -12,11 +12,12 @@ from torch.utils.data import DataLoader
 
 from atldiff.errors import InputError
 from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.system import usable_cores
 from atldiff.training.clip_stream import ClipStream, WindowStream
 from atldiff.training.clips import StoredClip, load_clips
 from atldiff.training.processes import sample_numbers
 from atldiff.training.samples import SampleConfig, WindowDataset
-from atldiff.training.shards import MANIFEST, shards_of
+from atldiff.training.shards import shards_of
 
 MEMORY = 4.0  # GB of prepared clips that are held in each process, unless more are allowed
 REPEATS = 4  # samples of a streamed clip while its shard is open
@@ -128,16 +129,14 @@ def _loaded(loader: DataLoader) -> Iterator[dict]:
 
 
 def prepared_size(data: Path, split: str) -> int:
-    """Bytes of a split's prepared clips; 0 where they are not in shards, which alone can be streamed."""
-    if not (data / MANIFEST).is_file():
-        return 0
+    """Bytes of a split's prepared clips."""
     return sum(shard["bytes"] for shard in shards_of(data, split))
 
 
 def _loading(accelerator: Accelerator) -> dict[str, Any]:
     """The loader's workers: a core each beside the process itself."""
     local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    workers = len(os.sched_getaffinity(0)) // local - 1
+    workers = usable_cores() // local - 1
     return {
         "num_workers": max(1, min(MAX_WORKERS, workers)),
         "prefetch_factor": 4,

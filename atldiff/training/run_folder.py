@@ -1,16 +1,16 @@
 """A folder that one command at a time writes to."""
 
 import errno
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from accelerate.utils import get_int_from_env
 
 from atldiff.errors import InputError
+from atldiff.system import lock_file
 
 LOCK = ".lock"
 RANKS = ["RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK"]  # as Accelerate reads them
@@ -22,7 +22,7 @@ def alone_in(out: Path) -> Iterator[None]:
     """In this block no other command writes to the folder `out`, which is made.
 
     Of the processes of one command the first holds it for all. The system releases it when that process ends,
-    however it ends: a POSIX record lock is the process's own, which its workers do not inherit.
+    however it ends: the lock is the process's own, which its workers do not inherit.
 
     Raises:
         InputError: another process holds the folder; it cannot be made.
@@ -39,8 +39,7 @@ def alone_in(out: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        (out / LOCK).unlink(missing_ok=True)
-        os.close(lock)
+        _release(lock, out / LOCK)
 
 
 def _lock(out: Path) -> int:
@@ -48,13 +47,13 @@ def _lock(out: Path) -> int:
     while True:
         lock = os.open(out / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(lock, inherited=False)
             if _is(lock, out / LOCK):  # else its holder has just removed it
                 os.ftruncate(lock, 0)
                 os.write(lock, f"{os.getpid()} on {socket.gethostname()}".encode())
                 return lock
         except (BlockingIOError, PermissionError) as error:
-            user = os.pread(lock, 200, 0).decode(errors="replace")
+            user = os.read(lock, 200).decode(errors="replace")
             os.close(lock)
             remedy = "Wait until it has ended, or give another --out"
             raise InputError(f"Another process ({user}) is writing to {out}", remedy) from error
@@ -64,6 +63,17 @@ def _lock(out: Path) -> int:
             os.close(lock)
             raise
         os.close(lock)
+
+
+def _release(lock: int, path: Path) -> None:
+    """Removes the lock's file and releases the lock; Windows removes no open file, so it closes it first."""
+    try:
+        path.unlink(missing_ok=True)
+        os.close(lock)
+    except PermissionError:
+        os.close(lock)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _is(lock: int, path: Path) -> bool:

@@ -77,19 +77,11 @@ def shards_of(data: Path, split: str) -> list[dict]:
 
 
 def read_prepared(data: Path, split: str) -> Iterator[Sample]:
-    """Every prepared clip of a split, one at a time: from shards, or from a folder of one .npz a clip with an
-    index.json.
+    """Every prepared clip of a split, one at a time, from its shards.
 
     Raises:
         InputError: nothing was prepared there, or a shard is broken.
     """
-    index = data / "index.json"
-    if index.is_file() and not (data / MANIFEST).is_file():
-        for entry in json.loads(index.read_text()):
-            if entry["split"] == split:
-                with np.load(data / f"{entry['stem']}.npz") as arrays:
-                    yield entry, dict(arrays)
-        return
     for shard in shards_of(data, split):
         yield from read_shard(data / f"{shard['name']}.tar")
 

@@ -1,11 +1,12 @@
 """The folder that holds all files of a running server, and those that killed servers left."""
 
-import fcntl
 import os
 import shutil
 import stat
 import tempfile
 from pathlib import Path
+
+from atldiff.system import lock_file
 
 PREFIX = "atldiff-"
 MARK = "server.lock"  # locked as long as the server lives: the system lets go of it however that ends
@@ -32,8 +33,14 @@ def claim(folder: Path) -> int:
     """
     fresh = folder / f"{MARK}.new"
     lock = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    fresh.rename(folder / MARK)  # never seen unlocked while this process lives
+    lock_file(lock, inherited=True)
+    try:
+        fresh.rename(folder / MARK)  # never seen unlocked while this process lives
+    except PermissionError:  # Windows renames no open file
+        os.close(lock)
+        fresh.rename(folder / MARK)
+        lock = os.open(folder / MARK, os.O_RDWR)
+        lock_file(lock, inherited=True)
     return lock
 
 
@@ -52,16 +59,22 @@ def _removed(folder: Path) -> bool:
     """Removes a folder if it was left by a server that is dead."""
     try:
         about = folder.lstat()
-        if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
+        if not stat.S_ISDIR(about.st_mode) or not _own(about):
             return False
-        lock = os.open(folder / MARK, os.O_RDWR | os.O_NOFOLLOW)
+        lock = os.open(folder / MARK, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
         return False
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(lock, inherited=True)
         shutil.rmtree(folder, ignore_errors=True)
     except OSError:  # its server lives, or another one is removing it
         return False
     finally:
         os.close(lock)
+    shutil.rmtree(folder, ignore_errors=True)  # Windows keeps the open mark
     return not folder.exists()
+
+
+def _own(about: os.stat_result) -> bool:
+    """Whether a file is this user's; a temporary folder of Windows is one user's anyway."""
+    return not hasattr(os, "geteuid") or about.st_uid == os.geteuid()

@@ -124,7 +124,8 @@ class Service:
             animation = animate(portrait, speech, request.options, self._predict, request.landmarks)
             read = time.monotonic()
             with self._job() as folder:
-                for step, report in self._steps(animation, folder, expected, begin):
+                listened = request.landmarks is None and request.options.emotion == AUTOMATIC
+                for step, report in self._steps(animation, folder, expected, begin, listened):
                     passed = time.monotonic() - begin
                     place.seconds = seconds_left(expected, step.done, step.total, passed)
                     if report is not None:
@@ -132,12 +133,11 @@ class Service:
             self._forecast.learn(speech, size, request.options, read - begin, time.monotonic() - read)
 
     def _steps(
-        self, animation: Animation, folder: Path, expected: float, begin: float
+        self, animation: Animation, folder: Path, expected: float, begin: float, listened: bool
     ) -> Iterator[tuple[Step, Report | None]]:
         """The making of a video; a report with each picture and now and then, the last with the video."""
-        reported, automatic = 0.0, animation.options.emotion == AUTOMATIC
-        heard = ""
-        if automatic and self._heard:
+        reported, heard = 0.0, ""
+        if listened and self._heard:
             heard = f" Emotion heard: {self._heard(animation.landmarks) or 'none for sure'}."
         with closing(self._make(animation, folder)) as steps:
             for step in steps:

@@ -1,5 +1,6 @@
 """The command line: bad input leaves with status 2, one sentence and no file; good input makes a video."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -15,7 +16,8 @@ from PIL import Image
 
 from atldiff import animation
 from atldiff.__main__ import main, make_parser
-from atldiff.cli.jobs import Job, read_jobs, writable
+from atldiff.cli.batch import read_jobs
+from atldiff.cli.jobs import Job, writable
 from atldiff.errors import InputError
 from atldiff.options import Options
 from atldiff.pipeline import STARTER, ATLDiffPipeline
@@ -147,6 +149,39 @@ def test_output_of_the_wrong_kind(tmp_path, capsys):
     assert_refused(start, capsys, tmp_path, "-o")
 
 
+def test_two_outputs_of_one_name(tmp_path, capsys):
+    same, points = tmp_path / "o.mp4", tmp_path / "p.json"
+    start = ["generate", PORTRAIT, RECORDING]
+    assert_refused([*start, "-o", same, "--landmarks", same], capsys, tmp_path, "two outputs")
+    round_about = tmp_path / ".." / tmp_path.name / "p.json"
+    twice = ["--landmarks", points, "--landmarks", round_about]
+    assert_refused([*start, *twice], capsys, tmp_path, "two outputs")
+
+
+def test_names_that_are_too_long(tmp_path, capsys):
+    long = "n" * 300
+    out = ["-o", tmp_path / "o.mp4"]
+    assert_refused(["generate", f"{long}.jpg", RECORDING, *out], capsys, tmp_path, "too long")
+    assert_refused(["generate", PORTRAIT, f"{long}.wav", *out], capsys, tmp_path, "too long")
+    assert_refused(
+        ["generate", PORTRAIT, RECORDING, *out, "--from-landmarks", f"{long}.npz"],
+        capsys,
+        tmp_path,
+        "too long",
+    )
+    for name in (tmp_path / f"{long}.mp4", tmp_path / long / "o.mp4"):
+        assert_refused(["generate", PORTRAIT, RECORDING, "-o", name], capsys, tmp_path, "cannot be written")
+
+
+def test_a_name_that_cannot_be_printed_is_escaped(tmp_path, monkeypatch):
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", stdout)
+    monkeypatch.setattr("atldiff.cli.runner.Runner.run", lambda self, job: [f"{job.output.name}: made"])
+    assert main(["generate", "a.jpg", "b.wav", "-o", str(tmp_path / "\u00fc\udcff.mp4")]) == 0
+    stdout.flush()
+    assert stdout.buffer.getvalue() == b"\\xfc\\udcff.mp4: made\n"
+
+
 def test_output_over_an_input(tmp_path, capsys):
     video = tmp_path / "talk.mp4"
     video.write_bytes(b"precious")
@@ -208,7 +243,7 @@ def test_a_failure_keeps_what_was_there_before(tmp_path):
 
 
 def test_makes_landmarks_then_a_video_of_the_recording(weights, second, tmp_path, capsys):
-    saved, drawn, video = tmp_path / "points.json", tmp_path / "drawn.mp4", tmp_path / "new" / "o.mp4"
+    saved, drawn, video = tmp_path / "points.JSON", tmp_path / "drawn.Mp4", tmp_path / "new" / "O.MP4"
     start = ["generate", str(PORTRAIT), str(second), *weights]
     assert main([*start, "--landmarks", str(saved), "--landmarks", str(drawn)]) == 0
     assert len(json.loads(saved.read_text())["points"]) == 30 and drawn.stat().st_size > 1000
@@ -237,7 +272,7 @@ def test_batch_goes_on_after_a_bad_job(weights, second, tmp_path, capsys):
 def test_a_table_may_name_any_option(tmp_path, capsys):
     table = tmp_path / "t.csv"
     table.write_text("photo,recording,steps,lips,video\na.jpg,b.wav,4,,talk.mp4\na.jpg,c.wav,,0.5,\n")
-    first, second = read_jobs(table, tmp_path, Options(steps=2, seed=7))
+    first, second = read_jobs(table, tmp_path, Options(steps=2, seed=7)).jobs
     assert first.options == Options(steps=4, seed=7) and first.output == tmp_path / "talk.mp4"
     assert second.options == Options(steps=2, seed=7, lips=0.5)
     table.write_text("photo,recording,steps\na.jpg,b.wav,many\n")
@@ -250,9 +285,9 @@ def test_jobs_of_a_folder_and_of_a_table(tmp_path):
     for name in ("a.jpg", "a.wav", "b.png", "c.mp3"):
         (tmp_path / name).touch()
     pair = Job(tmp_path / "a.jpg", tmp_path / "a.wav", Path("out/a.mp4"))
-    assert read_jobs(tmp_path, Path("out")) == [pair]
+    assert read_jobs(tmp_path, Path("out")).jobs == [pair]
     (tmp_path / "t.csv").write_text("photo,recording\na.jpg,c.mp3\n")
-    assert read_jobs(tmp_path / "t.csv", Path("out"))[0].output == Path("out/a-c.mp4")
+    assert read_jobs(tmp_path / "t.csv", Path("out")).jobs[0].output == Path("out/a-c.mp4")
 
 
 @pytest.mark.parametrize("text", ["", "photo\na.jpg\n", "photo,recording\n", "photo,recording\na.jpg\n"])

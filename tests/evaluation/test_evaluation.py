@@ -1,6 +1,7 @@
 """Validation and benchmark: what they compare and report; the runs themselves are too long for tests."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,20 +10,24 @@ import pytest
 
 from atldiff import landmarks as lm
 from atldiff.__main__ import main
+from atldiff.config import PRESETS, Preset
 from atldiff.errors import InputError
 from atldiff.evaluation import benchmark, validate
 from atldiff.evaluation.benchmark_run import STAGES, Row, peak_mib
 from atldiff.evaluation.mouths import judged_mouths
+from atldiff.pipeline import ATLDiffPipeline
 from atldiff.portrait.face import load_portrait
 from atldiff.portrait.photo import crop_square
 from atldiff.training.clips import StoredClip
 from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE, encode_picture
 
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+
 
 @pytest.fixture(scope="module")
 def clip() -> StoredClip:
     """Thirty equal frames of the drawn portrait, of which the first eight lost the face."""
-    portrait = load_portrait("examples/drawn.jpg")
+    portrait = load_portrait(EXAMPLES / "drawn.jpg")
     box = lm.crop_box(portrait.landmarks, lm.CROP_SCALE * STORED_MARGIN)
     frame = crop_square(portrait.image, lm.square_box((box[:2] + box[2:]) / 2, box[2] - box[0]), STORED_SIZE)
     jpeg = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
@@ -50,11 +55,32 @@ def test_a_clip_without_usable_frames_makes_no_trial(clip):
 def test_of_a_face_that_does_not_move_photo_and_warp_are_both_right(clip):
     trial = validate.make_trial(clip)
     still = validate.picture_scores(validate._still(trial), trial)
-    warp = validate.picture_scores(validate._prior(trial), trial)
+    warp = validate.picture_scores(validate._prior(PRESETS["starter"], trial), trial)
     assert set(still) == {f"{m} {where}" for m in ("PSNR", "SSIM") for where in ("frame", "face", "mouth")}
     assert min(still["PSNR frame"], warp["PSNR frame"]) > 40
     moved = validate.picture_scores(np.roll(trial.truth, 3, axis=2), trial)
     assert moved["PSNR mouth"] < 35 and moved["SSIM face"] < still["SSIM face"] - 0.01
+
+
+def untrained(name: str) -> tuple[ATLDiffPipeline, Preset]:
+    """A pipeline of a preset with small networks, whose residual is zero, and that preset."""
+    unet = replace(PRESETS[name].unet, block_out_channels=(8, 16), identity_dim=64)
+    row = replace(PRESETS[name], unet=unet, steps=1, speech="starter", identity="compact")
+    return ATLDiffPipeline.from_preset(row), row
+
+
+@pytest.mark.parametrize("name", ["paper-mead", "starter"])
+def test_the_prior_alone_is_what_an_untrained_pipeline_of_the_preset_renders(clip, name):
+    trial = validate.make_trial(clip)
+    moved = trial.points[:3].copy()
+    moved[:, [56, 57, 58, 65, 66, 67], 1] += 0.1 * lm.inter_ocular_distance(moved[0])  # the lips part
+    trial = replace(trial, points=moved, emotion=np.zeros(64, np.float32))
+    pipeline, row = untrained(name)
+    rendered = validate._rendered(pipeline, 1, trial)
+    differs = validate._prior(row, trial) != rendered
+    assert differs.mean() <= (0.03 if row.guide.maps else 0)  # guide maps soften the colours in the mouth
+    still = validate._still(trial).astype(int)
+    assert (np.abs(rendered - still).max() <= 3) == (name == "paper-mead")
 
 
 def test_the_judge_sees_made_mouths_through_the_codec_of_the_real_ones(clip):
@@ -128,7 +154,7 @@ def test_benchmark_measures_memory_and_wants_its_inputs(tmp_path):
 
 
 def test_a_photo_that_the_benchmark_cannot_use_ends_in_its_sentence(capfd):
-    too_small = benchmark.Case(Path("examples/astronaut.jpg"), Path("examples/hello_world.flac"), size=96)
+    too_small = benchmark.Case(EXAMPLES / "astronaut.jpg", EXAMPLES / "hello_world.flac", size=96)
     with pytest.raises(InputError, match="benchmark of .* failed"):
         too_small.rows(1)
     told = capfd.readouterr().err

@@ -7,19 +7,26 @@ from collections.abc import Generator
 
 import pytest
 
-from atldiff.config import WINDOW
+from atldiff.config import FIRST_WINDOWS, WINDOW
 from atldiff.rendering.ahead import one_ahead
-from atldiff.rendering.windows import FIRST_WINDOWS, window_spans
+from atldiff.rendering.windows import window_spans
 
 
+@pytest.mark.parametrize("overlap", [0, 4, min(FIRST_WINDOWS) - 1])
 @pytest.mark.parametrize("total", [1, 7, 29, 30, 31, 35, 60, 123])
-def test_every_frame_is_finished_once_and_each_window_begins_with_the_overlap(total):
+def test_every_frame_is_finished_once_and_each_window_begins_with_the_overlap(total, overlap):
     done = 0
-    for start, stop, ready in window_spans(total, overlap=4):
+    for start, stop, ready in window_spans(total, overlap):
         assert start == done and 0 < ready <= stop - start <= WINDOW
-        assert stop == total or stop - start - ready == 4
+        assert stop == total or stop - start - ready == overlap
         done += ready
     assert done == total
+
+
+@pytest.mark.parametrize("overlap", [-1, min(FIRST_WINDOWS), 16])
+def test_an_overlap_as_long_as_a_window_is_refused(overlap):
+    with pytest.raises(AssertionError, match=str(overlap)):
+        list(window_spans(30, overlap))
 
 
 def test_the_first_windows_are_short():

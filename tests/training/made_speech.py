@@ -14,6 +14,7 @@ from atldiff.config import PRESETS
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.speech_encoder import StarterSpeechEncoder
 from atldiff.training import renderer_step, train_diffusion
+from atldiff.training.shards import MANIFEST, Sample, write_shard
 from atldiff.training.train_emotion import EmotionStage, train_emotion
 from atldiff.training.train_landmarks import LandmarkStage, train_landmarks
 
@@ -50,9 +51,19 @@ def moved(opening: np.ndarray) -> np.ndarray:
     return points
 
 
+def store(folder: Path, clips: list[Sample]) -> None:
+    """Writes prepared clips as `prepare` does: a shard for each split, and the manifest."""
+    shards = []
+    for split in sorted({entry["split"] for entry, _ in clips}):
+        name, samples = f"{split}-000000", [clip for clip in clips if clip[0]["split"] == split]
+        count, size, checksum = write_shard(folder / f"{name}.tar", samples)
+        shards.append({"name": name, "split": split, "samples": count, "bytes": size, "sha256": checksum})
+    (folder / MANIFEST).write_text(json.dumps({"shards": shards}))
+
+
 def corpus(folder, count: int = 4, late: int = 0) -> None:
     """Prepared clips of 3 s whose lips follow the sound's loudness, `late` frames after it."""
-    index = []
+    clips = []
     for number in range(count):
         rng = np.random.default_rng(number)
         curve = np.clip(np.sin(np.arange(90) / 30 * 2 * np.pi * rng.uniform(1, 2) + rng.uniform(0, 6)), 0, 1)
@@ -60,9 +71,10 @@ def corpus(folder, count: int = 4, late: int = 0) -> None:
         samples = (0.1 * (loud + 0.002) * rng.standard_normal(48_000)).astype(np.float32)
         points = moved(0.05 * np.roll(curve, late)).astype(np.float32)
         stem, split = f"clip{number}", "val" if number == count - 1 else "train"
-        np.savez(folder / f"{stem}.npz", landmarks30=points, ok30=np.ones(90, bool), samples=samples)
-        index.append({"stem": stem, "split": split, "identity": stem, "kind": "speech", "use": "both"})
-    (folder / "index.json").write_text(json.dumps(index))
+        arrays = {"landmarks30": points, "ok30": np.ones(90, bool), "samples": samples}
+        entry = {"stem": stem, "split": split, "identity": stem, "kind": "speech", "use": "both"}
+        clips.append((entry, arrays))
+    store(folder, clips)
 
 
 def networks(**shape) -> tuple[StarterSpeechEncoder, LandmarkGenerator]:

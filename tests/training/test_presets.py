@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from training.made_speech import store
 from transformers import ResNetConfig, ResNetModel, Wav2Vec2Config, Wav2Vec2Model
 
 from atldiff import ATLDiffPipeline, InputError, Options, load_portrait
@@ -29,7 +30,7 @@ def corpus(tmp_path_factory, portrait_path):
     portrait = load_portrait(portrait_path)
     box = lm.crop_box(portrait.landmarks, lm.CROP_SCALE * STORED_MARGIN)
     jpeg = cv2.imencode(".jpg", crop_square(portrait.image, box, STORED_SIZE)[..., ::-1])[1]
-    index = []
+    clips = []
     for number, (split, emotion) in enumerate(
         [("train", "happy"), ("train", "sad"), ("val", "happy"), ("val", "sad")]
     ):
@@ -45,10 +46,9 @@ def corpus(tmp_path_factory, portrait_path):
             "ok": np.ones(30, bool),
             "ok30": np.ones(30, bool),
         }
-        np.savez(folder / f"{number}.npz", **arrays)
-        index.append({"stem": str(number), "split": split, "identity": f"p{number}", "emotion": emotion})
-        index[-1] |= {"kind": "speech", "use": "both"}
-    (folder / "index.json").write_text(json.dumps(index))
+        entry = {"stem": str(number), "split": split, "identity": f"p{number}", "emotion": emotion}
+        clips.append((entry | {"kind": "speech", "use": "both"}, arrays))
+    store(folder, clips)
     return folder
 
 

@@ -93,6 +93,12 @@ def test_an_emotion_that_was_chosen_is_not_said_to_be_heard(shop):
     assert last.words.startswith("Done") and "heard" not in last.words
 
 
+def test_no_emotion_is_heard_in_a_landmark_file(shop, portrait, speech, tmp_path):
+    given = still(portrait, speech).save(tmp_path / "given.npz")
+    *_, last = shop.animate(ASKED | {"landmarks": str(given)})
+    assert last.words.startswith("Done") and "heard" not in last.words
+
+
 def test_an_emotion_that_is_not_sure_is_not_named(tmp_path):
     shop = service.Service(still, grey, lambda landmarks: None, tmp_path, Forecast(0.01, 1))
     assert "Emotion heard: none for sure." in list(shop.animate(ASKED))[-1].words

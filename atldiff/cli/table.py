@@ -1,0 +1,127 @@
+"""A table of jobs: what spreadsheets write, with any of the usual separators and encodings."""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from atldiff.errors import InputError
+from atldiff.options import OPTIONS, Options
+
+COLUMNS = ("photo", "recording", "video")  # beside the options
+SEPARATORS = ",;\t|"
+_REMEDY = "Its first line is: photo,recording"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        line: its number, from 1.
+        video: name of the video, or "".
+        options: the command's, changed by the row's.
+    """
+
+    line: int
+    photo: Path
+    recording: Path
+    video: str
+    options: Options
+
+
+def read_table(source: Path, options: Options) -> list[Row]:
+    """The rows of a table with the columns photo and recording (paths beside the table), maybe video (its
+    file name), and any of `Options` by name. An empty cell leaves an option as it is.
+
+    Cells are separated by commas, semicolons, tabs or bars; the text is UTF-8, or UTF-16 with its mark.
+    Column names may be capital, and cells may stand among spaces.
+
+    Raises:
+        InputError: the file is no such table, a column is missing, unknown or there twice, a row lacks a
+            photo or a recording or is too long, or a value is wrong.
+    """
+    text, separator = _text_of(source)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+    try:
+        return list(_rows(lines, source, separator, options))
+    except csv.Error as error:
+        raise InputError(f"{source.name} is not a table of jobs ({error})", _REMEDY) from error
+
+
+def _text_of(source: Path) -> tuple[str, str]:
+    """A table's text and its separator: the one in its first line, or the one that this line names."""
+    data = source.read_bytes()
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source.name} is not text in UTF-8", "Save it as CSV UTF-8") from error
+    first, _, rest = text.partition("\n")
+    if first.lower().startswith("sep=") and len(first.strip("\r")) == 5:
+        return f"\n{rest}", first[4]  # the lines keep their numbers
+    return text, max(SEPARATORS, key=first.count)
+
+
+def _rows(lines: Any, source: Path, separator: str, options: Options) -> Iterator[Row]:
+    """The rows below the first line of cells."""
+    columns: list[str] = []
+    for cells in lines:
+        cells = [cell.strip() for cell in cells]
+        if not any(cells):
+            continue
+        if columns:
+            yield _row(
+                dict(_named(columns, cells, source, lines.line_num)),
+                source,
+                lines.line_num,
+                separator,
+                options,
+            )
+        else:
+            columns = _columns([cell.lower() for cell in cells], source)
+
+
+def _columns(names: list[str], source: Path) -> list[str]:
+    """A table's column names; checked."""
+    known = (*COLUMNS, *OPTIONS)
+    while names and not names[-1]:
+        names = names[:-1]
+    if unknown := set(names) - set(known):
+        raise InputError(
+            f"{source.name} has an unknown column: {min(unknown)[:40]}", f"Columns are {', '.join(known)}"
+        )
+    if missing := [name for name in COLUMNS[:2] if name not in names]:
+        raise InputError(f"{source.name} has no column {missing[0]}", _REMEDY)
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"{source.name} has the column {twice[0]} twice", "Remove one of them")
+    return names
+
+
+def _named(columns: list[str], cells: list[str], source: Path, line: int) -> Iterator[tuple[str, str]]:
+    """(column, cell) of a row."""
+    if any(cells[len(columns) :]):
+        problem = f"{source.name}, line {line}: there are more cells than columns"
+        raise InputError(problem, "Put names that hold a separator in quotes")
+    yield from zip(columns, cells, strict=False)
+
+
+def _row(cells: dict[str, str], source: Path, line: int, separator: str, options: Options) -> Row:
+    """One row; where commas do not separate cells they may stand for decimal points."""
+    place = f"{source.name}, line {line}"
+    for name in COLUMNS[:2]:
+        if not cells.get(name):
+            raise InputError(f"{place}: there is no {name}", "Name one in every row")
+    given: dict[str, Any] = {name: cells[name] for name in OPTIONS if cells.get(name)}
+    if separator != ",":
+        numbers = {name: value for name, value in given.items() if "range" in OPTIONS[name].metadata}
+        given |= {name: value.replace(",", ".") for name, value in numbers.items()}
+    try:
+        chosen = replace(options, **given)
+    except InputError as error:
+        raise InputError(f"{place}: {error.problem}", error.remedy) from error
+    photo, recording = source.parent / cells["photo"], source.parent / cells["recording"]
+    return Row(line, photo, recording, cells.get("video", ""), chosen)

@@ -1,0 +1,48 @@
+"""What operating systems do in ways of their own: the cores of a process, locks on files."""
+
+import os
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_LOCKED_BYTE = 2**30  # Windows locks bytes, not files, and nobody reads this one
+
+
+def usable_cores() -> int:
+    """Cores that this process may use; all of the machine where the system does not say, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def lock_file(descriptor: int, inherited: bool) -> None:
+    """Locks an open file against other processes until it is closed, at the latest by the process's end.
+
+    Args:
+        inherited: True: the lock is the open file's, so that forked processes hold it, too. False: it is this
+            process's alone, and closing any descriptor of the file ends it (Windows knows the first only).
+
+    Raises:
+        BlockingIOError, PermissionError: another one holds the lock.
+        OSError: nothing can be locked there.
+    """
+    if fcntl is not None:
+        lock = fcntl.flock if inherited else fcntl.lockf
+        lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    else:
+        _lock_byte(descriptor)
+
+
+def _lock_byte(descriptor: int) -> None:
+    """Locks an open file as Windows does."""
+    import msvcrt
+
+    os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+    try:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except OSError as error:
+        raise BlockingIOError(error.errno, "The file is locked") from error
+    finally:
+        os.lseek(descriptor, 0, os.SEEK_SET)

@@ -1,0 +1,97 @@
+"""Other operating systems: every module is imported without what they lack, and locks work there."""
+
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from atldiff import system
+from atldiff.errors import InputError
+from atldiff.training.run_folder import LOCK, alone_in
+from atldiff.web.folders import claim, remove_leftovers
+
+ROOT = Path(__file__).parent.parent
+
+# Libraries are imported first: they bring their own ways round what is missing.
+ELSEWHERE = """
+import os, sys
+import accelerate, av, cv2, diffusers, gradio, pandas, soundfile, torch, torch.utils.data, transformers
+from pathlib import Path
+
+sys.modules["fcntl"] = sys.modules["resource"] = None
+for name in ("sched_getaffinity", "geteuid", "fork", "pread", "O_NOFOLLOW"):
+    delattr(os, name)
+import importlib
+for path in sorted(Path("atldiff").rglob("*.py")):
+    parts = path.with_suffix("").parts
+    importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+from atldiff.system import usable_cores
+assert usable_cores() == os.cpu_count()
+"""
+
+
+def test_every_module_is_imported_where_the_system_has_no_fcntl_and_no_affinity():
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE], cwd=ROOT, capture_output=True, text=True, timeout=250
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_cores_are_those_of_the_process():
+    if hasattr(os, "sched_getaffinity"):
+        assert system.usable_cores() == len(os.sched_getaffinity(0))
+    assert system.usable_cores() >= 1
+
+
+@pytest.fixture(params=["here", "as on Windows"])
+def locks(request, monkeypatch):
+    """The system's own locks, and those of a stand-in for Windows's module, which locks bytes."""
+    fcntl = pytest.importorskip("fcntl")
+    if request.param == "here":
+        return
+
+    def locking(descriptor: int, mode: int, length: int) -> None:
+        assert mode == 2 and length == 1 and os.lseek(descriptor, 0, os.SEEK_CUR) > 2**20
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    windows = types.SimpleNamespace(LK_NBLCK=2, locking=locking)
+    monkeypatch.setitem(sys.modules, "msvcrt", windows)
+    monkeypatch.setattr(system, "fcntl", None)
+
+
+@pytest.mark.usefixtures("locks")
+def test_a_lock_is_held_until_the_file_is_closed(tmp_path):
+    first, second = (os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT) for _ in range(2))
+    system.lock_file(first, inherited=True)
+    with pytest.raises(BlockingIOError):
+        system.lock_file(second, inherited=True)
+    os.close(first)
+    system.lock_file(second, inherited=True)
+    os.close(second)
+
+
+@pytest.mark.usefixtures("locks")
+def test_a_server_keeps_its_folder_and_a_command_writes_to_its_own(tmp_path):
+    folder = tmp_path / "atldiff-mine"
+    folder.mkdir()
+    lock = claim(folder)
+    assert remove_leftovers(tmp_path) == []
+    os.close(lock)
+    assert remove_leftovers(tmp_path) == [folder]
+    with alone_in(tmp_path / "run"):
+        assert (tmp_path / "run" / LOCK).read_text().startswith(f"{os.getpid()} on ")
+    assert os.listdir(tmp_path / "run") == []
+
+
+def test_a_second_command_is_refused_where_bytes_are_locked(tmp_path, monkeypatch):
+    def locked(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setitem(sys.modules, "msvcrt", types.SimpleNamespace(LK_NBLCK=2, locking=locked))
+    monkeypatch.setattr(system, "fcntl", None)
+    (tmp_path / LOCK).write_text("77 on there")
+    with pytest.raises(InputError, match="Another process .77 on there. is writing"), alone_in(tmp_path):
+        pass
