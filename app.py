@@ -36,7 +36,7 @@ from atldiff.media.audio import Speech
 from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.face import Portrait
 from atldiff.sequence import LandmarkSequence
-from atldiff.web import api, request, texts
+from atldiff.web import request, texts
 from atldiff.web.blocks import Blocks
 from atldiff.web.bodies import ReadableBodies
 from atldiff.web.events import connect
@@ -111,7 +111,7 @@ if __name__ == "__main__":
     examples = [str(texts.FOLDER)]  # whose files an example's click hands out
     told = {
         "exception_handlers": {Exception: request.answer_failure, OSError: request.answer_failure},
-        "middleware": [Middleware(ReadableBodies, endpoints=api.ENDPOINTS, needed=api.NEEDED)],
+        "middleware": [Middleware(ReadableBodies)],
     }
     css = Path(__file__).parent / "app.css"
     demo.launch(

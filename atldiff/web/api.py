@@ -15,6 +15,7 @@ FILES = {
     "file_format": "npz or json.",
 }
 NEEDED = ("portrait", "speech")
+FILE_ARGUMENTS = ("portrait", "speech", "landmarks")
 PREVIEW = ("portrait", "speech", "face", "emotion", *MOTION, "seed", "file_format", "detector")
 ANIMATE = ("portrait", "speech", *OPTIONS, "landmarks")
 CHECK = ("portrait", "face", "detector")

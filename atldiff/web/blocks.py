@@ -4,13 +4,12 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-import anyio
 import gradio as gr
 from gradio.utils import get_upload_folder
 
 from atldiff.errors import InputError
 from atldiff.web.api import ENDPOINTS
-from atldiff.web.files import WEB, check_size, file_source
+from atldiff.web.files import WEB, check_size, file_source, in_thread
 from atldiff.web.request import explain
 
 _FILES = (gr.Image, gr.Audio, gr.File, gr.UploadButton)
@@ -72,7 +71,7 @@ def _check_count(endpoint: str | None, names: tuple[str, ...], count: int) -> No
 
 async def _as_gradio_file(value: Any, name: str, block: Any) -> dict[str, Any] | None:
     """A file argument as gradio's components take it, the file on this disk."""
-    source = await anyio.to_thread.run_sync(file_source, value, name, get_upload_folder())
+    source = await in_thread(file_source, value, name, get_upload_folder())
     if source is None:
         return None
     if source.startswith(WEB):
