@@ -1,4 +1,4 @@
-"""Calls of the API as people write them by hand: files as data URLs, and mistakes, each answered in a sentence."""
+"""Calls of the API written by hand: files as data URLs, and mistakes, each answered in a sentence."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from gradio_client.exceptions import AppError
 
 from atldiff.sequence import LandmarkSequence
 from atldiff.web.api import ANIMATE
-from atldiff.web.bodies import MAX_BODY
+from atldiff.web.bodies import MAX_BODY, ReadableBodies
 from atldiff.web.request import MAX_UPLOAD_BYTES
 
 NO_FILE = "portrait is neither a data URL nor an http(s) address. Give it as"
@@ -95,9 +95,15 @@ def test_files_as_data_urls_give_a_file_and_a_video(server, tmp_path, version):
 @pytest.mark.parametrize("kind", BAD_FILES)
 def test_what_is_no_file_is_refused_in_a_sentence(server, kind):
     value, sentence = BAD_FILES[kind]
-    assert ask(server[0], "call/v2/check_portrait", {"portrait": value}).startswith(sentence)
-    by_order = ask(server[0], "call/check_portrait", {"data": [value, 1, "mediapipe"]})
-    assert by_order.startswith(sentence) and "root:" not in by_order
+    told = ask(server[0], "call/v2/check_portrait", {"portrait": value})
+    assert told.startswith(sentence) and "root:" not in told
+
+
+@pytest.mark.parametrize("kind", ["raw base64", "a path of gradio's form", "a number", "no base64"])
+def test_values_in_order_are_judged_alike(server, kind):
+    value, sentence = BAD_FILES[kind]
+    told = ask(server[0], "call/check_portrait", {"data": [value, 1, "mediapipe"]})
+    assert told.startswith(sentence)
 
 
 @pytest.mark.parametrize("name", ["speech", "landmarks"])
@@ -135,9 +141,23 @@ def test_a_body_that_is_no_json_is_refused_in_a_sentence(server, body):
         assert told.status_code == 400 and told.json()["detail"].startswith("This request cannot be read.")
 
 
-def test_a_body_that_is_too_large_is_refused_in_a_sentence(server):
-    told = ask(server[0], "call/v2/check_portrait", {"portrait": "A" * MAX_BODY})
-    assert told == "413 This request is larger than 81 MB. Send smaller files."
+def test_of_a_body_without_end_no_more_is_read_than_is_taken():
+    chunk, taken, sent = bytes(2**20), [], []
+
+    async def receive() -> dict:
+        taken.append(len(chunk))
+        return {"type": "http.request", "body": chunk, "more_body": True}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    async def reached(*_) -> None:
+        raise AssertionError
+
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/call/animate", "headers": []}
+    anyio.run(ReadableBodies(reached), scope, receive, send)
+    assert sent[0]["status"] == 413 and b"larger than 81 MB. Send smaller files." in sent[1]["body"]
+    assert sum(taken) <= MAX_BODY + len(chunk)
 
 
 @pytest.mark.parametrize("kind", ["raw base64", "a path as text", "no base64", "a list", "this machine"])
