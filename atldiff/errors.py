@@ -18,5 +18,5 @@ class InputError(ValueError):
         return type(self), (self.problem, self.remedy)
 
 
-class LongRecording(InputError):
+class TooLong(InputError):
     """The recording is longer than the limit; its beginning can be used."""

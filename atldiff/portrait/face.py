@@ -12,7 +12,7 @@ from PIL import Image
 from atldiff import landmarks as points
 from atldiff.errors import InputError
 from atldiff.landmarks import NUM_LANDMARKS, crop_box, mesh_to_landmarks
-from atldiff.options import DETECTORS, MAX_FACES
+from atldiff.options import MAX_FACES
 from atldiff.portrait.detection_boxes import (
     distinct_boxes,
     holds,
@@ -28,6 +28,7 @@ from atldiff.portrait.photo_quality import photo_advice
 from atldiff.portrait.stderr_filter import quiet_start
 from atldiff.portrait.zoom import nearer
 
+DETECTORS = ("mediapipe", "face-alignment")
 MIN_FACE = 64  # pixels; larger side of the landmarks' box
 MESH_SIZE = 512  # pixels; the square a face is brought to before the mesh is fitted
 # Each face is fitted in these crops (side over the detector's box), plain and mirrored, and the median

@@ -16,7 +16,7 @@ from PIL import Image
 from starlette.responses import PlainTextResponse
 
 from atldiff.animation import Animation
-from atldiff.errors import InputError, LongRecording
+from atldiff.errors import InputError, TooLong
 from atldiff.media.audio import Speech, load_speech
 from atldiff.media.video import writing_video
 from atldiff.options import OPTIONS, Options
@@ -83,8 +83,8 @@ def read_speech(path: str) -> Speech:
     """`load_speech` of an uploaded recording, within the page's limit."""
     try:
         return load_speech(path, MAX_SECONDS)
-    except LongRecording as error:
-        raise LongRecording(error.problem, f"Cut it to {MAX_SECONDS:g} s or less") from error
+    except TooLong as error:
+        raise TooLong(error.problem, f"Cut it to {MAX_SECONDS:g} s or less") from error
 
 
 def read_beginning(path: str) -> Speech:

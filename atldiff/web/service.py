@@ -13,7 +13,7 @@ import numpy as np
 
 from atldiff.animation import Animation, animate, read_inputs
 from atldiff.config import FRAME_RATE
-from atldiff.errors import InputError, LongRecording
+from atldiff.errors import InputError, TooLong
 from atldiff.media.audio import Speech, load_speech
 from atldiff.media.synthesis import synthesise, write_sound
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
@@ -231,7 +231,7 @@ class Service:
         try:
             heard = read_speech(speech)
         except InputError as error:
-            return note([explain(error)], "bad"), isinstance(error, LongRecording)
+            return note([explain(error)], "bad"), isinstance(error, TooLong)
         wait = spoken_time(self._forecast.expected(heard, photo_size(portrait, options.zoom), options))
         return note([f"{heard.seconds:.1f} s of speech; its video takes about {wait}."]), False
 
