@@ -109,7 +109,7 @@ class Service:
     def animate(self, values: Mapping[str, Any]) -> Iterator[Report]:
         """Makes a video of the API's arguments, when its turn comes; closing the generator stops the work."""
         request = Request.of(values)
-        listened = request.landmarks is None and request.options.emotion == AUTOMATIC
+        automatic = request.landmarks is None and request.options.emotion == AUTOMATIC
         with self._idleness.busy(), self._queue.place() as place:
             yield Report("Reading the photo and the recording")
             begin = time.monotonic()
@@ -124,7 +124,7 @@ class Service:
             animation = animate(portrait, speech, request.options, self._predict, request.landmarks)
             read = time.monotonic()
             with self._job() as folder:
-                heard = self._heard_in(animation.landmarks) if listened else ""
+                heard = self._heard_in(animation.landmarks) if automatic else ""
                 for step, report in self._steps(animation, folder, expected, begin, heard):
                     passed = time.monotonic() - begin
                     place.seconds = seconds_left(expected, step.done, step.total, passed)
