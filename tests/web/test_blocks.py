@@ -67,7 +67,7 @@ def test_a_data_url_is_one_file_with_the_ending_of_its_kind(uploads):
 
 def test_errors_are_sentences(caplog):
     def fail(error: Exception) -> Any:
-        def run(_: Any) -> None:
+        def run(*_: Any) -> None:
             raise error
 
         return run
