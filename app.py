@@ -10,11 +10,18 @@ import spaces  # isort: skip
 
 import atexit
 import os
-import sys
 from collections.abc import Generator
+from importlib.util import find_spec
 from pathlib import Path
 
-from atldiff.web import folders
+from atldiff.errors import InputError
+from atldiff.web import folders, serving
+
+try:  # before anything large is imported
+    REPLICAS = serving.read_replicas()
+    LAUNCH = serving.read_launch_options() if __name__ == "__main__" else {}
+except InputError as error:
+    serving.stop(error)
 
 TEMP = folders.server_folder()  # gone when the server stops
 os.environ.setdefault("GRADIO_TEMP_DIR", f"{TEMP.name}/files")  # jobs work beside it: gradio takes copies
@@ -25,12 +32,12 @@ from starlette.middleware import Middleware
 
 from atldiff.animation import Animation
 from atldiff.cli.runner import load_pipeline
-from atldiff.errors import InputError
 from atldiff.media.audio import Speech
 from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.face import Portrait
 from atldiff.sequence import LandmarkSequence
 from atldiff.web import request, texts
+from atldiff.web.blocks import Blocks
 from atldiff.web.bodies import ReadableBodies
 from atldiff.web.events import connect
 from atldiff.web.forecast import Forecast
@@ -42,10 +49,9 @@ ON_GPU = torch.cuda.is_available()
 try:
     SOURCE = os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu"
     PIPELINE = load_pipeline(*SOURCE)
-    REPLICAS = int(os.environ.get("ATLDIFF_REPLICAS", "0"))
     WORKERS = Replicas(REPLICAS, *SOURCE) if REPLICAS else None
 except InputError as error:
-    sys.exit(f"error: {error}")
+    serving.stop(error)
 STEPS = PIPELINE.preset.steps
 KEEP = 3600  # seconds; older files are deleted
 VISITS = 256  # whose settings gradio remembers, some 90 kB each
@@ -93,7 +99,7 @@ SERVICE.inspect_photo(str(texts.EXAMPLES[0].portrait), DEFAULTS.face)
 if not SHARED_GPU:
     SERVICE.warm_up(texts.EXAMPLES[0].portrait, texts.EXAMPLES[0].recording)
 
-with gr.Blocks(title=texts.TITLE, delete_cache=(600, KEEP)) as demo:
+with Blocks(title=texts.TITLE, delete_cache=(600, KEEP)) as demo:
     connect(lay_out(PIPELINE.emotions, STEPS), SERVICE, STEPS)
     demo.load(None, js=texts.PLAY_SILENTLY)
     demo.load(None, js=texts.TIDY)
@@ -104,7 +110,7 @@ if __name__ == "__main__":
     demo.queue(api_open=False, default_concurrency_limit=4)
     examples = [str(texts.FOLDER)]  # whose files an example's click hands out
     told = {
-        "exception_handlers": {OSError: request.answer_failure},
+        "exception_handlers": {Exception: request.answer_failure, OSError: request.answer_failure},
         "middleware": [Middleware(ReadableBodies)],
     }
     css = Path(__file__).parent / "app.css"
@@ -115,5 +121,9 @@ if __name__ == "__main__":
         allowed_paths=examples,
         app_kwargs=told,
         state_session_capacity=VISITS,
-        **texts.serving_options(),
+        max_file_size=request.MAX_UPLOAD,
+        mcp_server=find_spec("mcp") is not None,
+        run_history=False,  # it would keep portraits in the browser
+        footer_links=["api", "settings"],
+        **LAUNCH,
     )

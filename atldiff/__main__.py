@@ -91,9 +91,6 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         metavar = "{" + ",".join(choices) + "}" if choices else "NAME" if choices == () else "N"
         default = argparse.SUPPRESS if option.default is None else option.default
         add(f"--{name}", default=default, metavar=metavar, help=help_text(name))
-    add(
-        "--detector", choices=("mediapipe", "face-alignment"), default="mediapipe", help="finds the landmarks"
-    )
     add("--weights", metavar="DIR", help="a pipeline's folder or hub id; the embedded starter if left out")
     _add_device(parser)
     add("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="auto = the fastest")
@@ -163,7 +160,7 @@ def _runner(args: argparse.Namespace):  # noqa: ANN202 - its module takes a seco
 
     dtype = None if args.dtype == "auto" else getattr(torch, args.dtype)
     device = _device(args.device)
-    return Runner(Settings(args.detector, args.max_seconds, args.weights, device, dtype, args.quiet))
+    return Runner(Settings(args.max_seconds, args.weights, device, dtype, args.quiet))
 
 
 def _device(name: str) -> str:

@@ -38,20 +38,19 @@ def read_inputs(
     image: ImageSource,
     audio: AudioSource,
     options: Options = DEFAULTS,
-    detector: str = "mediapipe",
     max_seconds: float = MAX_SECONDS,
 ) -> tuple[Portrait, Speech]:
     """Reads and checks both inputs; the person is cut out where the background is to be replaced.
 
     Args:
-        detector, max_seconds: see `load_portrait`, `load_speech`.
+        max_seconds: see `load_speech`.
 
     Raises:
         InputError: either cannot be used.
     """
     speech = load_speech(audio, max_seconds)
     matte = options.background != "keep"
-    return load_portrait(image, options.face, detector, matte, options.zoom), speech
+    return load_portrait(image, options.face, options.detector, matte, options.zoom), speech
 
 
 def animate(

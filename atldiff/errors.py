@@ -16,3 +16,7 @@ class InputError(ValueError):
     def __reduce__(self) -> tuple[type["InputError"], tuple[str, str]]:
         """Rebuilt from its two parts, so that a worker process can send it back."""
         return type(self), (self.problem, self.remedy)
+
+
+class TooLong(InputError):
+    """The recording is longer than the limit; its beginning can be used."""

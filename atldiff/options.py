@@ -11,6 +11,7 @@ from atldiff.errors import InputError
 AUTOMATIC = "automatic"  # emotion: as heard in the recording
 OUTPUTS = ("photo", "square", "crop")
 BACKGROUNDS = ("keep", "green", "matte")
+DETECTORS = ("mediapipe", "face-alignment")
 MAX_FACES = 8  # of a crowd, the largest
 _ON, _OFF = (True, "yes", "true", "on", "1"), (False, "no", "false", "off", "0")
 _SHOWN = 40  # characters of a wrong value that a message repeats
@@ -94,6 +95,9 @@ class Options(Motion):
         1.0, 1.0, 8.0, "how near the picture is to the head; 1 = the whole photo", "Zoom to the head"
     )  # fmt: skip
     badge: bool = _switch("the letters AI in a corner of the picture", "AI badge")
+    detector: str = _name(
+        "mediapipe", DETECTORS, "finds the landmarks; face-alignment = the paper's, slower", "Landmarks by"
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         """Checks every value and brings it to its type."""

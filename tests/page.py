@@ -155,9 +155,9 @@ def arguments(url: str, given: dict[str, Any]) -> list:
 
 
 @cache
-def published(url: str) -> tuple[tuple[str, Any], ...]:
+def published(url: str, endpoint: str = "animate") -> tuple[tuple[str, Any], ...]:
     """(name, default) of each argument of a call."""
-    info = httpx.get(f"{url}gradio_api/info", timeout=60).json()["named_endpoints"]["/animate"]
+    info = httpx.get(f"{url}gradio_api/info", timeout=60).json()["named_endpoints"][f"/{endpoint}"]
     return tuple((each["parameter_name"], each.get("parameter_default")) for each in info["parameters"])
 
 

@@ -9,6 +9,7 @@ import pytest
 from atldiff.__main__ import _options, make_parser
 from atldiff.errors import InputError
 from atldiff.options import DEFAULTS, MOTION, OPTIONS, Motion, Options, help_text
+from atldiff.portrait import face
 from atldiff.web import api, texts
 
 
@@ -24,10 +25,14 @@ def test_a_number_is_taken_up_to_its_bounds_and_not_beyond(name):
 
 
 @pytest.mark.parametrize("wrong", ["huge", 3, ["photo"], {}])
-@pytest.mark.parametrize("name", ["output", "background"])
+@pytest.mark.parametrize("name", ["output", "background", "detector"])
 def test_a_choice_is_one_of_those_offered(name, wrong):
     with pytest.raises(InputError, match="Choose one of"):
         Options(**{name: wrong})
+
+
+def test_the_detectors_are_those_of_the_portrait_reader():
+    assert OPTIONS["detector"].metadata["choices"] == face.DETECTORS
 
 
 @pytest.mark.parametrize("wrong", ["maybe", 2, [1], {}, float("nan")])
@@ -78,6 +83,7 @@ def test_command_line_and_api_offer_every_option_with_its_default():
 EVERYTHING = Options(
     expression=0.5, lips=1.5, silence=0.5, blinks=0, sway=2, smoothing=0, closure=0, face=2, emotion="happy",
     steps=3, seed=9, output="crop", background="green", zoom=2, badge=True,
+    detector="face-alignment",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ MAX_FILE, MAX_FUNCTION = 250, 60  # lines
 ROOMS = {
     "gradio": {
         "app.py",
-        *(f"atldiff/web/{room}.py" for room in ("components", "layout", "events", "inspection")),
+        *(f"atldiff/web/{room}.py" for room in ("blocks", "components", "layout", "events", "inspection")),
     },
     "spaces": {"app.py"},
     "kan": {"atldiff/speech/kfusion.py"},

@@ -34,13 +34,12 @@ class Settings:
     """How this machine makes videos; what is to be seen in them stands in each job's `Options`.
 
     Attributes:
-        detector: "mediapipe" or "face-alignment".  max_seconds: the longest recording accepted.
+        max_seconds: the longest recording accepted.
         weights: folder or hub id, None = embedded.
         device: a torch device.  dtype: of the U-Net, None = the one its device computes fastest.
         quiet: no progress bar.
     """
 
-    detector: str = "mediapipe"
     max_seconds: float = 600.0
     weights: str | None = None
     device: str = "cpu"
@@ -77,8 +76,9 @@ class Runner:
                 return self.pipeline.landmarks(portrait, speech, options)
 
             bar.set_description("reading")
-            reading = {"detector": settings.detector, "max_seconds": settings.max_seconds}
-            animation = animate(job.photo, job.recording, job.options, predict, job.given, **reading)
+            animation = animate(
+                job.photo, job.recording, job.options, predict, job.given, max_seconds=settings.max_seconds
+            )
             for warning in animation.portrait.warnings:
                 tqdm.write(f"note: {warning}", file=sys.stderr)
             for path in job.landmarks:

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from atldiff.config import FRAME_RATE
-from atldiff.errors import InputError
+from atldiff.errors import InputError, TooLong
 from atldiff.media.voice_activity import appended, as_float, level, mono, resample, rms, speech_activity
 from atldiff.memory import forget, on_disk
 
@@ -247,4 +247,4 @@ def _check(sound: np.ndarray, rate: int, max_seconds: float) -> None:
 
 
 def _too_long(max_seconds: float) -> InputError:
-    return InputError(f"The recording is longer than {max_seconds:g} s", "Cut it, or raise the limit")
+    return TooLong(f"The recording is longer than {max_seconds:g} s", "Cut it, or raise the limit")

@@ -14,10 +14,12 @@ FILES = {
     "landmarks": "landmark file (.npz or .json) of this API to render instead of the predicted motion.",
     "file_format": "npz or json.",
 }
-_NEEDED = ("portrait", "speech")
-PREVIEW = ("portrait", "speech", "face", "emotion", *MOTION, "seed", "file_format")
+NEEDED = ("portrait", "speech")
+FILE_ARGUMENTS = ("portrait", "speech", "landmarks")
+PREVIEW = ("portrait", "speech", "face", "emotion", *MOTION, "seed", "file_format", "detector")
 ANIMATE = ("portrait", "speech", *OPTIONS, "landmarks")
-CHECK = ("portrait", "face")
+CHECK = ("portrait", "face", "detector")
+ENDPOINTS = {"animate": ANIMATE, "landmarks": PREVIEW, "check_portrait": CHECK}  # name: arguments in order
 ABOUT_ANIMATE = """Make a video in which the person of a photo says what is heard in a recording.
 
 Use it only with the consent of the person shown. The file's metadata says that it is AI-generated.
@@ -58,7 +60,7 @@ def described(run: Callable, names: tuple[str, ...], about: str, *more: inspect.
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [
         inspect.Parameter(name, kind)
-        if name in _NEEDED
+        if name in NEEDED
         else inspect.Parameter(name, kind, default=OPTIONS[name].default if name in OPTIONS else None)
         for name in names
     ]

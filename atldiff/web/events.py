@@ -4,7 +4,6 @@ import functools
 import inspect
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,36 +23,26 @@ KEPT = 4  # videos of a visit that stay in sight
 STYLED = (*MOTION, "steps", "output", "background")  # what a preset sets
 
 
-@contextmanager
-def explained() -> Iterator[None]:
-    """Turns errors into sentences for the caller; a user's mistake is no traceback in the log."""
-    try:
-        yield
-    except Exception as error:
-        raise gr.Error(request.explain(error), print_exception=False) from error
-
-
 def kept(report: Report) -> str:
     """The path of a copy of the video that outlives its job: gradio would copy it where no error is told."""
     return save_file_to_cache(str(report.video), get_upload_folder())
 
 
 def endpoint(function: Callable, names: tuple[str, ...], about: str) -> Callable:
-    """What the service makes, as gradio calls it: values by position, errors explained, progress reported."""
+    """What the service makes, as gradio calls it: values by position, progress reported."""
     tracker = inspect.Parameter("tracker", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=gr.Progress())
 
     def run(*values: Any) -> Iterator:
         """The function's outcomes; reports go to the tracker."""
         *given, tracker = values
-        with explained():
-            for outcome in function(dict(zip(names, given, strict=True))):
-                if not isinstance(outcome, Report):
-                    yield outcome
-                elif outcome.video:
-                    yield kept(outcome)
-                else:
-                    tracker(outcome.share or 0.0, outcome.words)
-                    yield None
+        for outcome in function(dict(zip(names, given, strict=True))):
+            if not isinstance(outcome, Report):
+                yield outcome
+            elif outcome.video:
+                yield kept(outcome)
+            else:
+                tracker(outcome.share or 0.0, outcome.words)
+                yield None
 
     run.__name__ = function.__name__
     return api.described(run, names, about, tracker)
@@ -97,11 +86,10 @@ def _preview_changes(page: Page, service: Service) -> None:
 
     def preview_again(wanted: bool, *values: Any) -> Iterator[tuple]:
         """The motion by the new settings, where one was shown before."""
-        with explained():
-            by_name = dict(zip(api.PREVIEW, values, strict=True))
-            yield from service.landmarks(by_name) if wanted else [(gr.skip(), gr.skip())]
+        by_name = dict(zip(api.PREVIEW, values, strict=True))
+        yield from service.landmarks(by_name) if wanted else [(gr.skip(), gr.skip())]
 
-    edits = [page.inputs[name].change for name in (*MOTION, "emotion", "seed", "file_format")]
+    edits = [page.inputs[name].change for name in (*MOTION, "emotion", "seed", "file_format", "detector")]
     again: Any = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}
     gr.on(edits, preview_again, [previewed, *sketch], sketched, **again)
 

@@ -13,16 +13,17 @@ from atldiff.web.preview import face_at, note
 from atldiff.web.request import explain
 from atldiff.web.service import Service
 
+PICTURED = ("portrait", "face", "zoom", "detector")  # what is shown of a photo
 TIMED = ("steps", "output", "zoom")  # what a video's time depends on
 
 
 def connect_inspection(page: Page, service: Service) -> None:
     """Wires what is said of photo and recording to them, inside the `gr.Blocks` at hand."""
-    portrait, face, zoom, speech = (page.inputs[name] for name in ("portrait", "face", "zoom", "speech"))
+    portrait, face, zoom, detector, speech = (page.inputs[name] for name in (*PICTURED, "speech"))
 
-    def inspect_photo(path: str | None, number: int, nearer: float) -> dict:
+    def inspect_photo(path: str | None, *values: Any) -> dict:
         """What is said of a photo, and which choices it offers."""
-        look = service.inspect_photo(path, number, nearer)
+        look = service.inspect_photo(path, *values)
         return {
             page.seen: look.picture,
             face: gr.Number(visible=look.several),
@@ -34,7 +35,7 @@ def connect_inspection(page: Page, service: Service) -> None:
     def first_and_whole() -> tuple[int, float]:
         return DEFAULTS.face, DEFAULTS.zoom
 
-    def choose_face(path: str, number: int, nearer: float, at: gr.SelectData) -> int:
+    def choose_face(path: str, number: int, nearer: float, _: str, at: gr.SelectData) -> int:
         return face_at(load_portrait(path, number, zoom=nearer), *at.index) or number
 
     def inspect_speech(speech: str | None, portrait: str | None, *values: Any) -> tuple:
@@ -47,14 +48,17 @@ def connect_inspection(page: Page, service: Service) -> None:
         yield gr.skip()  # as it is, if it can be shown
         yield from service.showable(path)
 
-    shown, inspected = [portrait, face, zoom], [page.seen, face, zoom, page.photo_note, page.tabs]
+    shown, inspected = (
+        [portrait, face, zoom, detector],
+        [page.seen, face, zoom, page.photo_note, page.tabs],
+    )
     at_once: Any = {"queue": False, **HIDDEN}
     fresh = portrait.change(first_and_whole, None, [face, zoom], **at_once)
     chosen = page.seen.select(choose_face, shown, face, **HIDDEN, **LIGHT)
     edits: Any = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}  # so what is told is of the photo shown
     for choice in (fresh, chosen):
         choice.then(inspect_photo, shown, inspected, **edits)
-    gr.on([face.input, zoom.input], inspect_photo, shown, inspected, **edits)
+    gr.on([face.input, zoom.input, detector.input], inspect_photo, shown, inspected, **edits)
     # "multiple": the browser may not hear the end of a cancelled run, and would drop the next as its double
     shown_instead = portrait.upload(showable, portrait, portrait, trigger_mode="multiple", **HIDDEN, **LIGHT)
     portrait.clear(None, cancels=shown_instead, **at_once)  # what is taken away does not come back

@@ -2,7 +2,7 @@
 photo, speech, Animate, result.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -10,27 +10,50 @@ import gradio as gr
 from atldiff.media.synthesis import MAX_LETTERS, installed_voices
 from atldiff.options import AUTOMATIC, MOTION
 from atldiff.web import texts
-from atldiff.web.components import Dropdown, Photo, Radio, checkbox, number, radio, slider
+from atldiff.web.components import checkbox, number, radio, slider
 from atldiff.web.preview import progress
 from atldiff.web.request import MAX_SECONDS
 from atldiff.web.texts import NOTES, PRESETS
 
 
-@dataclass
+@dataclass(init=False, eq=False)
 class Page:
-    """The page's components by their names; `inputs` are those that the API names."""
+    """The page's components; `inputs` are those that the API names."""
 
-    inputs: dict[str, Any] = field(default_factory=dict)
-    parts: dict[str, Any] = field(default_factory=dict)
-    examples: list[gr.Button] = field(default_factory=list)
-    recordings: list[gr.Button] = field(default_factory=list)
-
-    def __getattr__(self, name: str) -> Any:
-        """A component that is no input."""
-        try:
-            return self.__dict__["parts"][name]
-        except KeyError:
-            raise AttributeError(name) from None
+    inputs: dict[str, Any]
+    examples: list[gr.Button]
+    recordings: list[gr.Button]
+    # Photo and speech.
+    tabs: gr.Tabs
+    seen: gr.Image
+    motion: gr.Video
+    photo_note: gr.HTML
+    speech_note: gr.HTML
+    cut: gr.Button
+    film: gr.UploadButton
+    text: gr.Textbox
+    voice: gr.Dropdown
+    say: gr.Button
+    start: gr.Button
+    preview: gr.Button
+    # Result.
+    still: gr.HTML
+    talk: gr.Video
+    making: gr.HTML
+    status: gr.HTML
+    stop: gr.Button
+    download: gr.DownloadButton
+    earlier: gr.Gallery
+    # Settings.
+    preset: gr.Radio
+    dice: gr.Button
+    saved: gr.File
+    # Unseen: what the API gives, and what a visit remembers.
+    video: gr.Video
+    findings: gr.JSON
+    picture: gr.Image
+    previewed: gr.State
+    made: gr.State
 
 
 def lay_out(emotions: tuple[str, ...], steps: int) -> Page:
@@ -40,6 +63,7 @@ def lay_out(emotions: tuple[str, ...], steps: int) -> Page:
         emotions: what the weights know.  steps: the weights' own.
     """
     page = Page()
+    page.inputs, page.examples, page.recordings = {}, [], []
     gr.Markdown(texts.TOP, elem_id="top")
     with gr.Row(elem_id="columns"):
         with gr.Column(scale=5):
@@ -56,14 +80,11 @@ def lay_out(emotions: tuple[str, ...], steps: int) -> Page:
                 _advanced(page, steps)
     gr.Markdown(texts.FOOT + texts.links(), elem_id="foot")
     with gr.Accordion("About the model", open=False):
-        gr.Markdown(texts.MODEL_CARD.read_text(encoding="utf-8").split("---", 2)[-1], elem_id="model-card")
-    page.parts |= {
-        "video": gr.Video(label="video", visible=False),
-        "findings": gr.JSON(label="findings", visible=False),
-        "picture": gr.Image(label="picture", visible=False),
-        "previewed": gr.State(False),
-        "made": gr.State([]),
-    }
+        gr.Markdown(texts.model_card(), elem_id="model-card")
+    page.video = gr.Video(label="video", visible=False)
+    page.findings = gr.JSON(label="findings", visible=False)
+    page.picture = gr.Image(label="picture", visible=False)
+    page.previewed, page.made = gr.State(False), gr.State([])
     return page
 
 
@@ -77,20 +98,18 @@ def _examples(page: Page) -> None:
 def _photo(page: Page) -> None:
     with gr.Row(elem_id="photo"):
         sources: Any = ["upload", "webcam", "clipboard"]
-        page.inputs["portrait"] = Photo(
-            label="Portrait", sources=sources, height=280, min_width=150, buttons=[]
-        )
-        with gr.Tabs() as page.parts["tabs"]:
+        about: Any = {"label": "Portrait", "type": "filepath", "buttons": []}
+        page.inputs["portrait"] = gr.Image(sources=sources, height=280, min_width=150, **about)
+        with gr.Tabs() as page.tabs:
             with gr.Tab("Face", id="seen"):
-                seen = gr.Image(
+                page.seen = gr.Image(
                     label="What is seen", interactive=False, height=230, buttons=[], min_width=150
                 )
             with gr.Tab("Motion", id="motion", elem_id="motion"):
-                motion = gr.Video(label="How it moves", height=230, autoplay=True, loop=True, buttons=[])
-    page.parts |= {"seen": seen, "motion": motion}
+                page.motion = gr.Video(label="How it moves", height=230, autoplay=True, loop=True, buttons=[])
     page.inputs["face"] = number("face", label="Face (or click it above)", visible=False)
     page.inputs["zoom"] = slider("zoom", visible=False)
-    page.parts["photo_note"] = gr.HTML(elem_id="photo-note")
+    page.photo_note = gr.HTML(elem_id="photo-note")
 
 
 def _speech(page: Page) -> None:
@@ -98,14 +117,14 @@ def _speech(page: Page) -> None:
     page.inputs["speech"] = gr.Audio(
         label="Speech", sources=sources, type="filepath", buttons=[], elem_id="speech"
     )
-    page.parts["speech_note"] = gr.HTML(elem_id="speech-note")
+    page.speech_note = gr.HTML(elem_id="speech-note")
     cut = f"Use the first {MAX_SECONDS:g} s"
-    page.parts["cut"] = gr.Button(cut, elem_id="cut", size="sm", visible=False)
+    page.cut = gr.Button(cut, elem_id="cut", size="sm", visible=False)
     with gr.Row(elem_id="recordings"):
         for words in texts.RECORDINGS:
             page.recordings.append(gr.Button(f"“{words}”", size="sm", min_width=80))
         kinds = ["video", "audio", ".3gp", ".amr", ".caf"]  # also what browsers do not know for sound
-        page.parts["film"] = gr.UploadButton(
+        page.film = gr.UploadButton(
             "Take a video’s sound", file_types=kinds, elem_id="film", size="sm", min_width=80
         )
 
@@ -114,19 +133,17 @@ def _typing(page: Page) -> None:
     """A text in the place of a recording, where a voice is installed."""
     voices = [(voice.label, voice.name) for voice in installed_voices()]
     with gr.Accordion("Or type what to say", open=False, visible=bool(voices), elem_id="type"):
-        text = gr.Textbox(label="Text", lines=2, max_length=MAX_LETTERS, elem_id="text")
-        voice = gr.Dropdown(
+        page.text = gr.Textbox(label="Text", lines=2, max_length=MAX_LETTERS, elem_id="text")
+        page.voice = gr.Dropdown(
             voices, value=voices[0][1] if voices else None, label="Voice", info="A computer speaks."
         )
-        page.parts |= {"text": text, "voice": voice, "say": gr.Button("Say it", elem_id="say", size="sm")}
+        page.say = gr.Button("Say it", elem_id="say", size="sm")
 
 
 def _buttons(page: Page) -> None:
     with gr.Row(elem_id="make"):
-        page.parts |= {
-            "start": gr.Button("Animate", variant="primary", elem_id="animate", scale=3, min_width=120),
-            "preview": gr.Button("Preview motion", elem_id="preview", scale=2, min_width=120),
-        }
+        page.start = gr.Button("Animate", variant="primary", elem_id="animate", scale=3, min_width=120)
+        page.preview = gr.Button("Preview motion", elem_id="preview", scale=2, min_width=120)
 
 
 def _result(page: Page) -> None:
@@ -134,29 +151,25 @@ def _result(page: Page) -> None:
     video, words = (str(ready), texts.LOADED) if ready.is_file() else (None, "")
     plain: Any = {"buttons": [], "interactive": False}
     with gr.Column(elem_id="result"):
-        page.parts |= {
-            "still": gr.HTML(elem_id="still", visible=False),
-            "talk": gr.Video(video, label="Talking video", elem_id="talk", height=460, **plain),
-            "making": gr.HTML(elem_id="making", visible=False),
-            "status": gr.HTML(progress(words), elem_id="status"),
-        }
+        page.still = gr.HTML(elem_id="still", visible=False)
+        page.talk = gr.Video(video, label="Talking video", elem_id="talk", height=460, **plain)
+        page.making = gr.HTML(elem_id="making", visible=False)
+        page.status = gr.HTML(progress(words), elem_id="status")
         with gr.Row():
-            page.parts |= {
-                "stop": gr.Button("Cancel", variant="stop", elem_id="stop", visible=False, min_width=120),
-                "download": gr.DownloadButton(
-                    "Download", elem_id="download", interactive=False, min_width=120
-                ),
-            }
+            page.stop = gr.Button("Cancel", variant="stop", elem_id="stop", visible=False, min_width=120)
+            page.download = gr.DownloadButton(
+                "Download", elem_id="download", interactive=False, min_width=120
+            )
         earlier: Any = {"elem_id": "earlier", "visible": False, "columns": 4, "height": 190, **plain}
         earlier["allow_preview"] = False  # a click shows the video in the large player
-        page.parts["earlier"] = gr.Gallery(label="Made in this visit", **earlier)
+        page.earlier = gr.Gallery(label="Made in this visit", **earlier)
 
 
 def _motion(page: Page, emotions: tuple[str, ...]) -> None:
     with gr.Row():
         presets = [*PRESETS, texts.CUSTOM]
-        page.parts["preset"] = gr.Radio(presets, value="Natural", label="Preset", info=PRESETS["Natural"][1])
-        page.inputs["emotion"] = Dropdown([AUTOMATIC, *emotions], value=AUTOMATIC, label="Emotion")
+        page.preset = gr.Radio(presets, value="Natural", label="Preset", info=PRESETS["Natural"][1])
+        page.inputs["emotion"] = gr.Dropdown([AUTOMATIC, *emotions], value=AUTOMATIC, label="Emotion")
     with gr.Row():
         page.inputs |= {name: slider(name) for name in texts.GAINS}
 
@@ -167,13 +180,13 @@ def _advanced(page: Page, steps: int) -> None:
     with gr.Row():
         page.inputs["steps"] = slider("steps", steps)
         page.inputs["seed"] = number("seed", label="Seed", info=NOTES["seed"])
-        page.parts["dice"] = gr.Button("Another seed", elem_id="dice", size="sm")
+        page.dice = gr.Button("Another seed", elem_id="dice", size="sm")
     page.inputs |= {"output": radio("output"), "background": radio("background")}
-    page.inputs["badge"] = checkbox("badge")
+    page.inputs |= {"badge": checkbox("badge"), "detector": radio("detector")}
     page.inputs["landmarks"] = gr.File(label="Landmarks to use", file_types=[".npz", ".json"], height=120)
     gr.Markdown(NOTES["given"])
-    formats = Radio(["npz", "json"], value="npz", label="Landmarks of the preview")
+    formats = gr.Radio(["npz", "json"], value="npz", label="Landmarks of the preview")
     page.inputs["file_format"] = formats
-    page.parts["saved"] = gr.File(
+    page.saved = gr.File(
         label="Landmark file", show_label=False, interactive=False, height=80, elem_id="saved"
     )

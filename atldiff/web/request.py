@@ -16,7 +16,7 @@ from PIL import Image
 from starlette.responses import PlainTextResponse
 
 from atldiff.animation import Animation
-from atldiff.errors import InputError
+from atldiff.errors import InputError, TooLong
 from atldiff.media.audio import Speech, load_speech
 from atldiff.media.video import writing_video
 from atldiff.options import OPTIONS, Options
@@ -25,6 +25,7 @@ from atldiff.portrait.photo import LONG_SIDE, open_photo
 
 MAX_SECONDS = 60.0  # of a recording on the page
 MAX_UPLOAD = "20mb"  # of any file sent to the page
+MAX_UPLOAD_BYTES = int(MAX_UPLOAD.removesuffix("mb")) * 2**20
 GPU_LIMIT = 120  # seconds that one video may hold a shared GPU
 PICTURE_EVERY, PICTURE_SIDE = 0.3, 460  # seconds between two pictures of the making, and their pixels
 MARK = {
@@ -78,18 +79,12 @@ class Step:
     video: Path | None = None
 
 
-class TooLong(InputError):
-    """The recording is longer than the page takes; its beginning can be used."""
-
-
 def read_speech(path: str) -> Speech:
     """`load_speech` of an uploaded recording, within the page's limit."""
     try:
         return load_speech(path, MAX_SECONDS)
-    except InputError as error:
-        if "longer than" in error.problem:
-            raise TooLong(error.problem, f"Cut it to {MAX_SECONDS:g} s or less") from error
-        raise
+    except TooLong as error:
+        raise TooLong(error.problem, f"Cut it to {MAX_SECONDS:g} s or less") from error
 
 
 def read_beginning(path: str) -> Speech:

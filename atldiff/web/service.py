@@ -13,7 +13,7 @@ import numpy as np
 
 from atldiff.animation import Animation, animate, read_inputs
 from atldiff.config import FRAME_RATE
-from atldiff.errors import InputError
+from atldiff.errors import InputError, TooLong
 from atldiff.media.audio import Speech, load_speech
 from atldiff.media.synthesis import synthesise, write_sound
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
@@ -27,7 +27,6 @@ from atldiff.web.request import (
     MAX_SECONDS,
     Request,
     Step,
-    TooLong,
     explain,
     photo_size,
     read_beginning,
@@ -110,6 +109,7 @@ class Service:
     def animate(self, values: Mapping[str, Any]) -> Iterator[Report]:
         """Makes a video of the API's arguments, when its turn comes; closing the generator stops the work."""
         request = Request.of(values)
+        automatic = request.landmarks is None and request.options.emotion == AUTOMATIC
         with self._idleness.busy(), self._queue.place() as place:
             yield Report("Reading the photo and the recording")
             begin = time.monotonic()
@@ -124,8 +124,8 @@ class Service:
             animation = animate(portrait, speech, request.options, self._predict, request.landmarks)
             read = time.monotonic()
             with self._job() as folder:
-                listened = request.landmarks is None and request.options.emotion == AUTOMATIC
-                for step, report in self._steps(animation, folder, expected, begin, listened):
+                heard = self._heard_in(animation.landmarks) if automatic else ""
+                for step, report in self._steps(animation, folder, expected, begin, heard):
                     passed = time.monotonic() - begin
                     place.seconds = seconds_left(expected, step.done, step.total, passed)
                     if report is not None:
@@ -133,12 +133,14 @@ class Service:
             self._forecast.learn(speech, size, request.options, read - begin, time.monotonic() - read)
 
     def _steps(
-        self, animation: Animation, folder: Path, expected: float, begin: float, listened: bool
+        self, animation: Animation, folder: Path, expected: float, begin: float, heard: str
     ) -> Iterator[tuple[Step, Report | None]]:
-        """The making of a video; a report with each picture and now and then, the last with the video."""
-        reported, heard = 0.0, ""
-        if listened and self._heard:
-            heard = f" Emotion heard: {self._heard(animation.landmarks) or 'none for sure'}."
+        """The making of a video; a report with each picture and now and then, the last with the video.
+
+        Args:
+            heard: what is said of the emotion, or "".
+        """
+        reported = 0.0
         with closing(self._make(animation, folder)) as steps:
             for step in steps:
                 passed, share = time.monotonic() - begin, step.done / step.total
@@ -152,6 +154,10 @@ class Service:
                     yield step, Report(words, share, step.picture)
                 else:
                     yield step, None
+
+    def _heard_in(self, landmarks: LandmarkSequence) -> str:
+        """The emotion heard in the recording behind predicted landmarks, in words, or ""."""
+        return f" Emotion heard: {self._heard(landmarks) or 'none for sure'}." if self._heard else ""
 
     def warm_up(self, portrait: str | Path, recording: str | Path, seconds: float = 1.0) -> None:
         """Makes a short video for nobody, twice: then the networks are ready for the first visitor, and the
@@ -180,21 +186,28 @@ class Service:
 
     def check_portrait(self, values: Mapping[str, Any]) -> Iterator[tuple[dict, np.ndarray]]:
         """What was found in a photo, and the photo with it drawn."""
-        portrait, options = values.get("portrait"), Options(face=values.get("face", DEFAULTS.face))
+        portrait = values.get("portrait")
+        options = Options(**{name: values[name] for name in ("face", "detector") if name in values})
         if not portrait:
             raise InputError("There is no portrait yet", "Upload a photo, or click an example")
         with self._idleness.busy():
-            found = load_portrait(portrait, options.face)
+            found = load_portrait(portrait, options.face, options.detector)
             yield findings(found), annotated(found)
 
-    def inspect_photo(self, portrait: str | None, face: int, zoom: float = DEFAULTS.zoom) -> Look:
+    def inspect_photo(
+        self,
+        portrait: str | None,
+        face: int,
+        zoom: float = DEFAULTS.zoom,
+        detector: str = DEFAULTS.detector,
+    ) -> Look:
         """A photo before the wait."""
         if not portrait:
             return Look()
         try:
-            options = Options(face=face, zoom=zoom)
+            options = Options(face=face, zoom=zoom, detector=detector)
             with self._idleness.busy(), self._readers:
-                found = load_portrait(portrait, options.face, zoom=options.zoom)
+                found = load_portrait(portrait, options.face, options.detector, zoom=options.zoom)
         except InputError as error:
             small = zoom > DEFAULTS.zoom or isinstance(error, SmallFace)
             return Look(note([explain(error)], "bad"), small=small)

@@ -1,9 +1,8 @@
 """What the page says, and what its choices stand for."""
 
-import argparse
 import os
+import re
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +41,7 @@ CUSTOM = "Custom"  # the preset's name when a setting was changed by hand
 CHOICES = {  # words for the choices of an option
     "output": (("Whole photo", "photo"), ("512 square", "square"), ("128 face only", "crop")),
     "background": (("Keep", "keep"), ("Green screen", "green"), ("Transparent", "matte")),
+    "detector": (("MediaPipe", "mediapipe"), ("face-alignment", "face-alignment")),
 }
 GAINS = ("expression", "lips", "sway", "blinks")  # beside the result; the others stand under Advanced
 NOTES = {
@@ -58,6 +58,7 @@ NOTES = {
     "background": "Transparent makes a .webm file and takes longest.",
     "zoom": "1 shows the whole photo.",
     "badge": "The letters AI in a corner of the picture.",
+    "detector": "face-alignment is the paper’s, and slower.",
     "given": "Edited or kept from a preview; the motion's sliders then change nothing.",
 }
 # What the browser does itself: show the result, keep the keyboard's place, play without a click (muted).
@@ -179,27 +180,6 @@ def links() -> str:
     return " · ".join([f"[Paper]({PAPER})", *code])
 
 
-def serving_options() -> dict:
-    """Reads the command line of `app.py`, and from the environment ATLDIFF_AUTH, the logins
-    "name:password,name:password" (without it everybody may use the page).
-
-    Returns:
-        Keywords of gradio's `launch`; what is None is left to gradio's environment variables.
-    """
-    parser = argparse.ArgumentParser(description=TITLE)
-    parser.add_argument("--host", help="address to serve at; 0.0.0.0 = every one of this machine")
-    parser.add_argument("--port", type=int, help="port; the first free one from 7860 if left out")
-    parser.add_argument("--share", action="store_true", help="also make a public link by gradio's relay")
-    args = parser.parse_args()
-    logins = os.environ.get("ATLDIFF_AUTH", "").split(",")
-    auth = [tuple(login.split(":", 1)) for login in logins if ":" in login]
-    return {
-        "server_name": args.host,
-        "server_port": args.port,
-        "share": args.share or None,
-        "auth": auth or None,
-        "max_file_size": MAX_UPLOAD,
-        "mcp_server": find_spec("mcp") is not None,
-        "run_history": False,  # it would keep portraits in the browser
-        "footer_links": ["api", "settings"],
-    }
+def model_card() -> str:
+    """The card of the embedded weights in Markdown, without the YAML header that model hubs read."""
+    return re.sub(r"\A---\n.*?\n---\n\s*", "", MODEL_CARD.read_text(encoding="utf-8"), flags=re.DOTALL)

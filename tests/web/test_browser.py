@@ -88,6 +88,21 @@ def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(tab):
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('of speech')")
 
 
+def test_the_whole_model_card_is_shown(tab):
+    tab.get_by_text("About the model").click()
+    tab.locator("#model-card table").first.wait_for()
+    assert tab.locator("#model-card h1, #model-card h2").first.inner_text() == "Starter checkpoint"
+    rows = tab.locator("#model-card table").first.locator("tr")
+    assert rows.nth(0).locator("th").all_inner_texts() == ["part", "weights", "what"]
+    assert "speech_encoder" in rows.nth(1).inner_text()
+
+
+def test_the_detector_can_be_chosen(tab):
+    tab.get_by_text("Advanced").click()
+    tab.get_by_label("face-alignment").check()
+    assert tab.get_by_label("MediaPipe").is_visible() and not tab.get_by_label("MediaPipe").is_checked()
+
+
 def test_a_visitor_animates_sees_frames_and_then_the_video(tab, tmp_path):
     give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 4.5))
     tab.focus("#animate")

@@ -17,6 +17,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from atldiff.sequence import LandmarkSequence
+from atldiff.web import texts
 
 FAST = {"output": "crop", "steps": 1}
 
@@ -171,9 +172,14 @@ def test_a_hundred_megabytes_are_not_taken_in(client, server, inputs, tmp_path):
 def test_files_of_the_server_cannot_be_named(server, path):
     stolen = {"path": path, "meta": {"_type": "gradio.FileData"}}  # by hand: the client would upload it
     door = f"{server[0]}gradio_api/call/check_portrait"
-    event = httpx.post(door, json={"data": [stolen, 0]}).json()["event_id"]
+    event = httpx.post(door, json={"data": [stolen, 1, "mediapipe"]}).json()["event_id"]
     told = httpx.get(f"{door}/{event}", timeout=page.PATIENCE).text
-    assert "event: error" in told and "root:" not in told and "landmarks" not in told
+    assert (
+        "event: error" in told
+        and "was not uploaded here" in told
+        and "root:" not in told
+        and "landmarks" not in told
+    )
 
 
 def test_the_browser_tells_the_components_apart(client):
@@ -181,6 +187,12 @@ def test_the_browser_tells_the_components_apart(client):
     for component in client.config["components"]:
         kinds.setdefault(component["component_class_id"], set()).add(component["type"])
     assert all(len(types) == 1 for types in kinds.values()), kinds
+
+
+def test_the_page_carries_the_whole_model_card(client):
+    (card,) = [c for c in client.config["components"] if c["props"].get("elem_id") == "model-card"]
+    assert card["props"]["value"].strip() == texts.model_card().strip()
+    assert card["props"]["value"].startswith("# ")
 
 
 def test_helpers_cannot_be_called(client):

@@ -112,6 +112,6 @@ def test_a_server_with_weights_that_cannot_be_read_says_so_and_stops(tmp_path):
         [sys.executable, str(page.ROOT / "app.py")], cwd=tmp_path, env=os.environ | settings,
         capture_output=True, text=True, timeout=4 * page.PATIENCE,
     )  # fmt: skip
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "Traceback" not in done.stderr
     assert f"error: The weights in {folder} cannot be read: Save or fetch them again" in done.stderr
     assert not list(tmp_path.glob("atldiff-*"))

@@ -3,7 +3,6 @@
 import ast
 import gc
 import io
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -102,6 +101,28 @@ def test_no_emotion_is_heard_in_a_landmark_file(shop, portrait, speech, tmp_path
 def test_an_emotion_that_is_not_sure_is_not_named(tmp_path):
     shop = service.Service(still, grey, lambda landmarks: None, tmp_path, Forecast(0.01, 1))
     assert "Emotion heard: none for sure." in list(shop.animate(ASKED))[-1].words
+
+
+def test_of_a_given_landmark_file_no_emotion_is_said_to_be_heard(shop, tmp_path, portrait, speech):
+    path = still(portrait, speech).save(tmp_path / "given.npz")
+    *_, last = shop.animate(ASKED | {"landmarks": str(path)})
+    assert last.words.startswith("Done") and "heard" not in last.words
+
+
+def test_landmarks_that_the_weights_refuse_are_told_before_anything_is_asked_of_them(
+    tmp_path, portrait, speech
+):
+    def refuse(animation: Animation, folder: Path):
+        raise InputError("The emotion has 0 numbers", "Predict the landmarks again")
+        yield
+
+    def heard(landmarks: LandmarkSequence) -> str:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    path = replace(still(portrait, speech), emotion=np.zeros(0, np.float32)).save(tmp_path / "given.npz")
+    shop = service.Service(still, refuse, heard, tmp_path, Forecast(0.01, 1))
+    with pytest.raises(InputError, match="The emotion has 0 numbers"):
+        list(shop.animate(ASKED | {"landmarks": str(path)}))
 
 
 # Of two real runs: share of the time that had passed, share of the frames that were there.
@@ -313,6 +334,22 @@ def test_the_first_look_says_what_is_wrong_and_what_is_right(shop, tmp_path):
     assert shop.inspect_photo(None, 1).words == shop.inspect_speech(None, None, DEFAULTS)[0] == ""
 
 
+def test_every_look_at_a_photo_uses_the_detector_that_was_chosen(shop, monkeypatch):
+    import face_alignment
+
+    def offline(*_):
+        raise OSError("no network")
+
+    monkeypatch.setattr(face_alignment.FaceAlignment, "_load_native", offline)
+    chosen = {"detector": "face-alignment"}
+    for ask in (shop.animate, shop.landmarks, shop.check_portrait):
+        with pytest.raises(InputError, match="The weights of face-alignment could not be loaded"):
+            list(ask(ASKED | chosen))
+    assert "The weights of face-alignment" in shop.inspect_photo(PHOTO, 1, **chosen).words
+    with pytest.raises(InputError, match="Choose one of mediapipe, face-alignment"):
+        list(shop.check_portrait(ASKED | {"detector": "dlib"}))
+
+
 def test_where_the_head_is_small_it_can_be_zoomed_to(shop, tmp_path):
     assert not shop.inspect_photo(PHOTO, 1).small
     photo = page.standing(tmp_path / "standing.jpg")
@@ -385,16 +422,12 @@ def test_spaces_is_imported_before_all_that_could_touch_a_gpu():
     assert [alias.name for alias in first.names] == ["spaces"]
 
 
-def test_serving_options(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["app.py", "--host", "0.0.0.0", "--port", "9000", "--share"])
-    monkeypatch.setenv("ATLDIFF_AUTH", "ann:secret,bob:a:b")
-    options = texts.serving_options()
-    assert (options["server_name"], options["server_port"], options["share"]) == ("0.0.0.0", 9000, True)
-    assert options["auth"] == [("ann", "secret"), ("bob", "a:b")] and options["max_file_size"] == "20mb"
-    monkeypatch.setattr(sys, "argv", ["app.py"])
-    monkeypatch.delenv("ATLDIFF_AUTH")
-    options = texts.serving_options()  # None: gradio's own environment variables decide
-    assert {options[name] for name in ("server_name", "server_port", "share", "auth")} == {None}
+def test_the_model_card_is_shown_without_a_yaml_header_and_from_its_first_line(tmp_path, monkeypatch):
+    card = "# Card\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n---\n\nThe end.\n"
+    monkeypatch.setattr(texts, "MODEL_CARD", tmp_path / "card.md")
+    for header in ("", "---\nlicense: other\ntags:\n- a---b\n---\n\n"):
+        texts.MODEL_CARD.write_text(header + card)
+        assert texts.model_card() == card
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")

@@ -1,0 +1,112 @@
+"""Files that come with a call: a data URL, an address, or what was uploaded before."""
+
+import base64
+import binascii
+import mimetypes
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import anyio
+
+from atldiff.errors import InputError
+from atldiff.web.request import MAX_UPLOAD, MAX_UPLOAD_BYTES
+
+WEB = ("http://", "https://")
+T = TypeVar("T")
+_THREADS = anyio.CapacityLimiter(4)
+_REMEDY = (
+    'Give it as {"url": "data:image/jpeg;base64,..."}, with a public http(s) address as the url, '
+    "or upload it first"
+)
+
+
+async def in_thread(function: Callable[..., T], *values: Any) -> T:
+    """Runs a short function of large texts in a thread of its own, so that the event loop goes on.
+
+    The usual threads may all wait for videos.
+    """
+    return await anyio.to_thread.run_sync(function, *values, limiter=_THREADS)
+
+
+def file_source(value: Any, name: str, folder: str | Path) -> str | None:
+    """Where the file of a call is: on this disk, or on the web.
+
+    Args:
+        value: text, or an object with a "path" or a "url", as gradio's clients send it.
+        name: the argument's, for the messages.
+        folder: of the files that were uploaded; a data URL is written there. Nothing outside it is read.
+
+    Returns:
+        A path inside the folder, an http(s) address, or None for no file (None or "").
+
+    Raises:
+        InputError: the value names no file, another file of this machine, or one of more than MAX_UPLOAD.
+    """
+    if value is None or value == "":
+        return None
+    path, url = (value.get("path"), value.get("url")) if isinstance(value, Mapping) else (None, value)
+    source = path or url
+    if not isinstance(source, str):
+        raise InputError(f"{name} is no file", _REMEDY)
+    if source.startswith("data:"):
+        return str(_written(source, name, Path(folder)))
+    if source.startswith(WEB):
+        return source
+    if source is not path:
+        raise not_a_file(name)
+    if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder)):
+        raise InputError(f"{name} names a file that was not uploaded here", _REMEDY)
+    if not os.path.isfile(path):
+        raise InputError(f"The file of {name} is no longer on this server", "Upload it again")
+    return path
+
+
+def check_size(path: str, name: str) -> str:
+    """The path of a file that is not larger than a server takes.
+
+    Raises:
+        InputError: it is.
+    """
+    if os.path.getsize(path) > MAX_UPLOAD_BYTES:
+        raise _too_large(name)
+    return path
+
+
+def not_a_file(name: str) -> InputError:
+    """What is said of text that is neither a data URL nor an address."""
+    return InputError(f"{name} is neither a data URL nor an http(s) address", _REMEDY)
+
+
+def decoded(url: str, name: str) -> bytes:
+    """The content of a data URL in base64.
+
+    Raises:
+        InputError: it is no base64, empty, or more than MAX_UPLOAD.
+    """
+    head, _, text = url.partition(",")
+    if len(text) * 3 // 4 > MAX_UPLOAD_BYTES + 2:
+        raise _too_large(name)
+    try:
+        content = base64.b64decode(text, validate=True) if head.endswith(";base64") else b""
+    except (binascii.Error, ValueError):
+        content = b""
+    if not content:
+        raise InputError(f"The data URL of {name} is not base64", _REMEDY)
+    return content
+
+
+def _written(url: str, name: str, folder: Path) -> Path:
+    """The content of a data URL as a file in a folder of its own."""
+    content, kind = decoded(url, name), url.removeprefix("data:").partition(";")[0]
+    path = folder / uuid4().hex / f"{name}{mimetypes.guess_extension(kind) or '.bin'}"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    return path
+
+
+def _too_large(name: str) -> InputError:
+    limit = MAX_UPLOAD.removesuffix("mb")
+    return InputError(f"The file of {name} is larger than {limit} MB", "Choose a smaller file")

@@ -1,0 +1,80 @@
+"""How a server starts: its command line and its environment, judged before anything is loaded."""
+
+import argparse
+import os
+import sys
+from typing import Any, NoReturn
+
+from atldiff.errors import InputError
+
+MAX_WORKERS = 999
+
+
+def read_launch_options() -> dict[str, Any]:
+    """Reads the command line of `app.py` and the logins.
+
+    Returns:
+        Keywords of gradio's `launch`; gradio's environment variables decide what is None.
+
+    Raises:
+        InputError: see `read_logins`.
+    """
+    parser = argparse.ArgumentParser(description="Serves the page, its API and its MCP tools.")
+    parser.add_argument("--host", help="address to serve at; 0.0.0.0 = every one of this machine")
+    parser.add_argument("--port", type=int, help="port; the first free one from 7860 if left out")
+    parser.add_argument("--share", action="store_true", help="also make a public link by gradio's relay")
+    args = parser.parse_args()
+    return {
+        "server_name": args.host,
+        "server_port": args.port,
+        "share": args.share or None,
+        "auth": read_logins(),
+    }
+
+
+def read_logins() -> list[tuple[str, str]] | None:
+    """The logins of the environment's ATLDIFF_AUTH, "name:password,name:password".
+
+    Spaces around an entry and empty entries are left out.
+
+    Returns:
+        (name, password) of each; None where the variable is not set: everybody may use the page.
+
+    Raises:
+        InputError: the variable is set, and not all of it is logins. The message repeats no password.
+    """
+    text = os.environ.get("ATLDIFF_AUTH")
+    if text is None:
+        return None
+    remedy = "Write name:password,name:password, or unset it to let everybody in"
+    entries = [entry.strip() for entry in text.split(",") if entry.strip()]
+    logins = [(name.strip(), password) for name, _, password in (entry.partition(":") for entry in entries)]
+    for number, login in enumerate(logins, start=1):
+        if not all(login):
+            raise InputError(f"Entry {number} of ATLDIFF_AUTH is not name:password", remedy)
+    if not logins:
+        raise InputError("ATLDIFF_AUTH is set but names nobody", remedy)
+    if len({name for name, _ in logins}) < len(logins):
+        raise InputError("ATLDIFF_AUTH names somebody twice", "Give each name one password")
+    return logins
+
+
+def read_replicas() -> int:
+    """The number of workers in the environment's ATLDIFF_REPLICAS; 0 where it is not set.
+
+    Raises:
+        InputError: it is no whole number from 0 to 999.
+    """
+    text = os.environ.get("ATLDIFF_REPLICAS", "0")
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= len(str(MAX_WORKERS))):
+        raise InputError(
+            f"ATLDIFF_REPLICAS cannot be {text[:40]!r}", f"Give a whole number from 0 to {MAX_WORKERS}"
+        )
+    return int(digits)
+
+
+def stop(error: InputError) -> NoReturn:
+    """Ends the process with the error's sentence and status 2, as the command line does."""
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,81 @@
+"""What functions of the page are called with, and what their errors become; no server."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import gradio as gr
+import pytest
+
+from atldiff.errors import InputError
+from atldiff.web.blocks import Blocks
+from atldiff.web.files import file_source
+from atldiff.web.request import MAX_UPLOAD_BYTES
+
+
+@pytest.fixture(autouse=True)
+def uploads(tmp_path, monkeypatch) -> Path:
+    """The folder of uploaded files."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "files"))
+    (tmp_path / "files").mkdir()
+    return tmp_path / "files"
+
+
+def call(function: Any, components: tuple[type, ...], values: list) -> Any:
+    """What a function of a page gives whose inputs are such components."""
+    with Blocks() as demo:
+        inputs, output = [kind() for kind in components], gr.JSON()
+        gr.Button().click(function, inputs, output)
+    (fn,) = demo.fns.values()
+
+    async def run() -> Any:
+        return (await demo.process_api(fn, values))["data"][0].model_dump()
+
+    return anyio.run(run)
+
+
+@pytest.mark.parametrize("kind", [gr.Image, gr.Audio, gr.File, gr.UploadButton])
+def test_a_file_comes_as_its_path_and_other_values_as_they_are(uploads, kind):
+    (uploads / "a.bin").write_bytes(b"any content")
+    values = [{"path": str(uploads / "a.bin")}, "none of the choices"]
+    assert call(lambda *given: list(given), (kind, gr.Radio), values) == [str(uploads / "a.bin"), values[1]]
+    assert call(lambda *given: list(given), (kind, gr.Slider), [None, "9e9"]) == [None, "9e9"]
+
+
+def test_a_file_outside_a_large_one_and_one_that_is_gone_are_refused(uploads, tmp_path):
+    (tmp_path / "other.bin").write_bytes(b"not uploaded")
+    with (uploads / "large.bin").open("wb") as file:
+        file.truncate(MAX_UPLOAD_BYTES + 1)
+    cases = {
+        tmp_path / "other.bin": "was not uploaded here",
+        uploads / ".." / "other.bin": "was not uploaded here",
+        uploads / "large.bin": "larger than 20 MB",
+        uploads / "gone.bin": "no longer on this server. Upload it again.",
+    }
+    for path, sentence in cases.items():
+        with pytest.raises(gr.Error, match=sentence):
+            call(lambda path: path, (gr.File,), [{"path": str(path)}])
+
+
+def test_a_data_url_is_one_file_with_the_ending_of_its_kind(uploads):
+    path = Path(file_source({"url": "data:application/json;charset=utf-8;base64,e30="}, "landmarks", uploads))
+    assert path.name == "landmarks.json" and path.read_text() == "{}" and uploads in path.parents
+    assert Path(file_source("data:;base64,e30=", "landmarks", uploads)).name == "landmarks.bin"
+    with pytest.raises(InputError, match="not base64"):
+        file_source("data:image/png;base64", "portrait", uploads)
+
+
+def test_errors_are_sentences(caplog):
+    def fail(error: Exception) -> Any:
+        def run(*_: Any) -> None:
+            raise error
+
+        return run
+
+    with pytest.raises(gr.Error, match="It is dark. Open the window."):
+        call(fail(InputError("It is dark", "Open the window")), (gr.Number,), [1])
+    with pytest.raises(gr.Error, match="Something failed on our side") as told:
+        call(fail(ZeroDivisionError("secret")), (gr.Number,), [1])
+    assert "secret" not in told.value.message and "ZeroDivisionError" in caplog.text
+    with pytest.raises(gr.Error, match="too few values"):
+        call(fail(ZeroDivisionError()), (gr.Number, gr.Number), [1])
