@@ -80,7 +80,7 @@ class Runner:
             bar.set_description("reading")
             reading = {"detector": settings.detector, "max_seconds": settings.max_seconds}
             animation = animate(job.photo, job.recording, job.options, predict, job.given, **reading)
-            for warning in animation.portrait.warnings:
+            for warning in (*animation.portrait.warnings, *animation.speech.warnings):
                 tqdm.write(f"note: {warning}", file=sys.stderr)
             for path in job.landmarks:
                 save_landmarks(path, animation)
@@ -137,7 +137,7 @@ def load_pipeline(
 
 def save_landmarks(path: Path, animation: Animation) -> None:
     """Saves landmarks as .npz or .json, or draws them on the photo as .mp4."""
-    if path.suffix != ".mp4":
+    if path.suffix.lower() != ".mp4":
         animation.landmarks.save(path)
         return
     image, points = animation.portrait.image, animation.landmarks.points

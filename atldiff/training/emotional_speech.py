@@ -9,8 +9,9 @@ import soxr
 import torch
 from torch import Tensor
 
+from atldiff.config import SAMPLE_RATE
 from atldiff.errors import InputError
-from atldiff.speech.phonetic_encoder import SAMPLE_RATE, level
+from atldiff.speech.phonetic_encoder import to_training_level
 from atldiff.speech.wav2vec2_encoder import Encoder
 from atldiff.training.array_file import ArrayFile, Row, StoredRows
 from atldiff.training.corpora import table_rows
@@ -51,7 +52,8 @@ def store_emotional_speech(data: Path, encoder: Encoder, path: Path) -> ArrayFil
         for samples, emotion, apart in recordings:
             if emotion in names:
                 counts[apart] += 1
-                mel = encoder.mel(level(torch.from_numpy(samples)[None].to(encoder.device)))[0].cpu()
+                leveled = to_training_level(torch.from_numpy(samples)[None].to(encoder.device))
+                mel = encoder.mel(leveled)[0].cpu()
                 told = {"label": np.array(names.index(emotion)), "held_out": np.array(apart)}
                 yield {"mel": mel.numpy()} | told
 
