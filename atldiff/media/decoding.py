@@ -93,7 +93,7 @@ def read_other_sound(path: Path, max_seconds: float = MAX_SECONDS) -> tuple[np.n
     Raises:
         InputError: longer than max_seconds.
     """
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         first = file.read(3)
         if first == b"ID3" or (first[:1] == b"\xff" and first[1:2] >= b"\xe0"):
             return None  # libsndfile's MPEG reader writes to the standard error
