@@ -13,9 +13,9 @@ PITCH = (70, 440)  # Hz of a voice
 VOICED = 0.6  # share of a frame's power that repeats after one period
 GLIDE = (0.06, 1.2)  # semitones between two frames; less is a held note, more is a leap
 GLIDING = 0.25  # share of a voice's steps that glide
-SOME_VOICE = 0.1  # share of voiced frames; with less it may be a whisper or a voice in loud noise
-MIN_GLIDES = 3  # steps that show a voice in loud noise
-ARTICULATION = 3.0  # dB that the spectrum's shape changes in 50 ms, where somebody whispers
+MIN_GLIDES, GLIDES_A_SECOND = 2, 0.25  # as many show a voice in loud noise
+SOME_VOICE = 0.2  # share of the loud frames that are voiced; fewer may be a whisper
+STILL, ARTICULATED = 0.75, 3.0  # dB that the spectrum's shape changes in 50 ms: of a chord, of a whisper
 BANDS = (100, 300, 600, 1000, 1600, 2500, 4000, 7000)  # Hz, borders
 
 
@@ -26,13 +26,12 @@ def contains_speech(samples: np.ndarray) -> bool:
     features = zip(*_features(samples), strict=True)
     loudness, pitch, repeats, bands = (np.concatenate(chunks) for chunks in features)
     loud = loudness > np.quantile(loudness, 0.95) - 25
-    voiced = loud & (repeats > VOICED)
+    voiced, change = loud & (repeats > VOICED), _articulation(bands, loud)
     steps = np.abs(np.diff(pitch))[voiced[1:] & voiced[:-1]]
     glides = np.count_nonzero((steps > GLIDE[0]) & (steps < GLIDE[1]))
-    if glides >= MIN_GLIDES and glides >= GLIDING * len(steps):
-        return True
+    enough = max(MIN_GLIDES, GLIDES_A_SECOND * len(samples) / SAMPLE_RATE, GLIDING * len(steps))
     whisper = np.count_nonzero(voiced) < SOME_VOICE * np.count_nonzero(loud)
-    return whisper and _articulation(bands, loud) > ARTICULATION
+    return change > STILL and (glides >= enough or (whisper and change > ARTICULATED))
 
 
 def _features(samples: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
