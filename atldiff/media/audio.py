@@ -51,9 +51,9 @@ class Speech:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """One sentence for each thing that will make the video worse."""
-        if contains_speech(self.samples):
-            return ()
-        return ("No speech is heard in the recording. Check that it is the right one.",)
+        spoken = contains_speech(self.samples)
+        forget(self.samples)
+        return () if spoken else ("No speech is heard in the recording. Check that it is the right one.",)
 
     @classmethod
     def from_samples(cls, samples: np.ndarray, rate: int = SAMPLE_RATE) -> "Speech":

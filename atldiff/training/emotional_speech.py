@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import librosa
 import numpy as np
 import soundfile
-import soxr
 import torch
 from torch import Tensor
 
@@ -69,15 +69,12 @@ def _table(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
     for row in table_rows(data / "emotional_speech.csv", ("file", "emotion", "actor")):
         path = data / "emotional_speech" / row["file"]
         try:
-            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+            with soundfile.SoundFile(path) as sound:
+                samples, _ = librosa.load(sound, sr=SAMPLE_RATE)
         except (OSError, soundfile.SoundFileError) as error:
             remedy = "Fetch it again, or take its row out of emotional_speech.csv"
             raise InputError(f"{path} cannot be read", remedy) from error
-        yield (
-            soxr.resample(samples.mean(axis=1), rate, SAMPLE_RATE),
-            row["emotion"],
-            row["actor"] in TEST_ACTORS,
-        )
+        yield samples, row["emotion"], row["actor"] in TEST_ACTORS
 
 
 def _prepared(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:

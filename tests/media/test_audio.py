@@ -211,6 +211,17 @@ def test_of_several_tracks_the_first_with_speech_is_taken(tmp_path, speech_path,
     assert load_speech(tmp_path / name).sound.std() > 0.05
 
 
+def test_a_track_of_an_unknown_codec_is_passed_over(tmp_path, speech_path):
+    voice = soundfile.read(speech_path, dtype="float32")[0][:32000]
+    tracks(tmp_path / "a.mp4", voice, voice)
+    content = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "a.mp4").write_bytes(content.replace(b"mp4a", b"apac", 1).replace(b"esds", b"free", 1))
+    assert load_speech(tmp_path / "a.mp4").seconds == pytest.approx(2, abs=0.1)
+    (tmp_path / "a.mp4").write_bytes(content.replace(b"mp4a", b"apac").replace(b"esds", b"free"))
+    with pytest.raises(InputError, match="No sound can be read"):
+        load_speech(tmp_path / "a.mp4")
+
+
 def test_a_kind_that_ffmpeg_does_not_read(tmp_path):
     soundfile.write(tmp_path / "a.nist", ticking(16000), 16000, format="NIST")
     assert abs(click_time(load_speech(tmp_path / "a.nist")) - CLICK) < 0.001
