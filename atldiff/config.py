@@ -8,6 +8,7 @@ from typing import Any
 from atldiff.errors import InputError
 
 FRAME_RATE = 30  # video frames a second (Sec. 3.1)
+SAMPLE_RATE = 16_000  # samples a second of what every network hears
 FRAME_SIZE = 128  # the network's square frames, pixels (Sec. 3.1)
 WINDOW = 30  # frames the diffusion network sees at once (Sec. 2.3)
 FIRST_WINDOWS = (8, 15)  # frames of a video's first windows

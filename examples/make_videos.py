@@ -15,7 +15,6 @@ from PIL import Image
 
 from atldiff.cli.runner import load_pipeline
 from atldiff.media.video import write_video
-from atldiff.web.request import MARK
 
 HERE = Path(__file__).parent
 VIDEOS = HERE / "videos"
@@ -62,7 +61,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             whole = Path(folder) / video.name
             frames = pipeline.render(portrait, pipeline.landmarks(portrait, speech))
-            compress(write_video(whole, frames, speech, metadata=MARK), video)
+            compress(write_video(whole, frames, speech), video)
         names = {"portrait": photo, "recording": recording, "video": f"videos/{video.name}"}
         made.append(names | {"seconds": round(speech.seconds, 2)})
         print(f"{video}: {speech.seconds:.1f} s, {video.stat().st_size / 1000:.0f} kB", flush=True)

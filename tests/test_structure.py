@@ -29,7 +29,7 @@ ROOMS = {
         "atldiff/rendering/identity.py",
     },
     "av": {
-        "atldiff/media/audio.py",
+        "atldiff/media/decoding.py",
         "atldiff/media/pictures.py",
         "atldiff/media/video.py",
         "atldiff/media/video_reader.py",

@@ -79,7 +79,7 @@ class Runner:
             animation = animate(
                 job.photo, job.recording, job.options, predict, job.given, max_seconds=settings.max_seconds
             )
-            for warning in animation.portrait.warnings:
+            for warning in (*animation.portrait.warnings, *animation.speech.warnings):
                 tqdm.write(f"note: {warning}", file=sys.stderr)
             for path in job.landmarks:
                 save_landmarks(path, animation)

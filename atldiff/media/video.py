@@ -29,6 +29,13 @@ _CODECS = {
     ),
     ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444"}, "aac"),
 }
+# In every video: that it was made by a machine.
+MARK = {
+    "comment": "AI-generated: one photo animated by ATL-Diff. The person shown did not say this.",
+    "description": "AI-generated",
+}
+MIN_RATE, MAX_RATE = 0.1, 1000.0  # frames a second
+_MAX_DENOMINATOR = 1001  # of NTSC's 30000/1001 frames a second
 _SOUND_RATES = {"aac": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000), "libopus": (48000,)}
 
 
@@ -47,13 +54,15 @@ def write_video(
     Args:
         path: .mp4 (H.264 + AAC), .webm (VP9 + Opus) or .mov (ProRes 4444 + AAC).
         frames: (H, W, 3) uint8 RGB, or (H, W, 4) with alpha for .webm and .mov; all of one size.
-        metadata: tags such as {"comment": "..."}.
+        fps: frames a second, 0.1 to 1000; NTSC's rates are met exactly.
+        metadata: tags such as {"title": "..."}; those of `MARK` are always there, and come first.
 
     Returns:
         The path.
 
     Raises:
-        InputError: no such folder, no permission, another kind of file, alpha in an .mp4, disk full.
+        InputError: no such folder, no permission, a name that is too long, another kind of file, no frame
+            rate, alpha in an .mp4, disk full.
     """
     for _ in writing_video(path, frames, speech, fps, metadata):
         pass
@@ -70,21 +79,22 @@ def writing_video(
     """As `write_video`, a frame a step: each is handed on when it is encoded. The file is there when the
     steps are over; if they are not taken to their end, nothing is.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.stem}.{uuid4().hex[:8]}{path.suffix}")
+    path, rate = Path(path), _exact_rate(fps)
+    suffix = path.suffix.lower()
+    part = path.with_name(f".{uuid4().hex[:16]}{suffix}")  # short: the video's name may be as long as allowed
     _claim(path, part)
     try:
         frames = iter(frames)
         first = next(frames, None)
         if first is None:
             raise InputError("There are no frames to write", "Use a longer recording")
-        if first.shape[2] == 4 and path.suffix == ".mp4":
+        if first.shape[2] == 4 and suffix == ".mp4":
             raise InputError("An .mp4 video cannot be transparent", "Name the video .webm or .mov")
-        options = {} if path.suffix == ".webm" else {"movflags": "+faststart+use_metadata_tags"}
+        options = {} if suffix == ".webm" else {"movflags": "+faststart+use_metadata_tags"}
         with full_disk_told(), av.open(str(part), "w", options=options) as container:
-            container.metadata.update({key: str(value) for key, value in (metadata or {}).items()})
+            container.metadata.update(_marked(metadata or {}))
             shown = chain([first], frames)
-            yield from _encode(container, path.suffix, shown, first.shape, speech, Fraction(fps))
+            yield from _encode(container, suffix, shown, first.shape, speech, rate)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -101,17 +111,43 @@ def full_disk_told() -> Iterator[None]:
         raise InputError("The disk is full", "Make room, or write the video elsewhere") from error
 
 
+def _exact_rate(fps: float) -> Fraction:
+    """Frames a second as the fraction that an encoder takes.
+
+    Raises:
+        InputError: not a number from MIN_RATE to MAX_RATE.
+    """
+    if not MIN_RATE <= fps <= MAX_RATE:
+        remedy = f"Choose {MIN_RATE:g} to {MAX_RATE:g}, such as {FRAME_RATE}"
+        raise InputError(f"A video cannot have {float(fps):g} frames a second", remedy)
+    return Fraction(fps).limit_denominator(_MAX_DENOMINATOR)
+
+
+def _marked(metadata: dict[str, str]) -> dict[str, str]:
+    """The tags with `MARK`, behind which a caller's own words for the same tag stand."""
+    tags = dict(MARK)
+    for key, value in metadata.items():
+        mark = MARK.get(key.lower())
+        if mark is None:
+            tags[key] = str(value)
+        elif str(value) != mark:
+            tags[key.lower()] = f"{mark} {value}"
+    return tags
+
+
 def _claim(path: Path, part: Path) -> None:
     """Makes the empty file `part`, or says why no video can be written at `path`."""
-    if path.suffix not in _CODECS:
+    if path.suffix.lower() not in _CODECS:
         raise InputError(f"A video cannot be named {path.name!r}", f"End its name in {', '.join(_CODECS)}")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder", "Give the name of a file in it")
     try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder", "Give the name of a file in it")
         part.touch()
     except FileNotFoundError as error:
         raise InputError(f"The folder {path.parent} does not exist", "Create it first") from error
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"The name {path.name[:40]}... is too long", "Choose a shorter one") from error
         raise InputError(f"Nothing can be written in {path.parent}", "Choose another folder") from error
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from atldiff.errors import InputError
-from atldiff.media.audio import MAX_GAP, Speech, open_media, read_sound
+from atldiff.media.audio import Speech
+from atldiff.media.decoding import MAX_GAP, open_media, read_sound
 from atldiff.media.pictures import EXACT
 
 
@@ -84,10 +85,10 @@ def open_video(path: str | Path, max_frames: int | None = None) -> Iterator[Open
 
 def video_sound(path: str | Path, begin: float = 0.0, seconds: float | None = None) -> Speech | None:
     """The sound of a video from the moment `begin` of its clock, cut to `seconds`; None: it has none."""
-    with open_media(Path(path), "video") as container:
-        if not container.streams.audio:
-            return None
-        sound, rate = read_sound(container, origin=begin, max_seconds=np.inf)
+    track = read_sound(Path(path), "video", origin=begin, max_seconds=np.inf)
+    if track is None:
+        return None
+    sound, rate = track
     sound = sound if seconds is None else sound[: round(seconds * rate)]
     return Speech.from_samples(sound, rate) if len(sound) else None
 

@@ -5,6 +5,7 @@ import soxr
 
 SPEECH_LEVEL = 10 ** (-23 / 20)  # RMS of the loud parts of what the networks hear
 MAX_GAIN = 10 ** (40 / 20)  # the noise of a nearly silent recording is lifted no further than this
+SILENCE = 10 ** (-60 / 20)  # a recording whose loudest 20 ms lie below -60 dBFS is silent
 HOP = 0.01  # seconds between two looks at the loudness
 NEVER_SPEECH = 35.0  # dB below the loudest speech: the quietest consonants lie above this
 ABOVE_NOISE = 6.0  # dB; what rises less above the noise floor is noise
@@ -17,8 +18,13 @@ def as_float(samples: np.ndarray) -> np.ndarray:
         info = np.iinfo(samples.dtype)
         middle = (info.max + 1) // 2 if info.min == 0 else 0
         samples = (samples.astype(np.float64) - middle) / (info.max - middle + 1)
-    peak = np.abs(samples).max(initial=0)
-    return (samples / peak if 1 < peak < np.inf else samples).astype(np.float32)
+    return within_full_scale(samples).astype(np.float32)
+
+
+def within_full_scale(sound: np.ndarray) -> np.ndarray:
+    """Floats of any shape, divided by their peak where it lies above 1: a player would clip it."""
+    peak = max(sound.max(initial=0), -sound.min(initial=0))
+    return sound / peak if 1 < peak < np.inf else sound
 
 
 def appended(buffer: np.ndarray, used: int, block: np.ndarray) -> np.ndarray:
@@ -54,6 +60,11 @@ def rms(samples: np.ndarray, block: int) -> np.ndarray:
     rest = samples[whole.size :]
     power = np.einsum("ij,ij->i", whole, whole)  # no copy: a recording may be long
     return np.sqrt((np.append(power, np.dot(rest, rest)) if len(rest) else power) / block)
+
+
+def is_silent(sound: np.ndarray, rate: int) -> bool:
+    """Whether nothing is heard in (m, channels) of any length."""
+    return not len(sound) or bool(rms(mono(sound), max(1, round(0.02 * rate))).max() < SILENCE)
 
 
 def level(samples: np.ndarray, rate: int) -> np.ndarray:

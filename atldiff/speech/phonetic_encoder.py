@@ -12,22 +12,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SAMPLE_RATE = 16_000
+from atldiff.config import SAMPLE_RATE
+from atldiff.media.voice_activity import MAX_GAIN
+
 HOP, WINDOW = 160, 400  # samples: 10 ms and 25 ms
 MEL_BANDS = 80
 FEATURE_RATE = 50  # features a second: the mel's 100 Hz, halved by the stem
 FEATURE_HOP = SAMPLE_RATE // FEATURE_RATE  # samples a feature
 # Long recordings are heard in windows: seconds that are kept, and seconds more on each side.
 WINDOW_SECONDS, MARGIN_SECONDS = 12, 1
-LEVEL = 10 ** (-20 / 20)  # RMS that the loud parts of every recording are brought to
-MAX_GAIN = 10 ** (40 / 20)
+TRAINING_LEVEL = 10 ** (-20 / 20)  # RMS of the loud parts of every recording in training
 
 
-def level(samples: Tensor) -> Tensor:
-    """Recordings (B, n) scaled so that their loud parts (95th percentile of 20 ms RMS) lie at LEVEL."""
+def to_training_level(samples: Tensor) -> Tensor:
+    """Scales recordings (B, n): their loud parts (95th percentile of 20 ms RMS) lie at TRAINING_LEVEL."""
     whole = F.pad(samples, (0, -samples.shape[-1] % FEATURE_HOP)).unflatten(-1, (-1, FEATURE_HOP))
     loud = whole.square().mean(-1).sqrt().quantile(0.95, dim=-1, keepdim=True)
-    return samples * (LEVEL / loud.clamp_min(1e-8)).clamp_max(MAX_GAIN)
+    return samples * (TRAINING_LEVEL / loud.clamp_min(1e-8)).clamp_max(MAX_GAIN)
 
 
 def windows(count: int) -> Iterator[tuple[slice, slice]]:

@@ -22,7 +22,7 @@ from atldiff.speech.phonetic_encoder import (
     ContextGate,
     LogMel,
     PhoneticEncoder,
-    level,
+    to_training_level,
     windows,
 )
 
@@ -60,7 +60,7 @@ class SpeechEncoder(Protocol):
 
 def encode_window(encoder: SpeechEncoder, samples: Tensor) -> SpeechFeatures:
     """Samples (B, n) at 16 kHz, at any loudness, as one window -> their features."""
-    samples = level(samples)
+    samples = to_training_level(samples)
     acoustic, bilabial = encoder.acoustic_features(samples)
     emotion = encoder.emotion(encoder.mel(samples))
     return SpeechFeatures(acoustic, encoder.gate(acoustic, emotion), emotion, bilabial)
@@ -75,7 +75,7 @@ def encode_speech(encoder: SpeechEncoder, speech: Speech, emotion: str | None = 
     Raises:
         InputError: no such emotion.
     """
-    samples = level(torch.from_numpy(speech.samples).to(encoder.device)[None])
+    samples = to_training_level(torch.from_numpy(speech.samples).to(encoder.device)[None])
     acoustic, bilabials, embeddings, lengths = [], [], [], []
     for read, kept in windows(samples.shape[-1]):
         window = samples[:, read]

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import librosa
 import numpy as np
 import soundfile
-import soxr
 import torch
 from torch import Tensor
 
+from atldiff.config import SAMPLE_RATE
 from atldiff.errors import InputError
-from atldiff.speech.phonetic_encoder import SAMPLE_RATE, level
+from atldiff.speech.phonetic_encoder import to_training_level
 from atldiff.speech.wav2vec2_encoder import Encoder
 from atldiff.training.array_file import ArrayFile, Row, StoredRows
 from atldiff.training.corpora import table_rows
@@ -51,7 +52,8 @@ def store_emotional_speech(data: Path, encoder: Encoder, path: Path) -> ArrayFil
         for samples, emotion, apart in recordings:
             if emotion in names:
                 counts[apart] += 1
-                mel = encoder.mel(level(torch.from_numpy(samples)[None].to(encoder.device)))[0].cpu()
+                leveled = to_training_level(torch.from_numpy(samples)[None].to(encoder.device))
+                mel = encoder.mel(leveled)[0].cpu()
                 told = {"label": np.array(names.index(emotion)), "held_out": np.array(apart)}
                 yield {"mel": mel.numpy()} | told
 
@@ -67,15 +69,12 @@ def _table(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
     for row in table_rows(data / "emotional_speech.csv", ("file", "emotion", "actor")):
         path = data / "emotional_speech" / row["file"]
         try:
-            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+            with soundfile.SoundFile(path) as sound:
+                samples, _ = librosa.load(sound, sr=SAMPLE_RATE)
         except (OSError, soundfile.SoundFileError) as error:
             remedy = "Fetch it again, or take its row out of emotional_speech.csv"
             raise InputError(f"{path} cannot be read", remedy) from error
-        yield (
-            soxr.resample(samples.mean(axis=1), rate, SAMPLE_RATE),
-            row["emotion"],
-            row["actor"] in TEST_ACTORS,
-        )
+        yield samples, row["emotion"], row["actor"] in TEST_ACTORS
 
 
 def _prepared(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:

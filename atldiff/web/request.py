@@ -28,10 +28,6 @@ MAX_UPLOAD = "20mb"  # of any file sent to the page
 MAX_UPLOAD_BYTES = int(MAX_UPLOAD.removesuffix("mb")) * 2**20
 GPU_LIMIT = 120  # seconds that one video may hold a shared GPU
 PICTURE_EVERY, PICTURE_SIDE = 0.3, 460  # seconds between two pictures of the making, and their pixels
-MARK = {
-    "comment": "AI-generated: one photo animated by ATL-Diff. The person shown did not say this.",
-    "description": "AI-generated",
-}
 # Seconds a frame on a shared GPU's machine: the network's, a step, and compositing and encoding, a megapixel.
 _GPU_START, _GPU_STEP, _GPU_MEGAPIXEL = 15.0, 1 / 60, 0.08
 _PIXELS = {"square": 512**2, "crop": 256**2}
@@ -128,7 +124,7 @@ def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Gener
     matte, total = animation.options.background == "matte", len(animation.landmarks.points)
     path = folder / ("talking.webm" if matte else "talking.mp4")
     shown = -PICTURE_EVERY
-    for done, frame in enumerate(writing_video(path, frames, animation.speech, metadata=MARK), start=1):
+    for done, frame in enumerate(writing_video(path, frames, animation.speech), start=1):
         fresh = time.monotonic() >= shown + PICTURE_EVERY
         shown = time.monotonic() if fresh else shown
         yield Step(done, total, _small_jpeg(frame) if fresh else None)

@@ -233,7 +233,8 @@ class Service:
         except InputError as error:
             return note([explain(error)], "bad"), isinstance(error, TooLong)
         wait = spoken_time(self._forecast.expected(heard, photo_size(portrait, options.zoom), options))
-        return note([f"{heard.seconds:.1f} s of speech; its video takes about {wait}."]), False
+        length = f"{heard.seconds:.1f} s of {'sound' if heard.warnings else 'speech'}"
+        return note(heard.warnings, "warn") + note([f"{length}; its video takes about {wait}."]), False
 
     def first_minute(self, speech: str) -> Iterator[str]:
         """The beginning of a recording or a video's sound, as much as the page takes, as a file."""

@@ -19,6 +19,7 @@ from atldiff.__main__ import main, make_parser
 from atldiff.cli.batch import read_jobs
 from atldiff.cli.jobs import Job, writable
 from atldiff.errors import InputError
+from atldiff.media.video import MARK
 from atldiff.options import Options
 from atldiff.pipeline import STARTER, ATLDiffPipeline
 
@@ -256,6 +257,14 @@ def test_makes_landmarks_then_a_video_of_the_recording(weights, second, tmp_path
         assert (stream.width, stream.height, stream.average_rate) == (128, 128, 30)
         assert sum(1 for _ in container.decode(stream)) == 30 and container.streams.audio
     assert files(tmp_path) == {second, saved, drawn, video, video.parent}
+    assert all(page.probe(path)["tags"].items() >= MARK.items() for path in (drawn, video))
+
+
+def test_a_recording_without_speech_gets_a_note(weights, tmp_path, capsys):
+    soundfile.write(tmp_path / "hum.wav", 0.1 * np.sin(np.arange(32_000) / 20), 16_000)
+    arguments = ["generate", str(PORTRAIT), str(tmp_path / "hum.wav"), *weights]
+    assert main([*arguments, "--landmarks", str(tmp_path / "points.npz"), "--quiet"]) == 0
+    assert "note: No speech is heard" in capsys.readouterr().err
 
 
 def test_batch_goes_on_after_a_bad_job(weights, second, tmp_path, capsys):

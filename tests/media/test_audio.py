@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -7,7 +9,7 @@ import pytest
 import soundfile
 
 from atldiff.errors import InputError
-from atldiff.media import audio as room
+from atldiff.media import decoding as room
 from atldiff.media.audio import SAMPLE_RATE, Speech, load_speech, voice_activity
 from atldiff.media.voice_activity import SPEECH_LEVEL
 
@@ -22,11 +24,17 @@ def ticking(rate: int, seconds: float = 1.0, channels: int = 1) -> np.ndarray:
 
 
 def encode(
-    path, sound: np.ndarray, rate: int, codec: str, starts: float = 0.0, pictures: bool = False
+    path,
+    sound: np.ndarray,
+    rate: int,
+    codec: str,
+    starts: float = 0.0,
+    pictures: bool = False,
+    options: dict[str, str] | None = None,
 ) -> None:
     """Writes a sound track, and black pictures from 0 s, as some other program would."""
     layout = "mono" if sound.shape[1] == 1 else "stereo"
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream(codec, rate=rate, layout=layout)
         if pictures:
             video = container.add_stream("mpeg4", rate=25)
@@ -94,10 +102,10 @@ def test_sound_of_a_video_stays_on_its_clock(tmp_path):
 
 
 class Tape:
-    """Stands for a container in `read_sound`, which asks it for these alone."""
+    """Stands for a container in `_read_track`, which asks it for these alone."""
 
     class _Stream:
-        rate, start_time, duration, channels = 1000, 0, None, 1
+        rate, start_time, duration, channels, codec_context = 1000, 0, None, 1, object()
 
     class _Streams:
         video = ()
@@ -108,10 +116,10 @@ class Tape:
 
 
 def play(monkeypatch, *parts) -> np.ndarray:
-    """`read_sound` of (seconds, number of samples) pieces; the k-th piece holds the value k + 1."""
+    """`_read_track` of (seconds, number of samples) pieces; the k-th piece holds the value k + 1."""
     pieces = ((time, np.full((length, 1), k + 1.0)) for k, (time, length) in enumerate(parts))
     monkeypatch.setattr(room, "_decoded", lambda *_: pieces)
-    sound, rate = room.read_sound(Tape(), origin=0.0)
+    sound, rate = room._read_track(Tape(), 0, 0.0, 600.0)
     assert rate == 1000
     return sound[:, 0]
 
@@ -139,7 +147,7 @@ def test_a_long_file_is_not_read_to_its_end(monkeypatch):
 
     monkeypatch.setattr(room, "_decoded", endless)
     with pytest.raises(InputError, match="longer than 2 s"):
-        room.read_sound(Tape(), max_seconds=2)
+        room._read_track(Tape(), 0, None, 2)
     assert len(read) < 25
 
 
@@ -162,9 +170,91 @@ def test_array_shapes(shape):
     assert speech.sound.shape == (8000, 1 if shape == (8000, 6) else min(2, min(shape)))
 
 
-def test_floats_beyond_one_are_scaled_not_clipped():
+def test_floats_beyond_one_are_scaled_not_clipped(tmp_path):
     sound = ticking(16000)[:, 0]
     np.testing.assert_allclose(load_speech((16000, 3 * sound)).sound.max(), 1)
+    soundfile.write(tmp_path / "loud.wav", 3 * sound, 16000, subtype="FLOAT")
+    np.testing.assert_allclose(load_speech(tmp_path / "loud.wav").sound[:, 0], sound / 0.9, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.aac", "aac"), ("a.mp3", "libmp3lame"), ("a.flac", "flac")])
+def test_a_length_that_is_guessed_from_a_quiet_beginning_is_not_believed(tmp_path, name, codec):
+    """Silence takes few bits a second: a length that is guessed from its packets is far too long."""
+    sound = np.concatenate(
+        [np.zeros((4 * 16000, 1)), np.random.default_rng(0).normal(0, 0.2, (4 * 16000, 1))]
+    )
+    encode(tmp_path / name, sound.astype(np.float32), 16000, codec, options={"write_xing": "0"})
+    assert load_speech(tmp_path / name, max_seconds=8.5).seconds == pytest.approx(8, abs=0.2)
+    with pytest.raises(InputError, match="longer than 7 s"):
+        load_speech(tmp_path / name, max_seconds=7)
+
+
+def tracks(path, *sounds: np.ndarray) -> None:
+    """Writes several mono sound tracks of 16 kHz into one file."""
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("aac", rate=16000, layout="mono") for _ in sounds]
+        for stream, sound in zip(streams, sounds, strict=True):
+            frame = av.AudioFrame.from_ndarray(sound[None].astype(np.float32), "fltp", "mono")
+            frame.sample_rate, frame.time_base, frame.pts = 16000, Fraction(1, 16000), 0
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_of_several_tracks_the_first_with_speech_is_taken(tmp_path, speech_path, name):
+    voice = soundfile.read(speech_path, dtype="float32")[0][:32000]
+    silence, tone = np.zeros(32000), 0.1 * np.sin(np.arange(32000) / 6)
+    for sounds, wanted in (((silence, voice), voice), ((tone, voice), voice), ((voice, tone), voice)):
+        tracks(tmp_path / name, *sounds)
+        heard = load_speech(tmp_path / name).sound[:, 0]
+        assert np.corrcoef(heard[:32000], wanted)[0, 1] > 0.95
+    tracks(tmp_path / name, silence, tone)
+    assert load_speech(tmp_path / name).sound.std() > 0.05
+
+
+def test_a_track_of_an_unknown_codec_is_passed_over(tmp_path, speech_path):
+    voice = soundfile.read(speech_path, dtype="float32")[0][:32000]
+    tracks(tmp_path / "a.mp4", voice, voice)
+    content = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "a.mp4").write_bytes(content.replace(b"mp4a", b"apac", 1).replace(b"esds", b"free", 1))
+    assert load_speech(tmp_path / "a.mp4").seconds == pytest.approx(2, abs=0.1)
+    (tmp_path / "a.mp4").write_bytes(content.replace(b"mp4a", b"apac").replace(b"esds", b"free"))
+    with pytest.raises(InputError, match="No sound can be read"):
+        load_speech(tmp_path / "a.mp4")
+
+
+def test_a_kind_that_ffmpeg_does_not_read(tmp_path):
+    soundfile.write(tmp_path / "a.nist", ticking(16000), 16000, format="NIST")
+    assert abs(click_time(load_speech(tmp_path / "a.nist")) - CLICK) < 0.001
+    with pytest.raises(InputError, match="longer than 0.5 s"):
+        load_speech(tmp_path / "a.nist", max_seconds=0.5)
+
+
+GARBAGE = {
+    "text": b"this is no recording\n" * 50,
+    "short": b"hello",
+    "photo": b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(range(256)) * 20,
+    "header": b"ID3\x04\x00\x00\x00\x00\x00\x00" + b"words " * 500,
+    "sync": b"\xff\xfb\x90\x64" + b"words " * 500,
+}
+
+
+def test_garbage_gets_one_sentence_and_nothing_on_stderr(tmp_path):
+    """Descriptor 2 itself is watched: C libraries write past Python's sys.stderr."""
+    for ending in ("mp3", "ogg", "m4a", "wav", "flac", "aac", "raw"):
+        for name, content in GARBAGE.items():
+            (tmp_path / f"{name}.{ending}").write_bytes(content)
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom atldiff.errors import InputError\n"
+        "from atldiff.media.audio import load_speech\n"
+        "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
+        "    try:\n        load_speech(path)\n"
+        "    except InputError as error:\n        print(error)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert result.stderr == ""
+    assert len(result.stdout.splitlines()) == 7 * len(GARBAGE)
 
 
 def test_networks_hear_the_same_whatever_the_level_and_offset(speech_path):

@@ -9,7 +9,7 @@ import pytest
 
 from atldiff.errors import InputError
 from atldiff.media.audio import Speech
-from atldiff.media.video import write_video
+from atldiff.media.video import MARK, write_video, writing_video
 from atldiff.media.video_reader import open_video, read_clip
 
 CLICKS = (0.25, 0.5, 0.9)  # seconds
@@ -76,7 +76,7 @@ def test_odd_sizes_grow_by_a_repeated_pixel(tmp_path, height, width):
 
 
 def test_what_players_and_browsers_need(tmp_path):
-    tags = {"comment": "AI-generated", "seed": 7}
+    tags = {"title": "Hello", "seed": 7}
     path = write_video(tmp_path / "a.mp4", smooth_frames(), clicking(), metadata=tags)
     content = path.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")
@@ -92,7 +92,57 @@ def test_what_players_and_browsers_need(tmp_path):
         assert video.start_time == audio.start_time == 0
         assert video.average_rate == 30
         assert video.frames == 30
-        assert {key: container.metadata[key] for key in tags} == {"comment": "AI-generated", "seed": "7"}
+        assert {key: container.metadata[key] for key in tags} == {"title": "Hello", "seed": "7"}
+
+
+def tags_of(path: Path) -> dict[str, str]:
+    with av.open(str(path)) as container:
+        return {key.lower(): value for key, value in container.metadata.items()}
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".webm", ".mov"])
+def test_every_video_says_that_it_is_generated(tmp_path, ending):
+    path = tmp_path / f"a{ending}"
+    for tags in (None, MARK, {"title": "Hello"}):
+        write_video(path, smooth_frames(2), None, metadata=tags)
+        assert tags_of(path).items() >= (MARK | (tags or {})).items()
+    for _ in writing_video(path, smooth_frames(2), None, metadata={"Comment": "Take two."}):
+        pass
+    assert tags_of(path)["comment"] == f"{MARK['comment']} Take two."
+    assert tags_of(path)["description"] == MARK["description"]
+
+
+@pytest.mark.parametrize("fps", [29.97, 30000 / 1001, 23.976, 24000 / 1001, Fraction(60000, 1001), 12.5, 30])
+@pytest.mark.parametrize("ending", [".mp4", ".webm", ".mov"])
+def test_a_clip_is_written_at_the_rate_it_was_read_at(tmp_path, fps, ending):
+    first = read_clip(write_video(tmp_path / f"a{ending}", smooth_frames(12), clicking(), fps=fps))
+    second = read_clip(write_video(tmp_path / f"b{ending}", first.frames, first.speech, fps=first.fps))
+    assert first.fps == pytest.approx(float(fps), rel=1e-3 if ending == ".webm" else 1e-6)
+    assert second.fps == pytest.approx(first.fps, rel=1e-3 if ending == ".webm" else 1e-6)
+    assert counted(second.frames) == list(range(12))
+
+
+@pytest.mark.parametrize("fps", [0, -25, float("nan"), float("inf"), 1e-9, 1e9])
+def test_a_rate_that_no_video_has(tmp_path, fps):
+    with pytest.raises(InputError, match="frames a second"):
+        write_video(tmp_path / "a.mp4", smooth_frames(2), None, fps=fps)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["A.MP4", "a.WebM", "a.Mov", "n" * 251 + ".mp4", "ü" * 125 + ".webm", "日本語.mp4"]
+)
+def test_names_that_a_file_may_have(tmp_path, name):
+    path = write_video(tmp_path / name, smooth_frames(2), None)
+    assert [path] == list(tmp_path.iterdir()) and len(read_clip(path).frames) == 2
+
+
+@pytest.mark.parametrize("name", ["n" * 252 + ".mp4", "日" * 84 + ".mp4"])
+def test_a_name_that_is_too_long(tmp_path, name):
+    frames = smooth_frames(2)
+    with pytest.raises(InputError, match="too long"):
+        write_video(tmp_path / name, frames, None)
+    assert len(list(frames)) == 2 and list(tmp_path.iterdir()) == []
 
 
 def test_the_same_frames_give_the_same_bytes(tmp_path):

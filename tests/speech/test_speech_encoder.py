@@ -7,7 +7,14 @@ import torch
 from atldiff.config import EMOTIONS
 from atldiff.errors import InputError
 from atldiff.media.audio import Speech
-from atldiff.speech.phonetic_encoder import FEATURE_HOP, LogMel, PhoneticEncoder, level, mel_bank, windows
+from atldiff.speech.phonetic_encoder import (
+    FEATURE_HOP,
+    LogMel,
+    PhoneticEncoder,
+    mel_bank,
+    to_training_level,
+    windows,
+)
 from atldiff.speech.speech_encoder import StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 
@@ -66,8 +73,8 @@ def test_windows_join_to_one_feature_every_20_ms(count):
 
 def test_level_takes_loudness_out_and_leaves_silence_alone():
     x = torch.from_numpy(noise(1.0))[None]
-    torch.testing.assert_close(level(0.05 * x), level(x), rtol=1e-4, atol=1e-6)
-    assert level(torch.zeros(1, 5_000)).abs().max() == 0
+    torch.testing.assert_close(to_training_level(0.05 * x), to_training_level(x), rtol=1e-4, atol=1e-6)
+    assert to_training_level(torch.zeros(1, 5_000)).abs().max() == 0
 
 
 def test_no_block_mixes_recordings_of_a_batch():

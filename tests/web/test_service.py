@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import page
 import pytest
+import soundfile
 
 from atldiff.animation import Animation
 from atldiff.errors import InputError
@@ -330,7 +331,11 @@ def test_the_first_look_says_what_is_wrong_and_what_is_right(shop, tmp_path):
     look = shop.inspect_photo(str(page.landscape(tmp_path / "land.png")), 1)
     assert look.picture is None and "No face" in look.words and "bad" in look.words
     words, too_long = shop.inspect_speech(RECORDING, None, DEFAULTS)
-    assert "4.9 s of speech" in words and not too_long
+    assert "4.9 s of speech" in words and "warn" not in words and not too_long
+    hum = tmp_path / "hum.wav"
+    soundfile.write(hum, 0.1 * np.sin(np.arange(32_000) / 20), 16_000)
+    words, too_long = shop.inspect_speech(str(hum), None, DEFAULTS)
+    assert "No speech is heard" in words and "2.0 s of sound" in words and not too_long
     assert shop.inspect_photo(None, 1).words == shop.inspect_speech(None, None, DEFAULTS)[0] == ""
 
 
