@@ -15,7 +15,7 @@ from PIL import Image
 from atldiff.cli.jobs import VIDEO, Job, same_file
 from atldiff.cli.table import read_table
 from atldiff.errors import InputError
-from atldiff.media.audio import open_media
+from atldiff.media.decoding import open_media
 from atldiff.options import DEFAULTS, Options
 
 MAX_NAME = 255  # bytes of a file's name, on all common file systems
