@@ -3,7 +3,8 @@
 import numpy as np
 
 from atldiff.config import FRAME_SIZE
-from atldiff.landmarks import crop_box, eye_opening, mouth_opening, yaw
+from atldiff.errors import InputError
+from atldiff.landmarks import MOUTH, crop_box, eye_opening, mouth_opening, yaw
 from atldiff.portrait.photo import crop_square
 
 # Read off 42 portraits and 470 clips, with the drawn landmarks beside them.
@@ -13,6 +14,32 @@ OPEN_MOUTH = 0.1  # closed lips below 0.08, a smile with teeth from 0.11
 WIDE_OPEN = 0.25  # 0.20 still closes well, of 0.36 the corners stay bare
 SHARPNESS = 0.8  # sharp photos 1.2-5, the same blurred by 2 % of the eyes' distance below 0.7
 SHARPNESS_SIZE = 256  # pixels; side of the crop in which sharpness is measured
+MOST_OUTSIDE = 0.45  # share of a face's area beyond the photo's border with which it still talks
+MOST_MOUTH_OUTSIDE = 0.3  # and of its mouth's
+
+
+def check_place(landmarks: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Refuses a face (68, 2), pixels, that lies too far outside a photo of shape (H, W, ...).
+
+    Raises:
+        InputError: half of the face, or much of the mouth, lies outside.
+    """
+    remedy = "Use a photo that shows the whole face"
+    if outside_share(landmarks[MOUTH], shape) > MOST_MOUTH_OUTSIDE:
+        raise InputError("The mouth lies outside the photo", remedy)
+    if outside_share(landmarks, shape) > MOST_OUTSIDE:
+        raise InputError("Half of the face lies outside the photo", remedy)
+
+
+def outside_share(points: np.ndarray, shape: tuple[int, ...]) -> float:
+    """The share, 0 to 1, of the area round points (N, 2) that lies outside a picture of shape (H, W, ...)."""
+    import cv2
+
+    height, width = shape[:2]
+    hull = cv2.convexHull(points.astype(np.float32))
+    frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    inside, _ = cv2.intersectConvexConvex(hull, frame)
+    return 1 - float(inside) / max(cv2.contourArea(hull), 1e-6)
 
 
 def photo_advice(image: np.ndarray, landmarks: np.ndarray, num_faces: int = 1, face: int = 1) -> list[str]:
