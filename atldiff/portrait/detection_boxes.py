@@ -42,10 +42,8 @@ def distinct_boxes(boxes: list[np.ndarray]) -> list[np.ndarray]:
     return kept
 
 
-def is_upright(landmarks: np.ndarray | None) -> bool:
-    """Is there a face (68, 2), and do its eyes lie side by side, the right one on the left?"""
-    if landmarks is None:
-        return False
+def is_upright(landmarks: np.ndarray) -> bool:
+    """Do the eyes of a face (68, 2) lie side by side, the right one on the left?"""
     x, y = landmarks[EYE_CORNERS[1]] - landmarks[EYE_CORNERS[0]]
     return bool(x > abs(y))
 

@@ -13,8 +13,9 @@ from atldiff.errors import InputError
 from atldiff.landmarks import NUM_LANDMARKS, crop_box
 from atldiff.portrait.detection_boxes import longest_side
 from atldiff.portrait.fan import DETECTORS, Fan
-from atldiff.portrait.finder import Finder, mesh_pixels
+from atldiff.portrait.finder import Face, Finder, mesh_pixels
 from atldiff.portrait.matting import mediapipe_solutions, segment
+from atldiff.portrait.mouth_cover import is_covered
 from atldiff.portrait.photo import LONG_SIDE, crop_square, open_photo
 from atldiff.portrait.photo_quality import check_place, photo_advice
 from atldiff.portrait.search import FINEST, FRONTAL, Scene, is_long, search
@@ -22,6 +23,7 @@ from atldiff.portrait.stderr_filter import quiet_start
 from atldiff.portrait.zoom import nearer
 
 MIN_FACE = 64  # pixels; larger side of the landmarks' box
+_COVERED = "The mouth seems to be covered. Lips and teeth would be drawn on what covers it."
 _PART = "The photo is very long: only the part round the face is shown."
 
 
@@ -90,7 +92,8 @@ def load_portrait(
             raise InputError("No face was found in the photo", FRONTAL)
         if not 1 <= face <= len(scene.faces):
             raise InputError(f"The photo has no face number {face}", f"Choose from 1 to {len(scene.faces)}")
-        image, boxes, landmarks = _shown(source, scene, finder, face, zoom)
+        image, boxes, shown = _shown(source, scene, finder, face, zoom)
+    landmarks = shown.landmarks
     if longest_side(landmarks) < MIN_FACE:
         remedy = "Use a photo taken from closer, or zoom to the head if the photo is a large one"
         raise SmallFace(f"The face is smaller than {MIN_FACE} pixels", remedy)
@@ -98,7 +101,11 @@ def load_portrait(
         landmarks = Fan().fit(image, landmarks)
     check_place(landmarks, image.shape)
     advice = photo_advice(image, landmarks, len(boxes), face)
-    notes = [(scene.turns, "The photo was not upright and was turned."), (_shows_part(scene, face), _PART)]
+    notes = [
+        (scene.turns > 0, "The photo was not upright and was turned."),
+        (_shows_part(scene, face), _PART),
+        (is_covered(image, shown.landmarks, shown.spread), _COVERED),
+    ]
     return Portrait(
         image,
         landmarks,
@@ -117,9 +124,9 @@ def _check_detector(detector: str) -> None:
 
 def _shown(
     source: str | Path | np.ndarray | Image.Image, scene: Scene, finder: Finder, face: int, zoom: float
-) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
-    """What a video shows of a scene, its longer side at most 2048; boxes and the face's landmarks in it."""
-    image, boxes, landmarks = scene.image, [box for box, _ in scene.faces], scene.faces[face - 1][1]
+) -> tuple[np.ndarray, list[np.ndarray], Face]:
+    """What a video shows of a scene, its longer side at most 2048; the boxes in it, and the chosen face."""
+    image, boxes, chosen = scene.image, [found.box for found in scene.faces], scene.faces[face - 1]
     fine, size = image, max(image.shape[:2])
     if _shows_part(scene, face):
         zoom = max(zoom, size / LONG_SIDE)
@@ -127,15 +134,15 @@ def _shown(
         fine = open_photo(source, round(LONG_SIDE * min(zoom, FINEST)), scene.frame)
         fine = np.rot90(fine, scene.turns)
     elif size <= LONG_SIDE:
-        return image, boxes, landmarks
-    part, boxes, landmarks = nearer(fine, image.shape, boxes, landmarks, max(zoom, 1.0))
+        return image, boxes, chosen
+    part, boxes, landmarks = nearer(fine, image.shape, boxes, chosen.landmarks, max(zoom, 1.0))
     refined = finder.fit(part, boxes[face - 1])
-    return part, boxes, landmarks if refined is None else refined
+    return part, boxes, Face(boxes[face - 1], landmarks, chosen.spread) if refined is None else refined
 
 
 def _shows_part(scene: Scene, face: int) -> bool:
     """Whether the whole of a long photo, as a video shows it, would make the face small."""
-    shrink, box = LONG_SIDE / max(scene.image.shape[:2]), crop_box(scene.faces[face - 1][1])
+    shrink, box = LONG_SIDE / max(scene.image.shape[:2]), crop_box(scene.faces[face - 1].landmarks)
     return shrink < 1 and is_long(scene.image) and bool((box[2] - box[0]) * shrink < FRAME_SIZE)
 
 

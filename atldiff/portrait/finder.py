@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,11 +18,26 @@ MESH_SIZE = 512  # pixels; the square a face is brought to before the mesh is fi
 # taken: one crop alone moves drawn and painted faces by several per cent of the eyes' distance.
 MESH_SCALES = (1.7, 2.0, 2.5)
 TURN_MARGIN = 0.1  # how much surer of a face the detector must be to turn the photo
+UPRIGHT = 0.7  # cosine of the roll of a face that stands upright
 
 Part = tuple[int, int, np.ndarray]  # x, y of its corner, and its pixels
 Look = Callable[[np.ndarray], list[Part]]  # which parts of an image to look at; see `detection_boxes`
 Detection = tuple[np.ndarray, float, float]  # box (4,) pixels, score 0..1, roll of the eyes in radians
-Face = tuple[np.ndarray, np.ndarray]  # box (4,) and landmarks (68, 2), pixels
+
+
+class Face(NamedTuple):
+    """A face in an image.
+
+    Attributes:
+        box: (4,) float32 x0, y0, x1, y1 of the detector, pixels.
+        landmarks: (68, 2) float32 pixels.
+        spread: how far the meshes of the face and of its mirror image lie from their mean at the mouth,
+            inter-ocular distances; NaN where one of them is missing.
+    """
+
+    box: np.ndarray
+    landmarks: np.ndarray
+    spread: float
 
 
 class Finder:
@@ -39,7 +55,7 @@ class Finder:
     def upright(self, image: np.ndarray) -> tuple[np.ndarray, int]:
         """The photo in the quarter turn in which a face is surest and nearest to upright; how many turns.
 
-        Before it is turned, a surer upright face is looked for in parts of it.
+        Before it is turned, an upright face is looked for in all of it and in its parts.
         """
         best, surest, kept = image, 0.0, 0
         box: np.ndarray | None
@@ -48,27 +64,33 @@ class Finder:
             found = [(score * np.cos(roll), box) for box, score, roll in self._detect(turned)]
             score, box = max(found, key=lambda face: face[0], default=(0.0, None))
             # The detector misjudges the roll of small faces; the mesh does not.
-            if turns == 0 or (score > surest and box is not None and is_upright(self.fit(turned, box))):
+            if turns == 0 or (score > surest and box is not None and self._is_upright(turned, box)):
                 best, kept, surest = turned, turns, score + (TURN_MARGIN if turns == 0 else 0)
         if kept and self._has_upright(image, surest - TURN_MARGIN):
             return image, 0
         return best, kept
 
     def _has_upright(self, image: np.ndarray, score: float) -> bool:
-        """Is there an upright face in a part of the image of which the detector is surer than `score`?"""
-        found = [face for face in self._detect_in(tiles(image)) if face[1] * np.cos(face[2]) > score]
-        boxes = distinct_boxes([box for box, _, _ in found])[:MAX_FACES]
-        return any(is_upright(self.fit(image, box)) for box in boxes)
+        """Does the image show an upright face as a whole, or a part of it one of which the detector is surer
+        than `score`? Of a face that is cut off the detector is surer when it stands on its head.
+        """
+        found = [box for box, _, roll in self._detect(image) if np.cos(roll) > UPRIGHT]
+        found += [box for box, sure, roll in self._detect_in(tiles(image)) if sure * np.cos(roll) > score]
+        return any(self._is_upright(image, box) for box in distinct_boxes(found)[:MAX_FACES])
+
+    def _is_upright(self, image: np.ndarray, box: np.ndarray) -> bool:
+        """Is there a face in the box, and does it stand upright?"""
+        face = self.fit(image, box)
+        return face is not None and is_upright(face.landmarks)
 
     def faces(self, image: np.ndarray, looks: Sequence[Look]) -> tuple[Face, ...]:
         """The faces that the first of `looks` with any of them finds, the largest first."""
         for look in looks:
             boxes = distinct_boxes([box for box, _, _ in self._detect_in(look(image))])
             boxes = sorted(boxes, key=longest_side, reverse=True)[:MAX_FACES]
-            found = [(box, self.fit(image, box)) for box in boxes]
-            faces = [(box, landmarks) for box, landmarks in found if landmarks is not None]
+            faces = [face for face in (self.fit(image, box) for box in boxes) if face is not None]
             if faces:
-                return tuple(sorted(faces, key=lambda face: -longest_side(face[1])))
+                return tuple(sorted(faces, key=lambda face: -longest_side(face.landmarks)))
         return ()
 
     def _detect_in(self, parts: Iterable[Part]) -> list[Detection]:
@@ -92,9 +114,9 @@ class Finder:
                 found.append((np.concatenate([corner, corner + extent]), face.score[0], np.arctan2(y, x)))
         return found
 
-    def fit(self, image: np.ndarray, box: np.ndarray) -> np.ndarray | None:
-        """Landmarks (68, 2) pixels of the face in the detector's box: the median over several crops."""
-        fits = []
+    def fit(self, image: np.ndarray, box: np.ndarray) -> Face | None:
+        """The face in the detector's box, its landmarks the median over several crops."""
+        fits, pair = [], []
         for scale in MESH_SCALES:
             centre, half = (box[:2] + box[2:]) / 2, scale * (box[2:] - box[:2]).max() / 2
             square = np.concatenate([centre - half, centre + half])
@@ -103,9 +125,22 @@ class Finder:
                 found = self._mesh.process(np.ascontiguousarray(crop[:, ::-1] if mirrored else crop))
                 fitted = [mesh_pixels(face, crop) for face in found.multi_face_landmarks or ()]
                 fitted = [points.mirror(face, MESH_SIZE) for face in fitted] if mirrored else fitted
-                fits += [face * (2 * half / MESH_SIZE) + square[:2] for face in fitted]
-        fits = [fit for fit in fits if holds(box, fit.mean(axis=0))]  # not those of a neighbour
-        return np.median(fits, axis=0).astype(np.float32) if len(fits) >= len(MESH_SCALES) else None
+                fitted = [face * (2 * half / MESH_SIZE) + square[:2] for face in fitted]
+                fitted = [face for face in fitted if holds(box, face.mean(axis=0))]  # not a neighbour's
+                fits += fitted
+                pair += fitted[:1] if scale == MESH_SCALES[1] else []
+        if len(fits) < len(MESH_SCALES):
+            return None
+        landmarks = np.median(fits, axis=0).astype(np.float32)
+        return Face(box, landmarks, _spread(pair, landmarks))
+
+
+def _spread(pair: list[np.ndarray], landmarks: np.ndarray) -> float:
+    """See `Face`; of the meshes (68, 2) of one crop, plain and mirrored."""
+    if len(pair) < 2:
+        return float("nan")
+    apart = np.linalg.norm(pair[0] - pair[1], axis=1)[points.MOUTH].mean()
+    return float(apart / 2 / points.inter_ocular_distance(landmarks))
 
 
 def mesh_pixels(face, image: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ class Scene:
 
     Attributes:
         image: (H, W, 3) uint8, upright; may be larger than what a video shows.
-        faces: box (4,) and landmarks (68, 2) of each face, pixels of `image`, the largest first.
+        faces: in pixels of `image`, the largest first.
         turns: quarter turns by which the photo was turned.
         frame: which frame of an animation this is.
     """

@@ -15,9 +15,7 @@ from contextlib import contextmanager, suppress
 # Only these go: absl's information and warning lines, and two fixed sentences; errors stay.
 _NOTES = r"^([IW][0-9]{4} [0-9:]{5}|INFO: Created TensorFlow Lite|WARNING: All log messages before absl)"
 _PATIENCE = 1.0  # seconds for the last lines; a process started meanwhile may hold the pipe open for longer
-_LOCK = (
-    threading.Lock()
-)  # held to start a filter and to swap the descriptor, never while anybody works or waits
+_LOCK = threading.Lock()  # held to start a filter and to swap the descriptor, never while anybody waits
 
 
 class _Filter:
