@@ -126,18 +126,29 @@ def _shown(
     source: str | Path | np.ndarray | Image.Image, scene: Scene, finder: Finder, face: int, zoom: float
 ) -> tuple[np.ndarray, list[np.ndarray], Face]:
     """What a video shows of a scene, its longer side at most 2048; the boxes in it, and the chosen face."""
+    part = _shows_part(scene, face)
+    scene = _window(scene, scene.faces[face - 1]) if part else scene
     image, boxes, chosen = scene.image, [found.box for found in scene.faces], scene.faces[face - 1]
-    fine, size = image, max(image.shape[:2])
-    if _shows_part(scene, face):
-        zoom = max(zoom, size / LONG_SIDE)
-    elif zoom > 1:
-        fine = open_photo(source, round(LONG_SIDE * min(zoom, FINEST)), scene.frame)
-        fine = np.rot90(fine, scene.turns)
-    elif size <= LONG_SIDE:
+    if zoom <= 1 and max(image.shape[:2]) <= LONG_SIDE:
         return image, boxes, chosen
-    part, boxes, landmarks = nearer(fine, image.shape, boxes, chosen.landmarks, max(zoom, 1.0))
-    refined = finder.fit(part, boxes[face - 1])
-    return part, boxes, Face(boxes[face - 1], landmarks, chosen.spread) if refined is None else refined
+    fine = image
+    if zoom > 1 and not part:
+        fine = np.rot90(open_photo(source, round(LONG_SIDE * min(zoom, FINEST)), scene.frame), scene.turns)
+    nearby, boxes, landmarks = nearer(fine, image.shape, boxes, chosen.landmarks, max(zoom, 1.0))
+    refined = finder.fit(nearby, boxes[face - 1])
+    return nearby, boxes, Face(boxes[face - 1], landmarks, chosen.spread) if refined is None else refined
+
+
+def _window(scene: Scene, face: Face) -> Scene:
+    """The part of a long scene round a face: the shorter side whole, the longer one as a video shows it."""
+    size = np.array(scene.image.shape[1::-1])
+    x, y = np.clip(face.landmarks.mean(axis=0) - LONG_SIDE / 2, 0, np.maximum(size - LONG_SIDE, 0)).astype(
+        int
+    )
+    corner = np.array([x, y], np.float32)
+    faces = (Face(f.box - np.tile(corner, 2), f.landmarks - corner, f.spread) for f in scene.faces)
+    image = np.ascontiguousarray(scene.image[y : y + LONG_SIDE, x : x + LONG_SIDE])
+    return replace(scene, image=image, faces=tuple(faces))
 
 
 def _shows_part(scene: Scene, face: int) -> bool:

@@ -18,6 +18,7 @@ MESH_SIZE = 512  # pixels; the square a face is brought to before the mesh is fi
 # taken: one crop alone moves drawn and painted faces by several per cent of the eyes' distance.
 MESH_SCALES = (1.7, 2.0, 2.5)
 TURN_MARGIN = 0.1  # how much surer of a face the detector must be to turn the photo
+MOST_SPREAD = 0.025  # of the face for which a photo is turned, see `Face`
 UPRIGHT = 0.7  # cosine of the roll of a face that stands upright
 
 Part = tuple[int, int, np.ndarray]  # x, y of its corner, and its pixels
@@ -79,9 +80,9 @@ class Finder:
         return any(self._is_upright(image, box) for box in distinct_boxes(found)[:MAX_FACES])
 
     def _is_upright(self, image: np.ndarray, box: np.ndarray) -> bool:
-        """Is there a face in the box, and does it stand upright?"""
+        """Is there surely a face in the box, and does it stand upright?"""
         face = self.fit(image, box)
-        return face is not None and is_upright(face.landmarks)
+        return face is not None and is_upright(face.landmarks) and not face.spread > MOST_SPREAD
 
     def faces(self, image: np.ndarray, looks: Sequence[Look]) -> tuple[Face, ...]:
         """The faces that the first of `looks` with any of them finds, the largest first."""

@@ -12,13 +12,15 @@ import numpy as np
 
 from atldiff.landmarks import FaceFrame
 
-COVERED = 1.3  # log odds from which a mouth counts as covered
+COVERED = 1.5  # log odds from which a mouth counts as covered
 LEAST_CONTRAST = 5.0  # deviation of L* in the face; a fade or a night shows too little to tell
 _CORNER, _SIZE, _SCALE = np.array([-1.0, -0.5]), (128, 141), 64  # of the upright face; pixels a face unit
 _ACROSS, _DOWN = np.linspace(-0.4, 0.4, 17), np.linspace(-0.45, 0.55, 41)  # samples, in mouth widths
 _ABOVE, _SEAM, _BELOW = slice(4, 14), slice(14, 27), slice(27, 37)  # rows of them
 _LEAST_SPREAD = 0.003
-_WEIGHTS, _BIAS = np.array([4.284, -0.16, -0.541, 0.08, -1.763]), 21.171
+_LEAST = np.array([-np.inf, -6.0, 0.0, 0.0, -1.0])  # beyond these bounds the measures say no more
+_MOST = np.array([np.inf, 20.0, 9.0, 40.0, 1.0])
+_WEIGHTS, _BIAS = np.array([5.04, -0.243, -0.665, 0.089, -2.462]), 26.476
 
 
 def is_covered(image: np.ndarray, landmarks: np.ndarray, spread: float) -> bool:
@@ -58,7 +60,8 @@ def _measures(face: np.ndarray, points: np.ndarray, spread: float) -> np.ndarray
     alike = np.corrcoef(light.ravel(), light[:, ::-1].ravel())[0, 1] if light.std() > 0.5 else 0.0
     lips, skin = _median(face, _lips(points)), _median(face, _skin(points))
     strange = float(np.hypot(*(lips - skin)[1:]))
-    return np.array([np.log(spread + _LEAST_SPREAD), np.median(depth), depth.std(), strange, alike])
+    measures = [np.log(spread + _LEAST_SPREAD), np.median(depth), depth.std(), strange, alike]
+    return np.clip(measures, _LEAST, _MOST)
 
 
 def _mouth(face: np.ndarray, points: np.ndarray) -> np.ndarray:
