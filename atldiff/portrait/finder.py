@@ -19,7 +19,6 @@ MESH_SIZE = 512  # pixels; the square a face is brought to before the mesh is fi
 MESH_SCALES = (1.7, 2.0, 2.5)
 TURN_MARGIN = 0.1  # how much surer of a face the detector must be to turn the photo
 MOST_SPREAD = 0.025  # of the face for which a photo is turned, see `Face`
-UPRIGHT = 0.7  # cosine of the roll of a face that stands upright
 
 Part = tuple[int, int, np.ndarray]  # x, y of its corner, and its pixels
 Look = Callable[[np.ndarray], list[Part]]  # which parts of an image to look at; see `detection_boxes`
@@ -67,16 +66,18 @@ class Finder:
             # The detector misjudges the roll of small faces; the mesh does not.
             if turns == 0 or (score > surest and box is not None and self._is_upright(turned, box)):
                 best, kept, surest = turned, turns, score + (TURN_MARGIN if turns == 0 else 0)
-        if kept and self._has_upright(image, surest - TURN_MARGIN):
+        if kept and self._has_upright(image, surest):
             return image, 0
         return best, kept
 
     def _has_upright(self, image: np.ndarray, score: float) -> bool:
-        """Does the image show an upright face as a whole, or a part of it one of which the detector is surer
-        than `score`? Of a face that is cut off the detector is surer when it stands on its head.
+        """Does the image show an upright face of which the detector is nearly as sure as `score`, in all of it
+        or in a part? Of a face that is cut off it is surer when that stands on its head.
         """
-        found = [box for box, _, roll in self._detect(image) if np.cos(roll) > UPRIGHT]
-        found += [box for box, sure, roll in self._detect_in(tiles(image)) if sure * np.cos(roll) > score]
+        looks = ((self._detect(image), 2 * TURN_MARGIN), (self._detect_in(tiles(image)), TURN_MARGIN))
+        found = [
+            box for faces, less in looks for box, sure, roll in faces if sure * np.cos(roll) > score - less
+        ]
         return any(self._is_upright(image, box) for box in distinct_boxes(found)[:MAX_FACES])
 
     def _is_upright(self, image: np.ndarray, box: np.ndarray) -> bool:

@@ -42,14 +42,24 @@ def _upright_face(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray,
     import cv2
 
     frame, width, height = FaceFrame.of(landmarks), *_SIZE
-    corners = np.array([[0, 0], [width, 0], [0, height]], np.float32)
-    move = cv2.getAffineTransform(frame.from_face(corners / _SCALE + _CORNER).astype(np.float32), corners)
+    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float32)
+    places = frame.from_face(corners / _SCALE + _CORNER)
+    x0, y0, x1, y1 = rect = _around(places, image.shape)
+    part, places = image[y0:y1, x0:x1], places - rect[:2]
+    move = cv2.getAffineTransform(places[:3].astype(np.float32), corners[:3])
     scale = float(np.hypot(*move[0, :2]))
     if scale < 0.7:  # else a large photo is sampled too coarsely
-        image = cv2.GaussianBlur(image, (0, 0), 0.4 / scale)
-    part = cv2.warpAffine(image, move, _SIZE, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        part = cv2.GaussianBlur(part, (0, 0), 0.4 / scale)
+    part = cv2.warpAffine(part, move, _SIZE, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     lab = cv2.cvtColor(part.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     return lab, ((frame.to_face(landmarks) - _CORNER) * _SCALE).astype(np.float32)
+
+
+def _around(places: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """The whole pixels round places (N, 2) in an image of shape (H, W, ...), at least one."""
+    x0, y0 = np.clip(places.min(axis=0) - 4, 0, (shape[1] - 1, shape[0] - 1)).astype(int)
+    x1, y1 = np.clip(places.max(axis=0) + 5, (x0 + 1, y0 + 1), shape[1::-1]).astype(int)
+    return int(x0), int(y0), int(x1), int(y1)
 
 
 def _measures(face: np.ndarray, points: np.ndarray, spread: float) -> np.ndarray:
