@@ -71,8 +71,9 @@ class Finder:
         return best, kept
 
     def _has_upright(self, image: np.ndarray, score: float) -> bool:
-        """Does the image show an upright face of which the detector is nearly as sure as `score`, in all of it
-        or in a part? Of a face that is cut off it is surer when that stands on its head.
+        """Does the image, or a part of it, show an upright face of nearly the `score`?
+
+        Of a face that is cut off the detector is surer when it stands on its head.
         """
         looks = ((self._detect(image), 2 * TURN_MARGIN), (self._detect_in(tiles(image)), TURN_MARGIN))
         found = [

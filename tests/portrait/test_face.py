@@ -1,3 +1,4 @@
+import argparse
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from atldiff.portrait.matting import green_screen, mediapipe_solutions
 from atldiff.portrait.photo import crop_square, open_photo
 from atldiff.portrait.photo_quality import photo_advice, sharpness
 from atldiff.portrait.stderr_filter import quiet_start
+from atldiff.training import commands
 
 
 @pytest.fixture(scope="module")
@@ -459,6 +461,18 @@ def test_face_alignment_with_broken_weights(portrait, monkeypatch, tmp_path):
     (tmp_path / "checkpoints" / "2DFAN4-11f355bf06.pth.tar").write_bytes(b"not weights")
     with pytest.raises(InputError, match="could not be loaded"):
         track_landmarks([portrait.image], "face-alignment")
+
+
+def test_prepare_ends_at_once_without_the_weights(monkeypatch, tmp_path):
+    import face_alignment
+
+    def offline(*_):
+        raise URLError("no network")
+
+    monkeypatch.setattr(face_alignment.FaceAlignment, "_load_native", offline)
+    asked = argparse.Namespace(protocol="starter", detector="face-alignment", data=tmp_path, out=tmp_path)
+    with pytest.raises(InputError, match="could not be loaded"):
+        commands._prepare(asked)
 
 
 def test_an_unknown_detector():
