@@ -21,8 +21,8 @@ ROOMS = {
     },
     "spaces": {"app.py"},
     "kan": {"atldiff/speech/kfusion.py"},
-    "mediapipe": {"atldiff/portrait/face.py", "atldiff/portrait/matting.py"},
-    "face_alignment": {"atldiff/portrait/face.py", "atldiff/portrait/matting.py"},
+    "mediapipe": {"atldiff/portrait/matting.py"},
+    "face_alignment": {"atldiff/portrait/fan.py"},
     "transformers": {
         "atldiff/speech/emotion_recogniser.py",
         "atldiff/speech/wav2vec2_encoder.py",

@@ -17,9 +17,12 @@ def padded(image: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
 
 
 def tiles(image: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
-    """Squares of 0.42 of the longer side that overlap by half, for small faces."""
-    side = int(0.42 * max(image.shape[:2]))
-    step = max(1, side // 2)
+    """Squares of 0.42 of the longer side that overlap by half, for small faces; in a long picture squares of
+    its shorter side that overlap by two thirds.
+    """
+    longer, shorter = max(image.shape[:2]), min(image.shape[:2])
+    side = min(int(0.42 * longer), shorter)
+    step = max(1, side // (3 if side == shorter else 2))
     rows, columns = (range(0, max(1, length - step), step) for length in image.shape[:2])
     return [(x, y, image[y : y + side, x : x + side]) for y in rows for x in columns]
 
@@ -39,10 +42,8 @@ def distinct_boxes(boxes: list[np.ndarray]) -> list[np.ndarray]:
     return kept
 
 
-def is_upright(landmarks: np.ndarray | None) -> bool:
-    """Is there a face (68, 2), and do its eyes lie side by side, the right one on the left?"""
-    if landmarks is None:
-        return False
+def is_upright(landmarks: np.ndarray) -> bool:
+    """Do the eyes of a face (68, 2) lie side by side, the right one on the left?"""
     x, y = landmarks[EYE_CORNERS[1]] - landmarks[EYE_CORNERS[0]]
     return bool(x > abs(y))
 

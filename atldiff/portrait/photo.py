@@ -1,36 +1,57 @@
 """Any picture -> upright RGB pixels of a bounded size."""
 
 import io
-import warnings
+import struct
 from pathlib import Path
 
 import numpy as np
-import pi_heif
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
 
 from atldiff.errors import InputError
+from atldiff.portrait.photo_file import (
+    frame_numbers,
+    mended,
+    open_file,
+    orientation,
+    reduce_on_decoding,
+    without_missing_rows,
+)
 
 LONG_SIDE = 2048  # pixels; a larger photo is reduced to this
 BACKDROP = (255, 255, 255)  # behind transparent pixels: the edges of cut-outs are mostly blended with white
 
 _REMEDY = "Use a JPEG, PNG, WebP or HEIC photo"
+_BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error)  # what Pillow raises of a broken file
+_UPRIGHT = {  # by EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
-pi_heif.register_heif_opener()  # what iPhones save; Pillow itself cannot read it
 
-
-def open_photo(source: str | Path | np.ndarray | Image.Image, long_side: int = LONG_SIDE) -> np.ndarray:
+def open_photo(
+    source: str | Path | np.ndarray | Image.Image, long_side: int = LONG_SIDE, frame: int = 0
+) -> np.ndarray:
     """Reads a photo: upright by its EXIF tag, in sRGB, transparency on a plain backdrop.
+
+    A JPEG whose last rows are missing is read without them.
 
     Args:
         source: a path, an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) (uint8, uint16, bool, or float in
             [0, 1]), or a Pillow image of any mode.
         long_side: the longer side is at most this, in pixels; a large JPEG is never decoded whole.
+        frame: which frame of an animation, from 0; only of a file.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        InputError: missing, a folder, empty, broken, not a picture, or of more than 178 megapixels.
+        InputError: missing, a folder, empty, broken, not a picture, or of more than 178 megapixels (a JPEG
+            of more than 400).
     """
     if isinstance(source, np.ndarray):
         return _upright_rgb(_from_array(source), long_side)
@@ -38,28 +59,63 @@ def open_photo(source: str | Path | np.ndarray | Image.Image, long_side: int = L
         return _read(source, long_side, "the photo")
     if not isinstance(source, (str, Path)):
         raise InputError("This is not a photo", _REMEDY)
-    path = Path(source)
+    path = _existing(Path(source))
+    try:
+        with open_file(path) as image:
+            return _decoded(image, long_side, frame)
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"The photo {path.name} has too many pixels", "Use one below 178 megapixels, a JPEG below 400"
+        ) from error
+    except PermissionError as error:
+        raise InputError(f"The photo {path} may not be read", "Change its permissions") from error
+    except _BROKEN as error:
+        return _from_mended(path, long_side, frame, error)
+
+
+def frames_to_try(source: str | Path | np.ndarray | Image.Image) -> list[int]:
+    """The frames of a photo in which a face may be looked for, the first one first; see `open_photo`."""
+    if not isinstance(source, (str, Path)):
+        return [0]
+    try:
+        with open_file(Path(source)) as image:
+            return frame_numbers(image)
+    except (*_BROKEN, Image.DecompressionBombError):
+        return [0]
+
+
+def _existing(path: Path) -> Path:
+    """The path of a file that is not empty."""
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"The photo {path} {problem}", "Check the path of the photo")
     if path.stat().st_size == 0:
         raise InputError(f"The photo {path.name} is empty (0 bytes)", "Save or upload it again")
+    return path
+
+
+def _from_mended(path: Path, long_side: int, frame: int, error: Exception) -> np.ndarray:
+    """As `open_photo`, of a file that could not be read because of `error`."""
+    file = mended(path)
+    if file is not None:
+        try:
+            with open_file(file) as image:
+                return _decoded(image, long_side, frame, cut=True)
+        except (*_BROKEN, Image.DecompressionBombError) as again:
+            error = again
     try:
-        with warnings.catch_warnings():  # Pillow warns from 89 megapixels; they are within our bounds
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
-    except Image.DecompressionBombError as error:
-        raise InputError(
-            f"The photo {path.name} has too many pixels", "Use one below 178 megapixels"
-        ) from error
-    except PermissionError as error:
-        raise InputError(f"The photo {path} may not be read", "Change its permissions") from error
-    except (OSError, ValueError, SyntaxError) as error:
+        open_file(path).close()
+    except _BROKEN:
         raise InputError(f"{path.name} is not a picture that can be read", _REMEDY) from error
-    with image:
-        scale = long_side / max(image.size)
-        image.draft(None, (int(image.width * scale), int(image.height * scale)))  # JPEG: at 1/2, 1/4 or 1/8
-        return _read(image, long_side, path.name)
+    raise InputError(f"The photo {path.name} is broken", "Save it again as JPEG or PNG") from error
+
+
+def _decoded(image: Image.Image, long_side: int, frame: int, cut: bool = False) -> np.ndarray:
+    """(H, W, 3) uint8 of a file's picture; `cut`: a JPEG's end may be missing."""
+    image.seek(frame)
+    reduce_on_decoding(image, long_side)
+    image.load()
+    return _upright_rgb(image, long_side, cut and image.format in ("JPEG", "MPO"))
 
 
 def crop_square(image: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
@@ -83,15 +139,17 @@ def crop_square(image: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
 def _read(image: Image.Image, long_side: int, name: str) -> np.ndarray:
     """Decodes and converts a Pillow image, which itself stays as it was."""
     try:
+        image.load()
         return _upright_rgb(image, long_side)
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except _BROKEN as error:
         raise InputError(f"The photo {name} is broken", "Save it again as JPEG or PNG") from error
 
 
-def _upright_rgb(image: Image.Image, long_side: int) -> np.ndarray:
-    """(H, W, 3) uint8 of a Pillow image."""
-    icc = image.info.get("icc_profile")
-    image = _eight_bit(ImageOps.exif_transpose(image))
+def _upright_rgb(image: Image.Image, long_side: int, cut: bool = False) -> np.ndarray:
+    """(H, W, 3) uint8 of a decoded Pillow image; `cut`: its last rows may be missing."""
+    icc, turn = image.info.get("icc_profile"), _UPRIGHT.get(orientation(image))
+    image = without_missing_rows(image) if cut else image
+    image = _eight_bit(image if turn is None else image.transpose(turn))
     if max(image.size) > long_side:
         scale = long_side / max(image.size)
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))

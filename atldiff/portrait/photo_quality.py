@@ -3,7 +3,8 @@
 import numpy as np
 
 from atldiff.config import FRAME_SIZE
-from atldiff.landmarks import crop_box, eye_opening, mouth_opening, yaw
+from atldiff.errors import InputError
+from atldiff.landmarks import MOUTH, crop_box, eye_opening, mouth_opening, to_crop, yaw
 from atldiff.portrait.photo import crop_square
 
 # Read off 42 portraits and 470 clips, with the drawn landmarks beside them.
@@ -13,6 +14,37 @@ OPEN_MOUTH = 0.1  # closed lips below 0.08, a smile with teeth from 0.11
 WIDE_OPEN = 0.25  # 0.20 still closes well, of 0.36 the corners stay bare
 SHARPNESS = 0.8  # sharp photos 1.2-5, the same blurred by 2 % of the eyes' distance below 0.7
 SHARPNESS_SIZE = 256  # pixels; side of the crop in which sharpness is measured
+DARK = 60.0  # level of the light parts of a face: eyes and highlights of well-lit dark skin lie above it
+WHITE = 0.15  # share of the face that is white
+_WHITE_LEVEL = 250
+MOST_OUTSIDE = 0.45  # share of a face's area beyond the photo's border with which it still talks
+MOST_MOUTH_OUTSIDE = 0.3  # and of its mouth's
+
+
+def check_place(landmarks: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Refuses a face (68, 2), pixels, that lies too far outside a photo of shape (H, W, ...).
+
+    Raises:
+        InputError: half of the face, or much of the mouth, lies outside.
+    """
+    remedy = "Use a photo that shows the whole face"
+    if outside_share(landmarks, shape) > MOST_OUTSIDE:
+        raise InputError("Half of the face lies outside the photo", remedy)
+    mouth = outside_share(landmarks[MOUTH], shape)
+    if mouth > MOST_MOUTH_OUTSIDE:
+        part = "The mouth" if mouth > 0.9 else "A part of the mouth"
+        raise InputError(f"{part} lies outside the photo", remedy)
+
+
+def outside_share(points: np.ndarray, shape: tuple[int, ...]) -> float:
+    """The share, 0 to 1, of the area round points (N, 2) that lies outside a picture of shape (H, W, ...)."""
+    import cv2
+
+    height, width = shape[:2]
+    hull = cv2.convexHull(points.astype(np.float32))
+    frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    inside, _ = cv2.intersectConvexConvex(hull, frame)
+    return 1 - float(inside) / max(cv2.contourArea(hull), 1e-6)
 
 
 def photo_advice(image: np.ndarray, landmarks: np.ndarray, num_faces: int = 1, face: int = 1) -> list[str]:
@@ -26,6 +58,7 @@ def photo_advice(image: np.ndarray, landmarks: np.ndarray, num_faces: int = 1, f
     box = crop_box(landmarks)
     height, width = image.shape[:2]
     side = box[2] - box[0]
+    brightest, white = exposure(image, landmarks)
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     others = "The largest of them" if face == 1 else f"Number {face}"
     advice = [
@@ -50,6 +83,8 @@ def photo_advice(image: np.ndarray, landmarks: np.ndarray, num_faces: int = 1, f
             OPEN_MOUTH < mouth_opening(landmarks) <= WIDE_OPEN,
             "The mouth is open. A photo with closed lips gives cleaner speech.",
         ),
+        (brightest < DARK, "The face is very dark, and so will be the video. Use a brighter photo."),
+        (white > WHITE, "The face is overexposed: its light parts are white. Use a darker photo."),
         (side < FRAME_SIZE, "The face is small. A larger photo gives a sharper video."),
         (
             side >= FRAME_SIZE and sharpness(image, box) < SHARPNESS,
@@ -70,3 +105,16 @@ def sharpness(image: np.ndarray, box: np.ndarray) -> float:
     laplacian = 4 * inner - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
     edges = np.hypot(np.diff(grey, axis=0)[:, 1:], np.diff(grey, axis=1)[1:]).mean()
     return float(laplacian.std() / (edges + 1))  # + 1 level: a flat picture is not sharp
+
+
+def exposure(image: np.ndarray, landmarks: np.ndarray) -> tuple[float, float]:
+    """The 95th percentile, 0 to 255, of the light in a face (68, 2), and the share of it that is white."""
+    import cv2
+
+    box = crop_box(landmarks)
+    crop = crop_square(image, box, SHARPNESS_SIZE).astype(np.float32)
+    hull = cv2.convexHull(to_crop(landmarks, box) * SHARPNESS_SIZE)
+    mask = np.zeros(crop.shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, np.round(hull).astype(np.int32), 1)
+    light = crop[mask > 0] @ np.array([0.299, 0.587, 0.114], np.float32)
+    return float(np.percentile(light, 95)), float((light >= _WHITE_LEVEL).mean())

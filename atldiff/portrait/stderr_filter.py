@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 # Only these go: absl's information and warning lines, and two fixed sentences; errors stay.
 _NOTES = r"^([IW][0-9]{4} [0-9:]{5}|INFO: Created TensorFlow Lite|WARNING: All log messages before absl)"
 _PATIENCE = 1.0  # seconds for the last lines; a process started meanwhile may hold the pipe open for longer
-_LOCK = threading.Lock()  # held to swap the descriptor only, never while anybody works
+_LOCK = threading.Lock()  # held to start a filter and to swap the descriptor, never while anybody waits
 
 
 class _Filter:
@@ -41,8 +41,10 @@ def quiet_start() -> Iterator[None]:
     finally:
         with _LOCK:
             _Filter.users -= 1
-            if _Filter.users == 0:
-                _stop()
+            process = _swap_back() if _Filter.users == 0 else None
+        if process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_PATIENCE)
 
 
 def _start() -> None:
@@ -60,13 +62,13 @@ def _start() -> None:
         _Filter.stderr = stderr
 
 
-def _stop() -> None:
+def _swap_back() -> subprocess.Popen | None:
+    """Descriptor 2 as it was; the filter, which ends when its last lines are through."""
     process, _Filter.process = _Filter.process, None
     if process is None:
-        return
+        return None
     if sys.stderr is not None:
         sys.stderr.flush()
     os.dup2(_Filter.stderr, 2)
     os.close(_Filter.stderr)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_PATIENCE)
+    return process

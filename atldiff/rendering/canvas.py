@@ -135,10 +135,11 @@ def _scaled_box(box: np.ndarray, scale: float, offset: np.ndarray) -> np.ndarray
 
 
 def _moving_rect(image: np.ndarray, views: tuple[np.ndarray, ...]) -> tuple[int, int, int, int]:
-    """The field's region where it lies in the picture, and all of the views."""
+    """The field's region where it lies in the picture, and all of the views; it touches the picture."""
     height, width = image.shape[:2]
     x0, y0, x1, y1 = region_rect(views[0])
     x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
     low = np.min([view[:2] for view in views], axis=0)
     high = np.max([view[2:] for view in views], axis=0)
-    return min(x0, int(low[0])), min(y0, int(low[1])), max(x1, int(high[0])), max(y1, int(high[1]))
+    left, top = min(x0, int(low[0]), width), min(y0, int(low[1]), height)
+    return left, top, max(x1, int(high[0]), 0), max(y1, int(high[1]), 0)

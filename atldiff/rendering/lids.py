@@ -49,12 +49,17 @@ class Lid:
 
     @classmethod
     def of(cls, image: np.ndarray, still: np.ndarray, side: int) -> "Lid":
-        """The right (0) or left (1) eye's, of the face with landmarks `still`, pixels of `image`."""
+        """The right (0) or left (1) eye's, of the face with landmarks `still`, pixels of `image`.
+
+        An eye outside the picture has no skin to draw, and never closes.
+        """
         eye = (RIGHT_EYE, LEFT_EYE)[side]
         ring = tuple(range(eye.start, eye.stop))
         width = _width(still[list(ring)])
         rect = rect_round(still[list(ring)], _MARGIN * width, (image.shape[0], image.shape[1]))
         part = image[rect[1] : rect[3], rect[0] : rect[2], :3].astype(np.float32)
+        if not part.size:
+            return cls(ring, still, rect, part, part[..., 0], np.zeros(3, np.float32))
         outline, size = still[list(ring)] - rect[:2], (rect[3] - rect[1], rect[2] - rect[0])
         hidden = _grown(outline, size, (_REACH + _FOLD) * width)
         brow = _grown(still[BROWS].reshape(2, 5, 2)[side] - rect[:2], size, 0.08 * width)
@@ -66,7 +71,7 @@ class Lid:
     def closing(self, landmarks: np.ndarray) -> float:
         """How far the lid of landmarks (68, 2) has come down over the photo's open eye, in [0, 1]."""
         open_gap = self._gap(self.still)
-        if open_gap < _MIN_GAP:
+        if open_gap < _MIN_GAP or not self.skin.size:
             return 0.0
         return float(smoothstep(*_CLOSING, np.array(1 - self._gap(landmarks) / open_gap)))
 

@@ -12,10 +12,10 @@ Rect = tuple[int, int, int, int]
 def rect_round(points: np.ndarray, margin: float, size: tuple[int, int]) -> Rect:
     """The pixels round points (N, 2) and `margin` beyond them, within a picture of size (height, width).
 
-    It may be empty: x0 >= x1 or y0 >= y1.
+    It is empty where the points lie outside the picture: x0 == x1 or y0 == y1.
     """
-    x0, y0 = np.maximum(np.floor(points.min(axis=0) - margin), 0).astype(int)
-    x1, y1 = np.minimum(np.ceil(points.max(axis=0) + margin), size[::-1]).astype(int)
+    x0, y0 = np.clip(np.floor(points.min(axis=0) - margin), 0, size[::-1]).astype(int)
+    x1, y1 = np.clip(np.ceil(points.max(axis=0) + margin), 0, size[::-1]).astype(int)
     return int(x0), int(y0), int(x1), int(y1)
 
 
@@ -33,5 +33,7 @@ def filled(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     import cv2
 
     mask = np.zeros(size, np.uint8)
+    if not mask.size:  # OpenCV takes no empty picture
+        return mask
     cv2.fillPoly(mask, [np.round((outline - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
     return mask

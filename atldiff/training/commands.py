@@ -10,6 +10,7 @@ from typing import Any
 from atldiff.cli.numbers import positive, whole
 from atldiff.config import PRESETS, read_preset
 from atldiff.errors import InputError
+from atldiff.portrait.fan import DETECTORS, Fan
 
 CLIPS = Path("runs/data")  # what `prepare` writes and the others read
 FACES = Path("runs/faces")  # what `prepare-faces` writes
@@ -118,6 +119,8 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
         "speakers: nobody is in two splits (the default); clips: the paper's 90/10, people in all of them"
     )
     parser.add_argument("--split", choices=("speakers", "clips"), default="speakers", help=splits)
+    detectors = "of the landmarks; face-alignment: the paper's, slow"
+    parser.add_argument("--detector", choices=DETECTORS, default=DETECTORS[0], help=detectors)
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the jobs run")
     parser.add_argument("--workers", type=whole(1), help="processes; one a core if left out")
     parser.add_argument("--check", action="store_true", help="also compare all shards with their checksums")
@@ -136,7 +139,9 @@ def _prepare(args: argparse.Namespace) -> None:
     from atldiff.training.prepare_corpus import prepare
     from atldiff.training.shards import broken_shards
 
-    config = PROTOCOLS[args.protocol]
+    config = replace(PROTOCOLS[args.protocol], detector=args.detector)
+    if args.detector == "face-alignment":
+        Fan()  # without its weights no clip could be read
     if args.size:
         config = replace(config, size=round(args.size * STORED_MARGIN))
     names = ("corpus", "split", "engine", "workers")

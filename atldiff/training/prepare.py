@@ -34,12 +34,14 @@ class PrepareConfig:
         frame_rate: frames a second of the pictures; None: as they came.
         seconds: length of the pieces a clip is cut into, the rest is left; None: it stays whole.
         green_screen: the background becomes green.
+        detector: of the landmarks, as of `load_portrait`.
     """
 
     size: int = STORED_SIZE
     frame_rate: int | None = None
     seconds: float | None = None
     green_screen: bool = False
+    detector: str = "mediapipe"
 
 
 # "paper" (Sec. 3.1): green screen, 128x128, 30 fps, one-second clips; the sound is 16 kHz mono in both.
@@ -64,7 +66,8 @@ def extract(clip: ClipRecord, config: PrepareConfig = PROTOCOLS["starter"]) -> l
     from atldiff.portrait.face import track_landmarks
 
     with open_video(clip.video) as video:
-        fps, begin, told, points = video.fps, video.begin, video.seconds, track_landmarks(video.frames)
+        fps, begin, told = video.fps, video.begin, video.seconds
+        points = track_landmarks(video.frames, config.detector)
     _check_whole(clip, len(points) / fps, told)
     found = np.isfinite(points).all(axis=(1, 2))
     if found.sum() < MIN_FOUND:

@@ -1,7 +1,9 @@
+import argparse
 import os
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from urllib.error import URLError
@@ -13,12 +15,13 @@ from PIL import Image, ImageCms
 
 from atldiff.errors import InputError
 from atldiff.landmarks import crop_box, eye_opening, inter_ocular_distance, mirror, mouth_opening, yaw
-from atldiff.portrait import photo
+from atldiff.portrait import photo, stderr_filter
 from atldiff.portrait.face import load_portrait, track_landmarks
 from atldiff.portrait.matting import green_screen, mediapipe_solutions
 from atldiff.portrait.photo import crop_square, open_photo
 from atldiff.portrait.photo_quality import photo_advice, sharpness
 from atldiff.portrait.stderr_filter import quiet_start
+from atldiff.training import commands
 
 
 @pytest.fixture(scope="module")
@@ -307,10 +310,8 @@ def test_arrays_that_are_no_photo(array):
 def test_a_huge_photo_is_reduced_and_never_held_whole(tmp_path, monkeypatch):
     Image.new("RGB", (4200, 2800), (10, 200, 30)).save(tmp_path / "huge.jpg")
     decoded = []
-    plain = photo.ImageOps.exif_transpose
-    monkeypatch.setattr(
-        photo.ImageOps, "exif_transpose", lambda image: decoded.append(image.size) or plain(image)
-    )
+    plain = photo.orientation
+    monkeypatch.setattr(photo, "orientation", lambda image: decoded.append(image.size) or plain(image))
     assert open_photo(tmp_path / "huge.jpg").shape == (1365, 2048, 3)
     assert open_photo(tmp_path / "huge.jpg", long_side=300).shape == (200, 300, 3)
     assert decoded == [(2100, 1400), (525, 350)]
@@ -432,7 +433,51 @@ def test_face_alignment_without_its_weights(portrait, monkeypatch):
         load_portrait(portrait.image, detector="face-alignment")
 
 
+def test_face_alignment_tracks_where_mediapipe_sees_a_face(portrait, monkeypatch):
+    import face_alignment
+    from face_alignment import utils
+
+    for name in ("_get_preds_fromhm", "transform_np"):
+        monkeypatch.setattr(utils, name, getattr(utils, name).py_func)
+    loads = []
+    monkeypatch.setattr(
+        face_alignment.FaceAlignment, "_load_native", lambda *_: loads.append(1) or FixedNetwork()
+    )
+    frames = [portrait.image, np.zeros_like(portrait.image), portrait.image]
+    tracked = track_landmarks(frames, "face-alignment")
+    assert tracked.shape == (3, 68, 2)
+    assert np.isnan(tracked[1]).all()
+    np.testing.assert_allclose(
+        tracked[0], load_portrait(portrait.image, detector="face-alignment").landmarks, atol=6
+    )
+    assert loads == [1, 1]
+
+
+def test_face_alignment_with_broken_weights(portrait, monkeypatch, tmp_path):
+    import torch
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "2DFAN4-11f355bf06.pth.tar").write_bytes(b"not weights")
+    with pytest.raises(InputError, match="could not be loaded"):
+        track_landmarks([portrait.image], "face-alignment")
+
+
+def test_prepare_ends_at_once_without_the_weights(monkeypatch, tmp_path):
+    import face_alignment
+
+    def offline(*_):
+        raise URLError("no network")
+
+    monkeypatch.setattr(face_alignment.FaceAlignment, "_load_native", offline)
+    asked = argparse.Namespace(protocol="starter", detector="face-alignment", data=tmp_path, out=tmp_path)
+    with pytest.raises(InputError, match="could not be loaded"):
+        commands._prepare(asked)
+
+
 def test_an_unknown_detector():
+    with pytest.raises(InputError, match="mediapipe, face-alignment"):
+        track_landmarks([], detector="dlib")
     with pytest.raises(InputError, match="mediapipe, face-alignment"):
         load_portrait("a.jpg", detector="dlib")
 
@@ -447,6 +492,29 @@ def test_quiet_start_holds_back_notes_alone(capfd):
         )
         os.write(2, b"E0000 00:00:1795.1 12 inference.cc:9] an error\nsomething else\n")
     assert capfd.readouterr().err == "E0000 00:00:1795.1 12 inference.cc:9] an error\nsomething else\n"
+
+
+def test_a_filter_that_is_held_open_keeps_nobody_waiting(monkeypatch, capfd):
+    """A process started meanwhile holds the pipe open: who leaves waits for it, others come and go."""
+    monkeypatch.setattr(stderr_filter, "_PATIENCE", 60.0)
+    started = threading.Event()
+    holders = []
+
+    def work() -> None:
+        with quiet_start():
+            holders.append(subprocess.Popen(["cat"], stdin=subprocess.PIPE))
+        started.set()
+
+    leaving = threading.Thread(target=work)
+    leaving.start()
+    while not holders or stderr_filter._Filter.users:
+        time.sleep(0.01)
+    with quiet_start():
+        assert leaving.is_alive()
+    assert leaving.is_alive() and not started.is_set()
+    holders[0].communicate()
+    leaving.join(30)
+    assert started.is_set()
 
 
 def test_two_threads_find_faces_at_once_and_stderr_comes_back(capfd):

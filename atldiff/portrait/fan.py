@@ -1,0 +1,45 @@
+"""The paper's landmark network (FAN), by the package face-alignment."""
+
+from pickle import UnpicklingError
+
+import numpy as np
+
+from atldiff.errors import InputError
+
+DETECTORS = ("mediapipe", "face-alignment")
+ABOVE_BROWS = 0.25  # of the landmarks' height: the network's boxes reach up to the hair
+
+
+class Fan:
+    """The network, loaded once for many pictures.
+
+    Raises:
+        InputError: its weights are not there and cannot be fetched, or cannot be read.
+    """
+
+    def __init__(self) -> None:
+        import face_alignment
+        import torch
+
+        kind = face_alignment.LandmarksType.TWO_D
+        try:
+            self._network = face_alignment.FaceAlignment(
+                kind, device="cpu", face_detector="folder", compile=False
+            )
+        except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+            raise InputError(
+                "The weights of face-alignment could not be loaded",
+                "Use the detector mediapipe, or put 2DFAN4-11f355bf06.pth.tar from www.adrianbulat.com into "
+                f"{torch.hub.get_dir()}/checkpoints",
+            ) from error
+
+    def fit(self, image: np.ndarray, near: np.ndarray) -> np.ndarray:
+        """Landmarks (68, 2) float32 of the face in an image (H, W, 3) uint8.
+
+        Args:
+            near: (68, 2) landmarks of another detector, all in pixels; they say which face.
+        """
+        low, high = near.min(axis=0), near.max(axis=0)
+        low[1] -= ABOVE_BROWS * (high[1] - low[1])
+        boxes = [np.concatenate([low, high])]
+        return np.asarray(self._network.get_landmarks_from_image(image, boxes)[0], np.float32)

@@ -1,0 +1,152 @@
+"""MediaPipe's face detector and mesh on one photo."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import numpy as np
+
+from atldiff import landmarks as points
+from atldiff.landmarks import mesh_to_landmarks
+from atldiff.options import MAX_FACES
+from atldiff.portrait.detection_boxes import distinct_boxes, holds, is_upright, longest_side, tiles
+from atldiff.portrait.matting import mediapipe_solutions
+from atldiff.portrait.photo import crop_square
+
+MESH_SIZE = 512  # pixels; the square a face is brought to before the mesh is fitted
+# Each face is fitted in these crops (side over the detector's box), plain and mirrored, and the median
+# taken: one crop alone moves drawn and painted faces by several per cent of the eyes' distance.
+MESH_SCALES = (1.7, 2.0, 2.5)
+TURN_MARGIN = 0.1  # how much surer of a face the detector must be to turn the photo
+MOST_SPREAD = 0.025  # of the face for which a photo is turned, see `Face`
+
+Part = tuple[int, int, np.ndarray]  # x, y of its corner, and its pixels
+Look = Callable[[np.ndarray], list[Part]]  # which parts of an image to look at; see `detection_boxes`
+Detection = tuple[np.ndarray, float, float]  # box (4,) pixels, score 0..1, roll of the eyes in radians
+
+
+class Face(NamedTuple):
+    """A face in an image.
+
+    Attributes:
+        box: (4,) float32 x0, y0, x1, y1 of the detector, pixels.
+        landmarks: (68, 2) float32 pixels.
+        spread: how far the meshes of the face and of its mirror image lie from their mean at the mouth,
+            inter-ocular distances; NaN where one of them is missing.
+    """
+
+    box: np.ndarray
+    landmarks: np.ndarray
+    spread: float
+
+
+class Finder:
+    """MediaPipe's graphs for one photo; `stack` closes them."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        detection, face_mesh = (
+            mediapipe_solutions().face_detection.FaceDetection,
+            mediapipe_solutions().face_mesh.FaceMesh,
+        )
+        # Model 0 sees large faces, model 1 faces from about a twentieth of the photo's side.
+        self._detectors = [stack.enter_context(detection(0.5, model_selection=model)) for model in (0, 1)]
+        self._mesh = stack.enter_context(face_mesh(True, max_num_faces=4, refine_landmarks=True))
+
+    def upright(self, image: np.ndarray) -> tuple[np.ndarray, int]:
+        """The photo in the quarter turn in which a face is surest and nearest to upright; how many turns.
+
+        Before it is turned, an upright face is looked for in all of it and in its parts.
+        """
+        best, surest, kept = image, 0.0, 0
+        box: np.ndarray | None
+        for turns in range(4):
+            turned = np.ascontiguousarray(np.rot90(image, turns))
+            found = [(score * np.cos(roll), box) for box, score, roll in self._detect(turned)]
+            score, box = max(found, key=lambda face: face[0], default=(0.0, None))
+            # The detector misjudges the roll of small faces; the mesh does not.
+            if turns == 0 or (score > surest and box is not None and self._is_upright(turned, box)):
+                best, kept, surest = turned, turns, score + (TURN_MARGIN if turns == 0 else 0)
+        if kept and self._has_upright(image, surest):
+            return image, 0
+        return best, kept
+
+    def _has_upright(self, image: np.ndarray, score: float) -> bool:
+        """Does the image, or a part of it, show an upright face of nearly the `score`?
+
+        Of a face that is cut off the detector is surer when it stands on its head.
+        """
+        looks = ((self._detect(image), 2 * TURN_MARGIN), (self._detect_in(tiles(image)), TURN_MARGIN))
+        found = [
+            box for faces, less in looks for box, sure, roll in faces if sure * np.cos(roll) > score - less
+        ]
+        return any(self._is_upright(image, box) for box in distinct_boxes(found)[:MAX_FACES])
+
+    def _is_upright(self, image: np.ndarray, box: np.ndarray) -> bool:
+        """Is there surely a face in the box, and does it stand upright?"""
+        face = self.fit(image, box)
+        return face is not None and is_upright(face.landmarks) and not face.spread > MOST_SPREAD
+
+    def faces(self, image: np.ndarray, looks: Sequence[Look]) -> tuple[Face, ...]:
+        """The faces that the first of `looks` with any of them finds, the largest first."""
+        for look in looks:
+            boxes = distinct_boxes([box for box, _, _ in self._detect_in(look(image))])
+            boxes = sorted(boxes, key=longest_side, reverse=True)[:MAX_FACES]
+            faces = [face for face in (self.fit(image, box) for box in boxes) if face is not None]
+            if faces:
+                return tuple(sorted(faces, key=lambda face: -longest_side(face.landmarks)))
+        return ()
+
+    def _detect_in(self, parts: Iterable[Part]) -> list[Detection]:
+        """As `_detect`, in parts of an image, the surest first."""
+        found = [
+            (box + np.array([x, y, x, y], np.float32), score, roll)
+            for x, y, part in parts
+            for box, score, roll in self._detect(part)
+        ]
+        return sorted(found, key=lambda face: -face[1])
+
+    def _detect(self, image: np.ndarray) -> list[Detection]:
+        """(box (4,) pixels, score 0..1, roll of the eyes in radians) of each face."""
+        size, found = np.array(image.shape[1::-1], np.float32), []
+        for detector in self._detectors:
+            for face in detector.process(np.ascontiguousarray(image)).detections or ():
+                box, eyes = face.location_data.relative_bounding_box, face.location_data.relative_keypoints
+                corner = np.array([box.xmin, box.ymin], np.float32) * size
+                extent = np.array([box.width, box.height], np.float32) * size
+                x, y = (eyes[1].x - eyes[0].x) * size[0], (eyes[1].y - eyes[0].y) * size[1]
+                found.append((np.concatenate([corner, corner + extent]), face.score[0], np.arctan2(y, x)))
+        return found
+
+    def fit(self, image: np.ndarray, box: np.ndarray) -> Face | None:
+        """The face in the detector's box, its landmarks the median over several crops."""
+        fits, pair = [], []
+        for scale in MESH_SCALES:
+            centre, half = (box[:2] + box[2:]) / 2, scale * (box[2:] - box[:2]).max() / 2
+            square = np.concatenate([centre - half, centre + half])
+            crop = crop_square(image, square, MESH_SIZE)
+            for mirrored in (False, True):
+                found = self._mesh.process(np.ascontiguousarray(crop[:, ::-1] if mirrored else crop))
+                fitted = [mesh_pixels(face, crop) for face in found.multi_face_landmarks or ()]
+                fitted = [points.mirror(face, MESH_SIZE) for face in fitted] if mirrored else fitted
+                fitted = [face * (2 * half / MESH_SIZE) + square[:2] for face in fitted]
+                fitted = [face for face in fitted if holds(box, face.mean(axis=0))]  # not a neighbour's
+                fits += fitted
+                pair += fitted[:1] if scale == MESH_SCALES[1] else []
+        if len(fits) < len(MESH_SCALES):
+            return None
+        landmarks = np.median(fits, axis=0).astype(np.float32)
+        return Face(box, landmarks, _spread(pair, landmarks))
+
+
+def _spread(pair: list[np.ndarray], landmarks: np.ndarray) -> float:
+    """See `Face`; of the meshes (68, 2) of one crop, plain and mirrored."""
+    if len(pair) < 2:
+        return float("nan")
+    apart = np.linalg.norm(pair[0] - pair[1], axis=1)[points.MOUTH].mean()
+    return float(apart / 2 / points.inter_ocular_distance(landmarks))
+
+
+def mesh_pixels(face, image: np.ndarray) -> np.ndarray:
+    """One of MediaPipe's meshes -> landmarks (68, 2) float32 in the image's pixels."""
+    mesh = np.array([(point.x, point.y) for point in face.landmark])
+    return (mesh_to_landmarks(mesh) * (image.shape[1], image.shape[0])).astype(np.float32)
