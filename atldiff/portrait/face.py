@@ -12,7 +12,7 @@ from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
 from atldiff.landmarks import NUM_LANDMARKS, crop_box
 from atldiff.portrait.detection_boxes import longest_side
-from atldiff.portrait.fan import DETECTORS, Fan
+from atldiff.portrait.fan import Fan
 from atldiff.portrait.finder import Face, Finder, mesh_pixels
 from atldiff.portrait.matting import mediapipe_solutions, segment
 from atldiff.portrait.mouth_cover import is_covered

@@ -6,7 +6,6 @@ import numpy as np
 
 from atldiff.errors import InputError
 
-DETECTORS = ("mediapipe", "face-alignment")
 ABOVE_BROWS = 0.25  # of the landmarks' height: the network's boxes reach up to the hair
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from atldiff.cli.numbers import positive, whole
 from atldiff.config import PRESETS, read_preset
 from atldiff.errors import InputError
-from atldiff.portrait.fan import DETECTORS, Fan
+from atldiff.options import DETECTORS
+from atldiff.portrait.fan import Fan
 
 CLIPS = Path("runs/data")  # what `prepare` writes and the others read
 FACES = Path("runs/faces")  # what `prepare-faces` writes
