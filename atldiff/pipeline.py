@@ -1,6 +1,5 @@
 """ATLDiffPipeline: the one place where the stages meet: prepare -> landmarks -> render."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.motion import edit_landmarks
 from atldiff.speech.speech_encoder import StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder, make_speech_encoder
+from atldiff.system import disable_telemetry
 
 STARTER = Path(__file__).parent / "weights" / "starter"
 
@@ -99,9 +99,7 @@ class ATLDiffPipeline(DiffusionPipeline):
             InputError: neither a folder nor a hub's repository with a pipeline; a broken or missing file.
         """
         folder = pipeline_folder(STARTER if source is None else source)
-        # diffusers imports ONNX Runtime where it is there, which else reports to Microsoft and leaves an
-        # identifier in the home folder.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        disable_telemetry()  # diffusers imports ONNX Runtime where it is there
         try:
             return super().from_pretrained(str(folder), use_safetensors=True, local_files_only=True, **kwargs)
         except OSError as error:  # what diffusers makes of a cut, missing or unreadable file

@@ -1,4 +1,4 @@
-"""What operating systems do in ways of their own: the cores of a process, locks on files."""
+"""What systems do in ways of their own: the cores of a process, locks on files, telemetry."""
 
 import os
 
@@ -15,6 +15,11 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def disable_telemetry() -> None:
+    """Call it before ONNX Runtime is imported, which else reports to Microsoft from the home folder."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def lock_file(descriptor: int, inherited: bool) -> None:

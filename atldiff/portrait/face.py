@@ -1,7 +1,6 @@
 """Any photo -> Portrait; frames -> tracked landmarks (MediaPipe, or face-alignment)."""
 
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,16 +9,17 @@ from PIL import Image
 
 from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
-from atldiff.landmarks import NUM_LANDMARKS, crop_box
+from atldiff.landmarks import NUM_LANDMARKS, crop_box, mesh_to_landmarks
+from atldiff.options import DETECTORS
 from atldiff.portrait.detection_boxes import longest_side
+from atldiff.portrait.face_networks import Square, find_meshes, fit_meshes
 from atldiff.portrait.fan import Fan
-from atldiff.portrait.finder import Face, Finder, mesh_pixels
-from atldiff.portrait.matting import mediapipe_solutions, segment
+from atldiff.portrait.finder import Face, Finder
+from atldiff.portrait.matting import segment
 from atldiff.portrait.mouth_cover import is_covered
 from atldiff.portrait.photo import LONG_SIDE, crop_square, open_photo
 from atldiff.portrait.photo_quality import check_place, photo_advice
 from atldiff.portrait.search import FINEST, FRONTAL, Scene, is_long, search
-from atldiff.portrait.stderr_filter import quiet_start
 from atldiff.portrait.zoom import nearer
 
 MIN_FACE = 64  # pixels; larger side of the landmarks' box
@@ -85,14 +85,13 @@ def load_portrait(
     _check_detector(detector)
     if isinstance(source, Portrait):
         return replace(source, alpha=segment(source.image)) if matte and source.alpha is None else source
-    with quiet_start(), ExitStack() as stack:
-        finder = Finder(stack)
-        scene = search(source, finder)
-        if not scene.faces:
-            raise InputError("No face was found in the photo", FRONTAL)
-        if not 1 <= face <= len(scene.faces):
-            raise InputError(f"The photo has no face number {face}", f"Choose from 1 to {len(scene.faces)}")
-        image, boxes, shown = _shown(source, scene, finder, face, zoom)
+    finder = Finder()
+    scene = search(source, finder)
+    if not scene.faces:
+        raise InputError("No face was found in the photo", FRONTAL)
+    if not 1 <= face <= len(scene.faces):
+        raise InputError(f"The photo has no face number {face}", f"Choose from 1 to {len(scene.faces)}")
+    image, boxes, shown = _shown(source, scene, finder, face, zoom)
     landmarks = shown.landmarks
     if longest_side(landmarks) < MIN_FACE:
         remedy = "Use a photo taken from closer, or zoom to the head if the photo is a large one"
@@ -172,14 +171,15 @@ def track_landmarks(frames: Iterable[np.ndarray], detector: str = "mediapipe") -
     """
     _check_detector(detector)
     fan = Fan() if detector == "face-alignment" else None
-    tracked, missing = [], np.full((NUM_LANDMARKS, 2), np.nan)
-    options = {"static_image_mode": False, "max_num_faces": 1, "refine_landmarks": True}
-    with ExitStack() as stack:
-        with quiet_start():  # the graph starts in the background; its first answer ends the start
-            mesh = stack.enter_context(mediapipe_solutions().face_mesh.FaceMesh(**options))
-            mesh.process(np.zeros((128, 128, 3), np.uint8))
-        for frame in frames:
-            found = mesh.process(np.ascontiguousarray(frame)).multi_face_landmarks
-            marks = mesh_pixels(found[0], frame) if found else missing
-            tracked.append(fan.fit(frame, marks) if fan and found else marks)
+    tracked, mesh = [], None
+    for frame in frames:
+        if mesh is not None:
+            (mesh,) = fit_meshes(frame, [Square.from_mesh(mesh)])
+        if mesh is None:  # nobody yet, or the face of the frame before is lost
+            mesh = next(iter(find_meshes(frame)), None)
+        if mesh is None:
+            tracked.append(np.full((NUM_LANDMARKS, 2), np.nan))
+            continue
+        marks = mesh_to_landmarks(mesh[:, :2])
+        tracked.append(fan.fit(frame, marks) if fan else marks)
     return np.array(tracked, np.float32).reshape(-1, NUM_LANDMARKS, 2)

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime
+
+from atldiff.system import disable_telemetry
 
 FOLDER = Path(__file__).parent.parent / "weights" / "face"
 MESH_POINTS = 478
@@ -183,8 +185,11 @@ def _run(name: str, values: np.ndarray) -> tuple[list[str], list[np.ndarray]]:
 
 
 @cache
-def _session(name: str, process: int) -> tuple[onnxruntime.InferenceSession, list[str]]:
+def _session(name: str, process: int) -> tuple[Any, list[str]]:
     """The network's session of this process: one made before a fork would wait for threads that are gone."""
+    disable_telemetry()
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     path = str(FOLDER / f"{name}.onnx")

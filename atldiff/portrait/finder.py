@@ -1,7 +1,6 @@
-"""MediaPipe's face detector and mesh on one photo."""
+"""The faces of one photo, by MediaPipe's detectors and mesh."""
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
 from typing import NamedTuple
 
 import numpy as np
@@ -10,13 +9,14 @@ from atldiff import landmarks as points
 from atldiff.landmarks import mesh_to_landmarks
 from atldiff.options import MAX_FACES
 from atldiff.portrait.detection_boxes import distinct_boxes, holds, is_upright, longest_side, tiles
-from atldiff.portrait.matting import mediapipe_solutions
+from atldiff.portrait.face_networks import FAR, NEAR, find_meshes
 from atldiff.portrait.photo import crop_square
 
 MESH_SIZE = 512  # pixels; the square a face is brought to before the mesh is fitted
 # Each face is fitted in these crops (side over the detector's box), plain and mirrored, and the median
 # taken: one crop alone moves drawn and painted faces by several per cent of the eyes' distance.
 MESH_SCALES = (1.7, 2.0, 2.5)
+MOST_NEAR = 4  # faces in one of these crops
 TURN_MARGIN = 0.1  # how much surer of a face the detector must be to turn the photo
 MOST_SPREAD = 0.025  # of the face for which a photo is turned, see `Face`
 
@@ -41,16 +41,7 @@ class Face(NamedTuple):
 
 
 class Finder:
-    """MediaPipe's graphs for one photo; `stack` closes them."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        detection, face_mesh = (
-            mediapipe_solutions().face_detection.FaceDetection,
-            mediapipe_solutions().face_mesh.FaceMesh,
-        )
-        # Model 0 sees large faces, model 1 faces from about a twentieth of the photo's side.
-        self._detectors = [stack.enter_context(detection(0.5, model_selection=model)) for model in (0, 1)]
-        self._mesh = stack.enter_context(face_mesh(True, max_num_faces=4, refine_landmarks=True))
+    """Finds faces with two detectors: one for faces that fill much of the photo, one for smaller ones."""
 
     def upright(self, image: np.ndarray) -> tuple[np.ndarray, int]:
         """The photo in the quarter turn in which a face is surest and nearest to upright; how many turns.
@@ -107,15 +98,12 @@ class Finder:
 
     def _detect(self, image: np.ndarray) -> list[Detection]:
         """(box (4,) pixels, score 0..1, roll of the eyes in radians) of each face."""
-        size, found = np.array(image.shape[1::-1], np.float32), []
-        for detector in self._detectors:
-            for face in detector.process(np.ascontiguousarray(image)).detections or ():
-                box, eyes = face.location_data.relative_bounding_box, face.location_data.relative_keypoints
-                corner = np.array([box.xmin, box.ymin], np.float32) * size
-                extent = np.array([box.width, box.height], np.float32) * size
-                x, y = (eyes[1].x - eyes[0].x) * size[0], (eyes[1].y - eyes[0].y) * size[1]
-                found.append((np.concatenate([corner, corner + extent]), face.score[0], np.arctan2(y, x)))
-        return found
+        detections = []
+        for detector in (NEAR, FAR):
+            for face in detector(image):
+                across, down = face.keypoints[1] - face.keypoints[0]
+                detections.append((face.box, face.score, float(np.arctan2(down, across))))
+        return detections
 
     def fit(self, image: np.ndarray, box: np.ndarray) -> Face | None:
         """The face in the detector's box, its landmarks the median over several crops."""
@@ -125,8 +113,8 @@ class Finder:
             square = np.concatenate([centre - half, centre + half])
             crop = crop_square(image, square, MESH_SIZE)
             for mirrored in (False, True):
-                found = self._mesh.process(np.ascontiguousarray(crop[:, ::-1] if mirrored else crop))
-                fitted = [mesh_pixels(face, crop) for face in found.multi_face_landmarks or ()]
+                picture = np.ascontiguousarray(crop[:, ::-1] if mirrored else crop)
+                fitted = [mesh_to_landmarks(mesh[:, :2]) for mesh in find_meshes(picture, MOST_NEAR)]
                 fitted = [points.mirror(face, MESH_SIZE) for face in fitted] if mirrored else fitted
                 fitted = [face * (2 * half / MESH_SIZE) + square[:2] for face in fitted]
                 fitted = [face for face in fitted if holds(box, face.mean(axis=0))]  # not a neighbour's
@@ -144,9 +132,3 @@ def _spread(pair: list[np.ndarray], landmarks: np.ndarray) -> float:
         return float("nan")
     apart = np.linalg.norm(pair[0] - pair[1], axis=1)[points.MOUTH].mean()
     return float(apart / 2 / points.inter_ocular_distance(landmarks))
-
-
-def mesh_pixels(face, image: np.ndarray) -> np.ndarray:
-    """One of MediaPipe's meshes -> landmarks (68, 2) float32 in the image's pixels."""
-    mesh = np.array([(point.x, point.y) for point in face.landmark])
-    return (mesh_to_landmarks(mesh) * (image.shape[1], image.shape[0])).astype(np.float32)
