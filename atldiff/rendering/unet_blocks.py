@@ -93,17 +93,9 @@ class Upsample(nn.Module):
 
 def space_to_depth(x: Tensor, patch: int) -> Tensor:
     """(B, C, F, H, W) -> (B, C patch^2, F, H / patch, W / patch)."""
-    batch, channels, frames, height, width = x.shape
-    x = x.reshape(batch, channels, frames, height // patch, patch, width // patch, patch)
-    return x.permute(0, 1, 4, 6, 2, 3, 5).reshape(
-        batch, channels * patch**2, frames, height // patch, width // patch
-    )
+    return F.pixel_unshuffle(x.transpose(1, 2), patch).transpose(1, 2)
 
 
 def depth_to_space(x: Tensor, patch: int) -> Tensor:
     """Inverse of `space_to_depth`."""
-    batch, depth, frames, height, width = x.shape
-    x = x.reshape(batch, depth // patch**2, patch, patch, frames, height, width)
-    return x.permute(0, 1, 4, 5, 2, 6, 3).reshape(
-        batch, depth // patch**2, frames, height * patch, width * patch
-    )
+    return F.pixel_shuffle(x.transpose(1, 2), patch).transpose(1, 2)

@@ -32,6 +32,13 @@ def awake(**config) -> IdentityUNet3DModel:
     return unet.eval()
 
 
+def test_a_patch_becomes_channels_row_by_row():
+    x = torch.arange(16.0).view(1, 1, 1, 4, 4).expand(1, 1, 3, 4, 4)
+    patches = space_to_depth(x, 2)
+    assert patches.shape == (1, 4, 3, 2, 2)
+    assert patches[0, :, 2, 0, 1].tolist() == [2, 3, 6, 7]
+
+
 def test_patches_are_inverse():
     x = torch.randn(2, 3, 4, 8, 8)
     torch.testing.assert_close(depth_to_space(space_to_depth(x, 2), 2), x)
