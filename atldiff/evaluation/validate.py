@@ -19,7 +19,7 @@ from atldiff.portrait.face import Portrait
 from atldiff.portrait.photo import crop_square
 from atldiff.rendering.canvas import make_canvas
 from atldiff.rendering.composite import composite
-from atldiff.rendering.prior import WarpedPhoto
+from atldiff.rendering.prior import moving_photo
 from atldiff.sequence import LandmarkSequence
 
 FRAMES = 30  # of each clip, in a row
@@ -95,7 +95,11 @@ def validate(
         InputError: `fid` without the Inception network's weights.
     """
     trials = [(clip, trial) for clip in clips if (trial := make_trial(clip)) is not None][:max_clips]
-    ways: dict[str, Callable[[Trial], np.ndarray]] = {"still photo": _still, "prior alone": _prior}
+    kind = pipeline.preset.prior
+    ways: dict[str, Callable[[Trial], np.ndarray]] = {
+        "still photo": _still,
+        "prior alone": partial(_prior, kind),
+    }
     for count in steps:
         ways[f"{count} steps"] = partial(_rendered, pipeline, count)
     scores: dict[str, list[dict]] = {name: [] for name in ways}
@@ -186,12 +190,12 @@ def _still(trial: Trial) -> np.ndarray:
     return np.repeat(_crop(trial.portrait, trial.points)[None], len(trial.points), axis=0)
 
 
-def _prior(trial: Trial) -> np.ndarray:
-    """The warp with a residual of zero."""
+def _prior(kind: str, trial: Trial) -> np.ndarray:
+    """The prior of that kind (see `config.Preset`) with a residual of zero."""
     canvas = make_canvas(trial.portrait, trial.points, "crop")
     size = (len(canvas.views), FRAME_SIZE, FRAME_SIZE)
     nothing = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
-    moving = WarpedPhoto.of(canvas).frames(canvas.to_canvas(trial.points))
+    moving = moving_photo(canvas, kind).frames(canvas.to_canvas(trial.points))
     return np.stack([composite(canvas, part, list(nothing[0]), list(nothing[1])) for part in moving])
 
 

@@ -45,7 +45,7 @@ class StoredClip:
         import cv2
 
         data = self.jpeg[self.offsets[index] : self.offsets[index + 1]]
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+        picture = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         whole = np.array([0, 0, *picture.shape[1::-1]])
         return picture if len(picture) == STORED_SIZE else crop_square(picture, whole, STORED_SIZE)
 
