@@ -44,7 +44,7 @@ class PrepareConfig:
     green_screen: bool = False
 
 
-# "paper" (Sec. 4.1): green screen, 128x128, 30 fps, one-second clips; the sound is 16 kHz mono in both.
+# "paper" (Sec. 3.1): green screen, 128x128, 30 fps, one-second clips; the sound is 16 kHz mono in both.
 PROTOCOLS = {
     "starter": PrepareConfig(),
     "paper": PrepareConfig(round(128 * STORED_MARGIN), frame_rate=30, seconds=1.0, green_screen=True),

@@ -63,6 +63,7 @@ def train_diffusion(
     learning_rate: float | None = None,
     seed: int = 0,
     device: str = "cpu",
+    frames: int | None = None,
     start: Path | None = None,
     speech_encoder: Path | None = None,
     faces: Path | None = None,
@@ -76,7 +77,9 @@ def train_diffusion(
         data: prepared clips (`atldiff.training.prepare`).  out: run folder: log.jsonl, curves/ (TensorBoard),
             state.pt, sheet-*.png, best/ and last/ (unet/ and identity_encoder/, averaged weights).
         stage: "spatial" (temporal kernel 1) or "temporal" (`start` is a spatial run's best/ or last/).
-        batch: windows a batch of each process.  start: unet/ and identity_encoder/ to begin from.
+        batch: windows a batch of each process; None: as many frames as the stage's.
+        frames: of a window; None: the stage's, and of the temporal stage the preset's.
+        start: unet/ and identity_encoder/ to begin from.
         speech_encoder: saved encoder that hears the clips' emotion; None = the U-Net learns none.
         faces: prepared single photos, None = clips alone.  critic: joins where the preset has a mouth view.
 
@@ -88,8 +91,8 @@ def train_diffusion(
             run in `out` was begun with another preset, stage or seed.
     """
     row = preset if isinstance(preset, Preset) else read_preset(preset)
-    changes = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
-    chosen = _stage_of(row, stage, start is not None, **changes, save_seconds=run.save_seconds)
+    changes = {"steps": steps, "batch": batch, "learning_rate": learning_rate, "frames": frames}
+    chosen = stage_of(row, stage, start is not None, **changes, save_seconds=run.save_seconds)
     accelerator = start_processes(device, out, run.accumulate)
     if run.push_to_hub is not None:
         from_main(accelerator, partial(hub.reserve, run.push_to_hub))
@@ -115,13 +118,18 @@ def train_diffusion(
     return out / "best"
 
 
-def _stage_of(row: Preset, name: str, taught: bool, **changes: Any) -> Stage:
+def stage_of(row: Preset, name: str, taught: bool, **changes: Any) -> Stage:
     """The stage of that name, with what is not None changed; the critic joins taught networks at once."""
     if taught:
         changes["critic_from"] = 0
     if row.steps > 1:  # one-step sampling sees t = T - 1 alone, the others see it among others
         changes["share_of_last"] = SHARE_OF_LAST
-    stage = replace(STAGES[name], **{key: value for key, value in changes.items() if value is not None})
+    if name == "temporal" and changes.get("frames") is None:
+        changes["frames"] = row.training_frames
+    usual = STAGES[name]
+    stage = replace(usual, **{key: value for key, value in changes.items() if value is not None})
+    if changes.get("batch") is None:  # a step costs what the usual one costs
+        stage = replace(stage, batch=max(1, usual.batch * usual.frames // stage.frames))
     return replace(stage, critic_lead=min(stage.critic_lead, stage.steps // 10))
 
 
