@@ -70,16 +70,14 @@ def train_diffusion(
     critic: bool = True,
     run: RunConfig = DEFAULT_RUN,
 ) -> Path:
-    """Trains one stage, on all processes that `accelerate launch` started; run again with the same arguments
-    to resume.
+    """Trains one stage on the processes of `accelerate launch`; run again with the same arguments to resume.
 
     Args:
         data: prepared clips (`atldiff.training.prepare`).  out: run folder: log.jsonl, curves/ (TensorBoard),
             state.pt, sheet-*.png, best/ and last/ (unet/ and identity_encoder/, averaged weights).
         stage: "spatial" (temporal kernel 1) or "temporal" (`start` is a spatial run's best/ or last/).
-        batch: windows a batch of each process; None: as many frames as the stage's.
-        frames: of a window; None: the stage's, and of the temporal stage the preset's.
-        start: unet/ and identity_encoder/ to begin from.
+        batch: windows a batch of each process; None: as many frames as the stage's.  frames: of a window;
+            None: the stage's, or the preset's.  start: unet/ and identity_encoder/ to begin from.
         speech_encoder: saved encoder that hears the clips' emotion; None = the U-Net learns none.
         faces: prepared single photos, None = clips alone.  critic: joins where the preset has a mouth view.
 
@@ -100,8 +98,7 @@ def train_diffusion(
     networks = make_networks(row, stage, start)
     if run.checkpointing:
         networks.unet.enable_gradient_checkpointing()
-    judged = critic and len(row.view_sizes) > 1  # the paper's presets see no mouth view: no critic
-    step = RendererStep(networks, chosen, accelerator, seed, judged)
+    step = RendererStep(networks, chosen, accelerator, seed, critic and len(row.view_sizes) > 1)
     trainer = Trainer(step, accelerator, run.patience, {"preset": asdict(row), "stage": stage, "seed": seed})
     encoder = None if speech_encoder is None else load_speech_encoder(speech_encoder)
     photos = () if faces is None else load_faces(faces, "train")
