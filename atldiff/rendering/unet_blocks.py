@@ -68,12 +68,12 @@ class ResidualBlock3D(nn.Module):
         temporal_first: bool = False,
     ) -> None:
         super().__init__()
-        whole = 1 if separable else temporal_kernel  # frames that a 3D convolution sees
+        depth = 1 if separable else temporal_kernel  # frames that a 3D convolution sees
         self.norm1 = FrameGroupNorm(8, channels_in)
-        self.conv1 = _conv(channels_in, channels_out, whole if temporal_first else 1)
+        self.conv1 = _conv(channels_in, channels_out, depth if temporal_first else 1)
         self.embed = nn.Linear(embedding, 2 * channels_out)
         self.norm2 = FrameGroupNorm(8, channels_out)
-        self.conv2 = _conv(channels_out, channels_out, whole)
+        self.conv2 = _conv(channels_out, channels_out, depth)
         mixes = separable and temporal_kernel > 1
         self.time = TimeConv(channels_out, temporal_kernel) if mixes else nn.Identity()
         same = channels_in == channels_out
@@ -103,8 +103,8 @@ def identity_map(features: Tensor, channels: int, size: Sequence[int]) -> Tensor
     Returns:
         (B, channels, *size).
     """
-    shaped = F.pixel_shuffle(features, patch_of(features.shape[1], channels))
-    return F.interpolate(shaped, tuple(size), mode="nearest")
+    maps = F.pixel_shuffle(features, patch_of(features.shape[1], channels))
+    return F.interpolate(maps, tuple(size), mode="nearest")
 
 
 def patch_of(identity_dim: int, channels: int) -> int:

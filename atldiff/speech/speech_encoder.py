@@ -97,8 +97,8 @@ def encode_speech(
     else:
         embedding = encoder.emotion.prototype(emotion)[None]
     bilabial = torch.cat(bilabials, 1) if bilabials else None
-    heard = samples if waveform else None
-    return SpeechFeatures(joined, encoder.gate(joined, embedding), embedding, bilabial, heard)
+    raw = samples if waveform else None
+    return SpeechFeatures(joined, encoder.gate(joined, embedding), embedding, bilabial, raw)
 
 
 class StarterSpeechEncoder(ModelMixin, ConfigMixin):

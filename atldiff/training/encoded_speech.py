@@ -33,14 +33,14 @@ class Example:
 def encode_clip(encoder: Encoder, clip: SpeechClip, waveform: bool = False) -> Example:
     """The clip's features (without the gate, which is trained) and targets; samples where `waveform`."""
     features: SpeechFeatures = encoder.encode(clip.speech, waveform=waveform)
-    heard = {} if features.samples is None else {"samples": features.samples.half().cpu()}
+    samples = {} if features.samples is None else {"samples": features.samples.half().cpu()}
     return Example(
         features.acoustic.half().cpu(),
         features.emotion.cpu(),
         torch.from_numpy(clip.displacements),
         torch.from_numpy(clip.identity),
         torch.from_numpy(clip.ok),
-        **heard,
+        **samples,
     )
 
 

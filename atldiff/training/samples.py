@@ -159,10 +159,10 @@ def make_view(
     size = pictures.sizes[view]
     in_crop = lm.to_crop(points, pictures.canvas.views[view])
     maps, mask = guide_maps(torch.from_numpy(in_crop)[None], size, guide)
-    made = {"mask": mask[0]}
+    result = {"mask": mask[0]}
     for name, parts in (("prior", prior), ("target", truth)):
-        made[name] = _planes(np.stack(pictures.seen(parts, view)))
-    return made if maps is None else made | {"guide": maps[0]}
+        result[name] = _planes(np.stack(pictures.seen(parts, view)))
+    return result if maps is None else result | {"guide": maps[0]}
 
 
 def loss_weight(in_crop: np.ndarray, size: int) -> torch.Tensor:

@@ -63,11 +63,11 @@ def train_diffusion(
     learning_rate: float | None = None,
     seed: int = 0,
     device: str = "cpu",
-    frames: int | None = None,
     start: Path | None = None,
     speech_encoder: Path | None = None,
     faces: Path | None = None,
     critic: bool = True,
+    frames: int | None = None,
     run: RunConfig = DEFAULT_RUN,
 ) -> Path:
     """Trains one stage on the processes of `accelerate launch`; run again with the same arguments to resume.
