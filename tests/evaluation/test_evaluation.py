@@ -50,7 +50,7 @@ def test_a_clip_without_usable_frames_makes_no_trial(clip):
 def test_of_a_face_that_does_not_move_photo_and_warp_are_both_right(clip):
     trial = validate.make_trial(clip)
     still = validate.picture_scores(validate._still(trial), trial)
-    warp = validate.picture_scores(validate._prior(trial), trial)
+    warp = validate.picture_scores(validate._prior("warp", trial), trial)
     assert set(still) == {f"{m} {where}" for m in ("PSNR", "SSIM") for where in ("frame", "face", "mouth")}
     assert min(still["PSNR frame"], warp["PSNR frame"]) > 40
     moved = validate.picture_scores(np.roll(trial.truth, 3, axis=2), trial)
