@@ -35,6 +35,8 @@ class UNetConfig:
     identity_dim: int = 2048
     emotion_dim: int = EMOTION_DIM
     style_dim: int = 0
+    identity_fusion: str = "channels"
+    temporal_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class LandmarkConfig:
     no_context: bool = False
     no_global: bool = False
     dropout: float = 0.1
+    global_input: str = "features"
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class Preset:
         emotions: that the recogniser tells apart.
         overlap: frames that neighbouring windows share.
         view_sizes: sides in pixels of what the network sees: the face, then the mouth.
+        training_frames: of a window of the temporal stage.
 
     Raises:
         InputError: a value that nothing can be rendered with.
@@ -105,6 +109,7 @@ class Preset:
     emotions: tuple[str, ...] = EMOTIONS
     overlap: int = 4
     view_sizes: tuple[int, ...] = (FRAME_SIZE,)
+    training_frames: int = 6
 
     def __post_init__(self) -> None:
         """Checks every value that the renderer depends on."""
@@ -187,13 +192,20 @@ def shape_of(kind: type, config: dict[str, Any]) -> Any:
     return kind(**_tuples({field.name: config[field.name] for field in fields(kind)}))
 
 
+# The paper's networks: all convolutions of a block are 3D, the identity is a map (Sec. 2.3), and the Global
+# Domain hears the raw audio signal (Eq. 1).
+_PAPER: dict[str, Any] = {
+    "unet": UNetConfig(identity_fusion="map", temporal_first=True),
+    "landmarks": LandmarkConfig(global_input="raw"),
+    "training_frames": WINDOW,
+}
 PRESETS = {
     preset.name: preset
     for preset in (
         # Table 1: CREMA-D 29.055 dB PSNR, 0.985 SSIM; k = 25.
-        Preset("paper-crema-d", UNetConfig(), GuideConfig(kernel=25), emotions=CREMA_D_EMOTIONS),
+        Preset("paper-crema-d", guide=GuideConfig(kernel=25), emotions=CREMA_D_EMOTIONS, **_PAPER),
         # Table 1: MEAD 28.883 dB PSNR, 0.944 SSIM; k = 11.
-        Preset("paper-mead", UNetConfig(), GuideConfig(kernel=11), emotions=MEAD_EMOTIONS),
+        Preset("paper-mead", guide=GuideConfig(kernel=11), emotions=MEAD_EMOTIONS, **_PAPER),
         # The embedded checkpoint: its scores are in weights/starter/MODEL_CARD.md.
         Preset(
             "starter",

@@ -1,9 +1,18 @@
-"""How everything fades that fades: in pictures, masks and movements alike."""
+"""Smoothstep, shared by masks, warps and motion."""
+
+from typing import TypeVar
 
 import numpy as np
+from torch import Tensor
+
+Values = TypeVar("Values", np.ndarray, Tensor)
 
 
-def smoothstep(start: float, stop: float, x: np.ndarray) -> np.ndarray:
-    """0 at `start`, 1 at `stop` (which may be the smaller one), smooth and level at both; same shape as x."""
-    t = np.clip((x - start) / (stop - start), 0, 1)
+def smoothstep(start: float | Tensor, stop: float | Tensor, x: Values) -> Values:
+    """0 at `start`, 1 at `stop` (which may be the smaller one), smooth and level at both; same shape as x.
+
+    Args:
+        start, stop: numbers; of a tensor x also tensors that broadcast with it.
+    """
+    t = ((x - start) / (stop - start)).clip(0, 1)
     return t * t * (3 - 2 * t)

@@ -125,7 +125,8 @@ class ATLDiffPipeline(DiffusionPipeline):
         if "speech_encoder" not in parts:
             parts["speech_encoder"] = make_speech_encoder(row.speech, row.emotions, pretrained)
         if "identity_encoder" not in parts:
-            parts["identity_encoder"] = make_identity_encoder(row.identity, pretrained)
+            fusion = row.unet.identity_fusion
+            parts["identity_encoder"] = make_identity_encoder(row.identity, pretrained, fusion)
         if "landmark_generator" not in parts:
             width = parts["speech_encoder"].feature_dim
             parts["landmark_generator"] = LandmarkGenerator(width, **asdict(row.landmarks))
@@ -161,7 +162,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         if emotion is not None and emotion not in self.emotions:
             choices = ", ".join((AUTOMATIC, *self.emotions))
             raise InputError(f"emotion cannot be {emotion[:40]}", f"Choose one of {choices}")
-        features = self.speech_encoder.encode(speech, emotion=emotion)
+        features = self.speech_encoder.encode(speech, emotion, self.landmark_generator.hears_waveform)
         points = self.landmark_generator.predict(features, portrait.landmarks, speech.num_frames)
         bilabials = recognised_bilabials(features)
         points = edit_landmarks(points, portrait.landmarks, speech, options, options.seed, bilabials)

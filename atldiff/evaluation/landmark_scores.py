@@ -93,7 +93,7 @@ def validate_landmarks(
     """
     scores, curves = {}, []
     for clip in clips:
-        features = encoder.encode(clip.speech)
+        features = encoder.encode(clip.speech, waveform=generator.hears_waveform)
         predicted = generator.predict(features, clip.identity, len(clip.ok))
         bilabials = recognised_bilabials(features)
         if bilabials is not None:

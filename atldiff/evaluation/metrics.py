@@ -1,4 +1,4 @@
-"""The paper's measures of pictures (Sec. 3.2): PSNR, SSIM, FID; those of landmarks are in `landmark_metrics`.
+"""The paper's measures of pictures (Sec. 3.3.1): PSNR, SSIM, FID; landmarks' are in `landmark_metrics`.
 
 Frames are (F, H, W, 3) uint8. What is measured frame by frame comes back as (F,) float64, so that the
 caller decides what to average over, and says of which size.

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from atldiff import landmarks as lm
 from atldiff.portrait.photo import crop_square
+from atldiff.rendering.levels import to_signed
 
 CROP = 64  # pixels of a judged crop
 REACH = 0.8  # its side in inter-ocular distances
@@ -132,4 +133,4 @@ def _varied(pictures: Tensor) -> Tensor:
 
 
 def _signed(crops: np.ndarray) -> Tensor:
-    return torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return to_signed(torch.from_numpy(crops).permute(0, 3, 1, 2))

@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from atldiff.system import disable_telemetry
@@ -56,7 +55,7 @@ class Detector:
         height, width = image.shape[:2]
         side = float(max(height, width))
         corner = np.array([(width - side) / 2, (height - side) / 2])
-        picture = _cut_square(image, corner + side / 2, side, 0.0, self.side, cv2.BORDER_CONSTANT)
+        picture = _cut_square(image, corner + side / 2, side, 0.0, self.side, repeat=False)
         values = picture.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
         outputs = dict(zip(*_run(self.name, values), strict=True))
         scores = _sigmoid(outputs["classificators"][0, :, 0])
@@ -134,8 +133,7 @@ def fit_meshes(image: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray 
     if not squares:
         return []
     crops = [
-        _cut_square(image, np.array([s.x, s.y]), s.side, s.angle, MESH_SIDE, cv2.BORDER_REPLICATE)
-        for s in squares
+        _cut_square(image, np.array([s.x, s.y]), s.side, s.angle, MESH_SIDE, repeat=True) for s in squares
     ]
     return [
         None if mesh is None else _placed(mesh, square)
@@ -170,6 +168,8 @@ def find_meshes(image: np.ndarray, most: int = 1) -> list[np.ndarray]:
 
 def person_mask(image: np.ndarray) -> np.ndarray:
     """How surely each pixel of an image (H, W, 3) uint8 shows a person: (H, W) float32 in [0, 1]."""
+    import cv2
+
     height, width = image.shape[:2]
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float32)
     square = np.array([[0, 0], [MASK_SIDE, 0], [0, MASK_SIDE], [MASK_SIDE, MASK_SIDE]], np.float32)
@@ -235,9 +235,11 @@ def _box_overlap(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _cut_square(
-    image: np.ndarray, centre: np.ndarray, side: float, angle: float, size: int, border: int
+    image: np.ndarray, centre: np.ndarray, side: float, angle: float, size: int, repeat: bool
 ) -> np.ndarray:
-    """A turned square of an image as (size, size, 3) uint8."""
+    """A turned square of an image, (size, size, 3) uint8; beyond it the border is repeated, or black."""
+    import cv2
+
     cos, sin = np.cos(angle) * side / 2, np.sin(angle) * side / 2
     corners = centre + [
         (-cos + sin, -sin - cos),
@@ -247,6 +249,7 @@ def _cut_square(
     ]
     square = np.array([(0, 0), (size, 0), (0, size), (size, size)], np.float32)
     there = cv2.getPerspectiveTransform(corners.astype(np.float32), square)
+    border = cv2.BORDER_REPLICATE if repeat else cv2.BORDER_CONSTANT
     return cv2.warpPerspective(image, there, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
 
 

@@ -36,6 +36,6 @@ def _alpha(mask: np.ndarray) -> np.ndarray:
 
 
 def green_screen(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """The paper's background (Sec. 3.1): image (H, W, 3) uint8 over green by alpha (H, W) in [0, 1]."""
+    """The paper's background (Sec. 3.3.4): image (H, W, 3) uint8 over green by alpha (H, W) in [0, 1]."""
     mixed = image * alpha[..., None] + np.array(GREEN, np.float32) * (1 - alpha[..., None])
     return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)

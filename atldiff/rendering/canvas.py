@@ -99,6 +99,18 @@ def make_canvas(
     return Canvas(image, still, scale, offset, views, rect, frame_box, frame_size, tone)
 
 
+def view_canvas(image: np.ndarray, landmarks: np.ndarray, views: tuple[np.ndarray, ...]) -> Canvas:
+    """A canvas of a picture (H, W, 3) uint8 at its own scale, for its views alone.
+
+    Args:
+        landmarks: (68, 2) pixels of the picture.
+        views: as of a `Canvas`.
+    """
+    height, width = image.shape[:2]
+    rect, whole = _moving_rect(image, views), np.array([0, 0, width, height], np.float32)
+    return Canvas(image, landmarks, 1.0, np.zeros(2, np.float32), views, rect, whole, (width, height))
+
+
 def _check(what: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise InputError(f"There is no {what} {value!r}", f"Choose one of {', '.join(allowed)}")

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from atldiff.easing import smoothstep
-from atldiff.landmarks import INNER_LIPS, LOWER_INNER_LIP, UPPER_INNER_LIP, inter_ocular_distance
+from atldiff.landmarks import INNER_LIPS, mouth_opening
 from atldiff.rendering.lids import Lid
 from atldiff.rendering.lip_outline import round_lips, smooth_outline
 from atldiff.rendering.rects import Rect, filled, rect_round
@@ -60,7 +60,7 @@ class ShutLips:
     @classmethod
     def of(cls, image: np.ndarray, still: np.ndarray) -> "ShutLips":
         """Of the face with landmarks `still` (68, 2), pixels of `image` (H, W, >=3) uint8."""
-        inner, gap = round_lips(still[INNER_LIPS]), _lip_gap(still)
+        inner, gap = round_lips(still[INNER_LIPS]), float(mouth_opening(still))
         strength = float(smoothstep(*_SHOWS_TEETH, np.array(gap)))
         colours = (
             np.median([_pixels(image, inner[near] + s * (still[far] - inner[near])) for s in _ACROSS], axis=0)
@@ -70,7 +70,7 @@ class ShutLips:
 
     def closing(self, landmarks: np.ndarray) -> float:
         """See `Closure`."""
-        closed = 1 - _lip_gap(landmarks) / max(self.gap, 1e-6)
+        closed = 1 - float(mouth_opening(landmarks)) / max(self.gap, 1e-6)
         return self.strength * float(smoothstep(*_CLOSING, np.array(closed)))
 
     def area(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
@@ -148,11 +148,6 @@ def _soft(mask: np.ndarray, deviation: float) -> np.ndarray:
     import cv2
 
     return cv2.GaussianBlur(mask, (0, 0), max(0.6, deviation)).astype(np.float32) / 255
-
-
-def _lip_gap(landmarks: np.ndarray) -> float:
-    apart = landmarks[list(UPPER_INNER_LIP)] - landmarks[list(LOWER_INNER_LIP)]
-    return float(np.linalg.norm(apart, axis=-1).mean() / inter_ocular_distance(landmarks))
 
 
 def _lip_width(landmarks: np.ndarray) -> float:

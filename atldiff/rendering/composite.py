@@ -8,6 +8,7 @@ import numpy as np
 from atldiff.config import FRAME_SIZE
 from atldiff.easing import smoothstep
 from atldiff.rendering.canvas import Canvas, crop_channels
+from atldiff.rendering.levels import UNIT
 from atldiff.rendering.rects import Rect
 from atldiff.rendering.toning import toned
 
@@ -56,7 +57,7 @@ def composite(
     boxes = [in_moving(canvas, view) for view in canvas.views]
     photos = [np.ascontiguousarray(moving[y0:y1, x0:x1, :3]) for x0, y0, x1, y1 in boxes]
     for index, (x0, y0, x1, y1) in enumerate(boxes):
-        change, side = residuals[index] * np.float32(127.5), x1 - x0
+        change, side = residuals[index] * np.float32(UNIT), x1 - x0
         size = len(change)
         if canvas.keeps_detail:
             coarse = cv2.GaussianBlur(change, (0, 0), COARSE * size)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from atldiff.rendering.canvas import Canvas
 from atldiff.rendering.composite import composite, view_of
+from atldiff.rendering.levels import to_signed
 from atldiff.rendering.prior import StillPhoto, WarpedPhoto, moving_photo
 
 
@@ -41,8 +42,7 @@ class HostFrames:
 
     def signed(self, seen: Sequence[np.ndarray]) -> Tensor:
         """The network's prior (1, 3, F, S, S) float32 in [-1, 1]."""
-        signed = np.stack(seen).astype(np.float32) / 127.5 - 1
-        return torch.from_numpy(signed).permute(3, 0, 1, 2)[None]
+        return to_signed(torch.from_numpy(np.stack(seen))).permute(3, 0, 1, 2)[None]
 
     def finished(
         self, moving: Sequence[np.ndarray], residuals: Sequence[Tensor], unseen: Sequence[np.ndarray]

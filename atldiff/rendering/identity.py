@@ -6,20 +6,22 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from transformers import ResNetConfig, ResNetModel
 
+from atldiff.errors import InputError
 from atldiff.hub import fetched
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class ResNetIdentityEncoder(ModelMixin, ConfigMixin):
-    """Pooled features of a frozen ResNet (Sec. 2.3, F_id); `microsoft/resnet-50` gives 2048.
+    """Features of a frozen ResNet (Sec. 2.3, F_id); `microsoft/resnet-50` gives 2048.
 
     Args:
         resnet_config: keyword arguments of `transformers.ResNetConfig`; empty = ResNet-50.
+        pooled: their mean over the picture; else their map (the paper's), 4 x 4 of 128 x 128 pixels.
     """
 
     @register_to_config
-    def __init__(self, resnet_config: dict | None = None) -> None:
+    def __init__(self, resnet_config: dict | None = None, pooled: bool = True) -> None:
         super().__init__()
         self.resnet = ResNetModel(ResNetConfig(**(resnet_config or {}))).eval().requires_grad_(False)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
@@ -31,20 +33,23 @@ class ResNetIdentityEncoder(ModelMixin, ConfigMixin):
         return self.resnet.config.hidden_sizes[-1]
 
     @classmethod
-    def from_hub(cls, name: str = "microsoft/resnet-50") -> "ResNetIdentityEncoder":
+    def from_hub(cls, name: str = "microsoft/resnet-50", pooled: bool = True) -> "ResNetIdentityEncoder":
         """The pretrained network from the hub.
 
         Raises:
             InputError: the hub cannot be reached and the weights are not in its cache.
         """
         resnet = fetched(ResNetModel, name)
-        encoder = cls(resnet.config.to_diff_dict())
+        encoder = cls(resnet.config.to_diff_dict(), pooled)
         encoder.resnet.load_state_dict(resnet.state_dict())
         return encoder
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Portrait crops (B, 3, H, W) in [-1, 1] -> features (B, feature_dim)."""
-        return self.resnet(((frames + 1) / 2 - self.mean) / self.std).pooler_output.flatten(1)
+        """Portrait crops (B, 3, H, W) in [-1, 1] -> features (B, feature_dim), or their map
+        (B, feature_dim, h, w) where they are not pooled.
+        """
+        features = self.resnet(((frames + 1) / 2 - self.mean) / self.std)
+        return features.pooler_output.flatten(1) if self.config.pooled else features.last_hidden_state
 
 
 class CompactIdentityEncoder(ModelMixin, ConfigMixin):
@@ -76,16 +81,22 @@ class CompactIdentityEncoder(ModelMixin, ConfigMixin):
 
 
 def make_identity_encoder(
-    name: str, pretrained: bool = True
+    name: str, pretrained: bool = True, fusion: str = "channels"
 ) -> CompactIdentityEncoder | ResNetIdentityEncoder:
     """The encoder that a preset names: "compact", or a ResNet on the hub or in a folder.
 
     Args:
         pretrained: fetch the ResNet's weights; without it, one of ResNet-50's shape with random ones.
+        fusion: `identity_fusion` of the U-Net it is for: "map" needs a ResNet.
 
     Raises:
-        InputError: `pretrained`, and the hub cannot be reached.
+        InputError: `pretrained`, and the hub cannot be reached; a map of the compact encoder.
     """
+    pooled = fusion != "map"
     if name == "compact":
+        if not pooled:
+            raise InputError("The compact identity encoder has no map", 'Use identity_fusion "channels"')
         return CompactIdentityEncoder()
-    return ResNetIdentityEncoder.from_hub(name) if pretrained else ResNetIdentityEncoder()
+    if pretrained:
+        return ResNetIdentityEncoder.from_hub(name, pooled)
+    return ResNetIdentityEncoder(pooled=pooled)

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atldiff.easing import smoothstep
+
 if TYPE_CHECKING:
     from atldiff.rendering.mouth import MouthShape
 
@@ -68,29 +70,23 @@ def paint_layers(
     depth = ((y - top) / height).clamp(0, 1)
     reach = torch.sqrt((x / 20) ** 2 + ((y - bottom).clamp(max=0) / (height + 1)) ** 2)
     tongue = shape.tongue_light * (0.35 + 0.65 * depth) * (0.45 + 0.55 * side)
-    painting = _over(painting, (1.05, 0.68, 0.68), tongue, smooth_step(1.0, 0.7, reach))
+    painting = _over(painting, (1.05, 0.68, 0.68), tongue, smoothstep(1.0, 0.7, reach))
     _, across, to_gap = _teeth(x, LOWER_TEETH)
-    row = smooth_step(-0.2 - pixel, 0.2 + pixel, y - low - 0.35 * across**4)
+    row = smoothstep(-0.2 - pixel, 0.2 + pixel, y - low - 0.35 * across**4)
     row = row * (x.abs() < LOWER_TEETH[-1].item())
     light = shape.lower_light * (1 - 0.16 * across**4) * _gaps(to_gap, shape.gap, pixel)
-    light = light * (0.35 + 0.65 * side) * (0.75 + 0.25 * smooth_step(5, 0, y - low))
+    light = light * (0.35 + 0.65 * side) * (0.75 + 0.25 * smoothstep(5, 0, y - low))
     painting = _over(painting, (1.0, 0.97, 0.93), light, row)
     index, across, to_gap = _teeth(x, UPPER_TEETH)
     step = torch.from_numpy(UPPER_STEPS).to(device)[index]
     edge = -0.0035 * x * x - step - 0.7 * across.abs() ** 5
-    row = smooth_step(0.2 + pixel, -0.2 - pixel, y - edge) * (x.abs() < UPPER_TEETH[-1].item())
+    row = smoothstep(0.2 + pixel, -0.2 - pixel, y - edge) * (x.abs() < UPPER_TEETH[-1].item())
     light = shape.upper_light * (1 - 0.14 * across**4) * _gaps(to_gap, shape.gap, pixel)
-    light = light * (0.25 + 0.75 * side) * (0.9 + 0.1 * smooth_step(-1.2, -3, y - edge))
-    gum = smooth_step(-8.6, -9.6, y + 1.2 * (1 - across**2) - step)
+    light = light * (0.25 + 0.75 * side) * (0.9 + 0.1 * smoothstep(-1.2, -3, y - edge))
+    gum = smoothstep(-8.6, -9.6, y + 1.2 * (1 - across**2) - step)
     colour = 1 - gum * _colour((0.22, 0.54, 0.55), x)
     painting = torch.lerp(painting, colour * light, row)
     return painting * _colour(teeth, x) * ((1 + slope * x) * light_in)
-
-
-def smooth_step(start: float | Tensor, stop: float | Tensor, x: Tensor) -> Tensor:
-    """`easing.smoothstep` of a tensor."""
-    t = ((x - start) / (stop - start)).clamp(0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def _places(

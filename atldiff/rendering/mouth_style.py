@@ -11,6 +11,7 @@ import numpy as np
 
 from atldiff.landmarks import OUTER_LIPS, mouth_opening
 from atldiff.rendering.lip_outline import mouth_outline
+from atldiff.rendering.photo_light import LUMA
 
 STYLE_DIM = 4
 MIN_OPENING = 0.04  # inter-ocular distances: less shows too little of the inside
@@ -21,7 +22,6 @@ MOST = 2.5  # beyond it the network has seen nobody
 _ROWS, _COLUMNS, _FINE = 3, 8, 8  # brightness is told apart so; samples of each in either direction
 _RIM = 0.1  # of the height, above and below, is not looked at
 _HALF_BLACK = 2.0  # levels, added so that black has a logarithm
-_LUMA = np.array([0.299, 0.587, 0.114])
 # Of 122 training people: means of `_features`, and what makes of them whitened principal components.
 _MEAN = np.array([-0.45, -0.42, -0.251, -0.715, -0.672, -0.491, 0.153, -0.044])
 _BASIS = np.array(
@@ -66,7 +66,7 @@ def _features(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """
     inside = _inside(picture, landmarks) + _HALF_BLACK
     relative = inside / (_lip_colour(picture, landmarks) + _HALF_BLACK)
-    bright, quarter = np.log(relative @ _LUMA), _COLUMNS // 4
+    bright, quarter = np.log(relative @ LUMA), _COLUMNS // 4
     middle = bright[:, quarter:-quarter].mean(axis=1)
     sides = np.delete(bright, np.s_[quarter:-quarter], axis=1).mean(axis=1)
     red, green, blue = relative.mean(axis=(0, 1))

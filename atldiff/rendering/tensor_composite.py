@@ -10,6 +10,7 @@ from torch import Tensor
 from atldiff.config import FRAME_SIZE
 from atldiff.rendering.canvas import Canvas
 from atldiff.rendering.composite import COARSE, fading_window, in_moving
+from atldiff.rendering.levels import UNIT
 from atldiff.rendering.photo_light import LUMA
 from atldiff.rendering.rects import Rect
 from atldiff.rendering.tensor_filters import blurred, crop_matrix, resize_matrix, resized, to_levels
@@ -85,7 +86,7 @@ class TensorComposite:
         """
         photos = [view.part(moving).float() for view in self.views]
         for index, view in enumerate(self.views):
-            change = residuals[index] * 127.5
+            change = residuals[index] * UNIT
             if self.canvas.keeps_detail:
                 coarse = blurred(change, [COARSE * view.size])
                 change = coarse + (change - coarse) * unseen[index][:, None]

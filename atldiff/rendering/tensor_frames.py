@@ -12,6 +12,7 @@ from torch import Tensor
 
 from atldiff.rendering.canvas import Canvas
 from atldiff.rendering.disocclusion import opened_mouth
+from atldiff.rendering.levels import to_signed
 from atldiff.rendering.prior import StillPhoto, WarpedPhoto, moving_photo
 from atldiff.rendering.tensor_composite import TensorComposite
 from atldiff.rendering.tensor_paint import paint_closures, paint_mouths
@@ -60,7 +61,7 @@ class TensorFrames:
 
     def signed(self, seen: Sequence[Tensor]) -> Tensor:
         """See `HostFrames.signed`."""
-        return torch.stack(list(seen), dim=1)[None].float() / 127.5 - 1
+        return to_signed(torch.stack(list(seen), dim=1)[None])
 
     def finished(
         self, moving: Sequence[Tensor], residuals: Sequence[Tensor], unseen: Sequence[np.ndarray]

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atldiff.easing import smoothstep
 from atldiff.landmarks import inter_ocular_distance
 from atldiff.rendering.closures import Closures
 from atldiff.rendering.mouth import LayeredMouth, fill_outline
-from atldiff.rendering.mouth_layers import paint_layers, smooth_step
+from atldiff.rendering.mouth_layers import paint_layers
 from atldiff.rendering.photo_light import EYE_SPAN
 from atldiff.rendering.rects import Rect, enclosing
 from atldiff.rendering.tensor_filters import blurred
@@ -34,7 +35,7 @@ def paint_mouths(
     shadow, blur, edge = zip(*(mouth.blurs(float(mm)) for mm in sizes), strict=True)
     poses = [mouth.pose(marks) for marks in landmarks]
     painting = paint_layers(mouth.shape, mouth.teeth, mouth.slope, poses, whole, device)
-    depth = smooth_step(0.5, 1.0, blurred(inside, shadow))
+    depth = smoothstep(0.5, 1.0, blurred(inside, shadow))
     painting = blurred(painting * (mouth.shape.shadow + (1 - mouth.shape.shadow) * depth), blur)
     share = torch.from_numpy(shares[shown].astype(np.float32)).to(device).view(-1, 1, 1, 1)
     alpha = blurred(inside, edge) * share * _within(rects, whole, device)

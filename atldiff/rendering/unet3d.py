@@ -20,6 +20,8 @@ from atldiff.rendering.unet_blocks import (
     Upsample,
     depth_to_space,
     frame_conv,
+    identity_map,
+    patch_of,
     space_to_depth,
 )
 
@@ -37,8 +39,7 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
     """Predicts r_0 from the noisy frames, the prior frames and the guide maps.
 
     The emotion embedding is added to the timestep embedding, and so is, ours, the mouth's style; the
-    identity features are multiplied into the latents after the downsampling stage (Sec. 2.3). The paper's
-    features multiply as they are; here they multiply as 1 + W f, so that an untrained W changes nothing.
+    identity features are multiplied into the latents after the downsampling stage (Sec. 2.3).
 
     Args:
         block_out_channels: channels of the levels; height and width halve between them.
@@ -50,6 +51,9 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         identity_dim: width of the identity features.
         emotion_dim: width of the emotion embedding.
         style_dim: numbers that tell the mouth's style (`mouth_style`; 0 = the paper's layout).
+        identity_fusion: "map" = latents times the ResNet's map, reshaped (the paper's); "channels" = latents
+            times 1 + W f of pooled features f, a gain a channel that is 1 untrained.
+        temporal_first: both convolutions of a block are 3D (the paper's block), else the second alone.
     """
 
     _supports_gradient_checkpointing = True
@@ -66,6 +70,8 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         identity_dim: int = 2048,
         emotion_dim: int = 64,
         style_dim: int = 0,
+        identity_fusion: str = "channels",
+        temporal_first: bool = False,
     ) -> None:
         super().__init__()
         self.gradient_checkpointing = False
@@ -75,8 +81,10 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         self.time_embedding = TimestepEmbedding(first, embedding)
         self.emotion_embedding = nn.Linear(emotion_dim, embedding, bias=False)
         self.style_embedding = nn.Linear(style_dim, embedding, bias=False) if style_dim else None
-        self.identity_gain = nn.Linear(identity_dim, last)
-        time = temporal_kernel, separable
+        assert identity_fusion in ("channels", "map"), identity_fusion
+        self.identity_gain = nn.Linear(identity_dim, last) if identity_fusion == "channels" else None
+        assert self.identity_gain is not None or patch_of(identity_dim, last)
+        time = temporal_kernel, separable, temporal_first
         self.conv_in = frame_conv((2 * FRAME_CHANNELS + guide_channels) * area, first)
         self.down_blocks, self.downsamplers = nn.ModuleList(), nn.ModuleList()
         self.up_blocks, self.upsamplers = nn.ModuleList(), nn.ModuleList()
@@ -102,12 +110,9 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
             width = below
         self.norm_out = FrameGroupNorm(8, first)
         self.conv_out = frame_conv(first, FRAME_CHANNELS * area)
-        for layer in (self.conv_out, self.identity_gain, self.emotion_embedding):
-            nn.init.zeros_(layer.weight)  # untrained: r_0 = 0, the frame is its prior
-        if self.style_embedding is not None:
-            nn.init.zeros_(self.style_embedding.weight)
-        nn.init.zeros_(self.conv_out.bias)
-        nn.init.zeros_(self.identity_gain.bias)
+        for layer in (self.conv_out, self.identity_gain, self.emotion_embedding, self.style_embedding):
+            for weight in () if layer is None else layer.parameters():
+                nn.init.zeros_(weight)  # untrained: r_0 = 0, the frame is its prior
 
     def forward(
         self,
@@ -126,7 +131,7 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
             sample: (B, 3, F, H, W) prior + r_t, in about [-1, 1].
             timestep: scalar or (B,) DDIM timestep.
             prior: (B, 3, F, H, W) prior frames in [-1, 1].
-            identity: (B, identity_dim) identity features.
+            identity: (B, identity_dim) identity features; their map (B, identity_dim, h, w) for "map".
             emotion: (B, emotion_dim) emotion embedding; zeros = unknown.
             guide: (B, guide_channels, F, H, W) guide maps in [0, 1], or None where there are none.
             style: (B, style_dim) of the mouth; None = the mean, or a network that is told none.
@@ -144,7 +149,7 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
                 h = self._run(block, h, embedding)
                 skips.append(h)
             h = downsample(h)
-        h = h * (1 + self.identity_gain(identity))[:, :, None, None, None]
+        h = h * self._identity_factor(identity, h)
         h = self._run(self.mid_block, h, embedding)
         for blocks, upsample in zip(self.up_blocks, self.upsamplers, strict=True):
             for block in blocks:
@@ -157,6 +162,12 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
     def to(self, *args, **kwargs) -> "IdentityUNet3DModel":
         """As of every module. The one of diffusers warns of parts to be kept in float32, even of none."""
         return nn.Module.to(self, *args, **kwargs)
+
+    def _identity_factor(self, identity: Tensor, h: Tensor) -> Tensor:
+        """What the latents (B, C, F, h, w) are multiplied by, broadcasting with them."""
+        if self.identity_gain is None:
+            return identity_map(identity, h.shape[1], h.shape[-2:])[:, :, None]
+        return (1 + self.identity_gain(identity))[:, :, None, None, None]
 
     def _run(self, block: ResidualBlock3D, h: Tensor, embedding: Tensor) -> Tensor:
         if self.gradient_checkpointing and torch.is_grad_enabled():

@@ -1,5 +1,8 @@
 """Blocks of the 3D Identity U-Net, on tensors (batch, channels, frames, height, width)."""
 
+from collections.abc import Sequence
+from math import isqrt
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -49,23 +52,28 @@ def frame_conv(channels_in: int, channels_out: int, stride: int = 1) -> FrameCon
 class ResidualBlock3D(nn.Module):
     """3D residual block; the timestep-and-emotion embedding scales and shifts its middle.
 
-    Its first convolution sees one frame. The second sees `temporal_kernel` of them: as one 3D convolution
-    (the paper's), or `separable`, which is a 2D one and one over time at a third of the arithmetic.
+    Args:
+        temporal_kernel: frames that the second convolution sees; 1 = both are 2D.
+        separable: a 2D convolution and one over time in the 3D one's place, a third of the arithmetic.
+        temporal_first: the first convolution sees as many frames (the paper's block); else it sees one.
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, embedding: int, temporal_kernel: int, separable: bool
+        self,
+        channels_in: int,
+        channels_out: int,
+        embedding: int,
+        temporal_kernel: int,
+        separable: bool,
+        temporal_first: bool = False,
     ) -> None:
         super().__init__()
+        depth = 1 if separable else temporal_kernel  # frames that a 3D convolution sees
         self.norm1 = FrameGroupNorm(8, channels_in)
-        self.conv1 = frame_conv(channels_in, channels_out)
+        self.conv1 = _conv(channels_in, channels_out, depth if temporal_first else 1)
         self.embed = nn.Linear(embedding, 2 * channels_out)
         self.norm2 = FrameGroupNorm(8, channels_out)
-        if temporal_kernel == 1 or separable:
-            self.conv2 = frame_conv(channels_out, channels_out)
-        else:
-            kernel, padding = (temporal_kernel, 3, 3), (temporal_kernel // 2, 1, 1)
-            self.conv2 = nn.Conv3d(channels_out, channels_out, kernel, padding=padding)
+        self.conv2 = _conv(channels_out, channels_out, depth)
         mixes = separable and temporal_kernel > 1
         self.time = TimeConv(channels_out, temporal_kernel) if mixes else nn.Identity()
         same = channels_in == channels_out
@@ -77,6 +85,33 @@ class ResidualBlock3D(nn.Module):
         scale, shift = self.embed(F.silu(embedding))[:, :, None, None, None].chunk(2, dim=1)
         h = self.norm2(h) * (1 + scale) + shift
         return self.time(self.skip(x) + self.conv2(F.silu(h)))
+
+
+def _conv(channels_in: int, channels_out: int, frames: int) -> nn.Module:
+    """A convolution of 3 x 3 pixels and so many frames that keeps the size."""
+    if frames == 1:
+        return frame_conv(channels_in, channels_out)
+    return nn.Conv3d(channels_in, channels_out, (frames, 3, 3), padding=(frames // 2, 1, 1))
+
+
+def identity_map(features: Tensor, channels: int, size: Sequence[int]) -> Tensor:
+    """An identity map (B, D, h, w) reshaped for latents of D / k^2 = `channels` channels (Sec. 2.3).
+
+    Each place of the map becomes k x k places: the paper's (2048, 4, 4) becomes (128, 16, 16). It is then
+    enlarged to the latents' size.
+
+    Returns:
+        (B, channels, *size).
+    """
+    maps = F.pixel_shuffle(features, patch_of(features.shape[1], channels))
+    return F.interpolate(maps, tuple(size), mode="nearest")
+
+
+def patch_of(identity_dim: int, channels: int) -> int:
+    """The k of `identity_map`."""
+    patch = isqrt(identity_dim // channels)
+    assert identity_dim == channels * patch**2, (identity_dim, channels)
+    return patch
 
 
 class Upsample(nn.Module):
@@ -93,17 +128,9 @@ class Upsample(nn.Module):
 
 def space_to_depth(x: Tensor, patch: int) -> Tensor:
     """(B, C, F, H, W) -> (B, C patch^2, F, H / patch, W / patch)."""
-    batch, channels, frames, height, width = x.shape
-    x = x.reshape(batch, channels, frames, height // patch, patch, width // patch, patch)
-    return x.permute(0, 1, 4, 6, 2, 3, 5).reshape(
-        batch, channels * patch**2, frames, height // patch, width // patch
-    )
+    return F.pixel_unshuffle(x.transpose(1, 2), patch).transpose(1, 2)
 
 
 def depth_to_space(x: Tensor, patch: int) -> Tensor:
     """Inverse of `space_to_depth`."""
-    batch, depth, frames, height, width = x.shape
-    x = x.reshape(batch, depth // patch**2, patch, patch, frames, height, width)
-    return x.permute(0, 1, 4, 5, 2, 6, 3).reshape(
-        batch, depth // patch**2, frames, height * patch, width * patch
-    )
+    return F.pixel_shuffle(x.transpose(1, 2), patch).transpose(1, 2)

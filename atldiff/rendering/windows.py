@@ -24,6 +24,7 @@ from atldiff.rendering.disocclusion import unseen_mask
 from atldiff.rendering.guide import frame_noise, guide_maps
 from atldiff.rendering.host_frames import HostFrames
 from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder
+from atldiff.rendering.levels import to_signed
 from atldiff.rendering.mouth_style import portrait_style
 from atldiff.rendering.sampler import Condition, sample_residual
 from atldiff.rendering.tensor_frames import TensorFrames
@@ -106,8 +107,8 @@ class Renderer:
         self, portrait: Portrait, sequence: LandmarkSequence, seed: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Identity features (1, D), emotion embedding (1, E), the mouth's style (1, 4)."""
-        crop = portrait.crop(FRAME_SIZE).astype(np.float32) / 127.5 - 1
-        still = torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.unet.device)
+        crop = torch.from_numpy(portrait.crop(FRAME_SIZE)).permute(2, 0, 1)[None]
+        still = to_signed(crop).to(self.unet.device)
         with torch.no_grad():
             identity = self.identity_encoder(still.to(self.identity_encoder.dtype)).float()
         emotion = torch.from_numpy(sequence.emotion)[None].to(self.unet.device)

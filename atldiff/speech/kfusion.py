@@ -1,8 +1,9 @@
 """KFusion (Sec. 2.1, Eq. 3-4): fuses both domains' face and mouth features; a KAN predicts the landmarks.
 
 A feature map is (B, channels, points, F): the points of the face are its rows, video frames its
-columns. The KAN stands on pykan's splines alone (`kan.spline`); pykan's own `KAN` class reseeds
-every generator, writes files and cannot live inside a ModelMixin.
+columns. The KAN stands on pykan's splines alone (`kan.spline`). pykan's own `KAN` class reseeds every
+generator, writes files and cannot live inside a ModelMixin; its `KANLayer` is the one here without a bias,
+but no part of it can be imported without all of the package's dependencies.
 """
 
 from functools import cache

@@ -157,20 +157,3 @@ class PhoneticEncoder(nn.Module):
     def phonemes(self, last: Tensor) -> Tensor:
         """Last block's output (B, T, width) -> log-probabilities (B, T, symbols); the last is blank."""
         return self.head(last).log_softmax(-1)
-
-
-class ContextGate(nn.Module):
-    """Eq. 2: acoustic features times a weight in (0, 2) a channel, learned from the emotion.
-
-    The released code multiplies by a softmax over the batch axis, which is 1 for one recording.
-    """
-
-    def __init__(self, emotion_dim: int, feature_dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Linear(emotion_dim, feature_dim)
-        nn.init.normal_(self.weight.weight, std=0.01)
-        nn.init.zeros_(self.weight.bias)
-
-    def forward(self, acoustic: Tensor, emotion: Tensor) -> Tensor:
-        """Features (B, T, D) and embedding (B, E) -> context features (B, T, D)."""
-        return acoustic * 2 * torch.sigmoid(self.weight(emotion))[:, None]

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 
 from atldiff.config import EMOTION_DIM, EMOTIONS
 from atldiff.media.audio import Speech
+from atldiff.speech.context_gate import ContextGate
 from atldiff.speech.emotion_recogniser import EmotionRecogniser
 from atldiff.speech.phonetic_encoder import (
     MEL_BANDS,
-    ContextGate,
     LogMel,
     PhoneticEncoder,
     to_training_level,
@@ -36,12 +36,14 @@ class SpeechFeatures:
         context: (B, T, D) acoustic times the emotion's gate.
         emotion: (B, E) how it is said, each value in (-1, 1).
         bilabial: (B, T) probability of a p, b or m; None: the encoder recognises none.
+        samples: (B, n) levelled samples at 16 kHz, the raw signal; None: they were not asked for.
     """
 
     acoustic: Tensor
     context: Tensor
     emotion: Tensor
     bilabial: Tensor | None = None
+    samples: Tensor | None = None
 
 
 class SpeechEncoder(Protocol):
@@ -66,11 +68,14 @@ def encode_window(encoder: SpeechEncoder, samples: Tensor) -> SpeechFeatures:
     return SpeechFeatures(acoustic, encoder.gate(acoustic, emotion), emotion, bilabial)
 
 
-def encode_speech(encoder: SpeechEncoder, speech: Speech, emotion: str | None = None) -> SpeechFeatures:
+def encode_speech(
+    encoder: SpeechEncoder, speech: Speech, emotion: str | None = None, waveform: bool = False
+) -> SpeechFeatures:
     """Features of a recording of any length (B = 1), in windows: memory does not grow but for the result.
 
     Args:
         emotion: name of an emotion to use instead of the one in the voice.
+        waveform: the features carry the samples, for a landmark generator that hears them.
 
     Raises:
         InputError: no such emotion.
@@ -92,7 +97,8 @@ def encode_speech(encoder: SpeechEncoder, speech: Speech, emotion: str | None = 
     else:
         embedding = encoder.emotion.prototype(emotion)[None]
     bilabial = torch.cat(bilabials, 1) if bilabials else None
-    return SpeechFeatures(joined, encoder.gate(joined, embedding), embedding, bilabial)
+    raw = samples if waveform else None
+    return SpeechFeatures(joined, encoder.gate(joined, embedding), embedding, bilabial, raw)
 
 
 class StarterSpeechEncoder(ModelMixin, ConfigMixin):
@@ -156,6 +162,6 @@ class StarterSpeechEncoder(ModelMixin, ConfigMixin):
         return encode_window(self, samples)
 
     @torch.no_grad()
-    def encode(self, speech: Speech, emotion: str | None = None) -> SpeechFeatures:
+    def encode(self, speech: Speech, emotion: str | None = None, waveform: bool = False) -> SpeechFeatures:
         """Features of a recording of any length (B = 1), see `encode_speech`."""
-        return encode_speech(self, speech, emotion)
+        return encode_speech(self, speech, emotion, waveform)

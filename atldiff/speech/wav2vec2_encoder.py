@@ -12,8 +12,9 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 from atldiff.config import EMOTION_DIM, EMOTIONS
 from atldiff.hub import fetched, load_network
 from atldiff.media.audio import Speech
+from atldiff.speech.context_gate import ContextGate
 from atldiff.speech.emotion_recogniser import EmotionRecogniser
-from atldiff.speech.phonetic_encoder import FEATURE_HOP, ContextGate, LogMel
+from atldiff.speech.phonetic_encoder import FEATURE_HOP, LogMel
 from atldiff.speech.speech_encoder import (
     SpeechFeatures,
     StarterSpeechEncoder,
@@ -80,9 +81,9 @@ class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
         return encode_window(self, samples)
 
     @torch.no_grad()
-    def encode(self, speech: Speech, emotion: str | None = None) -> SpeechFeatures:
+    def encode(self, speech: Speech, emotion: str | None = None, waveform: bool = False) -> SpeechFeatures:
         """Features of a recording of any length (B = 1), see `encode_speech`."""
-        return encode_speech(self, speech, emotion)
+        return encode_speech(self, speech, emotion, waveform)
 
 
 Encoder = StarterSpeechEncoder | Wav2Vec2SpeechEncoder

@@ -45,7 +45,7 @@ class StoredClip:
         import cv2
 
         data = self.jpeg[self.offsets[index] : self.offsets[index + 1]]
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+        picture = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         whole = np.array([0, 0, *picture.shape[1::-1]])
         return picture if len(picture) == STORED_SIZE else crop_square(picture, whole, STORED_SIZE)
 
@@ -150,7 +150,8 @@ def choose_frames(clip: StoredClip, frames: int, rng: np.random.Generator) -> tu
     near &= (size < MAX_SIZE_CHANGE) & (size > 1 / MAX_SIZE_CHANGE) & clip.usable
     nose = _nose_length(clip.points)
     near &= np.abs(nose / nose[middle] - 1) < MAX_PITCH_CHANGE
-    near[first : first + frames] = False
+    if clip.usable.sum() >= 2 * frames:  # a window of about the whole clip holds its own portrait
+        near[first : first + frames] = False
     if rng.random() < CLOSED_SHARE:
         near &= opening <= max(0.03, np.quantile(opening[clip.usable], 0.3))
     candidates = np.flatnonzero(near)

@@ -81,6 +81,8 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
 def _add_diffusion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", choices=("spatial", "temporal"), default="spatial", help="2D, or inflated")
     parser.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
+    windows = "of a window; temporal: 6, of the paper's presets 30"
+    parser.add_argument("--frames", type=whole(1), metavar="N", help=windows)
     parser.add_argument("--speech-encoder", type=Path, help="hears the clips' emotion; none if left out")
     parser.add_argument("--faces", type=Path, help="what prepare-faces wrote; clips alone if left out")
 
@@ -217,7 +219,7 @@ def _train_diffusion(args: argparse.Namespace) -> None:
     from atldiff.training.processes import finish
     from atldiff.training.train_diffusion import train_diffusion
 
-    names = ("stage", "preset", "start", "speech_encoder", "faces")
+    names = ("stage", "preset", "frames", "start", "speech_encoder", "faces")
     options = {name: getattr(args, name) for name in names} | _run_options(args)
     finish(str(train_diffusion(args.data, args.out, **options)))
 

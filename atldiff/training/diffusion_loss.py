@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from atldiff.rendering.levels import to_signed
 from atldiff.rendering.mouth_colours import soft_colours
 
 SHADING = 20.0  # weight of `shading_loss`: an error of 1/20 costs what it costs in L1
@@ -90,9 +91,11 @@ def varied_colours(
     """
     coloured = []
     for view in views:
-        pictures = {name: (signed(view[name]) * gain + offset).clamp(-1, 1) for name in ("prior", "target")}
+        pictures = {
+            name: (to_signed(view[name]) * gain + offset).clamp(-1, 1) for name in ("prior", "target")
+        }
         coloured.append(view | pictures)
-    return (signed(still) * gain[..., 0] + offset[..., 0]).clamp(-1, 1), coloured
+    return (to_signed(still) * gain[..., 0] + offset[..., 0]).clamp(-1, 1), coloured
 
 
 def softened(view: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -103,8 +106,3 @@ def softened(view: dict[str, Tensor]) -> dict[str, Tensor]:
         return view
     prior, mouth = view["prior"], view["guide"][:, 1:2]
     return view | {"target": prior + soft_colours(prior, view["target"] - prior, mouth)}
-
-
-def signed(frames: Tensor) -> Tensor:
-    """uint8 -> float in [-1, 1]."""
-    return frames.float() / 127.5 - 1

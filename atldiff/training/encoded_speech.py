@@ -1,7 +1,7 @@
 """Speech clips as the landmark network sees them: encoded once, kept on disk, read as they are drawn."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,25 +17,30 @@ from atldiff.training.speech_variants import vary
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A clip as the network sees it: features (1, T, D) half precision, and its targets."""
+    """A clip as the network sees it: features (1, T, D) half precision, its targets, and levelled samples
+    (1, n) half precision; none (n = 0) where the network does not hear them.
+    """
 
     acoustic: Tensor
     emotion: Tensor
     displacements: Tensor
     identity: Tensor
     ok: Tensor
+    samples: Tensor = field(default_factory=lambda: torch.zeros(1, 0, dtype=torch.half))
 
 
 @torch.no_grad()
-def encode_clip(encoder: Encoder, clip: SpeechClip) -> Example:
-    """The clip's features (without the gate, which is trained) and targets."""
-    features: SpeechFeatures = encoder.encode(clip.speech)
+def encode_clip(encoder: Encoder, clip: SpeechClip, waveform: bool = False) -> Example:
+    """The clip's features (without the gate, which is trained) and targets; samples where `waveform`."""
+    features: SpeechFeatures = encoder.encode(clip.speech, waveform=waveform)
+    samples = {} if features.samples is None else {"samples": features.samples.half().cpu()}
     return Example(
         features.acoustic.half().cpu(),
         features.emotion.cpu(),
         torch.from_numpy(clip.displacements),
         torch.from_numpy(clip.identity),
         torch.from_numpy(clip.ok),
+        **samples,
     )
 
 
@@ -66,21 +71,28 @@ class EncodedSpeech(StoredRows[Example]):
 
 
 def encoded_versions(
-    out: Path, key: str, encoder: Encoder, clips: Sequence[SpeechClip], count: int, seed: int
+    out: Path,
+    key: str,
+    encoder: Encoder,
+    clips: Sequence[SpeechClip],
+    count: int,
+    seed: int,
+    waveform: bool = False,
 ) -> list[EncodedSpeech]:
     """`count` encoded versions of every clip, the first one unchanged; encoded once and kept in `out`.
 
     Args:
         key: of clips and encoder (`data_key`); the versions of other ones, or of another seed, are others.
+        waveform: with the samples, for a network that hears them.
     """
     versions = []
     for version in range(count):
-        path = out / f"speech-{key}-{seed}-{version}.bin"
+        path = out / f"speech-{key}-{seed}-{version}{'-raw' if waveform else ''}.bin"
         rows = ArrayFile.kept(path)
         if rows is None:
             rng = np.random.default_rng([seed, version])
             varied = (vary(clip, clips, rng) for clip in clips) if version else clips
-            examples = (vars(encode_clip(encoder, clip)) for clip in varied)
+            examples = (vars(encode_clip(encoder, clip, waveform)) for clip in varied)
             rows = ArrayFile.write(path, ({k: v.numpy() for k, v in e.items()} for e in examples))
         versions.append(EncodedSpeech(rows))
     return versions

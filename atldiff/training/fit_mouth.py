@@ -9,15 +9,15 @@ import numpy as np
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_SIZE
 from atldiff.evaluation.mouth_metrics import INSIDE, inside_ratios, inside_statistics
-from atldiff.portrait.photo import crop_square
-from atldiff.rendering.disocclusion import opened_mouth
-from atldiff.rendering.fine_photo import warp_image
+from atldiff.rendering.canvas import view_canvas
+from atldiff.rendering.composite import view_of
 from atldiff.rendering.guide import fill_masks
-from atldiff.rendering.mouth import LayeredMouth, MouthShape
-from atldiff.rendering.warp import displacement_field
+from atldiff.rendering.mouth import MouthShape
+from atldiff.rendering.prior import WarpedPhoto, moving_part
 from atldiff.training.clips import MAX_YAW_CHANGE, Moment, StoredClip
 from atldiff.training.faces import reopened
 
+MOUTH_VIEW = 1  # the mouth's place among a canvas's views
 SHUT = 0.04  # openings up to here are a closed portrait's
 OPENINGS = (0.03, 0.07, 0.13, 1.0)  # borders of the little, half and wide open mouths that are painted
 LIMITS = {
@@ -30,38 +30,45 @@ LIMITS = {
 
 @dataclass(frozen=True, eq=False)
 class OpenMouth:
-    """A warped portrait whose mouth is to be painted, and what it really looked like, at 128 x 128 pixels."""
+    """A warped portrait whose mouth is to be painted, and what it really looked like.
 
-    warped: np.ndarray
-    truth: np.ndarray
+    Attributes:
+        photo: the prior of the portrait.
+        moving: (h, w, 3) uint8 its moving part in this frame, nothing painted.
+        points: (1, 68, 2) of this frame, pixels of the photo's canvas.
+        truth: (128, 128, 3) uint8 the true frame's mouth view.
+        inside: (128, 128) float32 in [0, 1], the filled inner lips in it.
+    """
+
+    photo: WarpedPhoto
+    moving: np.ndarray
     points: np.ndarray
-    outline: np.ndarray
-    share: float
+    truth: np.ndarray
     inside: np.ndarray
-    mouth: LayeredMouth
 
     @classmethod
     def of(cls, moment: Moment) -> "OpenMouth":
         """The mouth view of a moment's first frame."""
-        points, still = moment.points[0], moment.photo_points
+        points, still = moment.points[:1], moment.photo_points
         face = lm.crop_box(still)
-        box = lm.mouth_box(np.stack([points, still]), face)
-        field = displacement_field(lm.to_crop(points[None], face), lm.to_crop(still, face))[0]
-        whole = (0, 0, moment.photo.shape[1], moment.photo.shape[0])
-        warped = crop_square(warp_image(moment.photo, field, face, whole), box, FRAME_SIZE)
-        truth = crop_square(moment.frames[0], box, FRAME_SIZE)
-        outlines, shares = opened_mouth(points[None], still)
-        marks, outline = (lm.to_crop(p, box) * FRAME_SIZE for p in (points, outlines[0]))
-        inside = fill_masks(lm.to_crop(points, box)[None], FRAME_SIZE)[0, 0]
-        mouth = LayeredMouth.of(moment.photo, still)
-        return cls(warped, truth, marks, outline, float(shares[0]), inside, mouth)
+        box = lm.mouth_box(np.stack([points[0], still]), face)
+        canvas = view_canvas(moment.photo, still, (face, box))
+        photo = WarpedPhoto.of(canvas)
+        truth = view_of(canvas, moving_part(moment.frames[0], canvas), MOUTH_VIEW)
+        inside = fill_masks(lm.to_crop(points, box), FRAME_SIZE)[0, 0]
+        return cls(photo, next(photo.warped(points)), points, truth, inside)
+
+    @property
+    def opening(self) -> float:
+        """Of the mouth, see `landmarks.mouth_opening`."""
+        return float(lm.mouth_opening(self.points[0]))
 
     def painted(self, shape: MouthShape) -> np.ndarray:
-        """(128, 128, 3) uint8, with a mouth of that shape."""
-        edge = self.mouth.edge - self.mouth.shape.edge + shape.edge
-        frame = self.warped.copy()
-        replace(self.mouth, shape=shape, edge=edge).paint(frame, self.points, self.outline, self.share)
-        return frame
+        """The mouth view of the prior, (128, 128, 3) uint8, with a mouth of that shape."""
+        mouth = self.photo.mouth
+        mouth = replace(mouth, shape=shape, edge=mouth.edge - mouth.shape.edge + shape.edge)
+        (frame,) = replace(self.photo, mouth=mouth).painted([self.moving.copy()], self.points)
+        return view_of(self.photo.canvas, frame, MOUTH_VIEW)
 
 
 def open_mouths(
@@ -117,7 +124,7 @@ def shape_loss(shape: MouthShape, mouths: Sequence[OpenMouth]) -> float:
     difference = painted.astype(np.float32) - truth
     blurred = [cv2.GaussianBlur(d, (0, 0), 1.5)[i > INSIDE] for d, i in zip(difference, inside, strict=True)]
     distance = np.abs(np.concatenate(blurred)).mean() / 60
-    openings, unlike = np.array([lm.mouth_opening(mouth.points) for mouth in mouths]), []
+    openings, unlike = np.array([mouth.opening for mouth in mouths]), []
     for least, most in pairwise(OPENINGS):
         chosen = (openings > least) & (openings <= most)
         ratios = inside_ratios(made[chosen], real[chosen])

@@ -20,11 +20,13 @@ class LandmarkNetworks(nn.ModuleDict):
     def __init__(self, generator: LandmarkGenerator, gate: nn.Module) -> None:
         super().__init__({"generator": generator, "gate": gate})
 
-    def forward(self, acoustic: Tensor, emotion: Tensor, identity: Tensor, frames: int) -> Tensor:
+    def forward(
+        self, acoustic: Tensor, emotion: Tensor, identity: Tensor, frames: int, samples: Tensor
+    ) -> Tensor:
         """Displacements (B, F, 68, 2) of F frames from identities (B, 68, 2), in face units, from acoustic
-        features (B, T, D) and emotion (B, E).
+        features (B, T, D), emotion (B, E) and, where the generator hears them, samples (B, n).
         """
-        features = SpeechFeatures(acoustic, self["gate"](acoustic, emotion), emotion)
+        features = SpeechFeatures(acoustic, self["gate"](acoustic, emotion), emotion, samples=samples)
         return self["generator"](features, identity, frames)
 
 
@@ -42,7 +44,8 @@ def measure_lags(
     for example in examples:
         acoustic, emotion = example.acoustic.float().to(device), example.emotion.to(device)
         identity = example.identity[None].to(device)
-        moved = net(acoustic, emotion, identity, len(example.ok))[0].cpu()
+        samples = example.samples.float().to(device)
+        moved = net(acoustic, emotion, identity, len(example.ok), samples)[0].cpu()
         opening, seen = (
             lm.mouth_opening((d + example.identity).numpy()) for d in (moved, example.displacements)
         )

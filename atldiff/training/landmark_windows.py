@@ -7,17 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_RATE
-from atldiff.speech.phonetic_encoder import FEATURE_RATE
+from atldiff.speech.phonetic_encoder import FEATURE_HOP, FEATURE_RATE
 from atldiff.training.encoded_speech import Example
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Windows: acoustic (B, T, D), emotion (B, E), target (B, F, 68, 2) and identity (B, 68, 2) in face
-    units, ok (B, F).
+    units, ok (B, F), levelled samples (B, n), n = 0 where they are not heard.
     """
 
     acoustic: Tensor
@@ -25,6 +26,7 @@ class Batch:
     target: Tensor
     identity: Tensor
     ok: Tensor
+    samples: Tensor
 
 
 def draw_batch(
@@ -43,11 +45,11 @@ def draw_batch(
     """
     drawn = rng.choice(len(share), size, p=share / share.sum())
     rows = [_window(versions[rng.integers(len(versions))][i], lags[i], frames, rng) for i in drawn]
-    acoustic, emotion, target, identity, ok = (torch.stack(column) for column in zip(*rows, strict=True))
-    for row in acoustic:  # SpecAugment in time
+    columns = [torch.stack(column) for column in zip(*rows, strict=True)]
+    for row in columns[0]:  # SpecAugment in time
         start = int(rng.integers(row.shape[0]))
         row[start : start + int(rng.integers(0, 15))] = 0
-    return Batch(acoustic, emotion, target, identity, ok)
+    return Batch(*columns)
 
 
 def clip_shares(speakers: Sequence[str], frames: Sequence[int]) -> np.ndarray:
@@ -59,7 +61,8 @@ def clip_shares(speakers: Sequence[str], frames: Sequence[int]) -> np.ndarray:
 
 
 def _window(example: Example, lag: int, frames: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
-    """A random window: acoustic (T, D), emotion (E,), targets (F, 68, 2), identity (68, 2), ok (F,).
+    """A random window: acoustic (T, D), emotion (E,), targets (F, 68, 2), identity (68, 2), ok (F,),
+    samples (n,).
 
     Half of them mirrored; a quarter from another identity frame, whose mouth may be open.
     """
@@ -77,7 +80,17 @@ def _window(example: Example, lag: int, frames: int, rng: np.random.Generator) -
         target, identity = target - other, identity + other
     if rng.random() < 0.5:
         target, identity = mirrored(target), mirrored(identity)
-    return acoustic, example.emotion[0], target, identity, ok & example.ok[shown]
+    samples = _samples(example, first, count)
+    return acoustic, example.emotion[0], target, identity, ok & example.ok[shown], samples
+
+
+def _samples(example: Example, first: int, count: int) -> Tensor:
+    """The samples (n,) of `count` features from number `first` on, none where the example has none."""
+    if not example.samples.numel():
+        return torch.zeros(0)
+    length = (count - 1) * FEATURE_HOP + 1
+    samples = example.samples[0, first * FEATURE_HOP :][:length].float()
+    return F.pad(samples, (0, length - len(samples)))
 
 
 def mirrored(vectors: Tensor) -> Tensor:

@@ -96,7 +96,8 @@ def make_networks(preset: Preset, stage: str, start: Path | None) -> RendererNet
     if start is None:
         kernel = 1 if stage == "spatial" else preset.unet.temporal_kernel
         unet = IdentityUNet3DModel(**{**asdict(preset.unet), "temporal_kernel": kernel})
-        return RendererNetworks(channels_last(unet), make_identity_encoder(preset.identity))
+        encoder = make_identity_encoder(preset.identity, fusion=preset.unet.identity_fusion)
+        return RendererNetworks(channels_last(unet), encoder)
     remedy = "Name best/ or last/ of a diffusion run, and the --preset it was trained with"
     unet = load_network(start / "unet", [IdentityUNet3DModel], "renderer", remedy)
     shape = shape_of(UNetConfig, unet.config)

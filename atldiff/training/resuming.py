@@ -106,7 +106,7 @@ def load_state(
 
     Args:
         begun: what must be as it was when the run was begun, by the words for it; a state whose plain value
-            `begun` differs is refused.
+            `begun` differs is refused. Fields of a preset that the state does not know are not compared.
 
     Raises:
         InputError: the run was begun with other settings or networks; the file is broken.
@@ -119,7 +119,7 @@ def load_state(
         raise InputError(f"{path} cannot be read", remedy) from error
     told = state.get("begun") or {}
     for name, value in (begun or {}).items():
-        if told.get(name, value) != value:
+        if not _agree(told.get(name, value), value):
             raise InputError(f"The run in {path.parent} was begun with another {name}", other)
     try:
         for name, part in parts.items():
@@ -127,6 +127,13 @@ def load_state(
     except (KeyError, ValueError, RuntimeError) as error:  # of other shapes, or not there
         raise InputError(f"The run in {path.parent} was begun with other networks", other) from error
     return state
+
+
+def _agree(saved: Any, now: Any) -> bool:
+    """Whether all that a saved value holds is what the value holds now."""
+    if isinstance(saved, dict) and isinstance(now, dict):
+        return all(_agree(value, now.get(name)) for name, value in saved.items())
+    return saved == now
 
 
 def go_on_at(schedule: torch.optim.lr_scheduler.LRScheduler, step: int) -> None:

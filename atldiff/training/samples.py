@@ -11,12 +11,10 @@ from atldiff import landmarks as lm
 from atldiff.config import FRAME_SIZE, GuideConfig, Preset
 from atldiff.errors import InputError
 from atldiff.portrait.photo import crop_square
-from atldiff.rendering.closures import Closures
-from atldiff.rendering.disocclusion import opened_mouth
-from atldiff.rendering.fine_photo import warp_image
+from atldiff.rendering.canvas import view_canvas
 from atldiff.rendering.guide import fill_masks, guide_maps, point_mask
-from atldiff.rendering.mouth import LayeredMouth
-from atldiff.rendering.warp import displacement_field
+from atldiff.rendering.host_frames import HostFrames
+from atldiff.rendering.prior import moving_part
 from atldiff.training.clips import Moment, StoredClip, choose_frames
 from atldiff.training.faces import reopened
 from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE
@@ -124,49 +122,47 @@ def make_sample(moment: Moment, config: SampleConfig, rng: np.random.Generator) 
     if config.augment:
         points = points + rng.normal(0, 0.25, (1, *points.shape[1:]))
     face = _face_box(config, rng)
-    warped = prior_frames(moment.photo, moment.photo_points, points, face, config.prior)
     boxes = [face]
     if len(config.view_sizes) > 1:
         both = np.concatenate([points, moment.photo_points[None]])
         boxes.append(_mouth_box(both, face, config.augment, rng))
-    views = [
-        make_view(warped, moment.frames, points, box, size, config.guide)
-        for box, size in zip(boxes, config.view_sizes, strict=True)
-    ]
-    if len(views) > 1:  # the mouth's own view takes the place of this part
-        views[0]["weight"] = face_weight(lm.to_crop(points, face), config.view_sizes[0])
+    canvas = view_canvas(moment.photo, moment.photo_points, tuple(boxes))
+    pictures = HostFrames.of(canvas, config.prior, config.view_sizes)
+    parts = pictures.moving(points), [moving_part(frame, canvas) for frame in moment.frames]
+    views = [make_view(pictures, view, *parts, points, config.guide) for view in range(len(boxes))]
+    for view, box, size in zip(views, boxes, config.view_sizes, strict=True):
+        # A mouth view takes the mouth's place in the loss of the face view.
+        weigh = face_weight if box is face and len(views) > 1 else loss_weight
+        view["weight"] = weigh(lm.to_crop(points, box), size)
     identity = torch.from_numpy(crop_square(moment.photo, face, FRAME_SIZE)).permute(2, 0, 1)
     told = {"emotion": torch.from_numpy(moment.emotion), "style": torch.from_numpy(moment.style)}
     return {"identity": identity, **told, "views": views}
 
 
 def make_view(
-    warped: np.ndarray, frames: np.ndarray, points: np.ndarray, box: np.ndarray, size: int, guide: GuideConfig
+    pictures: HostFrames,
+    view: int,
+    prior: Sequence[np.ndarray],
+    truth: Sequence[np.ndarray],
+    points: np.ndarray,
+    guide: GuideConfig,
 ) -> dict[str, torch.Tensor]:
-    """What the network sees and should make of the square `box` of prior and true frames."""
-    in_crop = lm.to_crop(points, box)
+    """What the network sees in one of the pictures' views, and what it should make of it.
+
+    Args:
+        prior, truth: moving parts (h, w, 3) uint8 of F frames.
+        points: (F, 68, 2) pixels of the canvas.
+
+    Returns:
+        A view of `make_sample` without its weight.
+    """
+    size = pictures.sizes[view]
+    in_crop = lm.to_crop(points, pictures.canvas.views[view])
     maps, mask = guide_maps(torch.from_numpy(in_crop)[None], size, guide)
-    view = {"mask": mask[0], "weight": loss_weight(in_crop, size)}
-    for name, pictures in (("prior", warped), ("target", frames)):
-        view[name] = _planes(np.stack([crop_square(picture, box, size) for picture in pictures]))
-    return view if maps is None else view | {"guide": maps[0]}
-
-
-def prior_frames(
-    photo: np.ndarray, photo_points: np.ndarray, points: np.ndarray, face: np.ndarray, kind: str
-) -> np.ndarray:
-    """Prior frames (F, H, W, 3) uint8 of a photo (H, W, 3); the spline's units are of the crop `face`."""
-    if kind == "identity":
-        return np.repeat(photo[None], len(points), axis=0)
-    fields = displacement_field(lm.to_crop(points, face), lm.to_crop(photo_points, face))
-    whole = (0, 0, photo.shape[1], photo.shape[0])
-    mouth, closures = LayeredMouth.of(photo, photo_points), Closures.of(photo, photo_points)
-    outlines, shares = opened_mouth(points, photo_points)
-    warped = [warp_image(photo, field, face, whole) for field in fields]
-    for frame, marks, inner, share in zip(warped, points, outlines, shares, strict=True):
-        mouth.paint(frame, marks, inner, share)
-        closures.paint(frame, marks)
-    return np.stack(warped)
+    result = {"mask": mask[0]}
+    for name, parts in (("prior", prior), ("target", truth)):
+        result[name] = _planes(np.stack(pictures.seen(parts, view)))
+    return result if maps is None else result | {"guide": maps[0]}
 
 
 def loss_weight(in_crop: np.ndarray, size: int) -> torch.Tensor:

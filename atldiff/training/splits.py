@@ -7,7 +7,7 @@ come later never move those that were there.
 import hashlib
 from collections.abc import Iterable
 
-TEST_SHARE = 0.1  # of all (Sec. 4.1: 90/10)
+TEST_SHARE = 0.1  # of all (Sec. 3.1: 90/10)
 VALIDATION_SHARE = 0.1  # of what is left
 SPLITS = ("train", "val", "test")
 RULES = ("speakers", "clips")

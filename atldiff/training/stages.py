@@ -8,7 +8,8 @@ class Stage:
     """Settings of one stage.
 
     Attributes:
-        frames: of a window.  batch: windows.  learning_rate: peak; it falls linearly over the last fifth.
+        frames: of a window; of the temporal stage a preset has its own.  batch: windows.
+        learning_rate: peak; it falls linearly over the last fifth.
         critic_from: step at which the critic joins.  critic_lead: steps in which it then learns alone, so
             that what it asks for makes sense when it is first heard; at most a tenth of all.
         adversarial: how hard it pulls at the pictures, beside the loss on them.  matching: weight of its

@@ -67,16 +67,17 @@ def train_diffusion(
     speech_encoder: Path | None = None,
     faces: Path | None = None,
     critic: bool = True,
+    frames: int | None = None,
     run: RunConfig = DEFAULT_RUN,
 ) -> Path:
-    """Trains one stage, on all processes that `accelerate launch` started; run again with the same arguments
-    to resume.
+    """Trains one stage on the processes of `accelerate launch`; run again with the same arguments to resume.
 
     Args:
         data: prepared clips (`atldiff.training.prepare`).  out: run folder: log.jsonl, curves/ (TensorBoard),
             state.pt, sheet-*.png, best/ and last/ (unet/ and identity_encoder/, averaged weights).
         stage: "spatial" (temporal kernel 1) or "temporal" (`start` is a spatial run's best/ or last/).
-        batch: windows a batch of each process.  start: unet/ and identity_encoder/ to begin from.
+        batch: windows a batch of each process; None: as many frames as the stage's.  frames: of a window;
+            None: the stage's, or the preset's.  start: unet/ and identity_encoder/ to begin from.
         speech_encoder: saved encoder that hears the clips' emotion; None = the U-Net learns none.
         faces: prepared single photos, None = clips alone.  critic: joins where the preset has a mouth view.
 
@@ -88,8 +89,8 @@ def train_diffusion(
             run in `out` was begun with another preset, stage or seed.
     """
     row = preset if isinstance(preset, Preset) else read_preset(preset)
-    changes = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
-    chosen = _stage_of(row, stage, start is not None, **changes, save_seconds=run.save_seconds)
+    changes = {"steps": steps, "batch": batch, "learning_rate": learning_rate, "frames": frames}
+    chosen = stage_of(row, stage, start is not None, **changes, save_seconds=run.save_seconds)
     accelerator = start_processes(device, out, run.accumulate)
     if run.push_to_hub is not None:
         from_main(accelerator, partial(hub.reserve, run.push_to_hub))
@@ -97,8 +98,7 @@ def train_diffusion(
     networks = make_networks(row, stage, start)
     if run.checkpointing:
         networks.unet.enable_gradient_checkpointing()
-    judged = critic and len(row.view_sizes) > 1  # the paper's presets see no mouth view: no critic
-    step = RendererStep(networks, chosen, accelerator, seed, judged)
+    step = RendererStep(networks, chosen, accelerator, seed, critic and len(row.view_sizes) > 1)
     trainer = Trainer(step, accelerator, run.patience, {"preset": asdict(row), "stage": stage, "seed": seed})
     encoder = None if speech_encoder is None else load_speech_encoder(speech_encoder)
     photos = () if faces is None else load_faces(faces, "train")
@@ -115,13 +115,18 @@ def train_diffusion(
     return out / "best"
 
 
-def _stage_of(row: Preset, name: str, taught: bool, **changes: Any) -> Stage:
+def stage_of(row: Preset, name: str, taught: bool, **changes: Any) -> Stage:
     """The stage of that name, with what is not None changed; the critic joins taught networks at once."""
     if taught:
         changes["critic_from"] = 0
     if row.steps > 1:  # one-step sampling sees t = T - 1 alone, the others see it among others
         changes["share_of_last"] = SHARE_OF_LAST
-    stage = replace(STAGES[name], **{key: value for key, value in changes.items() if value is not None})
+    if name == "temporal" and changes.get("frames") is None:
+        changes["frames"] = row.training_frames
+    usual = STAGES[name]
+    stage = replace(usual, **{key: value for key, value in changes.items() if value is not None})
+    if changes.get("batch") is None:  # a step costs what the usual one costs
+        stage = replace(stage, batch=max(1, usual.batch * usual.frames // stage.frames))
     return replace(stage, critic_lead=min(stage.critic_lead, stage.steps // 10))
 
 

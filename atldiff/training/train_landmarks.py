@@ -145,7 +145,8 @@ class LandmarkTrainer:
                 fitted = fit_features(encoder, clips)
                 with writing(features):
                     torch.save(fitted, features)
-            self.versions = encoded_versions(out, key, encoder, clips, stage.versions, seed)
+            raw = generator.hears_waveform
+            self.versions = encoded_versions(out, key, encoder, clips, stage.versions, seed, raw)
         fit_components(generator, clips)
         self.net = LandmarkNetworks(generator, encoder.gate).train()
         self.average = EMAModel(self.net.parameters(), decay=stage.ema)
@@ -199,7 +200,8 @@ class LandmarkTrainer:
         batch = Batch(**{name: value[rows].to(self.device) for name, value in vars(batch).items()})
         seed_step(accelerator, self.seed, step)
         heard = batch.acoustic + 0.2 * noise
-        predicted = self.model(heard, batch.emotion, batch.identity, batch.target.shape[1])
+        frames = batch.target.shape[1]
+        predicted = self.model(heard, batch.emotion, batch.identity, frames, batch.samples)
         truth = batch.target, batch.identity, batch.ok
         loss, terms = landmark_loss(predicted, *truth, stage.velocity, over_processes(accelerator))
         self.optimizer.zero_grad()

@@ -10,9 +10,9 @@ from torch import Tensor
 from atldiff.errors import InputError
 from atldiff.evaluation.mouth_metrics import inside_ratios, inside_statistics
 from atldiff.rendering.guide import frame_noise
+from atldiff.rendering.levels import from_signed, to_signed
 from atldiff.rendering.sampler import Condition, make_scheduler, sample_residual
 from atldiff.training.clips import Moment, StoredClip, choose_frames
-from atldiff.training.diffusion_loss import signed
 from atldiff.training.renderer_networks import RendererNetworks
 from atldiff.training.samples import SampleConfig, make_sample
 
@@ -59,18 +59,18 @@ def validation_scores(
         for name in results[0]:
             for part, view, frames in (("face", face, results[0][name]), ("lips", last, results[-1][name])):
                 where = view["weight"][None] >= (FACE if part == "face" else LIPS)
-                score = psnr_in(frames, signed(view["target"])[None], where)
+                score = psnr_in(frames, to_signed(view["target"])[None], where)
                 sums.setdefault(f"{part}_{name}", []).append(score)
             if "guide" in last:
                 mouth = last["guide"][1].numpy()
                 inside.setdefault(name, []).append(inside_statistics(_uint8(results[-1][name]), mouth))
         if "guide" in last:
-            real = _uint8(signed(last["target"])[None])
+            real = _uint8(to_signed(last["target"])[None])
             inside.setdefault("real", []).append(inside_statistics(real, last["guide"][1].numpy()))
-        pictures = (*results[-1].values(), signed(last["target"])[None])
+        pictures = (*results[-1].values(), to_signed(last["target"])[None])
         middle = last["target"].shape[1] // 2
         row = torch.cat([frames[:, :, middle] for frames in pictures])
-        sheet.append(((row + 1) * 127.5).round().byte())
+        sheet.append(from_signed(row))
     scores = {name: float(np.mean(values)) for name, values in sums.items()}
     scores["score"] = scores["lips_1"]
     if inside:
@@ -88,7 +88,7 @@ def _rendered(
 ) -> dict[str, Tensor]:
     """(1, 3, F, S, S) frames in [-1, 1] of the prior and after so many steps, by name."""
     view = {key: value[None].to(device) for key, value in view.items()}
-    prior, still = signed(view["prior"]), signed(sample["identity"][None]).to(device)
+    prior, still = to_signed(view["prior"]), to_signed(sample["identity"][None]).to(device)
     with torch.no_grad():
         identity = networks.identity(still)
     emotion, style = (sample[name][None].to(device) for name in ("emotion", "style"))
@@ -103,7 +103,7 @@ def _rendered(
 
 def _uint8(frames: Tensor) -> np.ndarray:
     """(1, 3, F, S, S) in [-1, 1] -> (F, S, S, 3)."""
-    return ((frames[0].permute(1, 2, 3, 0) + 1) * 127.5).round().byte().numpy()
+    return from_signed(frames[0].permute(1, 2, 3, 0)).numpy()
 
 
 def psnr_in(frames: Tensor, target: Tensor, where: Tensor) -> float:

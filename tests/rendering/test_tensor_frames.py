@@ -4,7 +4,7 @@ OpenCV looks up colours and fields at places rounded to 1/32 of a pixel and of a
 themselves: along sharp edges that the spline stretches, a few pixels in 100,000 differ by 2 to 6 levels.
 """
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+from atldiff.config import PRESETS
 from atldiff.landmarks import LOWER_LIDS, UPPER_LIDS, crop_box, to_crop
 from atldiff.portrait.face import Portrait, load_portrait
 from atldiff.rendering import tensor_frames
@@ -19,12 +20,17 @@ from atldiff.rendering.canvas import Canvas, make_canvas
 from atldiff.rendering.closures import Closures
 from atldiff.rendering.disocclusion import opened_mouth
 from atldiff.rendering.host_frames import HostFrames
+from atldiff.rendering.identity import CompactIdentityEncoder
 from atldiff.rendering.mouth import LayeredMouth
 from atldiff.rendering.prior import WarpedPhoto
+from atldiff.rendering.sampler import make_scheduler
 from atldiff.rendering.tensor_frames import TensorFrames
 from atldiff.rendering.tensor_paint import paint_closures, paint_mouths
 from atldiff.rendering.tensor_warp import TensorWarp, crop_field, tensor_field
+from atldiff.rendering.unet3d import IdentityUNet3DModel
 from atldiff.rendering.warp import displacement_field
+from atldiff.rendering.windows import FIRST_WINDOWS, Renderer, window_spans
+from atldiff.sequence import LandmarkSequence
 
 FRAMES, SIZES, CPU = 6, (64, 128), torch.device("cpu")
 
@@ -190,3 +196,26 @@ def test_nothing_is_mixed_between_devices(portrait, points, output):
         made.append(pictures.composite.frames(torch.stack(moving), residuals, masks))
     assert all(each.is_meta for each in (*moving, *made))
     assert made[-1].dtype == torch.uint8 and len(made[-1]) == FRAMES
+
+
+@pytest.mark.parametrize("name", ["starter", "paper-mead"])
+def test_a_video_of_several_windows_is_the_same(portrait, points, name):
+    """Through the renderer, which overlaps its windows and shows the network what the last one showed."""
+    preset, identity = PRESETS[name], CompactIdentityEncoder((8, 8), 8)
+    steps = min(preset.steps, 2)
+    torch.manual_seed(0)
+    shape = replace(preset.unet, block_out_channels=(8, 16), identity_dim=8, identity_fusion="channels")
+    unet = IdentityUNet3DModel(**asdict(shape)).eval()
+    torch.nn.init.normal_(unet.conv_out.weight, std=0.005)
+    there_and_back = points[[*range(FRAMES), *range(FRAMES - 2, 0, -1)] * 3][: sum(FIRST_WINDOWS) + 2]
+    sequence = LandmarkSequence(there_and_back, portrait.landmarks, np.zeros(64, np.float32))
+    canvas = make_canvas(portrait, sequence.points, "crop", mouth=len(preset.view_sizes) > 1)
+    made, expected = (
+        np.stack(list(renderer.frames(portrait, sequence, canvas, steps, seed=0)))
+        for renderer in (
+            Renderer(unet, identity, make_scheduler(), preset, tensors) for tensors in (True, False)
+        )
+    )
+    assert len(list(window_spans(len(made), preset.overlap))) == 3
+    assert_alike(made, expected, most=6, share=1e-3)
+    assert (expected != expected[0]).any()

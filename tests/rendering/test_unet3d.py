@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from atldiff.rendering.unet3d import IdentityUNet3DModel, channels_last, inflate
-from atldiff.rendering.unet_blocks import depth_to_space, space_to_depth
+from atldiff.rendering.unet_blocks import ResidualBlock3D, depth_to_space, identity_map, space_to_depth
 
 TINY = {"block_out_channels": (8, 16), "identity_dim": 4, "emotion_dim": 4}
 
@@ -30,6 +30,44 @@ def awake(**config) -> IdentityUNet3DModel:
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.1)
     return unet.eval()
+
+
+def test_a_patch_becomes_channels_row_by_row():
+    x = torch.arange(16.0).view(1, 1, 1, 4, 4).expand(1, 1, 3, 4, 4)
+    patches = space_to_depth(x, 2)
+    assert patches.shape == (1, 4, 3, 2, 2)
+    assert patches[0, :, 2, 0, 1].tolist() == [2, 3, 6, 7]
+
+
+def test_the_papers_identity_map_fits_its_latents():
+    """2048 x 4 x 4 become 128 x 16 x 16, each place four by four; then they are enlarged."""
+    features = torch.randn(1, 2048, 4, 4)
+    shaped = identity_map(features, 128, (16, 16))
+    assert shaped.shape == (1, 128, 16, 16)
+    torch.testing.assert_close(shaped[0, 3, 4:8, 8:12].flatten(), features[0, 48:64, 1, 2])
+    enlarged = identity_map(features, 128, (32, 32))
+    torch.testing.assert_close(enlarged[..., ::2, ::2], shaped)
+
+
+def test_latents_are_multiplied_by_the_identity_map():
+    unet, given = awake(identity_fusion="map", identity_dim=64), inputs()
+    ones, seen = torch.ones(1, 64, 4, 4), []
+    unet.mid_block.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    for factor in (1.0, 2.0):
+        unet(**{**given, "identity": factor * ones})
+    torch.testing.assert_close(seen[1], 2 * seen[0])
+    assert unet.identity_gain is None
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_the_first_convolution_of_the_papers_blocks_sees_frames_too(kernel):
+    for first in (False, True):
+        block = ResidualBlock3D(8, 8, 4, kernel, separable=False, temporal_first=first)
+        x = torch.zeros(1, 8, 5, 4, 4)
+        x[:, :, 2] = 1
+        reached = block.conv1(x) - block.conv1(0 * x)
+        frames = reached.abs().amax(dim=(0, 1, 3, 4)) > 0
+        assert frames.tolist() == [i == 2 or (first and kernel == 3 and i in (1, 3)) for i in range(5)]
 
 
 def test_patches_are_inverse():
@@ -87,9 +125,9 @@ def test_timestep_matters():
     assert not torch.allclose(unet(**given).sample, unet(**{**given, "timestep": 1}).sample)
 
 
-@pytest.mark.parametrize("separable", [False, True])
-def test_inflated_network_equals_its_2d_parent_on_every_frame(separable):
-    parent, given = awake(temporal_kernel=1, separable=separable), inputs(frames=5)
+@pytest.mark.parametrize("shape", [{}, {"separable": True}, {"temporal_first": True}], ids=str)
+def test_inflated_network_equals_its_2d_parent_on_every_frame(shape):
+    parent, given = awake(temporal_kernel=1, **shape), inputs(frames=5)
     child = inflate(parent)
     assert child.config.temporal_kernel == 3
     torch.testing.assert_close(child(**given).sample, parent(**given).sample, atol=1e-5, rtol=1e-5)

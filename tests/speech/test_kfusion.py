@@ -2,7 +2,16 @@
 
 import torch
 
-from atldiff.speech.kfusion import KANHead, KANLayer, KFusion, MLPHead, PlainFusion, insert_mouth
+from atldiff.speech.kfusion import (
+    GRID_INTERVALS,
+    SPLINE_ORDER,
+    KANHead,
+    KANLayer,
+    KFusion,
+    MLPHead,
+    PlainFusion,
+    insert_mouth,
+)
 
 
 def test_the_splines_sum_to_one_on_the_grid():
@@ -36,14 +45,17 @@ def test_a_layer_learns_a_curve():
     assert loss < 1e-3
 
 
-def test_building_a_head_leaves_the_random_state_of_numpy_and_the_folder_alone(tmp_path, monkeypatch):
-    import numpy as np
+def test_a_layer_is_pykans_own_and_a_bias():
+    from kan.KANLayer import KANLayer as Reference  # here: it takes seconds
 
-    monkeypatch.chdir(tmp_path)
-    before = np.random.get_state()[1].copy()  # noqa: NPY002 - pykan reseeds the global state
-    KANHead(6, 4, 2)
-    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
-    assert not list(tmp_path.iterdir())
+    torch.manual_seed(0)
+    layer, reference = KANLayer(4, 3), Reference(4, 3, num=GRID_INTERVALS, k=SPLINE_ORDER)
+    with torch.no_grad():
+        reference.coef.copy_(layer.coefficients)
+        reference.scale_base.copy_(layer.base.weight.T)
+        reference.scale_sp.fill_(1)
+    x = torch.rand(50, 4) * 2.4 - 1.2  # also beyond the grid
+    torch.testing.assert_close(layer(x), reference(x)[0] + layer.base.bias)
 
 
 def test_the_mouth_goes_to_rows_48_to_67():

@@ -1,10 +1,14 @@
 """Tiny random networks suffice: shapes, time, windows and units do not depend on the weights."""
 
+from dataclasses import replace
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
 
-from atldiff.speech.landmark_generator import LandmarkGenerator, at_frame_rate, locality_mask
+from atldiff.speech.global_domain import GlobalDomain, RawSpeech, at_frame_rate, locality_mask
+from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.speech_encoder import SpeechFeatures
 
 TINY = {"feature_dim": 6, "width": 16, "heads": 2, "layers": 1, "channels": 2, "hidden": 8}
@@ -117,3 +121,54 @@ def test_save_and_load(tmp_path):
         again.predict(speech, portrait(), 30), net.predict(speech, portrait(), 30), atol=1e-5
     )
     assert not again.training
+
+
+def raw_features(seconds: float) -> SpeechFeatures:
+    """Features that carry as many samples as they stand for."""
+    speech = features(seconds)
+    samples = torch.randn(1, (speech.acoustic.shape[1] - 1) * 320)
+    return replace(speech, samples=samples)
+
+
+def test_a_raw_feature_is_centred_on_its_sample():
+    torch.manual_seed(0)
+    heard = RawSpeech(8, 0.0)
+    click = torch.zeros(1, 50 * 320)
+    click[:, 30 * 320] = 100.0  # second 0.6, frame 18
+    with torch.no_grad():
+        moved = (heard(click, 30) - heard(0 * click, 30)).abs().amax(dim=-1)[0]
+    assert moved.argmax() == 18 and moved[:17].max() == 0 and moved[20:].max() == 0
+
+
+def test_the_global_domain_hears_the_raw_signal_alone():
+    net, speech, identity = generator(global_input="raw"), raw_features(1.0), torch.randn(1, 68, 2)
+    with torch.no_grad():
+        base = net(speech, identity, 30)
+        other = replace(speech, acoustic=torch.randn_like(speech.acoustic))
+        assert torch.equal(base, net(other, identity, 30))
+        for name in ("samples", "context"):
+            changed = replace(speech, **{name: torch.randn_like(getattr(speech, name))})
+            assert not torch.allclose(base, net(changed, identity, 30))
+
+
+@pytest.mark.parametrize("frames", [1, 29, 301, 700])
+def test_any_number_of_frames_from_the_raw_signal(frames):
+    net = generator(global_input="raw")
+    assert net.hears_waveform and not generator(global_input="raw", no_global=True).hears_waveform
+    assert net.predict(raw_features(frames / 30), portrait(), frames).shape == (frames, 68, 2)
+
+
+def test_windows_of_the_raw_signal_agree_with_the_whole(monkeypatch):
+    net, speech = generator(global_input="raw"), raw_features(16.0)
+    windows = net.predict(speech, portrait(), 480)
+    monkeypatch.setattr("atldiff.speech.landmark_generator.WINDOW_FRAMES", 10_000)
+    whole = net.predict(speech, portrait(), 480)
+    assert np.abs(windows - whole).max() < 0.02 * np.abs(whole - portrait()).max()
+
+
+def test_no_two_layers_begin_with_equal_weights():
+    torch.manual_seed(0)
+    domain = GlobalDomain(width=8, heads=2, layers=2, channels=2, dropout=0.0)
+    layers = [layer.linear1.weight for stack in (domain.face, domain.mouth) for layer in stack.layers]
+    layers += [layer.linear1.weight for layer in domain.decoder.layers]
+    assert not any(torch.equal(a, b) for a, b in combinations(layers, 2))

@@ -157,3 +157,12 @@ def test_wav2vec2_is_frozen_and_says_so_when_the_hub_is_away(monkeypatch):
     monkeypatch.setattr("atldiff.speech.wav2vec2_encoder.Wav2Vec2Model.from_pretrained", offline)
     with pytest.raises(InputError, match="Connect to the internet once"):
         Wav2Vec2SpeechEncoder.from_hub()
+
+
+def test_features_carry_the_samples_only_where_they_are_asked_for():
+    speech = Speech.from_samples(0.1 * np.random.default_rng(0).standard_normal(16_000).astype(np.float32))
+    encoder = StarterSpeechEncoder()
+    assert encoder.encode(speech).samples is None
+    features = encoder.encode(speech, waveform=True)
+    torch.testing.assert_close(features.samples, to_training_level(torch.from_numpy(speech.samples)[None]))
+    assert features.acoustic.shape[1] == features.samples.shape[1] // FEATURE_HOP + 1

@@ -13,14 +13,15 @@ from transformers import ResNetConfig, ResNetModel, Wav2Vec2Config, Wav2Vec2Mode
 from atldiff import ATLDiffPipeline, InputError, Options, load_portrait
 from atldiff import landmarks as lm
 from atldiff.__main__ import main
-from atldiff.config import PRESETS, LandmarkConfig
-from atldiff.media.audio import load_speech
+from atldiff.config import PRESETS, WINDOW, read_preset
+from atldiff.media.audio import Speech, load_speech
 from atldiff.pipeline import STARTER
 from atldiff.portrait.photo import crop_square
 from atldiff.rendering.identity import ResNetIdentityEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder, load_speech_encoder
 from atldiff.training.ablations import ABLATIONS, run_ablations
 from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE
+from atldiff.training.train_diffusion import stage_of
 
 
 @pytest.fixture(scope="module")
@@ -60,18 +61,24 @@ def tiny(tmp_path_factory):
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
         conv_dim=(8,) * 7, num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
     )  # fmt: skip
-    resnet = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
+    resnet = ResNetConfig(embedding_size=8, hidden_sizes=[8, 64], depths=[1, 1], layer_type="basic")
     Wav2Vec2Model(wav2vec2).save_pretrained(folder / "wav2vec2")
     ResNetModel(resnet).save_pretrained(folder / "resnet")
 
     def file(name: str):
         row = PRESETS[name]
-        shapes = {"unet": replace(row.unet, block_out_channels=(8, 16), identity_dim=16)}
+        shapes = {"unet": replace(row.unet, block_out_channels=(8, 16), identity_dim=64)}
         if row.identity == "compact":
             shapes = {"unet": replace(row.unet, block_out_channels=(8, 16))}
         else:
             shapes |= {"speech": str(folder / "wav2vec2"), "identity": str(folder / "resnet")}
-        row = replace(row, landmarks=LandmarkConfig(16, 2, 1, 2, 8), **shapes)
+        row = replace(
+            row,
+            landmarks=replace(
+                row.landmarks, width=16, heads=2, layers=1, channels=2, hidden=8, components=136
+            ),
+            **shapes,
+        )
         (folder / f"{name}.json").write_text(json.dumps(asdict(row)))
         return folder / f"{name}.json"
 
@@ -102,9 +109,35 @@ def test_paper_presets_train_export_load_and_render(
     assert isinstance(pipeline.identity_encoder, ResNetIdentityEncoder)
     assert pipeline.emotions == PRESETS[name].emotions and pipeline.preset.steps == 8
     assert pipeline.preset.view_sizes == (128,) and pipeline.unet.config.temporal_kernel == 3
+    assert pipeline.landmark_generator.hears_waveform and pipeline.unet.config.identity_fusion == "map"
     portrait, sound = load_portrait(portrait_path), load_speech(speech_path)
     sequence = pipeline.landmarks(portrait, sound, Options(emotion="happy")).resampled(2)
     assert len(list(pipeline.render(portrait, sequence, Options(output="crop")))) == 2
+
+
+def test_a_paper_preset_renders_a_window_of_30_frames(tiny, portrait_path):
+    preset = read_preset(str(tiny("paper-crema-d")))
+    torch.manual_seed(0)
+    pipeline = ATLDiffPipeline.from_preset(preset, pretrained=True)
+    torch.nn.init.normal_(pipeline.unet.conv_out.weight, std=0.01)
+    windows = []
+    pipeline.unet.register_forward_pre_hook(lambda _, args: windows.append(args[0].shape[2]))
+    portrait = load_portrait(portrait_path)
+    samples = 0.1 * np.random.default_rng(0).standard_normal(2 * 16_000).astype(np.float32)
+    sequence = pipeline.landmarks(portrait, Speech.from_samples(samples), Options(emotion="sad"))
+    frames = np.stack(list(pipeline.render(portrait, sequence, Options(output="crop", steps=1))))
+    assert frames.shape == (60, 128, 128, 3) and WINDOW in windows
+    assert (frames != frames[0]).any()
+
+
+def test_the_papers_presets_train_on_the_papers_windows():
+    for name, frames, batch in (("paper-crema-d", 30, 1), ("paper-mead", 30, 1), ("starter", 6, 3)):
+        stage = stage_of(PRESETS[name], "temporal", False)
+        assert (stage.frames, stage.batch) == (frames, batch)
+        assert stage_of(PRESETS[name], "spatial", False).frames == 1
+    chosen = stage_of(PRESETS["starter"], "temporal", False, frames=9)
+    assert (chosen.frames, chosen.batch) == (9, 2)
+    assert stage_of(PRESETS["starter"], "temporal", False, frames=9, batch=5).batch == 5
 
 
 @pytest.mark.parametrize("name", ["paper-mead", "starter"])

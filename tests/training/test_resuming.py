@@ -92,6 +92,10 @@ def test_a_state_of_other_networks_or_settings_and_half_a_file_are_refused(tmp_p
     assert load_state(path, mine, torch.device("cpu"), {"preset": {"kernel": (1, 2)}})["step"] == 1
     with pytest.raises(InputError, match="begun with another preset: Give another --out"):
         load_state(path, mine, torch.device("cpu"), {"preset": {"kernel": (1, 3)}})
+    newer = {"preset": {"kernel": (1, 2), "frames": 6}}  # a field the state does not know
+    assert load_state(path, mine, torch.device("cpu"), newer)["step"] == 1
+    with pytest.raises(InputError, match="begun with another preset"):
+        load_state(path, mine, torch.device("cpu"), {"preset": {"frames": 6}})
     with pytest.raises(InputError, match="other networks"):
         load_state(path, mine | {"net": torch.nn.Linear(3, 3)}, torch.device("cpu"))
     path.write_bytes(path.read_bytes()[:500])

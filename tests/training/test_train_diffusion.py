@@ -115,6 +115,12 @@ def test_identity_frame_is_never_in_the_window(data):
         assert not first <= still < first + 5
 
 
+def test_a_window_as_long_as_its_clip_holds_its_own_portrait(data):
+    clip = load_clips(data, "train")[0]
+    chosen = [choose_frames(clip, len(clip.points), np.random.default_rng(seed)) for seed in range(5)]
+    assert all(first == 0 and 0 <= still < len(clip.points) for still, first in chosen)
+
+
 def test_loss_looks_hardest_at_the_mouth(data):
     clip = load_clips(data, "train")[0]
     in_crop = to_crop(clip.points[:1], np.array([0, 0, STORED_SIZE, STORED_SIZE], np.float32))

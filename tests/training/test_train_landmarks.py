@@ -12,7 +12,7 @@ from atldiff import landmarks as lm
 from atldiff.errors import InputError
 from atldiff.evaluation.landmark_scores import clip_scores, validate_landmarks
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.phonetic_encoder import LogMel, PhoneticEncoder
+from atldiff.speech.phonetic_encoder import FEATURE_HOP, LogMel, PhoneticEncoder
 from atldiff.speech.speech_encoder import SpeechFeatures, StarterSpeechEncoder
 from atldiff.training import encoded_speech, phonemes, speech_clips, speech_variants, train_landmarks
 from atldiff.training import train_emotion as module
@@ -219,6 +219,20 @@ def test_components_span_the_displacements_however_few_there_are(tmp_path):
         rest = moved - coordinates.T @ basis
         assert rest.norm() < 0.05 * moved.norm()
         assert generator.scale.isfinite().all() and (generator.scale.diff() <= 1e-7).all()
+
+
+def test_a_window_of_samples_is_that_of_its_features():
+    number = torch.arange(201)
+    face = torch.randn(120, 68, 2)
+    example = encoded_speech.Example(
+        number.view(1, -1, 1).half(), torch.zeros(1, 4), face, face[0], torch.ones(120, dtype=torch.bool),
+        (torch.arange(200 * FEATURE_HOP) // FEATURE_HOP)[None].half(),
+    )  # fmt: skip
+    batch = draw_batch([[example]], np.ones(1), [0], 8, 30, np.random.default_rng(0))
+    assert batch.samples.shape == (8, 50 * FEATURE_HOP + 1) and batch.acoustic.shape == (8, 51, 1)
+    features, samples = batch.acoustic[..., 0], batch.samples[:, ::FEATURE_HOP]
+    known = (features > 0) & (features < 200)  # not masked, and not beyond the last sample
+    assert known.float().mean() > 0.5 and torch.equal(features[known], samples[known])
 
 
 def test_one_batch_is_learned_by_heart(tmp_path):

@@ -1,0 +1,32 @@
+"""A frame of the shipped weights stays what it is: any change of it is a change of the product."""
+
+import numpy as np
+
+from atldiff import ATLDiffPipeline, Options
+from atldiff.portrait.face import load_portrait
+from atldiff.sequence import LandmarkSequence
+
+BLOCK = 16  # pixels of a 128-pixel frame whose mean is compared
+# Green, block by block, of the last of three frames of `drawn.jpg` whose mouth opens.
+EXPECTED = np.array(
+    [
+        [156.2, 39.1, 85.4, 127.1, 124.6, 84.4, 38.7, 152.4],
+        [119.9, 67.7, 161.2, 181.3, 179.3, 158.0, 68.2, 115.7],
+        [115.5, 106.1, 129.5, 159.2, 158.5, 129.3, 105.7, 111.5],
+        [121.5, 133.9, 161.6, 173.4, 167.0, 162.1, 137.1, 118.4],
+        [133.7, 85.6, 160.1, 163.5, 160.3, 160.1, 88.6, 130.2],
+        [149.3, 60.4, 164.4, 123.4, 121.7, 165.3, 61.1, 147.4],
+        [145.4, 121.6, 138.7, 151.7, 151.0, 141.9, 121.7, 145.5],
+        [140.7, 140.6, 140.5, 129.4, 129.3, 141.0, 140.8, 140.7],
+    ]
+)
+
+
+def test_a_frame_of_the_starter_is_the_same(portrait_path):
+    portrait = load_portrait(portrait_path.parent / "drawn.jpg")
+    points = np.repeat(portrait.landmarks[None], 3, axis=0)
+    points[:, [65, 66, 67, 55, 56, 57, 58, 59], 1] += 6 * np.arange(3, dtype=np.float32)[:, None]
+    sequence = LandmarkSequence(points, portrait.landmarks, np.zeros(64, np.float32))
+    *_, frame = ATLDiffPipeline.from_pretrained().render(portrait, sequence, Options(output="crop"))
+    blocks = frame[..., 1].reshape(128 // BLOCK, BLOCK, 128 // BLOCK, BLOCK).mean(axis=(1, 3))
+    np.testing.assert_allclose(blocks, EXPECTED, atol=0.5)
