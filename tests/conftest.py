@@ -1,5 +1,7 @@
-"""Inputs that several rooms' tests share."""
+"""Inputs that several rooms' tests share, and what makes a test the same each time."""
 
+import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +9,19 @@ import page
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are as many as the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Seeds every generator before the fixtures of a test are made."""
+    import numpy as np
+    import torch
+
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - libraries and tests draw from it
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

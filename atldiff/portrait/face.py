@@ -222,9 +222,13 @@ class _Finder:
 
 def _face_alignment(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """The paper's landmark network (FAN) on the box of the face found by MediaPipe; (68, 2) pixels."""
-    import face_alignment
     import torch
 
+    try:
+        import face_alignment
+    except ImportError as error:
+        remedy = "Install it: pip install 'atldiff[face-alignment]'"
+        raise InputError("The detector face-alignment is not installed", remedy) from error
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     low[1] -= 0.25 * (high[1] - low[1])  # its boxes reach up to the hair, the landmarks only to the brows
     kind = face_alignment.LandmarksType.TWO_D
