@@ -21,6 +21,8 @@ class FrameConv(nn.Conv2d):
     In channels_last_3d memory all of its reshapes are views.
     """
 
+    bias: Tensor
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, F, H, W) -> (B, C_out, F, H / stride, W / stride)."""
         batch, channels, frames, height, width = x.shape
@@ -30,6 +32,8 @@ class FrameConv(nn.Conv2d):
 
 class TimeConv(nn.Conv2d):
     """Adds a convolution over neighbouring frames, pixel by pixel; untrained it adds nothing."""
+
+    bias: Tensor
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__(channels, channels, (kernel, 1), padding=(kernel // 2, 0))
@@ -62,7 +66,7 @@ class ResidualBlock3D(nn.Module):
         self.embed = nn.Linear(embedding, 2 * channels_out)
         self.norm2 = FrameGroupNorm(8, channels_out)
         if temporal_kernel == 1 or separable:
-            self.conv2 = frame_conv(channels_out, channels_out)
+            self.conv2: nn.Module = frame_conv(channels_out, channels_out)
         else:
             kernel, padding = (temporal_kernel, 3, 3), (temporal_kernel // 2, 1, 1)
             self.conv2 = nn.Conv3d(channels_out, channels_out, kernel, padding=padding)
