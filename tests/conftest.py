@@ -9,8 +9,14 @@ import page
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+LONGEST = ("web/test_browser", "training/", "web/", "test_wheel", "portrait/", "cli/")
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are as many as the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first: workers that share the files end together."""
+    items.sort(key=lambda item: next((n for n, name in enumerate(LONGEST) if name in item.nodeid), len(LONGEST)))
 
 
 @pytest.hookimpl(tryfirst=True)
