@@ -16,7 +16,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are as many as the cores
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take longest come first: workers that share the files end together."""
-    items.sort(key=lambda item: next((n for n, name in enumerate(LONGEST) if name in item.nodeid), len(LONGEST)))
+
+    def rank(item: pytest.Item) -> int:
+        return next((number for number, name in enumerate(LONGEST) if name in item.nodeid), len(LONGEST))
+
+    items.sort(key=rank)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -11,9 +11,7 @@ import yaml
 from atldiff.__main__ import main, make_parser
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [
-    path for folder in (".", "examples", "atldiff/weights/starter") for path in (ROOT / folder).glob("*.md")
-]
+DOCUMENTS = [ROOT / "README.md", ROOT / "examples" / "README.md"]
 
 
 def text() -> str:
@@ -63,7 +61,7 @@ def test_every_command_line_is_understood():
         make_parser().parse_args(words[3:] if words[0] != "atldiff" else words[1:])
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.parent.name)
 def test_what_a_document_points_to_is_there(document):
     content = document.read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", content) + re.findall(r'src="([^":]+)"', content)
