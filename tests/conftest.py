@@ -10,8 +10,12 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 LONGEST = ("web/test_browser", "training/", "web/", "test_wheel", "portrait/", "cli/")
-if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are as many as the cores
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread for each worker and for what it starts: the workers are as many as the cores."""
+    if config.getoption("numprocesses", default=None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
