@@ -4,6 +4,7 @@
 # make videos  the ready videos of the page's examples, again
 # make train-tiny  clips made on the fly -> prepare -> train -> export -> out/tiny/video.mp4
 # PYTHON=python3.12 make demo  picks the interpreter (3.11 or 3.12); VENV=dir picks another environment.
+# WORKERS=1 make test  takes one process for the tests instead of two.
 
 VENV ?= .venv
 RUN := $(VENV)/bin/python
@@ -13,6 +14,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python; do \
 PORTRAIT ?= examples/astronaut.jpg
 RECORDING ?= examples/hello_world.flac
 DEMO ?= out/demo.mp4
+WORKERS ?= 2
 
 .PHONY: demo test app lint bench videos train-tiny install clean
 .DEFAULT_GOAL := demo
@@ -21,7 +23,7 @@ demo: $(VENV)/.installed
 	@$(RUN) -m atldiff generate $(PORTRAIT) $(RECORDING) -o $(DEMO)
 
 test: $(VENV)/.installed-dev
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 app: $(VENV)/.installed
 	@$(RUN) app.py
@@ -53,7 +55,7 @@ $(VENV)/.installed: requirements.txt
 
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
 	@echo "Installing what the tests need ..."
-	@$(RUN) -m pip install -qq --disable-pip-version-check --editable ".[dev]"
+	@$(RUN) -m pip install -qq --disable-pip-version-check -r requirements.txt --editable ".[dev]"
 	@touch $@
 
 clean:

@@ -6,7 +6,7 @@ frames = ATLDiffPipeline.from_pretrained()("face.jpg", "speech.wav").frames
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.9.0"
 
 _HOMES = {
     "ATLDiffPipeline": "pipeline",

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # The whole way on two cores in minutes: clips made on the fly -> prepare -> train -> export -> a video.
 # It shows that everything fits together; the networks are far too small and too little trained to be good.
-#   examples/train_tiny.sh [FOLDER]     PYTHON=python3.11 picks the interpreter
+#   examples/train_tiny.sh [FOLDER]     PYTHON=python3.11 picks the interpreter, RECORDING=file.wav other words
 set -euo pipefail
 out=${1:-out/tiny}
 run() { echo "+ atldiff $*" >&2; "${PYTHON:-python}" -m atldiff "$@"; }
 here=$(cd "$(dirname "$0")" && pwd)
+recording=${RECORDING:-$here/hello_world.flac}
 mkdir -p "$out"
 
 # Three people, one of whom validates and one of whom tests; the starter makes them talk.
 {
     echo photo,recording
     for person in astronaut drawn mona_lisa; do
-        echo "$here/$person.jpg,$here/hello_world.flac"
+        echo "$here/$person.jpg,$recording"
     done
 } >"$out/jobs.csv"
 run batch "$out/jobs.csv" -o "$out/clips" --output crop --quiet
@@ -38,4 +39,4 @@ run train diffusion --data "$out/data" --stage temporal --steps 2 --batch 1 \
     --start "$out/spatial/last" --speech-encoder "$encoder" --out "$out/temporal" "${common[@]}"
 run train export --renderer "$out/temporal/last" --speech "$out/landmarks" \
     --preset "$out/preset.json" --out "$out/pipeline"
-run generate "$here/drawn.jpg" "$here/hello_world.flac" --weights "$out/pipeline" -o "$out/video.mp4" --quiet
+run generate "$here/drawn.jpg" "$recording" --weights "$out/pipeline" -o "$out/video.mp4" --quiet

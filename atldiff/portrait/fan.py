@@ -17,9 +17,13 @@ class Fan:
     """
 
     def __init__(self) -> None:
-        import face_alignment
         import torch
 
+        try:
+            import face_alignment
+        except ImportError as error:
+            remedy = "Install it: pip install 'atldiff[face-alignment]'"
+            raise InputError("The detector face-alignment is not installed", remedy) from error
         kind = face_alignment.LandmarksType.TWO_D
         try:
             self._network = face_alignment.FaceAlignment(

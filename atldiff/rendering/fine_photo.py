@@ -61,8 +61,8 @@ class FinePhoto:
         import cv2
 
         rows, columns, x, y = _to_pixels(rect, tuple(box), self.corner, self.factor)
-        field = torch.from_numpy(field * np.float32((box[2] - box[0]) * self.factor))
-        places = ((rows @ field[..., axis] @ columns.T).numpy() for axis in (0, 1))
+        shifts = torch.from_numpy(field * np.float32((box[2] - box[0]) * self.factor))
+        places = ((rows @ shifts[..., axis] @ columns.T).numpy() for axis in (0, 1))
         across, down = (np.add(place, own, out=place) for place, own in zip(places, (x, y), strict=True))
         method = cv2.INTER_CUBIC if self.factor == 1 else cv2.INTER_LINEAR
         return cv2.remap(self.pixels, across, down, method, borderMode=cv2.BORDER_REPLICATE)

@@ -49,9 +49,10 @@ class Condition:
         self, unet: IdentityUNet3DModel | WindowBatcher, residual: Tensor, timestep: Tensor
     ) -> Tensor:
         """The network's r_0 of the noisy residual (B, 3, F, H, W), without fine colours in the mouth."""
-        inputs = (self.prior, self.identity, self.emotion, self.guide, self.style)
-        told = (x if x is None else x.to(unet.dtype) for x in inputs)
-        clean = unet((self.prior + residual).to(unet.dtype), timestep, *told).sample.to(residual.dtype)
+        sample, prior = (self.prior + residual).to(unet.dtype), self.prior.to(unet.dtype)
+        features = (self.identity.to(unet.dtype), self.emotion.to(unet.dtype))
+        guide, style = (x if x is None else x.to(unet.dtype) for x in (self.guide, self.style))
+        clean = unet(sample, timestep, prior, *features, guide, style).sample.to(residual.dtype)
         return clean if self.guide is None else soft_colours(self.prior, clean, self.guide[:, 1:2])
 
 

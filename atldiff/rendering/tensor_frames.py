@@ -73,7 +73,7 @@ class TensorFrames:
         made = []
         for start, stop in zip(starts, [*starts[1:], len(moving)], strict=True):
             about = [[each[start:stop] for each in views] for views in (changes, masks)]
-            made.append(self.composite.frames(torch.stack(moving[start:stop]), *about))
+            made.append(self.composite.frames(torch.stack(list(moving[start:stop])), *about))
         return iter(torch.cat(made).contiguous().cpu().numpy())
 
     def _cuts(self, frames: int) -> list[int]:

@@ -4,7 +4,9 @@ Tensors are (batch, channels, frames, height, width). Group norms see one frame 
 that a frame's statistics do not depend on the window it was rendered in.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -145,14 +147,14 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         h = self.conv_in(space_to_depth(torch.cat(inputs, dim=1), self.config.patch_size))
         skips = []
         for blocks, downsample in zip(self.down_blocks, self.downsamplers, strict=True):
-            for block in blocks:
+            for block in cast(Iterable[ResidualBlock3D], blocks):
                 h = self._run(block, h, embedding)
                 skips.append(h)
             h = downsample(h)
         h = h * self._identity_factor(identity, h)
         h = self._run(self.mid_block, h, embedding)
         for blocks, upsample in zip(self.up_blocks, self.upsamplers, strict=True):
-            for block in blocks:
+            for block in cast(Iterable[ResidualBlock3D], blocks):
                 h = self._run(block, torch.cat([h, skips.pop()], dim=1), embedding)
             h = upsample(h)
         h = self.conv_out(F.silu(self.norm_out(h)))

@@ -88,7 +88,7 @@ class Renderer:
         known: list[Tensor | None] = [None] * len(sizes)
         for start, stop, ready in window_spans(total, self.preset.overlap):
             points = canvas.to_canvas(sequence.points[start:stop])
-            fresh = pictures.moving(points[len(held) :])
+            fresh: list[Any] = pictures.moving(points[len(held) :])
             moving, residuals, unseen = held + fresh, [], []
             for view, size in enumerate(sizes):
                 priors[view] = priors[view] + pictures.seen(fresh, view)

@@ -20,6 +20,8 @@ class EmotionRecogniser(nn.Module):
         emotion_dim: width of the embedding e.
     """
 
+    prototypes: Tensor
+
     def __init__(self, names: tuple[str, ...], width: int, layers: int, emotion_dim: int) -> None:
         super().__init__()
         self.names = tuple(names)

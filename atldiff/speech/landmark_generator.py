@@ -92,7 +92,7 @@ class LandmarkGenerator(ModelMixin, ConfigMixin):
             self.domains["context"] = ContextDomain(*shape)
         maps = channels * ((not no_global) + 2 * (not no_context))
         if no_kfusion:
-            self.fusion = PlainFusion(maps, components)
+            self.fusion: nn.Module = PlainFusion(maps, components)
         else:
             self.fusion = KFusion(maps, 2 * channels, hidden, components, head, dropout)
         self.register_buffer("basis", torch.eye(components, COORDINATES))

@@ -63,6 +63,9 @@ class LogMel(nn.Module):
     Column i is centred on sample 160 i. The filterbank travels with the weights.
     """
 
+    bank: Tensor
+    window: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("bank", mel_bank())

@@ -170,7 +170,7 @@ def _middle(view: Tensor) -> Tensor:
     return view[..., 3 * side // 16 : 13 * side // 16, side // 8 : 7 * side // 8]
 
 
-def mouth_weight(guide: Tensor, size: tuple[int, int]) -> Tensor:
+def mouth_weight(guide: Tensor, size: tuple[int, ...]) -> Tensor:
     """Where the critic looks, (N, 1, *size): the filled mouth (second guide map) and what is near it."""
     mouth = F.avg_pool2d(guide[:, 1:2], 4)
     reach = mouth.shape[-1] // 16 * 2 + 1
@@ -215,7 +215,7 @@ def generator_losses(
     def mean(values: Tensor) -> Tensor:
         return weighted_mean(values, mouth_weight(pairs.guide, values.shape[-2:]), across)
 
-    def apart(values: Tensor) -> tuple[Tensor, Tensor]:
+    def apart(values: Tensor) -> tuple[Tensor, ...]:
         return values.float().chunk(2)
 
     adversarial = [mean(F.softplus(real - made)) for real, made in map(apart, kinds)]

@@ -42,7 +42,8 @@ def landmark_loss(
         "deviation": deviation.mean(),
     }
     weights = {"place": 1.0, "speed": velocity, "lips": 0.5, "correlation": 0.5, "deviation": 0.2}
-    return sum(weights[name] * term for name, term in terms.items()), terms
+    weighted = (weights[name] * term for name, term in terms.items())
+    return sum(weighted, start=error.new_zeros(())), terms
 
 
 def _weighted(error: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
 """The batches that a renderer's training reads: from memory where the clips fit, else from shards."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -66,7 +66,7 @@ class Batches:
         if places and len(places) != accelerator.num_processes:
             problem = f"This run was begun with {len(places)} processes, which read clips as they come"
             raise InputError(problem, "Start as many, or give another --out")
-        self._loader = self._stream(places) if self.streamed else self._in_memory()
+        self._loader: Any = self._stream(places) if self.streamed else self._in_memory()
 
     def __iter__(self) -> Iterator[tuple[range, dict]]:
         numbers = sample_numbers(self._accelerator, self._source.batch, self._first)
@@ -86,7 +86,8 @@ class Batches:
             raise InputError(f"{source.data} has no pictures to train on", "Prepare more clips")
         dataset = WindowDataset(clips, self._config, source.seed, source.photos)
         numbers = sample_numbers(self._accelerator, source.batch, self._first)
-        return DataLoader(dataset, batch_sampler=numbers, **_loading(self._accelerator))
+        batches = cast(Iterable[list[int]], numbers)  # ranges, which serve as lists
+        return DataLoader(dataset, batch_sampler=batches, **_loading(self._accelerator))
 
     def _stream(self, places: Sequence[dict]) -> DataLoader:
         from torchdata.stateful_dataloader import StatefulDataLoader

@@ -25,6 +25,8 @@ STYLE_RATE = 8.0  # of the learning rate for the style's weights: four numbers a
 class RendererNetworks(nn.Module):
     """U-Net and identity encoder as one network, through which all that is trained with gradients passes."""
 
+    alphas: Tensor
+
     def __init__(self, unet: IdentityUNet3DModel, identity: nn.Module) -> None:
         super().__init__()
         self.unet, self.identity = unet, identity

@@ -43,7 +43,8 @@ class RendererStep:
         self.average = EMAModel(networks.parameters(), decay=stage.ema)
         optimizer = renderer_optimizer(networks, stage.learning_rate)
         guides = networks.unet.config.guide_channels
-        self.critic = MouthCritic(guides).to(device, memory_format=torch.channels_last)
+        self.critic = MouthCritic(guides).to(device)
+        self.critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
         judging = critic_optimizer(self.critic)
         self.model, self.optimizer = accelerator.prepare(networks, optimizer)
         self.judge, self.critic_optimizer = accelerator.prepare(self.critic, judging)
@@ -93,7 +94,7 @@ class RendererStep:
             self._view_loss(number, view, prediction, len(views))
             for number, (view, prediction) in enumerate(zip(views, predictions, strict=True))
         ]
-        loss = losses["loss"] = sum(parts) / len(parts)
+        loss = losses["loss"] = torch.stack(parts).mean()
         if judging >= 0:
             losses |= self._critic_losses(pairs, predictions[MOUTH], loss)
             loss = loss + self.stage.adversarial * losses["adversarial"]

@@ -417,6 +417,12 @@ def test_face_alignment_gets_the_box_and_gives_68_points(portrait, monkeypatch):
     np.testing.assert_array_equal(found.box, crop_box(found.landmarks))
 
 
+def test_face_alignment_that_is_not_installed(portrait, monkeypatch):
+    monkeypatch.setitem(sys.modules, "face_alignment", None)
+    with pytest.raises(InputError, match=r"pip install 'atldiff\[face-alignment\]'"):
+        load_portrait(portrait.image, detector="face-alignment")
+
+
 def test_face_alignment_without_its_weights(portrait, monkeypatch):
     import face_alignment
 

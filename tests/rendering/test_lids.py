@@ -75,9 +75,13 @@ def test_eyes_that_are_closed_in_the_photo_are_left_as_they_are(still):
     np.testing.assert_array_equal(frame, image)
 
 
-def test_an_eye_at_the_border_is_no_error(still):
+def test_an_eye_at_the_border_closes_as_far_as_it_is_seen(still):
     image, moved = np.full((640, 640, 3), 150, np.uint8), still - still[37]
-    Closures.of(image, moved).paint(image.copy(), shut(moved, 0.8))
+    frame = image.copy()
+    Closures.of(image, moved).paint(frame, shut(moved, 0.8))
+    rows, columns = np.nonzero((frame != image).any(axis=-1))
+    reach = np.ptp(moved[RIGHT_EYE][:, 0])  # the width of an eye
+    assert columns.min() < moved[RIGHT_EYE][:, 0].max() and rows.max() < moved[LEFT_EYE][:, 1].max() + reach
 
 
 def test_a_shut_eye_goes_on_with_the_light_and_shade_round_it(still):

@@ -1,0 +1,111 @@
+"""The papers agree with one another: licence, version, citation, requirements."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+import atldiff
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PAPER = "ATL-Diff: Audio-Driven Talking Head Generation with Early Landmarks-Guide Noise Diffusion"
+ARXIV = "https://arxiv.org/abs/2507.12804"
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def requirements(lines: list[str]) -> dict[str, Requirement]:
+    return {(each := Requirement(line)).name: each for line in lines}
+
+
+def test_one_licence_is_named_everywhere():
+    header = yaml.safe_load(read("README.md").split("---")[1])
+    citation = yaml.safe_load(read("CITATION.cff"))
+    named = {PROJECT["license"].lower(), header["license"].lower(), citation["license"].lower()}
+    assert named == {"apache-2.0"}
+    assert read("LICENSE").split() and "Apache License" in read("LICENSE").splitlines()[1]
+    assert all((ROOT / name).is_file() for name in PROJECT["license-files"])
+
+
+def test_the_first_screen_and_the_citation_name_the_paper_and_its_authors():
+    citation = yaml.safe_load(read("CITATION.cff"))["preferred-citation"]
+    screen = " ".join("\n".join(read("README.md").split("---", 2)[2].splitlines()[:16]).split())
+    notice = " ".join(read("NOTICE").split())
+    assert citation["title"] == PAPER and citation["url"] == ARXIV
+    for text in (screen, notice):
+        assert PAPER in text and ARXIV in text
+        for author in citation["authors"]:
+            assert f"{author['given-names']} {author['family-names']}" in text
+
+
+def test_the_newest_entry_of_the_changelog_is_this_version():
+    releases = re.findall(r"^## (\d+\.\d+\.\d+) - (\d{4}-\d\d-\d\d)$", read("CHANGELOG.md"), re.M)
+    citation = yaml.safe_load(read("CITATION.cff"))
+    assert releases[0] == (atldiff.__version__, str(citation["date-released"]))
+    assert citation["version"] == atldiff.__version__
+    versions = [Version(version) for version, _ in releases]
+    assert versions == sorted(versions, reverse=True) and len(set(versions)) == len(versions)
+    assert [day for _, day in releases] == sorted((day for _, day in releases), reverse=True)
+
+
+def test_the_weights_have_names_in_the_order_of_their_dates():
+    rows = re.findall(r"^\| starter-0\.(\d+) \| ([\d-]+) \|", read("CHANGELOG.md"), re.M)
+    assert [int(number) for number, _ in rows] == list(range(1, len(rows) + 1))
+    assert rows and [day for _, day in rows] == sorted(day for _, day in rows)
+
+
+def test_the_spaces_pins_lie_in_the_librarys_ranges():
+    lines = [line for line in read("requirements.txt").splitlines() if line and not line.startswith("#")]
+    pins = requirements(lines)
+    extras = PROJECT["optional-dependencies"]
+    ranges = requirements([*PROJECT["dependencies"], *extras["demo"], *extras["voices"]])
+    assert set(pins) == set(ranges)
+    for name, pin in pins.items():
+        version = str(pin.specifier).removeprefix("==")
+        assert str(pin.specifier).startswith("==") and ranges[name].specifier.contains(version), (
+            name,
+            version,
+        )
+        assert pin.extras == ranges[name].extras and str(pin.marker) == str(ranges[name].marker), name
+
+
+def test_one_version_of_opencv_whatever_is_installed():
+    """Two wheels share the folder cv2, so the extra that brings the second one pins both."""
+    pins = requirements(PROJECT["optional-dependencies"]["face-alignment"])
+    space = requirements(
+        [line for line in read("requirements.txt").splitlines() if line.startswith("opencv")]
+    )
+    assert pins["opencv-python"].specifier == pins["opencv-contrib-python"].specifier
+    assert space["opencv-contrib-python"].specifier == pins["opencv-python"].specifier
+
+
+def test_extras_of_extras_exist():
+    extras = PROJECT["optional-dependencies"]
+    for extra, lines in extras.items():
+        ours = {
+            each for name, line in requirements(lines).items() if name == "atldiff" for each in line.extras
+        }
+        assert ours <= set(extras) - {extra}, extra
+
+
+def test_the_papers_point_to_files_that_are_there():
+    papers = [*ROOT.glob("*.md"), *ROOT.glob("examples/*.md"), *ROOT.glob("atldiff/weights/*/*.md")]
+    assert len(papers) > 5
+    missing = [
+        f"{paper.relative_to(ROOT)}: {link}"
+        for paper in papers
+        for link in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", paper.read_text(encoding="utf-8"))
+        if not (paper.parent / link).exists()
+    ]
+    assert missing == []
+
+
+def test_every_picture_and_recording_of_the_examples_has_a_licence():
+    files = {path.name for path in (ROOT / "examples").iterdir() if path.suffix in (".jpg", ".flac")}
+    assert files and {file for file in files if f"`{file}`" not in read("examples/LICENSE.md")} == set()
