@@ -34,6 +34,8 @@ class FrameConv(nn.Conv2d):
 class TimeConv(nn.Conv2d):
     """Adds a convolution over neighbouring frames, pixel by pixel; untrained it adds nothing."""
 
+    bias: Tensor
+
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__(channels, channels, (kernel, 1), padding=(kernel // 2, 0))
         nn.init.zeros_(self.weight)
