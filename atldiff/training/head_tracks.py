@@ -1,0 +1,179 @@
+"""Clips of people who speak -> the bank of head tracks behind `speech.head_motion`.
+
+    python -m atldiff.training.head_tracks DATA atldiff/weights/starter/head_motion.safetensors
+
+Only clips of the training split are read. Speeches from a podium are left out: their motion is another one.
+"""
+
+import argparse
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from atldiff.config import FRAME_RATE
+from atldiff.errors import InputError
+from atldiff.media.video_reader import open_video, video_sound
+from atldiff.portrait.photo_mesh import track_meshes
+from atldiff.rendering.turn import posed
+from atldiff.speech.head_motion import MOVES, POSE_PARTS, loudness
+from atldiff.training.corpora import ClipRecord, read_corpus
+
+PODIUM = ("Obama", "JFK", "RD_Radio10")  # identities of clips.csv that speak from a podium
+SECONDS_A_PERSON = 15.0
+MAX_SECONDS = 40.0  # of a clip that are looked at
+MIN_FRAMES = 100
+CUT = 7.0  # degrees in one frame: the film's cut, not the head's turn
+YAW_DEVIATION, MOST_PITCH_DEVIATION = (0.7, 8.0), 6.0  # degrees; less is no motion, more is no conversation
+MOST_SHIFT = 0.5  # inter-ocular distances
+_SMOOTH = 1.5  # frames
+_EYES, _BROWS = [33, 263], [105, 334, 66, 296]  # of the mesh: outer corners, middle and inner brows
+# Points that move with the skull: eye corners, nose, forehead, temples, cheek bones.
+_RIGID = (
+    [33, 263, 133, 362, 168, 6, 197, 195, 5, 4, 1, 2, 98, 327, 10, 151, 9, 67, 297, 103, 332]
+    + [127, 356, 234, 454, 54, 284, 21, 251]
+)  # fmt: skip
+
+
+def head_track(meshes: np.ndarray, fps: float) -> np.ndarray:
+    """The motion of a head whose face mesh is (F, 478, 3) pixels: (n, MOVES) at FRAME_RATE.
+
+    Angles in degrees, shift of the eyes' middle beyond what a turn does, logarithm of the size, brows up: about
+    those of the frame nearest to the median.
+    """
+    middle = np.median(meshes, axis=0)
+    from_nose = meshes - meshes[:, [1]] - (middle - middle[1])
+    still = meshes[np.argmin((from_nose**2).sum(axis=(1, 2)))][_RIGID]
+    width = np.linalg.norm(meshes[:, _EYES[1]] - meshes[:, _EYES[0]], axis=1)
+    usual = float(np.median(width))
+    turns = np.stack([_rotation(still, mesh[_RIGID]) for mesh in meshes])
+    angles = np.stack(
+        [
+            np.arctan2(-turns[:, 2, 0], turns[:, 2, 2]),
+            np.arcsin(np.clip(turns[:, 1, 2], -1, 1)),
+            np.arctan2(-turns[:, 0, 1], turns[:, 1, 1]),
+        ],
+        axis=1,
+    )
+    eyes = meshes[:, _EYES].mean(axis=1)
+    shift = (eyes - middle[_EYES].mean(axis=0))[:, :2] / usual
+    up = np.einsum("fi,fij->fj", eyes - meshes[:, _BROWS].mean(axis=1), turns)[:, 1] / width
+    poses = np.column_stack([np.rad2deg(angles), np.zeros_like(shift), np.log(width / usual)])
+    poses[:, 3:5] = shift - _eyes_shift(poses)
+    track, times = np.column_stack([poses, up]), np.arange(len(poses)) / fps
+    at = np.arange(int(len(track) / fps * FRAME_RATE)) / FRAME_RATE
+    return np.stack([np.interp(at, times, column) for column in track.T], axis=1)
+
+
+def _rotation(still: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(3, 3) that best turns `still` (N, 3) to `points` (Kabsch)."""
+    u, _, v = np.linalg.svd((still - still.mean(axis=0)).T @ (points - points.mean(axis=0)))
+    return ((u * [1, 1, np.sign(np.linalg.det(u @ v))]) @ v).T
+
+
+def _eyes_shift(poses: np.ndarray) -> np.ndarray:
+    """(F, 2) how far the middle of the eyes goes in poses (F, 6), face units."""
+    return posed(torch.zeros(3, 1, dtype=torch.float64), torch.from_numpy(poses))[..., 0].numpy()
+
+
+def usable_pieces(track: np.ndarray) -> list[np.ndarray]:
+    """The pieces of a track (F, MOVES + 1) between the film's cuts that show a head in conversation, smoothed,
+    each about its own median.
+    """
+    cuts = np.flatnonzero(np.abs(np.diff(track[:, :3], axis=0)).max(axis=1) > CUT) + 1
+    pieces = []
+    for piece in np.split(track, cuts):
+        if len(piece) < MIN_FRAMES:
+            continue
+        moves = _smoothed(piece[:, :MOVES])
+        moves -= np.median(moves, axis=0)
+        yaw, pitch = moves[:, 0].std(), moves[:, 1].std()
+        calm = np.abs(moves[:, 3:5]).max() < MOST_SHIFT and pitch < MOST_PITCH_DEVIATION
+        if calm and YAW_DEVIATION[0] < yaw < YAW_DEVIATION[1]:
+            pieces.append(np.column_stack([moves, piece[:, MOVES]]))
+    return pieces
+
+
+def _smoothed(values: np.ndarray) -> np.ndarray:
+    import cv2
+
+    return cv2.GaussianBlur(values, (1, 0), 1, None, _SMOOTH, cv2.BORDER_REPLICATE)
+
+
+def clip_track(clip: ClipRecord) -> np.ndarray | None:
+    """(F, MOVES + 1) of a clip: `head_track`, and the loudness; None where a face is missing or it is silent."""
+    with open_video(clip.video) as video:
+        meshes = []
+        for mesh in track_meshes(video.frames):
+            if mesh is None:
+                return None
+            meshes.append(mesh)
+            if len(meshes) >= MAX_SECONDS * video.fps:
+                break
+        fps, begin = video.fps, video.begin
+    speech = video_sound(clip.audio or clip.video, begin, len(meshes) / fps)
+    if speech is None:
+        return None
+    moves = head_track(np.array(meshes), fps)
+    return np.column_stack([moves, loudness(speech.samples, len(moves))])
+
+
+def training_tracks(data: Path, without: Sequence[str] = PODIUM) -> Iterator[tuple[str, np.ndarray]]:
+    """(identity, usable piece (F, MOVES + 1)) of the clips with speech of the training split.
+
+    Raises:
+        InputError: the folder holds no such clip.
+    """
+    clips = [clip for clip in read_corpus(data) if isinstance(clip, ClipRecord)]
+    clips = [c for c in clips if (c.kind, c.split) == ("speech", "train") and c.identity not in without]
+    if not clips:
+        raise InputError(f"{data} holds no speech clip of the training split", "Give a folder with clips.csv")
+    for clip in clips:
+        track = clip_track(clip)
+        for piece in () if track is None else usable_pieces(track):
+            yield clip.identity, piece
+
+
+def balanced(tracks: Iterable[tuple[str, np.ndarray]], seconds: float = SECONDS_A_PERSON) -> list[np.ndarray]:
+    """The tracks of (identity, (F, C)), the longest first, no more than so many seconds of a person."""
+    left: dict[str, int] = {}
+    chosen = []
+    for identity, track in sorted(tracks, key=lambda told: (-len(told[1]), told[0])):
+        room = left.setdefault(identity, round(seconds * FRAME_RATE))
+        if room >= MIN_FRAMES:
+            chosen.append(track[:room])
+            left[identity] = room - len(chosen[-1])
+    return chosen
+
+
+def save_bank(tracks: Sequence[np.ndarray], path: Path) -> None:
+    """Writes tracks (F, MOVES + 1) at half the rate in 256 levels a column and track (safetensors)."""
+    from safetensors.numpy import save_file
+
+    halves = [np.asarray(track[::2], np.float64) for track in tracks]
+    low = np.stack([half.min(axis=0) for half in halves])
+    step = np.maximum(np.stack([np.ptp(half, axis=0) for half in halves]) / 255, 1e-6)
+    levels = [np.rint((h - a) / b).astype(np.uint8) for h, a, b in zip(halves, low, step, strict=True)]
+    arrays = {"levels": np.concatenate(levels), "lengths": np.array([len(h) for h in halves], np.int32)}
+    arrays |= {"low": low.astype(np.float32), "step": step.astype(np.float32)}
+    assert arrays["levels"].shape[1] == POSE_PARTS + 2, arrays["levels"].shape
+    save_file(arrays, path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Builds the bank, as at the top."""
+    parser = argparse.ArgumentParser(description="Build the bank of head tracks.")
+    parser.add_argument("data", type=Path, help="folder with clips.csv")
+    parser.add_argument("out", type=Path, help="the bank, .safetensors")
+    parser.add_argument("--without", nargs="*", default=PODIUM, metavar="NAME", help="identities left out")
+    args = parser.parse_args(arguments)
+    told = list(training_tracks(args.data, args.without))
+    tracks = balanced(told)
+    save_bank(tracks, args.out)
+    people, seconds = len({identity for identity, _ in told}), sum(map(len, tracks)) / FRAME_RATE
+    print(f"{args.out}: {seconds:.0f} s of {people} people, {args.out.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
