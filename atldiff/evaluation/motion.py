@@ -1,7 +1,7 @@
 """A judge of head motion: can a logistic regression tell generated motion from that of real people?
 
-- Windows of 4 s are described by 32 features: how far, how fast and at which pace each angle and shift moves, what
-  moves together, and what the motion has to do with the voice.
+- Windows of 4 s are described by 32 features: how far, how fast and at which pace each part moves, what moves
+  together, and what the motion has to do with the voice.
 - The judge learns on some people and is asked about others; 0.5 = it cannot tell, 1 = it always can.
 """
 
@@ -58,7 +58,7 @@ def motion_features(poses: np.ndarray, loudness: np.ndarray) -> np.ndarray:
 
 
 def band_shares(values: np.ndarray) -> np.ndarray:
-    """Share of the power of (N, F, C) values between neighbouring BANDS: (N, bands, C); their mean is left out."""
+    """Share of the power of (N, F, C) values, less their mean, between neighbouring BANDS: (N, bands, C)."""
     count = values.shape[1]
     tapered = (values - values.mean(axis=1, keepdims=True)) * np.hanning(count)[:, None]
     power = np.abs(np.fft.rfft(tapered, axis=1)) ** 2

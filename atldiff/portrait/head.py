@@ -181,9 +181,10 @@ def _spline(points: np.ndarray, values: np.ndarray, where: np.ndarray) -> np.nda
     system[:count, :count] = _kernel(points, points) + 2e-2 * np.eye(count)
     system[:count, count:], system[count:, :count] = flat, flat.T
     weights = np.linalg.solve(system, np.concatenate([values, np.zeros(3)]))
-    return _kernel(where, points) @ weights[:count] + np.column_stack([np.ones(len(where)), where]) @ weights[
-        count:
-    ]
+    return (
+        _kernel(where, points) @ weights[:count]
+        + np.column_stack([np.ones(len(where)), where]) @ weights[count:]
+    )
 
 
 def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:

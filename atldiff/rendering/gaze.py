@@ -1,8 +1,9 @@
 """Eyes that look: the iris moves within the opening of the lids, and is never deformed.
 
 - While the head turns, the eyes take half of the turn back and keep their contact with the viewer.
-- Between phrases they glance away and come back, as often and as long as in Lee, Badler and Badler, "Eyes Alive"
-  (SIGGRAPH 2002): about 3.1 s of contact, 0.9 s away while talking, more often to the sides, up and down.
+- Between phrases they glance away and come back, as often and as long as in "Eyes Alive" by Lee, Badler and
+  Badler (SIGGRAPH 2002): about 3.1 s of contact, 0.9 s away while talking, more often to the sides, up and
+  down.
 """
 
 from dataclasses import dataclass
@@ -110,8 +111,10 @@ class Iris:
 
     @classmethod
     def of(cls, image: np.ndarray, still: np.ndarray, mesh: np.ndarray, side: int) -> "Iris":
-        """The right (0) or left (1) eye of the face with landmarks `still` (68, 2) and mesh (478, >= 2), pixels
-        of `image`.
+        """The right (0) or left (1) eye of a face.
+
+        Args:
+            image: (H, W, >= 3) uint8.  still: (68, 2) landmarks, its pixels.  mesh: (478, >= 2), its pixels.
         """
         eye = (RIGHT_EYE, LEFT_EYE)[side]
         outline = still[eye].astype(np.float64)
@@ -138,9 +141,13 @@ class Iris:
         eye = landmarks[list(self.ring)]
         return rect_round(eye, 0.25 * float(np.linalg.norm(eye[3] - eye[0])) + 2, size)
 
-    def layers(self, landmarks: np.ndarray, shift: np.ndarray, rect: Rect) -> list[tuple[np.ndarray, np.ndarray]]:
-        """What is drawn into the pixels `rect` of a frame with landmarks (68, 2): the eye with its iris moved by
-        `shift` (2,), inter-ocular distances along and across the eye; nothing where it is 0.
+    def layers(
+        self, landmarks: np.ndarray, shift: np.ndarray, rect: Rect
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The eye with its iris moved, for the pixels `rect` of a frame with landmarks (68, 2).
+
+        Args:
+            shift: (2,) inter-ocular distances along and across the eye; nothing is drawn where it is 0.
         """
         import cv2
 
@@ -182,7 +189,7 @@ class Gaze:
         return cls((Iris.of(image, still, mesh, 0), Iris.of(image, still, mesh, 1)))
 
     def paint(self, image: np.ndarray, landmarks: np.ndarray, shift: np.ndarray) -> None:
-        """Moves both irises by `shift` (2,), as in `Iris.layers`, in a frame with landmarks (68, 2), in place."""
+        """Moves both irises of a frame with landmarks (68, 2), in place, by `shift` (see `Iris.layers`)."""
         for iris in self.irises:
             x0, y0, x1, y1 = rect = iris.area(landmarks, (image.shape[0], image.shape[1]))
             if x0 >= x1 or y0 >= y1:

@@ -1,7 +1,7 @@
 """A lid that closes as skin: the photo's own fold stays, new skin comes only where eye and lashes were.
 
-Nothing ends in an edge: the skin's share fades, the line of the lashes tapers, the shade goes on below it. All is
-drawn in the photo's own pixels and moved with the corners of the eye.
+Nothing ends in an edge: the skin's share fades, the line of the lashes tapers, the shade goes on below it.
+All is drawn in the photo's own pixels and moved with the corners of the eye.
 """
 
 from dataclasses import dataclass
@@ -97,8 +97,8 @@ class SoftLid(Lid):
         return cls(ring, still, rect, skin.astype(np.float32), share, dark, maps)
 
     def closing(self, landmarks: np.ndarray) -> float:
-        """How far the lid of landmarks (68, 2) has come down over the photo's open eye, in [0, 1]; 0 also where
-        it has hardly begun to.
+        """How far the lid of landmarks (68, 2) has come down over the photo's open eye, in [0, 1]; 0 also
+        where it has hardly begun to.
         """
         open_gap = self._gap(self.still)
         if open_gap < _MIN_GAP:
@@ -118,7 +118,9 @@ class SoftLid(Lid):
         whole = smoothstep(0.3, 0.8, np.array(closing)) * (off < 0)
         lid = smoothstep(_EDGE, -_EDGE, off) * self.share * np.maximum(drawn, whole)
         under = smoothstep(-0.012, 0.012, off) * smoothstep(0.06, 0.02, maps.below - maps.gap)
-        under *= np.maximum(self.share, smoothstep(0, 0.05, maps.gap)) * smoothstep(0.75, 1, np.array(closing))
+        under *= np.maximum(self.share, smoothstep(0, 0.05, maps.gap)) * smoothstep(
+            0.75, 1, np.array(closing)
+        )
         line = np.maximum(self._line(off) * closing * drawn, self._shade_below(off) * closing)
         faded = float(smoothstep(_BEGINS, _COMES, np.array(closing)))
 

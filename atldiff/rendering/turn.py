@@ -1,7 +1,7 @@
 """A head that turns: a pose moves every place of the photo by its depth (`portrait.head`).
 
-- A pose is yaw, pitch, roll in degrees, shift x and y in inter-ocular distances, and the logarithm of the size.
-- Positive: the near side goes to the picture's right, the near side goes down, clockwise, right, down, larger.
+- A pose is yaw, pitch, roll in degrees, shift x and y in inter-ocular distances, logarithm of the size.
+- Positive: the near side goes to the picture's right, it goes down, clockwise, right, down, larger.
 - The turn is a field on the spline's grid. It is inverted by fixed-point steps and composed with the spline's
   field, so that a pixel of a frame still needs one look-up. The landmarks take the same way.
 
@@ -20,7 +20,10 @@ POSE = ("yaw", "pitch", "roll", "x", "y", "size")
 PIVOT = (0.0, 0.35, -0.5)  # what a turn leaves in its place, face units: below and behind the eyes
 CAMERA = 9.0  # its distance from the eyes, face units
 MOST = (15.0, 10.0, 8.0, 0.25, 0.2, 0.15)  # of each part of a pose
-MOST_YAW, LEAST_ROOM = 25.0, 3.0  # degrees: of the photo's yaw and the turn together; room that is always left
+MOST_YAW, LEAST_ROOM = (
+    25.0,
+    3.0,
+)  # degrees: of the photo's yaw and the turn together; room that is always left
 _STEPS = 6  # of the inversion
 _CELLS = GRID / (REGION[1] - REGION[0])  # a crop unit
 

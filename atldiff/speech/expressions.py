@@ -1,8 +1,8 @@
-"""Emotions as sums of facial actions (Ekman and Friesen's coding system), with the head's pose that goes with them.
+"""Emotions as sums of facial actions (Ekman and Friesen's coding system), with the head's pose.
 
 - An emotion rises and falls with the voice, and rises from the photo's own face at the beginning.
 - It never opens or shuts the lips: both points of an inner-lip pair move alike.
-- Brows keep away from the lids, eyes neither close nor bulge, and a photo's smile goes before another emotion.
+- Brows keep away from the lids, eyes neither close nor bulge, a photo's smile goes before another emotion.
 """
 
 import json
@@ -29,6 +29,7 @@ NEAREST_BROW = 0.7  # of the photo's distance from brow to lid, that is always l
 NARROWED, WIDENED = 0.22, 0.35  # of an eye's opening, the most that it loses and gains
 QUIET = 0.6  # of the emotion that is left in a pause
 AHEAD = 15  # frames by which the face knows the voice before it is heard
+MOST_SMILE = 1.3
 SMILE_GOES = 0.7  # of a photo's smile, before an emotion that does not smile
 _RISE = 15  # frames in which the emotion rises from the photo's face
 _FASTER, _SLOWER = 6.0, 20.0  # frames to rise and to fall, of two filters in a row
@@ -146,11 +147,15 @@ def envelope(activity: np.ndarray) -> np.ndarray:
 
 
 def smile(rest: np.ndarray) -> float:
-    """How far a face (68, 2), face units, smiles, 0 to 1: by its mouth's width and how high the corners lie."""
+    """How far a face (68, 2), face units, smiles: by its mouth's width and how high the corners lie.
+
+    Returns:
+        0 = not at all, 1 = as AU12 of the table, at most MOST_SMILE.
+    """
     width = float(np.linalg.norm(rest[54] - rest[48]))
     lift = float(rest[[62, 66], 1].mean() - rest[[48, 54], 1].mean())
     parts = [(x - r) / a for x, r, a in zip((width, lift), _REST_MOUTH, _SMILE_ADDS, strict=True)]
-    return float(np.clip(np.mean(parts), 0, 1))
+    return float(np.clip(np.mean(parts), 0, MOST_SMILE))
 
 
 def _side(side: str) -> np.ndarray:
@@ -172,7 +177,7 @@ def _lips_alike(moved: np.ndarray) -> np.ndarray:
 
 
 def _brows_kept(moved: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Displacements (F, 68, 2) in which no brow comes nearer to its lid than NEAREST_BROW of the photo's way."""
+    """Displacements (F, 68, 2) that leave each brow NEAREST_BROW of the photo's way to its lid."""
     moved = moved.copy()
     most = (1 - NEAREST_BROW) * np.maximum(rest[_LIDS_BELOW_BROWS, 1] - rest[BROWS, 1], 0)
     moved[:, BROWS, 1] = np.minimum(moved[:, BROWS, 1], most)
@@ -189,4 +194,3 @@ def _lids_kept(moved: np.ndarray, rest: np.ndarray) -> np.ndarray:
     moved[:, upper, 1] *= scale
     moved[:, lower, 1] *= scale
     return moved
-

@@ -2,8 +2,8 @@
 
 - The bank holds tracks of people in conversation: pose, brows and the loudness of what they say.
 - Every HOP frames a piece goes on, or another begins whose loudness fits better and whose pose is near.
-- A frame needs at most FUTURE frames of what follows. A recording is a stream that is heard at once, so a long
-  one begins as a short one.
+- A frame needs at most FUTURE frames of what follows. A recording is a stream that is heard at once, so a
+  long one begins as a short one.
 - In longer pauses the head comes to rest.
 """
 
@@ -21,7 +21,7 @@ BANK = Path(__file__).parent.parent / "weights" / "starter" / "head_motion.safet
 BANK_RATE = FRAME_RATE // 2  # values a second in the bank
 POSE_PARTS = 6  # yaw, pitch, roll, shift x and y, logarithm of the size
 MOVES = POSE_PARTS + 1  # of a frame: the pose, and how far the brows are up
-SCALE = 1.3  # of the bank's motion
+SCALE = 1.15  # of the bank's motion: joins and pauses take some of it
 FUTURE = 15  # frames heard beyond the one that is given, with what smooths the loudness
 HOP, FADE = 25, 24  # frames between two choices, and of the fade from one piece to the next
 _SMOOTH = 3  # frames on each side that smooth the loudness
@@ -39,8 +39,8 @@ class Bank:
     """Real tracks at FRAME_RATE, one after the other.
 
     Attributes:
-        moves: (T, MOVES) float32: yaw, pitch, roll in degrees, shift x, y in inter-ocular distances, logarithm
-            of the size, brows up in inter-ocular distances; each track about its own median.
+        moves: (T, MOVES) float32: yaw, pitch, roll in degrees, shift x, y in inter-ocular distances,
+            logarithm of the size, brows up in inter-ocular distances; each track about its own median.
         starts: (P,) frames at which a piece may begin or go on.
         heard: (P, _PAST + _AHEAD) float32 loudness round them.
         begins: (P, MOVES) float32, means of the moves over the FADE frames from them on.

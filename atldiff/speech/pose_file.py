@@ -29,8 +29,8 @@ def poses_from_csv(path: str | Path) -> np.ndarray:
         (F, 6) float64: yaw, pitch, roll; shift and size are 0.
 
     Raises:
-        InputError: missing, a folder, empty, not text, too long; a line that does not hold three finite angles
-            of at most 90 degrees.
+        InputError: missing, a folder, empty, not text, too long; a line that does not hold three finite
+            angles of at most 90 degrees.
     """
     path = Path(path)
     rows = [row for row in _rows(path) if any(field.strip() for field in row[1])]

@@ -27,6 +27,7 @@ MIN_FRAMES = 100
 CUT = 7.0  # degrees in one frame: the film's cut, not the head's turn
 YAW_DEVIATION, MOST_PITCH_DEVIATION = (0.7, 8.0), 6.0  # degrees; less is no motion, more is no conversation
 MOST_SHIFT = 0.5  # inter-ocular distances
+MOST_SPEED = 100.0  # degrees a second; who turns faster looks at somebody else
 _SMOOTH = 1.5  # frames
 _EYES, _BROWS = [33, 263], [105, 334, 66, 296]  # of the mesh: outer corners, middle and inner brows
 # Points that move with the skull: eye corners, nose, forehead, temples, cheek bones.
@@ -39,8 +40,8 @@ _RIGID = (
 def head_track(meshes: np.ndarray, fps: float) -> np.ndarray:
     """The motion of a head whose face mesh is (F, 478, 3) pixels: (n, MOVES) at FRAME_RATE.
 
-    Angles in degrees, shift of the eyes' middle beyond what a turn does, logarithm of the size, brows up: about
-    those of the frame nearest to the median.
+    Angles in degrees, shift of the eyes' middle beyond what a turn does, logarithm of the size, brows up:
+    from those of the frame nearest to the median.
     """
     middle = np.median(meshes, axis=0)
     from_nose = meshes - meshes[:, [1]] - (middle - middle[1])
@@ -78,8 +79,9 @@ def _eyes_shift(poses: np.ndarray) -> np.ndarray:
 
 
 def usable_pieces(track: np.ndarray) -> list[np.ndarray]:
-    """The pieces of a track (F, MOVES + 1) between the film's cuts that show a head in conversation, smoothed,
-    each about its own median.
+    """The pieces of a track (F, MOVES + 1) between the film's cuts that show a head in conversation.
+
+    They are smoothed, each about its own median.
     """
     cuts = np.flatnonzero(np.abs(np.diff(track[:, :3], axis=0)).max(axis=1) > CUT) + 1
     pieces = []
@@ -90,6 +92,7 @@ def usable_pieces(track: np.ndarray) -> list[np.ndarray]:
         moves -= np.median(moves, axis=0)
         yaw, pitch = moves[:, 0].std(), moves[:, 1].std()
         calm = np.abs(moves[:, 3:5]).max() < MOST_SHIFT and pitch < MOST_PITCH_DEVIATION
+        calm &= np.abs(np.diff(moves[:, :3], axis=0)).max() * FRAME_RATE < MOST_SPEED
         if calm and YAW_DEVIATION[0] < yaw < YAW_DEVIATION[1]:
             pieces.append(np.column_stack([moves, piece[:, MOVES]]))
     return pieces
@@ -102,7 +105,7 @@ def _smoothed(values: np.ndarray) -> np.ndarray:
 
 
 def clip_track(clip: ClipRecord) -> np.ndarray | None:
-    """(F, MOVES + 1) of a clip: `head_track`, and the loudness; None where a face is missing or it is silent."""
+    """(F, MOVES + 1) of a clip: `head_track`, and the loudness; None: no sound, or a frame without a face."""
     with open_video(clip.video) as video:
         meshes = []
         for mesh in track_meshes(video.frames):

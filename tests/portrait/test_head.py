@@ -17,7 +17,11 @@ def dome(yaw: float = 0.0) -> np.ndarray:
     flat = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
     rim = np.linspace(0, 2 * np.pi, 36, endpoint=False)
     flat[400:436] = np.stack([np.cos(rim), np.sin(rim)], 1)
-    flat[[33, 263]], flat[152], flat[[234, 454]] = [[-0.65, -0.25], [0.65, -0.25]], [0, 1], [[-1, -0.1], [1, -0.1]]
+    flat[[33, 263]], flat[152], flat[[234, 454]] = (
+        [[-0.65, -0.25], [0.65, -0.25]],
+        [0, 1],
+        [[-1, -0.1], [1, -0.1]],
+    )
     depth = np.sqrt(np.maximum(1 - (flat**2).sum(1), 0))
     points = np.column_stack([flat * (75, 100), 60 * depth])
     turn, x, z = np.deg2rad(yaw), points[:, 0].copy(), points[:, 2].copy()
@@ -60,7 +64,7 @@ def test_the_outline_is_as_deep_as_the_rim_and_nothing_is_steeper_than_allowed()
 def test_the_share_is_whole_on_the_face_and_nothing_far_away():
     one, box = head(dome())
     assert at(one, box, one.share, 240, 240) > 0.97
-    assert 0 <= one.share.min() and one.share.max() <= 1
+    assert one.share.min() >= 0 and one.share.max() <= 1
     assert np.abs(one.share[[0, -1]]).max() < 1e-3 and np.abs(one.share[:, [0, -1]]).max() < 1e-3
 
 

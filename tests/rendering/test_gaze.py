@@ -1,4 +1,4 @@
-"""Irises move within their white; glances are as often and as long as people's; a still gaze changes nothing."""
+"""Irises move within their white; glances are as often and long as people's; a still gaze changes nothing."""
 
 import numpy as np
 import pytest

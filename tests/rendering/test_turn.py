@@ -1,4 +1,4 @@
-"""A pose moves the places of a head by their depth; the field is inverted and composed, the points go along."""
+"""A pose moves a head's places by their depth; the field is inverted and composed, the points go along."""
 
 import numpy as np
 import pytest
