@@ -21,16 +21,16 @@ BANK = Path(__file__).parent.parent / "weights" / "starter" / "head_motion.safet
 BANK_RATE = FRAME_RATE // 2  # values a second in the bank
 POSE_PARTS = 6  # yaw, pitch, roll, shift x and y, logarithm of the size
 MOVES = POSE_PARTS + 1  # of a frame: the pose, and how far the brows are up
-SCALE = 1.15  # of the bank's motion: joins and pauses take some of it
+SCALE = 1.2  # of the bank's motion: joins and pauses take some of it
 FUTURE = 15  # frames heard beyond the one that is given, with what smooths the loudness
 HOP, FADE = 25, 24  # frames between two choices, and of the fade from one piece to the next
 _SMOOTH = 3  # frames on each side that smooth the loudness
-_AHEAD, _PAST = FUTURE - _SMOOTH - 1, 45  # frames of loudness that are compared, after and before a frame
+_AHEAD, _PAST = FUTURE - _SMOOTH - 1, 20  # frames of loudness that are compared, after and before a frame
 _LOUD, _RANGE, _MOST = 2.0, 30.0, 1.1  # dB over SPEECH_LEVEL that is loudness 1; dB from 0 to 1; the most
 _UNIT = np.array([4, 3, 2.5, 0.06, 0.04, 0.02, 0.02])  # differences of moves that count alike
 _JOIN, _CHANGE, _CHANCE = 0.012, 0.006, 0.004  # costs of a join, of a change at all; what the seed decides
 _SPOKEN = 0.3  # loudness from which on somebody speaks
-_CALM, _WAKING, _RESTING = 0.35, 5.0, 18.0  # motion left in a pause; frames to begin and to come to rest
+_CALM, _WAKING, _RESTING = 0.3, 4.0, 6.0  # motion left in a pause; frames to begin and to come to rest
 _RISE = 30  # frames in which the motion rises from the photo's own pose
 
 

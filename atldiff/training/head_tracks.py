@@ -2,7 +2,8 @@
 
     python -m atldiff.training.head_tracks DATA atldiff/weights/starter/head_motion.safetensors
 
-Only clips of the training split are read. Speeches from a podium are left out: their motion is another one.
+Only clips of the training split are read. Speeches from a podium and drills are left out: their motion is
+another one.
 """
 
 import argparse
@@ -20,8 +21,9 @@ from atldiff.rendering.turn import posed
 from atldiff.speech.head_motion import MOVES, POSE_PARTS, loudness
 from atldiff.training.corpora import ClipRecord, read_corpus
 
-PODIUM = ("Obama", "JFK", "RD_Radio10")  # identities of clips.csv that speak from a podium
-SECONDS_A_PERSON = 15.0
+# Identities of clips.csv that speak from a podium, or read syllables and commands with a still head.
+LEFT_OUT = ("Obama", "JFK", "RD_Radio10", "GRID_s1", "VidTIMIT_fadg0", "mcgurk_filyp", "mcgurk_luvgho")
+SECONDS_A_PERSON = 12.0
 MAX_SECONDS = 40.0  # of a clip that are looked at
 MIN_FRAMES = 100
 CUT = 7.0  # degrees in one frame: the film's cut, not the head's turn
@@ -122,7 +124,7 @@ def clip_track(clip: ClipRecord) -> np.ndarray | None:
     return np.column_stack([moves, loudness(speech.samples, len(moves))])
 
 
-def training_tracks(data: Path, without: Sequence[str] = PODIUM) -> Iterator[tuple[str, np.ndarray]]:
+def training_tracks(data: Path, without: Sequence[str] = LEFT_OUT) -> Iterator[tuple[str, np.ndarray]]:
     """(identity, usable piece (F, MOVES + 1)) of the clips with speech of the training split.
 
     Raises:
@@ -169,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Build the bank of head tracks.")
     parser.add_argument("data", type=Path, help="folder with clips.csv")
     parser.add_argument("out", type=Path, help="the bank, .safetensors")
-    parser.add_argument("--without", nargs="*", default=PODIUM, metavar="NAME", help="identities left out")
+    parser.add_argument("--without", nargs="*", default=LEFT_OUT, metavar="NAME", help="identities left out")
     args = parser.parse_args(arguments)
     told = list(training_tracks(args.data, args.without))
     tracks = balanced(told)

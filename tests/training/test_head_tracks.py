@@ -1,0 +1,97 @@
+"""Clips -> head tracks -> the bank: angles in closed form, what is kept of a track, what is stored."""
+
+import numpy as np
+import pytest
+import torch
+
+from atldiff.config import FRAME_RATE
+from atldiff.errors import InputError
+from atldiff.rendering.turn import posed, rotations
+from atldiff.speech.head_motion import MOVES, Bank, load_bank
+from atldiff.training.head_tracks import (
+    MIN_FRAMES,
+    balanced,
+    head_track,
+    save_bank,
+    training_tracks,
+    usable_pieces,
+)
+
+
+def meshes(angles: np.ndarray) -> np.ndarray:
+    """(F, 478, 3) of a face that turns by angles (F, 3) degrees round the middle of its eyes."""
+    points = np.random.default_rng(0).normal(size=(478, 3)) * 30
+    points[[33, 263]] = [[-50, 0, 0], [50, 0, 0]]
+    turns = rotations(torch.from_numpy(angles)).numpy()
+    return np.einsum("fij,pj->fpi", turns, points) + (200, 200, 0)
+
+
+def wave(frames: int, size: float, hertz: float = 0.3) -> np.ndarray:
+    return size * np.sin(2 * np.pi * hertz * np.arange(frames) / FRAME_RATE)
+
+
+def track(frames: int, yaw: float = 3.0) -> np.ndarray:
+    """(F, MOVES + 1) of a head that turns by `yaw` degrees at most, speaking."""
+    out = np.zeros((frames, MOVES + 1))
+    out[:, 0], out[:, 1], out[:, MOVES] = wave(frames, yaw), wave(frames, 1.5, 0.5), 0.8
+    return out
+
+
+def test_a_track_has_the_angles_of_the_turn():
+    angles = np.stack([wave(150, 8), wave(150, 5, 0.2), wave(150, 4, 0.5)], axis=1)
+    found = head_track(meshes(angles), FRAME_RATE)
+    assert found.shape == (150, MOVES)
+    still = angles[np.argmin(np.abs(found[:, :3]).sum(axis=1))]
+    assert np.abs(found[:, 0] - (angles[:, 0] - still[0])).max() < 0.6
+    assert np.abs(found[:, 2] - (angles[:, 2] - still[2])).max() < 0.6
+
+
+def test_the_shift_is_what_the_turn_does_not_explain():
+    angles = np.zeros((120, 3))
+    angles[:, 0] = wave(120, 6)
+    poses = np.zeros((120, 6))
+    poses[:, :3] = angles
+    moving = meshes(angles)
+    eyes = posed(torch.zeros(3, 1, dtype=torch.float64), torch.from_numpy(poses))[..., 0].numpy()
+    moving[..., :2] += 100 * eyes[:, None]  # now it turns about its own pivot
+    assert np.abs(head_track(moving, FRAME_RATE)[:, 3:5]).max() < 0.02
+
+
+def test_other_frame_rates_become_ours():
+    angles = np.stack([wave(100, 5), np.zeros(100), np.zeros(100)], axis=1)
+    assert len(head_track(meshes(angles), 25.0)) == 120
+
+
+def test_heads_in_conversation_are_kept_in_pieces_between_cuts():
+    whole = track(400)
+    whole[200:, 0] += 30
+    pieces = usable_pieces(whole)
+    assert [len(piece) for piece in pieces] == [200, 200]
+    assert all(np.abs(np.median(piece[:, :MOVES], axis=0)).max() < 0.5 for piece in pieces)
+
+
+@pytest.mark.parametrize("yaw", [0.3, 30.0])
+def test_stiff_and_wild_heads_go(yaw):
+    assert usable_pieces(track(300, yaw)) == []
+    assert usable_pieces(track(MIN_FRAMES - 1)) == []
+
+
+def test_nobody_has_more_than_their_seconds():
+    chosen = balanced([("a", track(900)), ("a", track(300)), ("b", track(200))], seconds=20)
+    assert [len(x) for x in chosen] == [600, 200]
+    assert [len(x) for x in balanced([("a", track(400)), ("a", track(300))], seconds=20)] == [400, 200]
+
+
+def test_a_bank_comes_back_as_it_was_saved(tmp_path):
+    tracks, path = [track(301), track(201, 5.0)], tmp_path / "bank.safetensors"
+    save_bank(tracks, path)
+    stored, known = load_bank(path), Bank.from_tracks(tracks)
+    assert stored.moves.shape == known.moves.shape
+    assert np.abs(stored.moves[:, :3] - known.moves[:, :3]).max() < 0.05
+    np.testing.assert_allclose(stored.heard, known.heard, atol=0.01)
+
+
+def test_a_folder_without_training_speech_is_told(tmp_path):
+    (tmp_path / "clips.csv").write_text("file,split,identity,kind,use\n")
+    with pytest.raises(InputError):
+        list(training_tracks(tmp_path))
