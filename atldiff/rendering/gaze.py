@@ -35,35 +35,45 @@ _MARGIN = 0.5  # eye widths round the eye
 def glances(activity: np.ndarray, seed: int) -> np.ndarray:
     """Where the eyes look beside the viewer while a voice is active (F,) in [0, 1].
 
-    A frame depends on the voice up to it alone, so a stream gets the same glances.
-
     Returns:
         (F, 2) degrees to the picture's right and down; zeros = at the viewer.
     """
-    rng, angles = np.random.default_rng([seed, 4]), np.zeros((len(activity), 2))
-    target, step, now, left, ends = np.zeros(2), np.zeros(2), np.zeros(2), 0, 0
-    due = _contact(rng)
-    for frame, voice in enumerate(activity):
-        phrase_ends = frame > 0 and voice < 0.5 <= activity[frame - 1]
-        back = 0 < ends <= frame
-        away = not ends and (frame >= due or (phrase_ends and rng.random() < _PHRASE_END))
-        if back:
-            target, ends, due = np.zeros(2), 0, frame + _contact(rng)
-        elif away:
-            target, seconds = _glance(rng)
-            ends = frame + round(FRAME_RATE * seconds)
-        if back or away:
-            step, left = (target - now) / _SACCADE, _SACCADE
-        if left:
-            left -= 1
-            now = now + step if left else target
-        angles[frame] = now
-    return angles
+    return Glances(seed).push(activity)
 
 
-def _contact(rng: np.random.Generator) -> float:
-    """Frames until the next glance."""
-    return FRAME_RATE * (_LEAST_CONTACT + rng.exponential(_CONTACT - _LEAST_CONTACT))
+class Glances:
+    """`glances` of a voice that is still being heard: a frame depends on the voice up to it alone."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng([seed, 4])
+        self._target, self._step, self._now = np.zeros(2), np.zeros(2), np.zeros(2)
+        self._left = self._ends = self._frame = 0  # of a saccade; where a glance ends, 0 = none
+        self._due, self._voice = self._contact(), 0.0
+
+    def push(self, activity: np.ndarray) -> np.ndarray:
+        """Takes the activity (n,) of further frames; gives (n, 2) as `glances`."""
+        return np.array([self._next(float(voice)) for voice in activity]).reshape(-1, 2)
+
+    def _next(self, voice: float) -> np.ndarray:
+        phrase_ends = voice < 0.5 <= self._voice
+        away, returns = self._ends > 0, 0 < self._ends <= self._frame
+        due = self._frame >= self._due or (phrase_ends and self._rng.random() < _PHRASE_END)
+        if returns:
+            self._target, self._ends, self._due = np.zeros(2), 0, self._frame + self._contact()
+        elif due and not away:
+            self._target, seconds = _glance(self._rng)
+            self._ends = self._frame + round(FRAME_RATE * seconds)
+        if returns or (due and not away):
+            self._step, self._left = (self._target - self._now) / _SACCADE, _SACCADE
+        if self._left:
+            self._left -= 1
+            self._now = self._now + self._step if self._left else self._target
+        self._frame, self._voice = self._frame + 1, voice
+        return self._now
+
+    def _contact(self) -> float:
+        """Frames until the next glance."""
+        return FRAME_RATE * (_LEAST_CONTACT + self._rng.exponential(_CONTACT - _LEAST_CONTACT))
 
 
 def _glance(rng: np.random.Generator) -> tuple[np.ndarray, float]:

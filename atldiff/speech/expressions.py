@@ -129,21 +129,38 @@ def displacement(emotion: str) -> np.ndarray:
 
 
 def envelope(activity: np.ndarray) -> np.ndarray:
-    """How far an emotion shows (F,) in [0, 1] while a voice is active (F,): it rises faster than it falls.
+    """How far an emotion shows (F,) in [0, 1] while a voice is active (F,): it rises faster than it falls."""
+    stream = Envelope()
+    return np.concatenate([stream.push(activity), stream.flush()])
 
-    A frame needs no more than AHEAD frames of what follows.
-    """
-    heard = np.pad(np.asarray(activity, np.float64), (0, AHEAD), mode="edge") if len(activity) else activity
-    shown, stages = np.zeros(len(activity)), np.ones(2)
-    for index in range(len(shown)):
-        target = float(np.clip(heard[index + AHEAD - 3 : index + AHEAD + 1].mean(), 0, 1))
+
+class Envelope:
+    """`envelope` of a voice that is still being heard; a frame needs AHEAD frames of what follows."""
+
+    def __init__(self) -> None:
+        self._heard, self._stages, self._frame = np.zeros(0), np.ones(2), 0
+
+    def push(self, activity: np.ndarray) -> np.ndarray:
+        """Takes the activity (n,) of further frames; gives (m,) of all frames that can be told now."""
+        self._heard = np.concatenate([self._heard, np.clip(activity, 0, 1)])
+        count = max(0, len(self._heard) - AHEAD)
+        shown = np.array([self._next(self._heard[i + AHEAD - 3 : i + AHEAD + 1]) for i in range(count)])
+        self._heard = self._heard[count:]
+        return shown
+
+    def flush(self) -> np.ndarray:
+        """(m,) of the frames that are left, as if the voice went on."""
+        return self.push(np.full(AHEAD, self._heard[-1])) if len(self._heard) else np.zeros(0)
+
+    def _next(self, heard: np.ndarray) -> float:
+        target = float(heard.mean())
         for stage in range(2):
-            pace = _FASTER if target > stages[stage] else _SLOWER
-            stages[stage] += (target - stages[stage]) / pace
-            target = stages[stage]
-        shown[index] = QUIET + (1 - QUIET) * stages[1]
-    begin = np.clip(np.arange(len(shown)) / _RISE, 0, 1)
-    return shown * begin**2 * (3 - 2 * begin)
+            pace = _FASTER if target > self._stages[stage] else _SLOWER
+            self._stages[stage] += (target - self._stages[stage]) / pace
+            target = float(self._stages[stage])
+        begin = min(self._frame / _RISE, 1.0)
+        self._frame += 1
+        return (QUIET + (1 - QUIET) * target) * begin * begin * (3 - 2 * begin)
 
 
 def smile(rest: np.ndarray) -> float:

@@ -20,6 +20,7 @@ from atldiff.speech.expressions import (
     NARROWED,
     NEAREST_BROW,
     WIDENED,
+    Envelope,
     displacement,
     envelope,
     express,
@@ -132,6 +133,13 @@ def test_the_emotion_follows_the_voice_within_half_a_second_of_it():
     late[100 + AHEAD + 1 :] = 0
     np.testing.assert_array_equal(envelope(late)[:100], curve[:100])
     assert np.abs(np.diff(curve)).max() < 0.12
+
+
+def test_a_stream_shows_the_same():
+    voice, stream = np.random.default_rng(0).random(200), Envelope()
+    parts = [stream.push(part) for part in np.split(voice, [3, 4, 60, 180])]
+    np.testing.assert_array_equal(np.concatenate([*parts, stream.flush()]), envelope(voice))
+    assert len(envelope(np.ones(3))) == 3
 
 
 def test_the_head_goes_with_it(face):
