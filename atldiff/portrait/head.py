@@ -132,7 +132,7 @@ def _depth(
     neck = RIM + _NECK * np.exp(-((x / _NECK_WIDTH) ** 2)) * (y > face[_CHIN, 1] - 0.1)
     depth = np.where(inside, mesh, np.maximum(skin, neck)).astype(np.float32)
     depth = cv2.GaussianBlur(depth, (0, 0), max(_SMOOTH_DEPTH / cell, 0.3), borderType=cv2.BORDER_REPLICATE)
-    return gentle(depth, STEEPEST * cell)
+    return limit_slope(depth, STEEPEST * cell)
 
 
 def _share(places: np.ndarray, head: np.ndarray, chin: float, cell: float) -> np.ndarray:
@@ -193,17 +193,17 @@ def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return squared * np.log(np.maximum(squared, 1e-12))
 
 
-def gentle(depth: np.ndarray, steepest: float) -> np.ndarray:
+def limit_slope(depth: np.ndarray, steepest: float) -> np.ndarray:
     """A surface near `depth` (h, w) that rises by at most `steepest` from a cell to the next: (h, w) float32.
 
     It is the mean of the highest such surface below and the lowest such surface above.
     """
-    low = _lowered(depth.astype(np.float32), steepest)
-    high = -_lowered(-depth.astype(np.float32), steepest)
+    low = _lower_envelope(depth.astype(np.float32), steepest)
+    high = -_lower_envelope(-depth.astype(np.float32), steepest)
     return (low + high) / 2
 
 
-def _lowered(surface: np.ndarray, steepest: float) -> np.ndarray:
+def _lower_envelope(surface: np.ndarray, steepest: float) -> np.ndarray:
     """The highest surface (h, w) that is nowhere above this one nor too steep."""
     steps = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]
     height, width = surface.shape

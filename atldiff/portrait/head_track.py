@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from atldiff.config import FRAME_RATE
-from atldiff.rendering.turn import posed
+from atldiff.rendering.turn import pose_shifts
 
 _EYES, _BROWS = [33, 263], [105, 334, 66, 296]  # of the mesh: outer corners, middle and inner brows
 # Points that move with the skull: eye corners, nose, forehead, temples, cheek bones.
@@ -55,4 +55,4 @@ def _rotation(still: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def _eyes_shift(poses: np.ndarray) -> np.ndarray:
     """(F, 2) how far the middle of the eyes goes in poses (F, 6), face units."""
-    return posed(torch.zeros(3, 1, dtype=torch.float64), torch.from_numpy(poses))[..., 0].numpy()
+    return pose_shifts(torch.zeros(3, 1, dtype=torch.float64), torch.from_numpy(poses))[..., 0].numpy()

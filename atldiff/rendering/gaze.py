@@ -168,9 +168,9 @@ class Iris:
         pixels = float(np.linalg.norm(eyes[1] - eyes[0])) * shift @ self.axes
         rows, columns = np.mgrid[: self.goes.shape[0], : self.goes.shape[1]].astype(np.float32)
         back = (columns - np.float32(pixels[0]) * self.goes, rows - np.float32(pixels[1]) * self.goes)
-        moved = cv2.remap(self.part, *back, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        eye = cv2.remap(self.part, *back, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         to, size = self._moved(landmarks, rect), (rect[2] - rect[0], rect[3] - rect[1])
-        colour = cv2.warpAffine(moved, to, size, borderMode=cv2.BORDER_REPLICATE)
+        colour = cv2.warpAffine(eye, to, size, borderMode=cv2.BORDER_REPLICATE)
         alpha = cv2.warpAffine(self.opening, to, size) * min(1.0, amount / _FAINT)
         return [(np.clip(colour, 0, 255), alpha)]
 

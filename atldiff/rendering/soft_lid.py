@@ -14,7 +14,7 @@ from atldiff.rendering.lids import Lid, _blurred, _continued, _curve, _down, _gr
 from atldiff.rendering.rects import Rect, rect_round
 
 _SHUT = 0.66  # share of the gap from which on a lid is all the way down
-_BEGINS, _COMES = 0.33, 0.58  # of that way: the lid begins to be drawn, and is drawn in full
+_BEGINS, _COMES = 0.33, 0.58  # of that way: the lid begins to be visible, and is drawn in full
 _MIN_GAP = 0.1  # of the photo's eye over its width: else it is closed already
 _MARGIN = 0.8  # of the photo looked at round the eye, eye widths, as all below
 _HIDDEN = 0.14  # beyond the landmarks, what the open eye and its lashes hide
@@ -91,9 +91,9 @@ class SoftLid(Lid):
         dark = _lash_colour(part, skin, outline, width)
         skin = np.where(hidden[..., None], skin, _blurred(skin, 0.05 * width)) + _grain(part, hidden, width)
         maps = LidMaps.from_eye(outline, size, side)
-        given = (maps.below > -_KEPT_ABOVE) & (maps.below < maps.gap + _KEPT_BELOW)
-        given &= (maps.along > -0.1) & (maps.along < 1.1)
-        share = np.clip(1.6 * _blurred(given.astype(np.float32), _FADE * width) - 0.2, 0, 1)
+        area = (maps.below > -_KEPT_ABOVE) & (maps.below < maps.gap + _KEPT_BELOW)
+        area &= (maps.along > -0.1) & (maps.along < 1.1)
+        share = np.clip(1.6 * _blurred(area.astype(np.float32), _FADE * width) - 0.2, 0, 1)
         return cls(ring, still, rect, skin.astype(np.float32), share, dark, maps)
 
     def closing(self, landmarks: np.ndarray) -> float:
@@ -114,14 +114,14 @@ class SoftLid(Lid):
         size = rect[2] - rect[0], rect[3] - rect[1]
         down = closing * np.maximum(_FLAT * maps.gap, 0)
         off = maps.below - down  # below the lid's edge
-        drawn = smoothstep(0, 0.03, down)
-        whole = smoothstep(0.3, 0.8, np.array(closing)) * (off < 0)
-        lid = smoothstep(_EDGE, -_EDGE, off) * self.share * np.maximum(drawn, whole)
+        visible = smoothstep(0, 0.03, down)
+        full = smoothstep(0.3, 0.8, np.array(closing)) * (off < 0)
+        lid = smoothstep(_EDGE, -_EDGE, off) * self.share * np.maximum(visible, full)
         under = smoothstep(-0.012, 0.012, off) * smoothstep(0.06, 0.02, maps.below - maps.gap)
         under *= np.maximum(self.share, smoothstep(0, 0.05, maps.gap)) * smoothstep(
             0.75, 1, np.array(closing)
         )
-        line = np.maximum(self._line(off) * closing * drawn, self._shade_below(off) * closing)
+        line = np.maximum(self._line(off) * closing * visible, self._shade_below(off) * closing)
         faded = float(smoothstep(_BEGINS, _COMES, np.array(closing)))
 
         def moved(x: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ _STEPS = 6  # of the inversion
 _CELLS = GRID / (REGION[1] - REGION[0])  # a crop unit
 
 
-def limited(poses: np.ndarray, photo_yaw: float = 0.0) -> np.ndarray:
+def limit_poses(poses: np.ndarray, photo_yaw: float = 0.0) -> np.ndarray:
     """Poses (F, 6), softly kept (tanh) within MOST; the yaw also within MOST_YAW minus what the photo has."""
     most = np.broadcast_to(np.array(MOST), poses.shape).copy()
     room = np.where(poses[:, 0] > 0, MOST_YAW - photo_yaw, MOST_YAW + photo_yaw)
@@ -50,7 +50,7 @@ def rotations(angles: Tensor) -> Tensor:
     return roll @ pitch @ yaw
 
 
-def posed(points: Tensor, poses: Tensor) -> Tensor:
+def pose_shifts(points: Tensor, poses: Tensor) -> Tensor:
     """How far points go in each pose, seen in mild perspective.
 
     Args:
@@ -63,9 +63,9 @@ def posed(points: Tensor, poses: Tensor) -> Tensor:
     turn = rotations(poses[:, :3]) - torch.eye(3, dtype=poses.dtype, device=poses.device)
     pivot = torch.tensor(PIVOT, dtype=poses.dtype, device=poses.device)[:, None]
     shift = torch.cat([poses[:, 3:5], -CAMERA * torch.expm1(-poses[:, 5:])], dim=1)
-    moved = turn @ (points - pivot) + shift[..., None]
-    nearer = moved[:, 2:] / (CAMERA - points[2] - moved[:, 2:])  # by which the picture grows there
-    return moved[:, :2] + (points[:2] + moved[:, :2]) * nearer
+    motion = turn @ (points - pivot) + shift[..., None]
+    nearer = motion[:, 2:] / (CAMERA - points[2] - motion[:, 2:])  # by which the picture grows there
+    return motion[:, :2] + (points[:2] + motion[:, :2]) * nearer
 
 
 def turn_fields(head: Head, poses: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
@@ -75,10 +75,10 @@ def turn_fields(head: Head, poses: np.ndarray, device: torch.device | str = "cpu
         torch.from_numpy(np.ascontiguousarray(x, np.float32)).to(device)
         for x in (points, head.share.reshape(-1), head.frame.axes.T, poses)
     )
-    return (axes @ posed(points, angles) * share).unflatten(-1, (GRID, GRID))
+    return (axes @ pose_shifts(points, angles) * share).unflatten(-1, (GRID, GRID))
 
 
-def composed(fields: Tensor, turns: Tensor) -> Tensor:
+def compose_fields(fields: Tensor, turns: Tensor) -> Tensor:
     """The spline's fields seen through turned heads.
 
     Args:
@@ -92,19 +92,19 @@ def composed(fields: Tensor, turns: Tensor) -> Tensor:
     own = torch.stack(torch.meshgrid(line, line, indexing="xy"))
     back = -turns
     for _ in range(_STEPS):  # the fixed point is the inverse: it converges where slopes stay below 1
-        back = -_sampled(turns, own + back * _CELLS)
-    whole = back + _sampled(fields, own + back * _CELLS)
+        back = -_look_up(turns, own + back * _CELLS)
+    total = back + _look_up(fields, own + back * _CELLS)
     still = (turns == 0).flatten(1).all(dim=1)
-    return torch.where(still[:, None, None, None], fields, whole)
+    return torch.where(still[:, None, None, None], fields, total)
 
 
-def turned_points(points: Tensor, turns: Tensor) -> Tensor:
+def turn_points(points: Tensor, turns: Tensor) -> Tensor:
     """Landmarks (F, N, 2) of unturned heads, crop units, where the turned ones have them: (F, N, 2)."""
     cells = (points - REGION[0]) * _CELLS - 0.5
-    return points + _sampled(turns, cells.permute(0, 2, 1)[:, :, None])[:, :, 0].mT
+    return points + _look_up(turns, cells.permute(0, 2, 1)[:, :, None])[:, :, 0].mT
 
 
-def _sampled(fields: Tensor, cells: Tensor) -> Tensor:
+def _look_up(fields: Tensor, cells: Tensor) -> Tensor:
     """Fields (F, C, GRID, GRID) at places (F, 2, h, w), x and y in cells: (F, C, h, w), linear."""
     grid = (cells * (2 / (GRID - 1)) - 1).permute(0, 2, 3, 1)
     return F.grid_sample(fields, grid, mode="bilinear", padding_mode="border", align_corners=True)

@@ -109,14 +109,14 @@ def express(
         raise InputError(f"A feeling cannot be {strength:g} strong", f"Choose from 0 to {MAX_STRENGTH:g}")
     frame, amount = FaceFrame.of(np.asarray(identity, np.float64)), strength * envelope(activity)
     rest = frame.to_face(np.asarray(identity, np.float64))
-    moved = amount[:, None, None] * displacement(emotion)
+    motion = amount[:, None, None] * displacement(emotion)
     if not EMOTIONS[emotion].smiles:
         fading = np.minimum(amount, 1)[:, None, None] * SMILE_GOES * smile(rest)
-        moved = moved - fading * facial_actions()["AU12"]
-    moved = _lips_alike(_lids_kept(_brows_kept(moved, rest), rest))
+        motion = motion - fading * facial_actions()["AU12"]
+    motion = _align_lips(_limit_lids(_limit_brows(motion, rest), rest))
     pose = np.zeros((len(points), 6))
     pose[:, :3] = amount[:, None] * EMOTIONS[emotion].head
-    return points + frame.vectors_from_face(moved), pose
+    return points + frame.vectors_from_face(motion), pose
 
 
 def displacement(emotion: str) -> np.ndarray:
@@ -138,22 +138,22 @@ class Envelope:
     """`envelope` of a voice that is still being heard; a frame needs AHEAD frames of what follows."""
 
     def __init__(self) -> None:
-        self._heard, self._stages, self._frame = np.zeros(0), np.ones(2), 0
+        self._voice, self._stages, self._frame = np.zeros(0), np.ones(2), 0
 
     def push(self, activity: np.ndarray) -> np.ndarray:
         """Takes the activity (n,) of further frames; gives (m,) of all frames that can be told now."""
-        self._heard = np.concatenate([self._heard, np.clip(activity, 0, 1)])
-        count = max(0, len(self._heard) - AHEAD)
-        shown = np.array([self._next(self._heard[i + AHEAD - 3 : i + AHEAD + 1]) for i in range(count)])
-        self._heard = self._heard[count:]
-        return shown
+        self._voice = np.concatenate([self._voice, np.clip(activity, 0, 1)])
+        count = max(0, len(self._voice) - AHEAD)
+        amounts = np.array([self._next(self._voice[i + AHEAD - 3 : i + AHEAD + 1]) for i in range(count)])
+        self._voice = self._voice[count:]
+        return amounts
 
     def flush(self) -> np.ndarray:
         """(m,) of the frames that are left, as if the voice went on."""
-        return self.push(np.full(AHEAD, self._heard[-1])) if len(self._heard) else np.zeros(0)
+        return self.push(np.full(AHEAD, self._voice[-1])) if len(self._voice) else np.zeros(0)
 
-    def _next(self, heard: np.ndarray) -> float:
-        target = float(heard.mean())
+    def _next(self, voice: np.ndarray) -> float:
+        target = float(voice.mean())
         for stage in range(2):
             pace = _FASTER if target > self._stages[stage] else _SLOWER
             self._stages[stage] += (target - self._stages[stage]) / pace
@@ -185,29 +185,29 @@ def _side(side: str) -> np.ndarray:
     return (left if side == "left" else 1 - left)[:, None]
 
 
-def _lips_alike(moved: np.ndarray) -> np.ndarray:
+def _align_lips(motion: np.ndarray) -> np.ndarray:
     """Displacements (F, 68, 2) in which both points of each inner-lip pair move alike."""
-    moved, upper, lower = moved.copy(), list(UPPER_INNER_LIP), list(LOWER_INNER_LIP)
-    mean = (moved[:, upper] + moved[:, lower]) / 2
-    moved[:, upper] = moved[:, lower] = mean
-    return moved
+    motion, upper, lower = motion.copy(), list(UPPER_INNER_LIP), list(LOWER_INNER_LIP)
+    mean = (motion[:, upper] + motion[:, lower]) / 2
+    motion[:, upper] = motion[:, lower] = mean
+    return motion
 
 
-def _brows_kept(moved: np.ndarray, rest: np.ndarray) -> np.ndarray:
+def _limit_brows(motion: np.ndarray, rest: np.ndarray) -> np.ndarray:
     """Displacements (F, 68, 2) that leave each brow NEAREST_BROW of the photo's way to its lid."""
-    moved = moved.copy()
+    motion = motion.copy()
     most = (1 - NEAREST_BROW) * np.maximum(rest[_LIDS_BELOW_BROWS, 1] - rest[BROWS, 1], 0)
-    moved[:, BROWS, 1] = np.minimum(moved[:, BROWS, 1], most)
-    return moved
+    motion[:, BROWS, 1] = np.minimum(motion[:, BROWS, 1], most)
+    return motion
 
 
-def _lids_kept(moved: np.ndarray, rest: np.ndarray) -> np.ndarray:
+def _limit_lids(motion: np.ndarray, rest: np.ndarray) -> np.ndarray:
     """Displacements (F, 68, 2) whose lids narrow or widen no eye by more than NARROWED and WIDENED."""
-    moved, upper, lower = moved.copy(), list(UPPER_LIDS), list(LOWER_LIDS)
+    motion, upper, lower = motion.copy(), list(UPPER_LIDS), list(LOWER_LIDS)
     opening = np.maximum(rest[lower, 1] - rest[upper, 1], 1e-6)
-    change = (moved[:, lower, 1] - moved[:, upper, 1]) / opening
-    kept = np.clip(change, -NARROWED, WIDENED) / np.where(change == 0, 1, change)
-    scale = np.where(change == 0, 1, kept)
-    moved[:, upper, 1] *= scale
-    moved[:, lower, 1] *= scale
-    return moved
+    change = (motion[:, lower, 1] - motion[:, upper, 1]) / opening
+    limit = np.clip(change, -NARROWED, WIDENED) / np.where(change == 0, 1, change)
+    scale = np.where(change == 0, 1, limit)
+    motion[:, upper, 1] *= scale
+    motion[:, lower, 1] *= scale
+    return motion

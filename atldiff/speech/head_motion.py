@@ -42,13 +42,13 @@ class Bank:
         moves: (T, MOVES) float32: yaw, pitch, roll in degrees, shift x, y in inter-ocular distances,
             logarithm of the size, brows up in inter-ocular distances; each track about its own median.
         starts: (P,) frames at which a piece may begin or go on.
-        heard: (P, _PAST + _AHEAD) float32 loudness round them.
+        voices: (P, _PAST + _AHEAD) float32 loudness round them.
         begins: (P, MOVES) float32, means of the moves over the FADE frames from them on.
     """
 
     moves: np.ndarray
     starts: np.ndarray
-    heard: np.ndarray
+    voices: np.ndarray
     begins: np.ndarray
 
     @classmethod
@@ -56,19 +56,19 @@ class Bank:
         """From tracks (F, MOVES + 1) at FRAME_RATE: moves, then loudness; those too short for a piece go."""
         tracks = [track for track in tracks if len(track) >= HOP + FADE + 1]
         assert tracks, "no track is as long as a piece"
-        starts, heard, begins, begin = [], [], [], 0
+        starts, voices, begins, begin = [], [], [], 0
         for track in tracks:
             pieces = np.arange(len(track) - HOP - FADE)
             loud = np.pad(track[:, MOVES], (_PAST, _AHEAD), mode="edge")
             windows = np.lib.stride_tricks.sliding_window_view(loud, _PAST + _AHEAD)
             starts.append(begin + pieces)
-            heard.append(windows[pieces])
+            voices.append(windows[pieces])
             fades = np.lib.stride_tricks.sliding_window_view(track[:, :MOVES], FADE, axis=0)
             begins.append(fades[pieces].mean(axis=2))
             begin += len(track)
         moves = np.concatenate([track[:, :MOVES] for track in tracks]).astype(np.float32)
-        heard, begins = (np.concatenate(x).astype(np.float32) for x in (heard, begins))
-        return cls(moves, np.concatenate(starts), heard, begins)
+        voices, begins = (np.concatenate(x).astype(np.float32) for x in (voices, begins))
+        return cls(moves, np.concatenate(starts), voices, begins)
 
 
 @lru_cache(maxsize=2)
@@ -76,14 +76,14 @@ def load_bank(path: Path = BANK) -> Bank:
     """Reads what `training.head_tracks.save_bank` wrote."""
     from safetensors.numpy import load_file
 
-    stored = load_file(path)
-    low, step = (np.repeat(stored[name], stored["lengths"], axis=0) for name in ("low", "step"))
-    values = low + step * stored["levels"]
-    tracks = np.split(values, np.cumsum(stored["lengths"])[:-1])
-    return Bank.from_tracks([_doubled(track) for track in tracks])
+    arrays = load_file(path)
+    low, step = (np.repeat(arrays[name], arrays["lengths"], axis=0) for name in ("low", "step"))
+    values = low + step * arrays["levels"]
+    tracks = np.split(values, np.cumsum(arrays["lengths"])[:-1])
+    return Bank.from_tracks([_double_rate(track) for track in tracks])
 
 
-def _doubled(track: np.ndarray) -> np.ndarray:
+def _double_rate(track: np.ndarray) -> np.ndarray:
     """A track (n, C) at twice the rate, (2 n - 1, C), by cubic interpolation."""
     padded = np.pad(track, ((1, 1), (0, 0)), mode="edge")
     between = (9 * (track[:-1] + track[1:]) - padded[:-3] - padded[3:]) / 16
@@ -135,10 +135,10 @@ def head_moves(
     bank: Bank | None = None,
 ) -> np.ndarray:
     """As `head_poses`, with the brows: (num_frames, MOVES)."""
-    heard = loudness(voice.samples, num_frames) if isinstance(voice, Speech) else np.asarray(voice)
-    heard = np.pad(heard[:num_frames], (0, max(0, num_frames - len(heard))))
+    curve = loudness(voice.samples, num_frames) if isinstance(voice, Speech) else np.asarray(voice)
+    curve = np.pad(curve[:num_frames], (0, max(0, num_frames - len(curve))))
     motion = HeadMotion(seed, strength, bank)
-    return np.concatenate([motion.push(heard), motion.flush()])
+    return np.concatenate([motion.push(curve), motion.flush()])
 
 
 class HeadMotion:
@@ -151,38 +151,38 @@ class HeadMotion:
 
     def __init__(self, seed: int = 0, strength: float = 1.0, bank: Bank | None = None) -> None:
         self._bank, self._seed, self._strength = bank or load_bank(), seed, strength
-        self._heard = np.zeros(_PAST)  # from `_PAST` frames before the next one on
+        self._voice = np.zeros(_PAST)  # from `_PAST` frames before the next one on
         self._frame = self._since = 0  # the next frame; frames since the last change of pieces
         self._now = self._before = -1  # places in the bank of this piece and the one that fades
         self._awake = np.ones(2)  # two filters in a row, 1 = somebody speaks
 
-    def push(self, heard: np.ndarray) -> np.ndarray:
+    def push(self, voice: np.ndarray) -> np.ndarray:
         """Takes loudness (n,) of further frames; gives (m, MOVES) of all frames that can be told now."""
-        self._heard = np.concatenate([self._heard, heard])
-        return self._moves(len(self._heard) - _PAST - _AHEAD)
+        self._voice = np.concatenate([self._voice, voice])
+        return self._moves(len(self._voice) - _PAST - _AHEAD)
 
     def flush(self) -> np.ndarray:
         """(m, MOVES) of the frames that are left, as if silence followed."""
-        left = len(self._heard) - _PAST
-        self._heard = np.concatenate([self._heard, np.zeros(_AHEAD)])
+        left = len(self._voice) - _PAST
+        self._voice = np.concatenate([self._voice, np.zeros(_AHEAD)])
         return self._moves(left)
 
     def _moves(self, count: int) -> np.ndarray:
         moves = np.array([self._next(index) for index in range(count)]).reshape(-1, MOVES)
-        self._heard = self._heard[max(count, 0) :]
+        self._voice = self._voice[max(count, 0) :]
         return moves
 
     def _next(self, index: int) -> np.ndarray:
-        """The move of the next frame, whose loudness is `_heard[_PAST + index]`."""
-        heard = self._heard[index : index + _PAST + _AHEAD]
+        """The move of the next frame, whose loudness is `_voice[_PAST + index]`."""
+        voice = self._voice[index : index + _PAST + _AHEAD]
         if self._frame % HOP == 0:
-            self._choose(heard)
+            self._choose(voice)
         share = _eased((self._since + 0.5) / FADE)
         move = share * self._bank.moves[self._now].astype(np.float64)
         if share < 1:
             move += (1 - share) * self._bank.moves[self._before]
             self._before += 1
-        speaks = float(heard[_PAST - 6 :].max() > _SPOKEN)
+        speaks = float(voice[_PAST - 6 :].max() > _SPOKEN)
         for stage, target in enumerate((speaks, self._awake[0])):
             pace = _WAKING if target > self._awake[stage] else _RESTING
             self._awake[stage] += (target - self._awake[stage]) / pace
@@ -191,10 +191,10 @@ class HeadMotion:
         self._now, self._since, self._frame = self._now + 1, self._since + 1, self._frame + 1
         return SCALE * self._strength * lively * rise * move
 
-    def _choose(self, heard: np.ndarray) -> None:
+    def _choose(self, voice: np.ndarray) -> None:
         """Goes on with the piece, or begins the one that costs least."""
         bank, rng = self._bank, np.random.default_rng([self._seed, 3, self._frame])
-        cost = ((bank.heard - heard.astype(np.float32)) ** 2).mean(axis=1)
+        cost = ((bank.voices - voice.astype(np.float32)) ** 2).mean(axis=1)
         cost += rng.uniform(0, _CHANCE, len(cost))
         if self._now >= 0:
             ends = bank.moves[self._now : self._now + FADE].mean(axis=0)

@@ -42,7 +42,7 @@ def usable_pieces(track: np.ndarray) -> list[np.ndarray]:
     for piece in np.split(track, cuts):
         if len(piece) < MIN_FRAMES:
             continue
-        moves = _smoothed(piece[:, :MOVES])
+        moves = _smooth(piece[:, :MOVES])
         moves -= np.median(moves, axis=0)
         yaw, pitch = moves[:, 0].std(), moves[:, 1].std()
         calm = np.abs(moves[:, 3:5]).max() < MOST_SHIFT and pitch < MOST_PITCH_DEVIATION
@@ -52,7 +52,7 @@ def usable_pieces(track: np.ndarray) -> list[np.ndarray]:
     return pieces
 
 
-def _smoothed(values: np.ndarray) -> np.ndarray:
+def _smooth(values: np.ndarray) -> np.ndarray:
     import cv2
 
     return cv2.GaussianBlur(values, (1, 0), 1, None, _SMOOTH, cv2.BORDER_REPLICATE)
@@ -92,11 +92,13 @@ def training_tracks(data: Path, without: Sequence[str] = LEFT_OUT) -> Iterator[t
             yield clip.identity, piece
 
 
-def balanced(tracks: Iterable[tuple[str, np.ndarray]], seconds: float = SECONDS_A_PERSON) -> list[np.ndarray]:
-    """The tracks of (identity, (F, C)), the longest first, no more than so many seconds of a person."""
+def balance_tracks(
+    tracks: Iterable[tuple[str, np.ndarray]], seconds: float = SECONDS_A_PERSON
+) -> list[np.ndarray]:
+    """Tracks of (identity, (F, C)), the longest first, at most so many seconds of a person."""
     left: dict[str, int] = {}
     chosen = []
-    for identity, track in sorted(tracks, key=lambda told: (-len(told[1]), told[0])):
+    for identity, track in sorted(tracks, key=lambda item: (-len(item[1]), item[0])):
         room = left.setdefault(identity, round(seconds * FRAME_RATE))
         if room >= MIN_FRAMES:
             chosen.append(track[:room])
@@ -125,10 +127,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("out", type=Path, help="the bank, .safetensors")
     parser.add_argument("--without", nargs="*", default=LEFT_OUT, metavar="NAME", help="identities left out")
     args = parser.parse_args(arguments)
-    told = list(training_tracks(args.data, args.without))
-    tracks = balanced(told)
+    pieces = list(training_tracks(args.data, args.without))
+    tracks = balance_tracks(pieces)
     save_bank(tracks, args.out)
-    people, seconds = len({identity for identity, _ in told}), sum(map(len, tracks)) / FRAME_RATE
+    people, seconds = len({identity for identity, _ in pieces}), sum(map(len, tracks)) / FRAME_RATE
     print(f"{args.out}: {seconds:.0f} s of {people} people, {args.out.stat().st_size} bytes")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from atldiff.landmarks import crop_box, mesh_to_landmarks
-from atldiff.portrait.head import RIM, STEEPEST, Head, gentle
+from atldiff.portrait.head import RIM, STEEPEST, Head, limit_slope
 from atldiff.rendering.warp import GRID, REGION, grid_points
 
 SIZE = (480, 480)
@@ -104,8 +104,8 @@ def test_places_are_face_units():
 
 def test_gentle_keeps_what_is_gentle_and_slopes_the_rest():
     slope = np.add.outer(np.arange(20), np.arange(20)) * 0.1
-    np.testing.assert_allclose(gentle(slope, 0.2), slope, atol=1e-6)
+    np.testing.assert_allclose(limit_slope(slope, 0.2), slope, atol=1e-6)
     step = np.zeros((20, 20))
     step[:, 10:] = 5
-    eased = gentle(step, 0.5)
+    eased = limit_slope(step, 0.5)
     assert np.abs(np.diff(eased, axis=1)).max() <= 0.5 + 1e-6 and eased[:, 9:11].mean() == pytest.approx(2.5)

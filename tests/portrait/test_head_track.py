@@ -5,7 +5,7 @@ import torch
 
 from atldiff.config import FRAME_RATE
 from atldiff.portrait.head_track import head_track
-from atldiff.rendering.turn import posed, rotations
+from atldiff.rendering.turn import pose_shifts, rotations
 
 
 def meshes(angles: np.ndarray) -> np.ndarray:
@@ -35,7 +35,7 @@ def test_the_shift_is_what_the_turn_does_not_explain():
     poses = np.zeros((120, 6))
     poses[:, :3] = angles
     moving = meshes(angles)
-    eyes = posed(torch.zeros(3, 1, dtype=torch.float64), torch.from_numpy(poses))[..., 0].numpy()
+    eyes = pose_shifts(torch.zeros(3, 1, dtype=torch.float64), torch.from_numpy(poses))[..., 0].numpy()
     moving[..., :2] += 100 * eyes[:, None]  # now it turns about its own pivot
     assert np.abs(head_track(moving, FRAME_RATE)[:, 3:5]).max() < 0.02
 

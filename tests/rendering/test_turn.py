@@ -1,4 +1,4 @@
-"""A pose moves a head's places by their depth; the field is inverted and composed, the points go along."""
+"""A pose moves a head by its depth; the field is inverted and composed, the points go along."""
 
 import numpy as np
 import pytest
@@ -10,12 +10,12 @@ from atldiff.rendering.turn import (
     CAMERA,
     MOST,
     PIVOT,
-    composed,
-    limited,
-    posed,
+    compose_fields,
+    limit_poses,
+    pose_shifts,
     rotations,
     turn_fields,
-    turned_points,
+    turn_points,
 )
 from atldiff.rendering.warp import GRID, border_fade, grid_points
 
@@ -43,9 +43,9 @@ def smooth_fields(count: int) -> torch.Tensor:
 def test_a_pose_of_zeros_changes_nothing_at_all():
     turns, fields = turn_fields(bump(), np.zeros((2, 6))), smooth_fields(2)
     assert torch.count_nonzero(turns) == 0
-    assert torch.equal(composed(fields, turns), fields)
+    assert torch.equal(compose_fields(fields, turns), fields)
     points = torch.rand(2, 68, 2)
-    assert torch.equal(turned_points(points, turns), points)
+    assert torch.equal(turn_points(points, turns), points)
 
 
 def test_rotations_are_rotations():
@@ -65,13 +65,13 @@ def test_rotations_are_rotations():
 )
 def test_the_nose_goes_where_the_pose_says(pose, to):
     nose = torch.tensor([[0.0], [0.35], [0.4]])
-    move = posed(nose, torch.tensor([pose], dtype=torch.float32))[0]
+    move = pose_shifts(nose, torch.tensor([pose], dtype=torch.float32))[0]
     assert float(move[:, 0] @ torch.tensor(to, dtype=torch.float32)) > 0.09
 
 
 def test_a_turn_in_closed_form():
     point = torch.tensor([[0.3], [0.1], [0.2]], dtype=torch.float64)
-    move = posed(point, torch.tensor([[15.0, 0, 0, 0, 0, 0]], dtype=torch.float64))[0, :, 0]
+    move = pose_shifts(point, torch.tensor([[15.0, 0, 0, 0, 0, 0]], dtype=torch.float64))[0, :, 0]
     a, x, z = np.deg2rad(15), 0.3 - PIVOT[0], 0.2 - PIVOT[2]
     across, near = x * np.cos(a) + z * np.sin(a) + PIVOT[0], z * np.cos(a) - x * np.sin(a) + PIVOT[2]
     scale = (CAMERA - 0.2) / (CAMERA - near)
@@ -80,16 +80,16 @@ def test_a_turn_in_closed_form():
 
 def test_size_scales_the_plane_of_the_eyes():
     point = torch.tensor([[0.5], [-0.25], [0.0]], dtype=torch.float64)
-    move = posed(point, torch.tensor([[0.0, 0, 0, 0, 0, 0.1]], dtype=torch.float64))[0]
+    move = pose_shifts(point, torch.tensor([[0.0, 0, 0, 0, 0, 0.1]], dtype=torch.float64))[0]
     np.testing.assert_allclose(move, point[:2] * np.expm1(0.1), atol=1e-9)
 
 
 def test_the_composed_field_leads_back_to_the_photo():
     turns = turn_fields(bump(), random_poses(4))
-    back = composed(torch.zeros_like(turns), turns)
+    back = compose_fields(torch.zeros_like(turns), turns)
     # going back and then forward again ends where it began
     places = grid_points().float()[None].repeat(4, 1, 1, 1) + back.permute(0, 2, 3, 1)
-    again = turned_points(places.flatten(1, 2), turns).view(4, GRID, GRID, 2)
+    again = turn_points(places.flatten(1, 2), turns).view(4, GRID, GRID, 2)
     inner = slice(8, -8)
     error = (again - grid_points().float())[:, inner, inner].abs().max()
     assert float(error) < 1.5e-3  # crop units: a fifth of a pixel of the network's crop
@@ -98,10 +98,10 @@ def test_the_composed_field_leads_back_to_the_photo():
 def test_points_and_pictures_go_the_same_way():
     head, pose = bump(), random_poses(1)
     turns = turn_fields(head, pose)
-    back = composed(torch.zeros_like(turns), turns)
+    back = compose_fields(torch.zeros_like(turns), turns)
     point = torch.tensor([[[0.45, 0.5]]])
-    there = turned_points(point, turns)
-    returned = turned_points(there, back)
+    there = turn_points(point, turns)
+    returned = turn_points(there, back)
     torch.testing.assert_close(returned, point, atol=1e-3, rtol=0)
 
 
@@ -121,13 +121,13 @@ def test_no_place_of_a_turned_head_folds():
 
 
 def test_poses_are_limited_softly_and_small_ones_hardly():
-    wild = limited(np.array([[90.0, -90, 90, 9, -9, 9]]))
+    wild = limit_poses(np.array([[90.0, -90, 90, 9, -9, 9]]))
     assert (np.abs(wild) <= np.array(MOST)).all()
-    np.testing.assert_allclose(limited(np.full((1, 6), 1e-3))[0], 1e-3, rtol=1e-3)
+    np.testing.assert_allclose(limit_poses(np.full((1, 6), 1e-3))[0], 1e-3, rtol=1e-3)
 
 
 def test_a_photo_that_is_turned_already_turns_less_that_way():
     poses = np.array([[12.0, 0, 0, 0, 0, 0], [-12.0, 0, 0, 0, 0, 0]])
-    right, left = limited(poses, photo_yaw=20)[:, 0]
+    right, left = limit_poses(poses, photo_yaw=20)[:, 0]
     assert 0 < right < 5.01 and left < -9
-    assert 0 < limited(poses, photo_yaw=40)[0, 0] <= 3
+    assert 0 < limit_poses(poses, photo_yaw=40)[0, 0] <= 3

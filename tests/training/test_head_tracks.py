@@ -8,7 +8,7 @@ from atldiff.errors import InputError
 from atldiff.speech.head_motion import MOVES, Bank, load_bank
 from atldiff.training.head_tracks import (
     MIN_FRAMES,
-    balanced,
+    balance_tracks,
     save_bank,
     training_tracks,
     usable_pieces,
@@ -41,9 +41,9 @@ def test_stiff_and_wild_heads_go(yaw):
 
 
 def test_nobody_has_more_than_their_seconds():
-    chosen = balanced([("a", track(900)), ("a", track(300)), ("b", track(200))], seconds=20)
+    chosen = balance_tracks([("a", track(900)), ("a", track(300)), ("b", track(200))], seconds=20)
     assert [len(x) for x in chosen] == [600, 200]
-    assert [len(x) for x in balanced([("a", track(400)), ("a", track(300))], seconds=20)] == [400, 200]
+    assert [len(x) for x in balance_tracks([("a", track(400)), ("a", track(300))], seconds=20)] == [400, 200]
 
 
 def test_a_bank_comes_back_as_it_was_saved(tmp_path):
@@ -52,7 +52,7 @@ def test_a_bank_comes_back_as_it_was_saved(tmp_path):
     stored, known = load_bank(path), Bank.from_tracks(tracks)
     assert stored.moves.shape == known.moves.shape
     assert np.abs(stored.moves[:, :3] - known.moves[:, :3]).max() < 0.05
-    np.testing.assert_allclose(stored.heard, known.heard, atol=0.01)
+    np.testing.assert_allclose(stored.voices, known.voices, atol=0.01)
 
 
 def test_a_folder_without_training_speech_is_told(tmp_path):
