@@ -20,10 +20,8 @@ POSE = ("yaw", "pitch", "roll", "x", "y", "size")
 PIVOT = (0.0, 0.35, -0.5)  # what a turn leaves in its place, face units: below and behind the eyes
 CAMERA = 9.0  # its distance from the eyes, face units
 MOST = (15.0, 10.0, 8.0, 0.25, 0.2, 0.15)  # of each part of a pose
-MOST_YAW, LEAST_ROOM = (
-    25.0,
-    3.0,
-)  # degrees: of the photo's yaw and the turn together; room that is always left
+MOST_YAW = 25.0  # degrees of the photo's own yaw and the turn together
+LEAST_ROOM = 3.0  # degrees that a photo turns all the same
 _STEPS = 6  # of the inversion
 _CELLS = GRID / (REGION[1] - REGION[0])  # a crop unit
 
