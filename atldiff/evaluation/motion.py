@@ -1,0 +1,147 @@
+"""A judge of head motion: can a logistic regression tell generated motion from that of real people?
+
+- Windows of 4 s are described by 32 features: how far, how fast and at which pace each part moves, what moves
+  together, and what the motion has to do with the voice.
+- The judge learns on some people and is asked about others; 0.5 = it cannot tell, 1 = it always can.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+WINDOW = 120  # frames at 30 a second
+RATE = 30.0
+BANDS = (0.5, 1.0, 2.0, 4.0)  # Hz, borders of the bands whose share of the power is a feature
+_SPOKEN = 0.3  # loudness from which on somebody speaks
+_TINY = 1e-4
+FEATURES = 32
+
+
+def windows(track: np.ndarray, step: int = WINDOW) -> np.ndarray:
+    """Windows (N, WINDOW, C) of a track (F, C), one every `step` frames."""
+    starts = range(0, len(track) - WINDOW + 1, step)
+    return np.array([track[i : i + WINDOW] for i in starts]).reshape(-1, WINDOW, track.shape[1])
+
+
+def motion_features(poses: np.ndarray, loudness: np.ndarray) -> np.ndarray:
+    """What the judge sees of windows of motion.
+
+    Args:
+        poses: (N, F, 6) yaw, pitch, roll in degrees, shift x, y in inter-ocular distances, log size.
+        loudness: (N, F) of the voice, about 0 to 1.
+
+    Returns:
+        (N, 32) float64: 6 deviations, 5 speeds and 3 accelerations (logarithms), 9 shares of power in bands,
+        5 correlations, 3 ratios of the speed in speech over that in pauses (logarithms), and the share of
+        still frames.
+    """
+    poses = np.asarray(poses, np.float64)
+    speed = np.abs(np.diff(poses, axis=1)) * RATE
+    jerk = np.diff(poses[..., :3], 2, axis=1) * RATE**2
+    spoken = loudness[:, 1:] > _SPOKEN
+    columns = [
+        np.log(poses.std(axis=1) + _TINY),
+        np.log(speed[..., :5].mean(axis=1) + _TINY),
+        np.log(np.sqrt((jerk**2).mean(axis=1)) + _TINY),
+        band_shares(poses[..., :3]).reshape(len(poses), -1),
+        _correlation(poses[..., 0], poses[..., 3]),
+        _correlation(poses[..., 0], poses[..., 2]),
+        _correlation(poses[..., 1], poses[..., 4]),
+        _correlation(loudness, poses[..., 1]),
+        _correlation(loudness[:, 1:], speed[..., :3].sum(axis=2)),
+        _log_ratio(speed[..., :3], spoken),
+        (speed[..., :3].max(axis=2) < 1.5).mean(axis=1, keepdims=True),
+    ]
+    features = np.concatenate(columns, axis=1)
+    assert features.shape[1] == FEATURES, features.shape
+    return features
+
+
+def band_shares(values: np.ndarray) -> np.ndarray:
+    """Share of the power of (N, F, C) values, less their mean, between neighbouring BANDS: (N, bands, C)."""
+    count = values.shape[1]
+    tapered = (values - values.mean(axis=1, keepdims=True)) * np.hanning(count)[:, None]
+    power = np.abs(np.fft.rfft(tapered, axis=1)) ** 2
+    frequency = np.fft.rfftfreq(count, 1 / RATE)
+    total = power[:, 1:].sum(axis=1) + 1e-12
+    borders = zip(BANDS[:-1], BANDS[1:], strict=True)
+    parts = [power[:, (frequency >= low) & (frequency < high)].sum(axis=1) / total for low, high in borders]
+    return np.stack(parts, axis=1)
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Correlation of (N, F) with (N, F), (N, 1); 0 where one of them does not change."""
+    a, b = (x - x.mean(axis=1, keepdims=True) for x in (a, b))
+    size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    return ((a * b).sum(axis=1) / np.maximum(size, 1e-9))[:, None]
+
+
+def _log_ratio(speed: np.ndarray, spoken: np.ndarray) -> np.ndarray:
+    """(N, C) logarithm of the mean speed (N, F, C) where it is spoken (N, F) over that elsewhere."""
+
+    def mean(where: np.ndarray) -> np.ndarray:
+        return (speed * where[..., None]).sum(axis=1) / np.maximum(where.sum(axis=1), 1)[:, None] + 0.1
+
+    both = spoken.any(axis=1) & ~spoken.all(axis=1)
+    return np.log(mean(spoken) / mean(~spoken)) * both[:, None]
+
+
+def logistic(features: np.ndarray, labels: np.ndarray, ridge: float = 1.0) -> np.ndarray:
+    """Weights (D + 1,) of a logistic regression with ridge (the constant, last, is free), by Newton's method.
+
+    Args:
+        features: (N, D), about standardised.
+        labels: (N,) 0 or 1.
+    """
+    design = np.column_stack([features, np.ones(len(features))])
+    penalty = ridge * np.eye(design.shape[1])
+    penalty[-1, -1] = 1e-6
+    weights = np.zeros(design.shape[1])
+    for _ in range(25):
+        chance = 1 / (1 + np.exp(-np.clip(design @ weights, -30, 30)))
+        slope = design.T @ (chance - labels) + penalty @ weights
+        curve = (design * (chance * (1 - chance))[:, None]).T @ design + penalty
+        step = np.linalg.solve(curve, slope)
+        weights -= step
+        if np.abs(step).max() < 1e-8:
+            break
+    return weights
+
+
+def auc(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Chance that a random one with label 1 scores above a random one with label 0; ties count half."""
+    above = scores[labels == 1][:, None] - scores[labels == 0]
+    return float(((above > 0) + 0.5 * (above == 0)).mean())
+
+
+def judge_auc(
+    real: np.ndarray, generated: np.ndarray, real_people: Sequence[str], voices: Sequence[str], folds: int = 5
+) -> float:
+    """How well the judge tells generated windows from real ones of people that it has not seen.
+
+    Args:
+        real, generated: (N, 32) and (M, 32) features.
+        real_people: (N,) who moves.  voices: (M,) whose voice the motion was generated for.
+        folds: parts of the people; each is judged by what was learnt on the others.
+    """
+    features = np.concatenate([real, generated])
+    labels = np.concatenate([np.ones(len(real)), np.zeros(len(generated))])
+    people = np.array([*real_people, *voices])
+    names = np.unique(people)
+    assert len(names) >= folds, f"{len(names)} people for {folds} folds"
+    part = {name: i % folds for i, name in enumerate(np.random.default_rng(0).permutation(names))}
+    fold = np.array([part[name] for name in people])
+    scores = np.zeros(len(features))
+    for held in range(folds):
+        learn, ask = fold != held, fold == held
+        mean, spread = features[learn].mean(axis=0), features[learn].std(axis=0) + 1e-6
+        weights = logistic((features[learn] - mean) / spread, labels[learn])
+        scores[ask] = (features[ask] - mean) / spread @ weights[:-1] + weights[-1]
+    return auc(scores, labels)
+
+
+def halvings(people: Sequence[str], count: int = 5, seed: int = 0) -> list[tuple[set[str], set[str]]]:
+    """`count` random halvings of the people, each as (one half, the other)."""
+    names, rng = sorted(set(people)), np.random.default_rng(seed)
+    shuffled = [rng.permutation(names) for _ in range(count)]
+    return [(set(names[: len(names) // 2]), set(names[len(names) // 2 :])) for names in shuffled]
