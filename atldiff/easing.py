@@ -1,11 +1,14 @@
 """Smoothstep, shared by masks, warps and motion."""
 
-from typing import TypeVar
+from __future__ import annotations
 
-import numpy as np
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeVar
 
-Values = TypeVar("Values", np.ndarray, Tensor)
+if TYPE_CHECKING:  # photos are read without torch, which takes a second to import
+    import numpy as np
+    from torch import Tensor
+
+Values = TypeVar("Values", "np.ndarray", "Tensor")
 
 
 def smoothstep(start: float | Tensor, stop: float | Tensor, x: Values) -> Values:

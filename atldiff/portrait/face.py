@@ -1,6 +1,5 @@
 """Any photo -> Portrait; frames -> tracked landmarks (MediaPipe, or face-alignment)."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,15 +8,14 @@ from PIL import Image
 
 from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
-from atldiff.landmarks import NUM_LANDMARKS, crop_box, mesh_to_landmarks
-from atldiff.options import DETECTORS
+from atldiff.landmarks import crop_box
 from atldiff.portrait.detection_boxes import longest_side
-from atldiff.portrait.face_networks import Square, find_meshes, fit_meshes
 from atldiff.portrait.fan import Fan
 from atldiff.portrait.finder import Face, Finder
 from atldiff.portrait.matting import segment
 from atldiff.portrait.mouth_cover import is_covered
 from atldiff.portrait.photo import LONG_SIDE, crop_square, open_photo
+from atldiff.portrait.photo_mesh import check_detector
 from atldiff.portrait.photo_quality import check_place, photo_advice
 from atldiff.portrait.search import FINEST, FRONTAL, Scene, is_long, search
 from atldiff.portrait.zoom import nearer
@@ -82,7 +80,7 @@ def load_portrait(
         InputError: no picture, no face, a face of less than 64 pixels or half outside the photo, no such
             face, weights missing.
     """
-    _check_detector(detector)
+    check_detector(detector)
     if isinstance(source, Portrait):
         return replace(source, alpha=segment(source.image)) if matte and source.alpha is None else source
     finder = Finder()
@@ -114,11 +112,6 @@ def load_portrait(
         face,
         (*(sentence for applies, sentence in notes if applies), *advice),
     )
-
-
-def _check_detector(detector: str) -> None:
-    if detector not in DETECTORS:
-        raise InputError(f"There is no detector {detector!r}", f"Choose one of {', '.join(DETECTORS)}")
 
 
 def _shown(
@@ -154,32 +147,3 @@ def _shows_part(scene: Scene, face: int) -> bool:
     """Whether the whole of a long photo, as a video shows it, would make the face small."""
     shrink, box = LONG_SIDE / max(scene.image.shape[:2]), crop_box(scene.faces[face - 1].landmarks)
     return shrink < 1 and is_long(scene.image) and bool((box[2] - box[0]) * shrink < FRAME_SIZE)
-
-
-def track_landmarks(frames: Iterable[np.ndarray], detector: str = "mediapipe") -> np.ndarray:
-    """The landmarks of the one face in each frame of a clip, tracked from frame to frame.
-
-    Args:
-        frames: (H, W, 3) uint8 RGB each.
-        detector: as of `load_portrait`; "face-alignment" fits anew in each frame what MediaPipe tracks.
-
-    Returns:
-        (F, 68, 2) float32 pixels; NaN rows where no face is found.
-
-    Raises:
-        InputError: no such detector, or its weights are missing.
-    """
-    _check_detector(detector)
-    fan = Fan() if detector == "face-alignment" else None
-    tracked, mesh = [], None
-    for frame in frames:
-        if mesh is not None:
-            (mesh,) = fit_meshes(frame, [Square.from_mesh(mesh)])
-        if mesh is None:  # nobody yet, or the face of the frame before is lost
-            mesh = next(iter(find_meshes(frame)), None)
-        if mesh is None:
-            tracked.append(np.full((NUM_LANDMARKS, 2), np.nan))
-            continue
-        marks = mesh_to_landmarks(mesh[:, :2])
-        tracked.append(fan.fit(frame, marks) if fan else marks)
-    return np.array(tracked, np.float32).reshape(-1, NUM_LANDMARKS, 2)

@@ -56,7 +56,7 @@ class Detector:
         side = float(max(height, width))
         corner = np.array([(width - side) / 2, (height - side) / 2])
         picture = _cut_square(image, corner + side / 2, side, 0.0, self.side, repeat=False)
-        values = picture.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
+        values = picture.transpose(2, 0, 1)[None].astype(np.float32) / 255 * 2 - 1
         outputs = dict(zip(*_run(self.name, values), strict=True))
         scores = _sigmoid(outputs["classificators"][0, :, 0])
         sure = np.flatnonzero(scores >= self.threshold)

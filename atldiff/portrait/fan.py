@@ -44,5 +44,5 @@ class Fan:
         """
         low, high = near.min(axis=0), near.max(axis=0)
         low[1] -= ABOVE_BROWS * (high[1] - low[1])
-        boxes = [np.concatenate([low, high])]
+        boxes = [np.concatenate([low, high]).tolist()]  # floats: torch refuses those of numpy 2
         return np.asarray(self._network.get_landmarks_from_image(image, boxes)[0], np.float32)

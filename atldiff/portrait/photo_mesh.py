@@ -1,17 +1,19 @@
-"""The 478 points of MediaPipe's face mesh in three dimensions, of a photo and of the frames of a clip."""
+"""Face meshes of a photo and of the frames of a clip, and the landmarks that lie on them."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 
 import numpy as np
 
-from atldiff.portrait.matting import mediapipe_solutions
+from atldiff.errors import InputError
+from atldiff.landmarks import NUM_LANDMARKS, mesh_to_landmarks
+from atldiff.options import DETECTORS
+from atldiff.portrait.face_networks import Square, find_meshes, fit_meshes
+from atldiff.portrait.fan import Fan
 from atldiff.portrait.photo import crop_square
-from atldiff.portrait.stderr_filter import quiet_start
 
-MESH_POINTS = 478  # 468 of the face, 5 of each iris
 _CROPS = (1.7, 2.0, 2.5)  # sides of the crops that are fitted, over the larger side of the landmarks' box
 _CROP_SIZE = 512  # pixels
+_TOWARDS_CAMERA = np.array([1, 1, -1], np.float32)  # the networks' z grows away from it
 
 
 def photo_mesh(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
@@ -22,45 +24,59 @@ def photo_mesh(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
         landmarks: (68, 2) of the face, pixels.
 
     Returns:
-        (478, 3) float64 pixels; z grows towards the camera. None: no crop shows a face.
+        (478, 3) float pixels; z grows towards the camera. None: no crop shows a face.
     """
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     centre, fits = (low + high) / 2, []
-    with ExitStack() as stack:
-        with quiet_start():
-            mesh = stack.enter_context(
-                mediapipe_solutions().face_mesh.FaceMesh(True, max_num_faces=1, refine_landmarks=True)
-            )
-            mesh.process(np.zeros((128, 128, 3), np.uint8))
-        for scale in _CROPS:
-            half = scale * float((high - low).max()) / 2
-            square = np.concatenate([centre - half, centre + half])
-            faces = mesh.process(crop_square(image, square, _CROP_SIZE)).multi_face_landmarks
-            for face in faces or ():
-                fits.append(_points(face, 2 * half, 2 * half) + [*square[:2], 0])
+    for scale in _CROPS:
+        half = scale * float((high - low).max()) / 2
+        square = np.concatenate([centre - half, centre + half])
+        for mesh in find_meshes(crop_square(image, square, _CROP_SIZE)):
+            fits.append(mesh * _TOWARDS_CAMERA * (2 * half / _CROP_SIZE) + [*square[:2], 0])
     return np.median(fits, axis=0) if fits else None
 
 
-def track_meshes(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray | None]:
+def track_meshes(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """The mesh of the one face in each frame of a clip, followed from frame to frame.
 
     Args:
         frames: (H, W, 3) uint8 RGB each.
 
     Yields:
-        (478, 3) float64 pixels, z towards the camera; None where no face is seen.
+        The frame, and (478, 3) float32 pixels, z towards the camera, or None where no face is seen.
     """
-    with ExitStack() as stack:
-        with quiet_start():
-            mesh = stack.enter_context(
-                mediapipe_solutions().face_mesh.FaceMesh(False, max_num_faces=1, refine_landmarks=True)
-            )
-            mesh.process(np.zeros((128, 128, 3), np.uint8))
-        for frame in frames:
-            faces = mesh.process(np.ascontiguousarray(frame)).multi_face_landmarks
-            yield _points(faces[0], frame.shape[1], frame.shape[0]) if faces else None
+    mesh = None
+    for frame in frames:
+        if mesh is not None:
+            (mesh,) = fit_meshes(frame, [Square.from_mesh(mesh)])
+        if mesh is None:  # nobody yet, or the face of the frame before is lost
+            mesh = next(iter(find_meshes(frame)), None)
+        yield frame, None if mesh is None else mesh * _TOWARDS_CAMERA
 
 
-def _points(face, width: float, height: float) -> np.ndarray:
-    """One of MediaPipe's answers for a picture of that size: (478, 3) pixels, z towards the camera."""
-    return np.array([(point.x * width, point.y * height, -point.z * width) for point in face.landmark])
+def track_landmarks(frames: Iterable[np.ndarray], detector: str = "mediapipe") -> np.ndarray:
+    """The landmarks of the one face in each frame of a clip, followed from frame to frame.
+
+    Args:
+        frames: (H, W, 3) uint8 RGB each.
+        detector: "mediapipe", or "face-alignment", which fits anew in each frame what the mesh tracks.
+
+    Returns:
+        (F, 68, 2) float32 pixels; NaN rows where no face is found.
+
+    Raises:
+        InputError: no such detector, or its weights are missing.
+    """
+    check_detector(detector)
+    fan = Fan() if detector == "face-alignment" else None
+    rows = []
+    for frame, mesh in track_meshes(frames):
+        marks = np.full((NUM_LANDMARKS, 2), np.nan) if mesh is None else mesh_to_landmarks(mesh[:, :2])
+        rows.append(fan.fit(frame, marks) if fan and mesh is not None else marks)
+    return np.array(rows, np.float32).reshape(-1, NUM_LANDMARKS, 2)
+
+
+def check_detector(name: str) -> None:
+    """Raises InputError where there is no detector of that name."""
+    if name not in DETECTORS:
+        raise InputError(f"There is no detector {name!r}", f"Choose one of {', '.join(DETECTORS)}")

@@ -62,7 +62,7 @@ def clip_track(clip: ClipRecord) -> np.ndarray | None:
     """(F, MOVES + 1) of a clip: `head_track`, and the loudness; None: no sound, or a frame without a face."""
     with open_video(clip.video) as video:
         meshes = []
-        for mesh in track_meshes(video.frames):
+        for _, mesh in track_meshes(video.frames):
             if mesh is None:
                 return None
             meshes.append(mesh)

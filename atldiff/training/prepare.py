@@ -63,7 +63,7 @@ def extract(clip: ClipRecord, config: PrepareConfig = PROTOCOLS["starter"]) -> l
         InputError: unreadable, broken off, hardly a face, no sound though it should have, shorter than a
             piece.
     """
-    from atldiff.portrait.face import track_landmarks
+    from atldiff.portrait.photo_mesh import track_landmarks
 
     with open_video(clip.video) as video:
         fps, begin, told = video.fps, video.begin, video.seconds

@@ -75,7 +75,7 @@ def _prepared(data: Path, rows: list[dict[str, str]]) -> dict[str, np.ndarray]:
     """What is kept of photos: jpeg (n,) uint8, sizes (N,) of each in it, points (N, 68, 2) in crop units,
     split and identity (N,); left_out (M, 2): file, reason.
     """
-    from atldiff.portrait.face import track_landmarks
+    from atldiff.portrait.photo_mesh import track_landmarks
 
     jpegs, points, kept, left_out = [np.zeros(0, np.uint8)], [], [], []
     for row in rows:

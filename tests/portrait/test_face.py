@@ -12,9 +12,10 @@ from PIL import Image, ImageCms
 from atldiff.errors import InputError
 from atldiff.landmarks import crop_box, eye_opening, inter_ocular_distance, mirror, mouth_opening, yaw
 from atldiff.portrait import photo
-from atldiff.portrait.face import load_portrait, track_landmarks
+from atldiff.portrait.face import load_portrait
 from atldiff.portrait.matting import green_screen
 from atldiff.portrait.photo import crop_square, open_photo
+from atldiff.portrait.photo_mesh import track_landmarks
 from atldiff.portrait.photo_quality import photo_advice, sharpness
 from atldiff.training import commands
 
@@ -494,9 +495,9 @@ def test_nothing_is_printed_or_left_at_home_and_importing_touches_nothing(
     monkeypatch.setenv("HOME", str(tmp_path))
     code = (
         "import os, sys; before = dict(os.environ)\n"
-        "import atldiff.portrait.face as face\n"
+        "import atldiff.portrait.face as face, atldiff.portrait.photo_mesh as mesh\n"
         "assert dict(os.environ) == before and not {'onnxruntime', 'torch'} & set(sys.modules)\n"
-        "face.load_portrait(sys.argv[1], matte=True); face.track_landmarks([face.open_photo(sys.argv[1])])"
+        "face.load_portrait(sys.argv[1], matte=True); mesh.track_landmarks([face.open_photo(sys.argv[1])])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(portrait_path)], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "") and not any(tmp_path.iterdir())

@@ -5,8 +5,9 @@ import pytest
 
 from atldiff.landmarks import inter_ocular_distance, mesh_to_landmarks
 from atldiff.portrait.face import Portrait, load_portrait
+from atldiff.portrait.face_networks import MESH_POINTS
 from atldiff.portrait.head import Head
-from atldiff.portrait.photo_mesh import MESH_POINTS, photo_mesh, track_meshes
+from atldiff.portrait.photo_mesh import photo_mesh, track_meshes
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,8 @@ def test_a_frontal_photos_head_is_frontal(portrait, mesh):
 
 
 def test_frames_without_a_face_have_no_mesh(portrait, mesh):
-    tracked = list(track_meshes([portrait.image, portrait.image, np.zeros_like(portrait.image)]))
+    frames = [portrait.image, portrait.image, np.zeros_like(portrait.image)]
+    tracked = [mesh for _, mesh in track_meshes(frames)]
     assert tracked[0] is not None and tracked[2] is None
     assert np.abs(tracked[1][:468, :2] - mesh[:468, :2]).mean() < 6
 
