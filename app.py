@@ -15,7 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from atldiff.errors import InputError
-from atldiff.web import folders, serving
+from atldiff.web import serving
+from atldiff.web.jobs import temp_folders as folders
 
 try:  # before anything large is imported
     REPLICAS = serving.read_replicas()
@@ -31,19 +32,20 @@ import torch
 from starlette.middleware import Middleware
 
 from atldiff.animation import Animation
-from atldiff.cli.runner import load_pipeline
-from atldiff.media.audio import Speech
+from atldiff.cli.generate import load_pipeline
+from atldiff.media.speech import Speech
 from atldiff.options import DEFAULTS, Options
-from atldiff.portrait.face import Portrait
+from atldiff.portrait.portrait import Portrait
 from atldiff.sequence import LandmarkSequence
-from atldiff.web import request, texts
+from atldiff.web import texts
 from atldiff.web.blocks import Blocks
-from atldiff.web.bodies import ReadableBodies
 from atldiff.web.events import connect
-from atldiff.web.forecast import Forecast
+from atldiff.web.jobs import request
+from atldiff.web.jobs.body_check import ReadableBodies
+from atldiff.web.jobs.forecast import Forecast
+from atldiff.web.jobs.replicas import Replicas
+from atldiff.web.jobs.service import Service
 from atldiff.web.layout import lay_out
-from atldiff.web.replicas import Replicas
-from atldiff.web.service import Service
 
 ON_GPU = torch.cuda.is_available()
 try:

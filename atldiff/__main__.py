@@ -9,10 +9,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from atldiff.cli.numbers import positive, whole
+from atldiff.cli.arguments import positive, whole
+from atldiff.cli.training import add_training
 from atldiff.errors import InputError
 from atldiff.options import OPTIONS, Options, help_text
-from atldiff.training.commands import add_training
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -156,7 +156,7 @@ def _options(args: argparse.Namespace) -> Options:
 def _runner(args: argparse.Namespace):  # noqa: ANN202 - its module takes a second to import
     import torch
 
-    from atldiff.cli.runner import Runner, Settings
+    from atldiff.cli.generate import Runner, Settings
 
     dtype = None if args.dtype == "auto" else getattr(torch, args.dtype)
     device = _device(args.device)
@@ -205,10 +205,10 @@ def _measured(run, args: argparse.Namespace) -> int:
 
 
 def _validate(args: argparse.Namespace) -> None:
-    from atldiff.cli.runner import load_pipeline
+    from atldiff.cli.generate import load_pipeline
     from atldiff.evaluation.validate import as_table, validate
-    from atldiff.training.clips import load_clips
-    from atldiff.training.speech_clips import load_speech_clips
+    from atldiff.training.landmarks.clips import load_speech_clips
+    from atldiff.training.renderer.clips import load_clips
 
     pipeline = load_pipeline(args.weights, _device(args.device))
     clips = load_clips(args.data, "val", pipeline.speech_encoder)
@@ -227,7 +227,7 @@ def _validate(args: argparse.Namespace) -> None:
 
 def _benchmark(args: argparse.Namespace) -> int:
     """Measures; 1 if time, first picture or memory grew by more than a tenth over what it is held against."""
-    from atldiff.evaluation.benchmark import TOLERANCE, Case, as_table, benchmark, ratios, save
+    from atldiff.evaluation.benchmark.compare import TOLERANCE, Case, as_table, benchmark, ratios, save
 
     device = _device(args.device)
     case = Case(args.photo, args.recording, args.size, device, args.weights, args.avx2)

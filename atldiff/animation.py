@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from atldiff.media.audio import MAX_SECONDS, Speech, load_speech
+from atldiff.media.speech import MAX_SECONDS, Speech, load_speech
 from atldiff.options import DEFAULTS, Options
-from atldiff.portrait.face import Portrait, load_portrait
+from atldiff.portrait.portrait import Portrait, load_portrait
 from atldiff.sequence import LandmarkSequence
 
 ImageSource = str | Path | np.ndarray | Image.Image | Portrait  # what `load_portrait` reads

@@ -7,6 +7,7 @@ from typing import Any
 
 from atldiff.errors import InputError
 
+WEIGHTS = Path(__file__).parent / "weights"  # what the package carries
 FRAME_RATE = 30  # video frames a second (Sec. 3.1)
 SAMPLE_RATE = 16_000  # samples a second of what every network hears
 FRAME_SIZE = 128  # the network's square frames, pixels (Sec. 3.1)

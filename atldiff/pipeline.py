@@ -12,29 +12,33 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 
 from atldiff.animation import AudioSource, ImageSource, animate, read_inputs
-from atldiff.config import FRAME_RATE, PRESETS, LandmarkConfig, Preset, UNetConfig, shape_of
+from atldiff.config import FRAME_RATE, PRESETS, WEIGHTS, LandmarkConfig, Preset, UNetConfig, shape_of
 from atldiff.errors import InputError
-from atldiff.hub import pipeline_folder, translate_index
-from atldiff.media.audio import Speech
+from atldiff.loading import pipeline_folder, translate_index
+from atldiff.media.speech import Speech
 from atldiff.memory import give_back
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
-from atldiff.portrait.face import Portrait
+from atldiff.portrait.portrait import Portrait
 from atldiff.rendering.badge import badged
 from atldiff.rendering.batching import WindowBatcher
-from atldiff.rendering.canvas import make_canvas
-from atldiff.rendering.identity import CompactIdentityEncoder, ResNetIdentityEncoder, make_identity_encoder
-from atldiff.rendering.sampler import compute_dtype, make_scheduler
-from atldiff.rendering.unet3d import IdentityUNet3DModel, channels_last
-from atldiff.rendering.windows import Renderer
+from atldiff.rendering.diffusion.identity import (
+    CompactIdentityEncoder,
+    ResNetIdentityEncoder,
+    make_identity_encoder,
+)
+from atldiff.rendering.diffusion.sampler import compute_dtype, make_scheduler
+from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel, channels_last
+from atldiff.rendering.renderer import Renderer
+from atldiff.rendering.warp.canvas import make_canvas
 from atldiff.sequence import LandmarkSequence
-from atldiff.speech.bilabials import recognised_bilabials
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.motion import edit_landmarks
-from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.speech.motion.bilabials import recognised_bilabials
+from atldiff.speech.motion.edit import edit_landmarks
+from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder, make_speech_encoder
 from atldiff.system import disable_telemetry
 
-STARTER = Path(__file__).parent / "weights" / "starter"
+STARTER = WEIGHTS / "starter"
 
 
 @dataclass

@@ -11,8 +11,8 @@ from PIL import Image
 
 from atldiff import ATLDiffPipeline
 from atldiff.landmarks import eye_opening, mouth_opening
+from atldiff.portrait.drawing import draw_landmarks
 from atldiff.portrait.photo import crop_square
-from atldiff.rendering.drawing import draw_landmarks
 
 HERE = Path(__file__).parent
 CELL = 240  # pixels

@@ -13,8 +13,8 @@ from pathlib import Path
 import av
 from PIL import Image
 
-from atldiff.cli.runner import load_pipeline
-from atldiff.media.video import write_video
+from atldiff.cli.generate import load_pipeline
+from atldiff.media.video_writer import write_video
 
 HERE = Path(__file__).parent
 VIDEOS = HERE / "videos"

@@ -26,8 +26,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from atldiff.media.audio import Speech, load_speech
-from atldiff.web.idleness import IDLE
+from atldiff.media.speech import Speech, load_speech
+from atldiff.web.jobs.idle_memory import IDLE
 
 COLOURS = np.array([(200, 40, 40), (40, 180, 40), (50, 60, 210), (210, 190, 40), (150, 50, 170)])
 VOICES = ("hello_world", "busy_line", "italiano", "bilabials", "pause")

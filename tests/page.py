@@ -34,7 +34,7 @@ def small_weights(folder: Path) -> Path:
     """
     from atldiff.config import PRESETS
     from atldiff.pipeline import ATLDiffPipeline
-    from atldiff.rendering.unet3d import IdentityUNet3DModel
+    from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel
 
     pipeline = ATLDiffPipeline.from_pretrained()
     unet = replace(PRESETS["starter"].unet, block_out_channels=(8, 8, 16))

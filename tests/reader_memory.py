@@ -20,13 +20,13 @@ import psutil
 from atldiff.config import PRESETS
 from atldiff.pipeline import STARTER
 from atldiff.speech.wav2vec2_encoder import load_speech_encoder
-from atldiff.training.encoded_speech import encoded_versions
-from atldiff.training.landmark_windows import clip_shares, draw_batch
-from atldiff.training.processes import start_processes
-from atldiff.training.renderer_data import Batches, DataConfig
-from atldiff.training.samples import SampleConfig
-from atldiff.training.shards import MANIFEST, read_prepared, write_shard
-from atldiff.training.speech_clips import StoredSpeech, data_key, read_speech_clips
+from atldiff.training.data.shards import MANIFEST, read_prepared, write_shard
+from atldiff.training.landmarks.clips import StoredSpeech, data_key, read_speech_clips
+from atldiff.training.landmarks.encoded import encoded_versions
+from atldiff.training.landmarks.windows import clip_shares, draw_batch
+from atldiff.training.renderer.batches import Batches, DataConfig
+from atldiff.training.renderer.samples import SampleConfig
+from atldiff.training.runs.processes import start_processes
 
 SHARD_CLIPS = 16
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 import pytest
 
 from atldiff.config import PRESETS, LandmarkConfig, Preset, UNetConfig
-from atldiff.rendering.unet3d import IdentityUNet3DModel
+from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel
 from atldiff.speech.landmark_generator import LandmarkGenerator
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from atldiff.easing import smoothstep
+from atldiff.smoothstep import smoothstep
 
 
 def test_smoothstep_by_hand():

@@ -6,7 +6,7 @@ from pathlib import Path
 import page
 import pytest
 
-from atldiff.portrait.face import load_portrait
+from atldiff.portrait.portrait import load_portrait
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 READY = json.loads((EXAMPLES / "videos" / "manifest.json").read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from atldiff import memory
-from atldiff.media.audio import Speech
+from atldiff.media.speech import Speech
 from atldiff.memory import forget, give_back, on_disk
 
 

@@ -9,7 +9,7 @@ import pytest
 from atldiff.__main__ import _options, make_parser
 from atldiff.errors import InputError
 from atldiff.options import DEFAULTS, MOTION, OPTIONS, Motion, Options, help_text
-from atldiff.portrait import face
+from atldiff.portrait import portrait as face
 from atldiff.web import api, texts
 
 

@@ -15,15 +15,15 @@ from transformers import ResNetConfig, ResNetModel, Wav2Vec2Config, Wav2Vec2Mode
 from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError, Options, Speech
 from atldiff.config import PRESETS, GuideConfig, LandmarkConfig, read_preset
 from atldiff.landmarks import inter_ocular_distance
-from atldiff.media.audio import load_speech
+from atldiff.media.speech import load_speech
 from atldiff.options import MOTION, Motion
 from atldiff.pipeline import STARTER
-from atldiff.portrait.face import load_portrait
-from atldiff.rendering.identity import ResNetIdentityEncoder
-from atldiff.rendering.windows import window_spans
+from atldiff.portrait.portrait import load_portrait
+from atldiff.rendering.diffusion.identity import ResNetIdentityEncoder
+from atldiff.rendering.renderer import window_spans
 from atldiff.sequence import LandmarkSequence
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 
 STILL = dict.fromkeys(("expression", "lips", "silence", "blinks", "sway", "smoothing"), 0)
@@ -180,7 +180,7 @@ def test_gains_of_motion_none_leave_the_networks_landmarks(pipeline, portrait, s
         "_blink",
         "_sway",
     ):
-        monkeypatch.setattr(f"atldiff.speech.motion.{edit}", no_edit)
+        monkeypatch.setattr(f"atldiff.speech.motion.edit.{edit}", no_edit)
     features = pipeline.speech_encoder.encode(speech, emotion=None)
     predicted = pipeline.landmark_generator.predict(features, portrait.landmarks, speech.num_frames)
     none = {name: getattr(Motion.none(), name) for name in MOTION}

@@ -10,8 +10,8 @@ import pytest
 
 from atldiff import system
 from atldiff.errors import InputError
-from atldiff.training.run_folder import LOCK, alone_in
-from atldiff.web.folders import claim, remove_leftovers
+from atldiff.training.runs.run_folder import LOCK, alone_in
+from atldiff.web.jobs.temp_folders import claim, remove_leftovers
 
 ROOT = Path(__file__).parent.parent
 

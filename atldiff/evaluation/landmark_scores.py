@@ -5,17 +5,17 @@ from typing import Protocol
 
 import numpy as np
 
-from atldiff.evaluation.landmark_metrics import (
+from atldiff.evaluation.landmarks import (
     best_lag,
     correlation,
     relative_landmark_distance,
     silent_lip_motion,
 )
 from atldiff.landmarks import MOUTH, mouth_opening
-from atldiff.media.audio import Speech, voice_activity
-from atldiff.speech.bilabials import AFTER, BEFORE, close_bilabials, recognised_bilabials
+from atldiff.media.speech import Speech, voice_activity
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.speech_encoder import StarterSpeechEncoder
+from atldiff.speech.motion.bilabials import AFTER, BEFORE, close_bilabials, recognised_bilabials
+from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 
 SHUT = 0.01  # inter-ocular distances between lips that touch

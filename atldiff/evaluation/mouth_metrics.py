@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from atldiff.rendering.photo_light import LUMA
+from atldiff.rendering.face_parts.light import LUMA
 
 INSIDE = 0.9  # of a pixel must lie inside the inner lips
 MIN_PIXELS = 12  # a narrower opening shows nothing that could be measured

@@ -7,13 +7,13 @@ import numpy as np
 from tqdm import tqdm
 
 from atldiff import landmarks as lm
-from atldiff.evaluation.metrics import as_json
+from atldiff.evaluation.judge import Mouths, mouth_crops, shuffled_auc, two_sample_auc
 from atldiff.evaluation.mouth_metrics import NAMES, held_flicker, inside_ratios, inside_statistics
-from atldiff.evaluation.two_sample import Mouths, mouth_crops, shuffled_auc, two_sample_auc
+from atldiff.evaluation.pictures import as_json
 from atldiff.evaluation.validate import TrackedClip, Trial, make_trial
 from atldiff.options import Options
 from atldiff.pipeline import ATLDiffPipeline
-from atldiff.rendering.guide import fill_masks
+from atldiff.rendering.diffusion.guide_noise import fill_masks
 from atldiff.sequence import LandmarkSequence
 
 JUDGED = 8  # frames of a clip that the judge sees

@@ -11,15 +11,15 @@ from tqdm import tqdm
 
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_SIZE, Preset
-from atldiff.evaluation import metrics
+from atldiff.evaluation import pictures as metrics
 from atldiff.evaluation.landmark_scores import SpokenClip, validate_landmarks
 from atldiff.options import Options
 from atldiff.pipeline import ATLDiffPipeline
-from atldiff.portrait.face import Portrait
 from atldiff.portrait.photo import crop_square
-from atldiff.rendering.canvas import make_canvas
-from atldiff.rendering.composite import composite
-from atldiff.rendering.prior import moving_photo
+from atldiff.portrait.portrait import Portrait
+from atldiff.rendering.output.composite import composite
+from atldiff.rendering.warp.canvas import make_canvas
+from atldiff.rendering.warp.prior import moving_photo
 from atldiff.sequence import LandmarkSequence
 
 FRAMES = 30  # of each clip, in a row

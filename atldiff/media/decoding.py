@@ -10,8 +10,8 @@ import soundfile
 
 from atldiff.config import SAMPLE_RATE
 from atldiff.errors import InputError, TooLong
+from atldiff.media.sound import appended, is_silent, level, mono, resample, within_full_scale
 from atldiff.media.speech_presence import contains_speech
-from atldiff.media.voice_activity import appended, is_silent, level, mono, resample, within_full_scale
 
 MAX_SECONDS = 600.0
 PTS_SLACK = 0.05  # seconds; timestamps jitter, a larger step is a real gap or overlap

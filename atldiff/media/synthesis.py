@@ -17,8 +17,8 @@ import numpy as np
 import soundfile
 
 from atldiff.errors import InputError
-from atldiff.media.audio import Speech
-from atldiff.media.voice_activity import resample
+from atldiff.media.sound import resample
+from atldiff.media.speech import Speech
 
 MAX_SECONDS = 60.0
 MAX_LETTERS = 1200  # about 80 s of speech: no engine is started for more

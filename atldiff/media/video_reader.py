@@ -11,9 +11,9 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from atldiff.errors import InputError
-from atldiff.media.audio import Speech
 from atldiff.media.decoding import MAX_GAP, open_media, read_sound
-from atldiff.media.pictures import EXACT
+from atldiff.media.speech import Speech
+from atldiff.media.yuv import EXACT
 
 
 @dataclass(frozen=True, eq=False)

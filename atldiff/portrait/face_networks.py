@@ -9,14 +9,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from atldiff.config import WEIGHTS
 from atldiff.system import disable_telemetry
 
-FOLDER = Path(__file__).parent.parent / "weights" / "face"
+FOLDER = WEIGHTS / "face"
 MESH_POINTS = 478
 MESH_SIDE, MASK_SIDE = 192, 256  # pixels; squares that the networks see
 ROI_SCALE = 1.5  # side of the mesh's square over the longer side of the face's box

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atldiff.easing import smoothstep
 from atldiff.landmarks import FaceFrame, to_crop
-from atldiff.rendering.warp import GRID, REGION, border_fade, grid_points
+from atldiff.rendering.warp.spline import GRID, REGION, border_fade, grid_points
+from atldiff.smoothstep import smoothstep
 
 RIM = -0.95  # depth of the head's outline
 STEEPEST = 2.2  # slope of the depth; a steeper surface folds when it turns

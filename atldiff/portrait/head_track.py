@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from atldiff.config import FRAME_RATE
-from atldiff.rendering.turn import pose_shifts
+from atldiff.rendering.warp.turn import pose_shifts
 
 _EYES, _BROWS = [33, 263], [105, 334, 66, 296]  # of the mesh: outer corners, middle and inner brows
 # Points that move with the skull: eye corners, nose, forehead, temples, cheek bones.

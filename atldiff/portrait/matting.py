@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from PIL import Image, ImageFilter
 
-from atldiff.easing import smoothstep
 from atldiff.portrait.face_networks import person_mask
+from atldiff.smoothstep import smoothstep
 
 GREEN = (0, 255, 0)
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from atldiff.rendering.unet3d import IdentityUNet3DModel, IdentityUNet3DOutput
+from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel, IdentityUNet3DOutput
 
 MOST = 8  # windows in a batch
 PATIENCE = 0.004  # seconds that a batch which is not full waits for more

@@ -17,7 +17,7 @@ from atldiff.landmarks import NUM_LANDMARKS, FaceFrame
 from atldiff.speech.global_domain import GlobalDomain, LandmarkMaps, RawSpeech, SpeechProjection
 from atldiff.speech.kfusion import KFusion, PlainFusion
 from atldiff.speech.phonetic_encoder import FEATURE_HOP, FEATURE_RATE
-from atldiff.speech.speech_encoder import SpeechFeatures
+from atldiff.speech.starter_encoder import SpeechFeatures
 
 COORDINATES = 2 * NUM_LANDMARKS
 # Long speech: frames of a window, and frames in which neighbouring windows are blended.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from atldiff.config import SAMPLE_RATE
-from atldiff.media.voice_activity import MAX_GAIN
+from atldiff.media.sound import MAX_GAIN
 
 HOP, WINDOW = 160, 400  # samples: 10 ms and 25 ms
 MEL_BANDS = 80

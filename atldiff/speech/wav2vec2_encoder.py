@@ -10,12 +10,12 @@ from torch.nn import functional as F
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from atldiff.config import EMOTION_DIM, EMOTIONS
-from atldiff.hub import fetched, load_network
-from atldiff.media.audio import Speech
+from atldiff.loading import fetched, load_network
+from atldiff.media.speech import Speech
 from atldiff.speech.context_gate import ContextGate
 from atldiff.speech.emotion_recogniser import EmotionRecogniser
 from atldiff.speech.phonetic_encoder import FEATURE_HOP, LogMel
-from atldiff.speech.speech_encoder import (
+from atldiff.speech.starter_encoder import (
     SpeechFeatures,
     StarterSpeechEncoder,
     encode_speech,

@@ -9,10 +9,10 @@ from typing import Any
 from atldiff.config import Preset
 from atldiff.errors import InputError
 from atldiff.speech.wav2vec2_encoder import load_speech_encoder
-from atldiff.training.resuming import save_text
-from atldiff.training.stages import STAGES
-from atldiff.training.train_diffusion import train_diffusion
-from atldiff.training.train_landmarks import LandmarkStage, begin_generator, train_landmarks
+from atldiff.training.landmarks.train import LandmarkStage, begin_generator, train_landmarks
+from atldiff.training.renderer.stages import STAGES
+from atldiff.training.renderer.train import train_diffusion
+from atldiff.training.runs.checkpoints import save_text
 
 
 @dataclass(frozen=True)

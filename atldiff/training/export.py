@@ -7,12 +7,12 @@ import torch
 
 from atldiff.config import Preset, read_preset
 from atldiff.errors import InputError
-from atldiff.hub import load_network
+from atldiff.loading import load_network
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.wav2vec2_encoder import load_speech_encoder
-from atldiff.training.renderer_networks import RendererNetworks, make_networks
-from atldiff.training.resuming import save_networks
+from atldiff.training.renderer.networks import RendererNetworks, make_networks
+from atldiff.training.runs.checkpoints import save_networks
 
 LANDMARK_RUN = "Name the folder of a run of `train landmarks`, or of a pipeline"
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from atldiff.options import MOTION, OPTIONS, help_text
-from atldiff.web.request import MAX_SECONDS, MAX_UPLOAD
+from atldiff.web.jobs.request import MAX_SECONDS, MAX_UPLOAD
 
 _UPLOAD = MAX_UPLOAD.removesuffix("mb")
 FILES = {

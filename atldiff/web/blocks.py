@@ -10,7 +10,7 @@ from gradio.utils import get_upload_folder
 from atldiff.errors import InputError
 from atldiff.web.api import ENDPOINTS
 from atldiff.web.files import WEB, check_size, file_source, in_thread
-from atldiff.web.request import explain
+from atldiff.web.jobs.request import explain
 
 _FILES = (gr.Image, gr.Audio, gr.File, gr.UploadButton)
 

@@ -12,12 +12,13 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
 from atldiff.options import DEFAULTS, MOTION
-from atldiff.web import api, preview, request, texts
+from atldiff.web import api, preview, texts
 from atldiff.web.components import ANY, HIDDEN, LIGHT
 from atldiff.web.inspection import connect_inspection
+from atldiff.web.jobs import request
+from atldiff.web.jobs.service import Report, Service
 from atldiff.web.layout import Page
 from atldiff.web.preview import progress
-from atldiff.web.service import Report, Service
 
 KEPT = 4  # videos of a visit that stay in sight
 STYLED = (*MOTION, "steps", "output", "background")  # what a preset sets

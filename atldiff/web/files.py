@@ -12,7 +12,7 @@ from uuid import uuid4
 import anyio
 
 from atldiff.errors import InputError
-from atldiff.web.request import MAX_UPLOAD, MAX_UPLOAD_BYTES
+from atldiff.web.jobs.request import MAX_UPLOAD, MAX_UPLOAD_BYTES
 
 WEB = ("http://", "https://")
 T = TypeVar("T")

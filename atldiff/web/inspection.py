@@ -6,12 +6,12 @@ from typing import Any
 import gradio as gr
 
 from atldiff.options import DEFAULTS, Options
-from atldiff.portrait.face import load_portrait
+from atldiff.portrait.portrait import load_portrait
 from atldiff.web.components import HIDDEN, LIGHT
+from atldiff.web.jobs.request import explain
+from atldiff.web.jobs.service import Service
 from atldiff.web.layout import Page
 from atldiff.web.preview import face_at, note
-from atldiff.web.request import explain
-from atldiff.web.service import Service
 
 PICTURED = ("portrait", "face", "zoom", "detector")  # what is shown of a photo
 TIMED = ("steps", "output", "zoom")  # what a video's time depends on

@@ -11,8 +11,8 @@ from atldiff.media.synthesis import MAX_LETTERS, installed_voices
 from atldiff.options import AUTOMATIC, MOTION
 from atldiff.web import texts
 from atldiff.web.components import checkbox, number, radio, slider
+from atldiff.web.jobs.request import MAX_SECONDS
 from atldiff.web.preview import progress
-from atldiff.web.request import MAX_SECONDS
 from atldiff.web.texts import NOTES, PRESETS
 
 

@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 from atldiff.animation import Animation
 from atldiff.config import FRAME_RATE
 from atldiff.landmarks import square_box
-from atldiff.media.video import write_video
-from atldiff.portrait.face import Portrait
+from atldiff.media.video_writer import write_video
+from atldiff.portrait.drawing import draw_landmarks
 from atldiff.portrait.photo import crop_square
-from atldiff.rendering.drawing import draw_landmarks
+from atldiff.portrait.portrait import Portrait
 
 LONG_SIDE = 640  # pixels of the annotated photo
 MOTION_SIDE = 320  # pixels of the motion preview

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from atldiff.web.request import MAX_SECONDS, MAX_UPLOAD
+from atldiff.config import WEIGHTS
+from atldiff.web.jobs.request import MAX_SECONDS, MAX_UPLOAD
 
 TITLE = "ATL-Diff: make a portrait speak"
 PAPER = "https://arxiv.org/abs/2507.12804"
@@ -22,7 +23,7 @@ owner agreed. Every video says in its metadata that it is AI-generated.
 LOADED = "An example, made by this page. Choose another one, or bring your own photo and voice."
 SHOWN = "A ready example. Animate makes it anew, with your settings."
 CANCELLED = "Cancelled. Nothing was kept."
-MODEL_CARD = Path(__file__).parent.parent / "weights" / "starter" / "MODEL_CARD.md"
+MODEL_CARD = WEIGHTS / "starter" / "MODEL_CARD.md"
 # Name: what differs from the defaults, and what it is good for.
 PRESETS: dict[str, tuple[dict[str, Any], str]] = {
     "Natural": ({}, "Moves as the voice suggests."),

@@ -15,8 +15,8 @@ from atldiff.__main__ import main
 from atldiff.cli.batch import kind_of, read_jobs
 from atldiff.cli.jobs import Job
 from atldiff.errors import InputError
-from atldiff.media.audio import Speech
-from atldiff.media.video import write_video
+from atldiff.media.speech import Speech
+from atldiff.media.video_writer import write_video
 from atldiff.options import DEFAULTS, Options
 
 TONE = (0.3 * np.sin(np.arange(8000) / 5)).astype(np.float32)
@@ -235,7 +235,7 @@ def test_batch_prints_its_notes(tmp_path, capsys, monkeypatch):
     assert main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), "--quiet"]) == 2
     errors = capsys.readouterr().err.splitlines()
     assert errors[0] == "note: no recording of this name: alone.png"
-    monkeypatch.setattr("atldiff.cli.runner.Runner.run", lambda self, job: [f"{job.output.name}: made"])
+    monkeypatch.setattr("atldiff.cli.generate.Runner.run", lambda self, job: [f"{job.output.name}: made"])
     assert main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), "--quiet"]) == 0
     assert capsys.readouterr().out == "[1/1] a.mp4: made\n"
 

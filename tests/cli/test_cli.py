@@ -19,7 +19,7 @@ from atldiff.__main__ import main, make_parser
 from atldiff.cli.batch import read_jobs
 from atldiff.cli.jobs import Job, writable
 from atldiff.errors import InputError
-from atldiff.media.video import MARK
+from atldiff.media.video_writer import MARK
 from atldiff.options import Options
 from atldiff.pipeline import STARTER, ATLDiffPipeline
 
@@ -177,7 +177,7 @@ def test_names_that_are_too_long(tmp_path, capsys):
 def test_a_name_that_cannot_be_printed_is_escaped(tmp_path, monkeypatch):
     stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", stdout)
-    monkeypatch.setattr("atldiff.cli.runner.Runner.run", lambda self, job: [f"{job.output.name}: made"])
+    monkeypatch.setattr("atldiff.cli.generate.Runner.run", lambda self, job: [f"{job.output.name}: made"])
     assert main(["generate", "a.jpg", "b.wav", "-o", str(tmp_path / "\u00fc\udcff.mp4")]) == 0
     stdout.flush()
     assert stdout.buffer.getvalue() == b"\\xfc\\udcff.mp4: made\n"

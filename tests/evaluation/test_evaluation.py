@@ -12,14 +12,15 @@ from atldiff import landmarks as lm
 from atldiff.__main__ import main
 from atldiff.config import PRESETS, Preset
 from atldiff.errors import InputError
-from atldiff.evaluation import benchmark, validate
-from atldiff.evaluation.benchmark_run import STAGES, Row, peak_mib
+from atldiff.evaluation import validate
+from atldiff.evaluation.benchmark.compare import compare as benchmark
+from atldiff.evaluation.benchmark.run import STAGES, Row, peak_mib
 from atldiff.evaluation.mouths import judged_mouths
 from atldiff.pipeline import ATLDiffPipeline
-from atldiff.portrait.face import load_portrait
 from atldiff.portrait.photo import crop_square
-from atldiff.training.clips import StoredClip
-from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE, encode_picture
+from atldiff.portrait.portrait import load_portrait
+from atldiff.training.data.extract import STORED_MARGIN, STORED_SIZE, encode_picture
+from atldiff.training.renderer.clips import StoredClip
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from atldiff.config import SAMPLE_RATE
-from atldiff.media.audio import Speech, load_speech
+from atldiff.media.speech import Speech, load_speech
 from atldiff.media.speech_presence import contains_speech
 
 TIME = np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE

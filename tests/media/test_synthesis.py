@@ -9,7 +9,7 @@ import soundfile
 
 from atldiff.errors import InputError
 from atldiff.media import synthesis
-from atldiff.media.audio import load_speech, voice_activity
+from atldiff.media.speech import load_speech, voice_activity
 from atldiff.media.synthesis import VOICES, Voice, installed_voices, synthesise, write_sound
 
 NAMES = [voice.name for voice in VOICES]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from atldiff.errors import InputError
-from atldiff.media.audio import Speech
-from atldiff.media.video import MARK, write_video, writing_video
+from atldiff.media.speech import Speech
 from atldiff.media.video_reader import open_video, read_clip
+from atldiff.media.video_writer import MARK, write_video, writing_video
 
 CLICKS = (0.25, 0.5, 0.9)  # seconds
 

@@ -5,7 +5,7 @@ import pytest
 
 from atldiff.landmarks import crop_box, mesh_to_landmarks
 from atldiff.portrait.head import RIM, STEEPEST, Head, limit_slope
-from atldiff.rendering.warp import GRID, REGION, grid_points
+from atldiff.rendering.warp.spline import GRID, REGION, grid_points
 
 SIZE = (480, 480)
 

@@ -5,7 +5,7 @@ import torch
 
 from atldiff.config import FRAME_RATE
 from atldiff.portrait.head_track import head_track
-from atldiff.rendering.turn import pose_shifts, rotations
+from atldiff.rendering.warp.turn import pose_shifts, rotations
 
 
 def meshes(angles: np.ndarray) -> np.ndarray:

@@ -4,10 +4,10 @@ import page
 import pytest
 
 from atldiff.landmarks import FaceFrame, inter_ocular_distance
-from atldiff.portrait.face import load_portrait
 from atldiff.portrait.mouth_cover import is_covered
 from atldiff.portrait.photo import open_photo
-from atldiff.portrait.photo_quality import exposure, photo_advice
+from atldiff.portrait.portrait import load_portrait
+from atldiff.portrait.quality import exposure, photo_advice
 
 PEOPLE = ("astronaut.jpg", "drawn.jpg", "drawn_man.jpg", "drawn_woman.jpg", "mona_lisa.jpg")
 

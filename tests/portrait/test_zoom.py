@@ -6,7 +6,7 @@ from PIL import Image
 
 from atldiff.errors import InputError
 from atldiff.landmarks import inter_ocular_distance
-from atldiff.portrait.face import load_portrait
+from atldiff.portrait.portrait import load_portrait
 from atldiff.portrait.zoom import nearer, part_round
 
 

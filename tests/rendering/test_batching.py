@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from atldiff import ATLDiffPipeline, Options
-from atldiff.portrait.face import load_portrait
+from atldiff.portrait.portrait import load_portrait
 from atldiff.rendering.batching import WindowBatcher
-from atldiff.rendering.unet3d import IdentityUNet3DModel
+from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel
 from atldiff.sequence import LandmarkSequence
 
 LONG = 60.0  # seconds; a batch that is to be full waits no shorter

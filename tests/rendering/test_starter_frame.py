@@ -3,7 +3,7 @@
 import numpy as np
 
 from atldiff import ATLDiffPipeline, Options
-from atldiff.portrait.face import load_portrait
+from atldiff.portrait.portrait import load_portrait
 from atldiff.sequence import LandmarkSequence
 
 BLOCK = 16  # pixels of a 128-pixel frame whose mean is compared

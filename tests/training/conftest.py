@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from atldiff.landmarks import crop_box, to_crop
-from atldiff.portrait.face import load_portrait
 from atldiff.portrait.photo import crop_square
-from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE
-from atldiff.training.shards import MANIFEST, write_shard
+from atldiff.portrait.portrait import load_portrait
+from atldiff.training.data.extract import STORED_MARGIN, STORED_SIZE
+from atldiff.training.data.shards import MANIFEST, write_shard
 
 
 @pytest.fixture(scope="session")

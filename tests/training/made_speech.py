@@ -12,11 +12,12 @@ import torch
 from atldiff import landmarks as lm
 from atldiff.config import PRESETS
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.speech_encoder import StarterSpeechEncoder
-from atldiff.training import renderer_step, train_diffusion
-from atldiff.training.shards import MANIFEST, Sample, write_shard
-from atldiff.training.train_emotion import EmotionStage, train_emotion
-from atldiff.training.train_landmarks import LandmarkStage, train_landmarks
+from atldiff.speech.starter_encoder import StarterSpeechEncoder
+from atldiff.training.data.shards import MANIFEST, Sample, write_shard
+from atldiff.training.emotion.train import EmotionStage, train_emotion
+from atldiff.training.landmarks.train import LandmarkStage, train_landmarks
+from atldiff.training.renderer import step as renderer_step
+from atldiff.training.renderer import train as train_diffusion
 
 TINY = replace(PRESETS["starter"], unet=replace(PRESETS["starter"].unet, block_out_channels=(8, 16)))
 

@@ -14,14 +14,14 @@ from atldiff import ATLDiffPipeline, InputError, Options, load_portrait
 from atldiff import landmarks as lm
 from atldiff.__main__ import main
 from atldiff.config import PRESETS, WINDOW, read_preset
-from atldiff.media.audio import Speech, load_speech
+from atldiff.media.speech import Speech, load_speech
 from atldiff.pipeline import STARTER
 from atldiff.portrait.photo import crop_square
-from atldiff.rendering.identity import ResNetIdentityEncoder
+from atldiff.rendering.diffusion.identity import ResNetIdentityEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder, load_speech_encoder
 from atldiff.training.ablations import ABLATIONS, run_ablations
-from atldiff.training.prepare import STORED_MARGIN, STORED_SIZE
-from atldiff.training.train_diffusion import stage_of
+from atldiff.training.data.extract import STORED_MARGIN, STORED_SIZE
+from atldiff.training.renderer.train import stage_of
 
 
 @pytest.fixture(scope="module")

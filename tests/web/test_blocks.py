@@ -10,7 +10,7 @@ import pytest
 from atldiff.errors import InputError
 from atldiff.web.blocks import Blocks
 from atldiff.web.files import file_source
-from atldiff.web.request import MAX_UPLOAD_BYTES
+from atldiff.web.jobs.request import MAX_UPLOAD_BYTES
 
 
 @pytest.fixture(autouse=True)

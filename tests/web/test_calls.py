@@ -13,8 +13,8 @@ from gradio_client.exceptions import AppError
 
 from atldiff.sequence import LandmarkSequence
 from atldiff.web.api import ANIMATE
-from atldiff.web.bodies import MAX_BODY, ReadableBodies
-from atldiff.web.request import MAX_UPLOAD_BYTES
+from atldiff.web.jobs.body_check import MAX_BODY, ReadableBodies
+from atldiff.web.jobs.request import MAX_UPLOAD_BYTES
 
 NO_FILE = "portrait is neither a data URL nor an http(s) address. Give it as"
 NOT_OURS = "portrait names a file that was not uploaded here. Give it as"

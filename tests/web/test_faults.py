@@ -15,11 +15,11 @@ import pytest
 
 from atldiff.animation import Animation
 from atldiff.landmarks import NUM_LANDMARKS
-from atldiff.media import video
+from atldiff.media import video_writer as video
 from atldiff.sequence import LandmarkSequence
-from atldiff.web import request
-from atldiff.web.forecast import Forecast
-from atldiff.web.service import Service
+from atldiff.web.jobs import request
+from atldiff.web.jobs.forecast import Forecast
+from atldiff.web.jobs.service import Service
 
 ASKED = {"portrait": str(page.EXAMPLES / "drawn.jpg"), "speech": str(page.EXAMPLES / "bilabials.flac")}
 TOLD = "The server's disk is full. Try again in a few minutes."

@@ -1,0 +1,253 @@
+"""The commands that train, in order: `prepare`, `train emotion`, `landmarks`, `diffusion`, `export`."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from atldiff.cli.arguments import positive, whole
+from atldiff.config import PRESETS, read_preset
+from atldiff.errors import InputError
+from atldiff.options import DETECTORS
+from atldiff.portrait.fan import Fan
+
+CLIPS = Path("runs/data")  # what `prepare` writes and the others read
+FACES = Path("runs/faces")  # what `prepare-faces` writes
+
+
+def add_training(commands, add_command: Callable, add_device: Callable) -> None:
+    """Adds the commands to the parser's.
+
+    Args:
+        add_command: (commands, name, run, text) -> the new command's parser.
+        add_device: gives a parser its --device option and `resolve`, which reads it.
+    """
+
+    def add_writer(commands, name: str, run: Callable, text: str) -> argparse.ArgumentParser:
+        return add_command(commands, name, partial(_alone, run), text)
+
+    _add_prepare(add_writer(commands, "prepare", _prepare, "Turn a corpus of clips into training data."))
+    faces = add_writer(commands, "prepare-faces", _prepare_faces, "Turn single photos into training data.")
+    faces.add_argument("--data", type=Path, required=True, help="folder with faces.csv")
+    faces.add_argument("--out", type=Path, default=FACES, help="folder of the training data")
+    train = commands.add_parser("train", help="Train one of the networks; run again to resume.")
+    parts = train.add_subparsers(required=True, metavar="PART")
+    emotion = add_writer(parts, "emotion", _train_emotion, "Train the recogniser of emotions.")
+    labelled = "what prepare wrote, or the folder with emotional_speech.csv"
+    emotion.add_argument("--data", type=Path, required=True, help=labelled)
+    emotion.add_argument("--start", type=Path, help="speech encoder to begin from; a new one if left out")
+    marks = add_writer(parts, "landmarks", _train_landmarks, "Train the landmark generator on speech clips.")
+    marks.add_argument("--start", type=Path, required=True, help="speech encoder, as by `train emotion`")
+    renderer = "Train the renderer: spatial, then temporal."
+    diffusion = add_writer(parts, "diffusion", _train_diffusion, renderer)
+    _add_diffusion(diffusion)
+    person = add_writer(parts, "person", _train_person, "Fine-tune the renderer on somebody's video.")
+    _add_person(person)
+    mouth = add_command(parts, "mouth", _fit_mouth, "Fit the layered mouth's numbers to open mouths.")
+    mouth.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
+    mouth.add_argument("--faces", type=Path, default=FACES, help="what prepare-faces wrote")
+    mouth.add_argument("--tries", type=whole(1), default=400, help="shapes to try")
+    table = add_writer(parts, "ablations", _run_ablations, "Train the rows of the ablation table.")
+    table.add_argument("rows", nargs="*", metavar="NAME", help="such as without-kfusion; all if left out")
+    table.add_argument("--start", type=Path, required=True, help="speech encoder of the landmarks' rows")
+    table.add_argument("--renderer-steps", type=whole(1), help="optimiser steps of each stage of a renderer")
+    joined = add_writer(parts, "export", _export, "Put trained networks together: a folder for --weights.")
+    which = "a diffusion run's best/ or last/; of several, the mean of their weights"
+    joined.add_argument("--renderer", type=Path, required=True, nargs="+", metavar="FOLDER", help=which)
+    which = "of each renderer in that mean, 1 together; all alike if left out"
+    joined.add_argument("--shares", type=float, nargs="+", metavar="SHARE", help=which)
+    joined.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
+    joined.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
+    for part in (marks, diffusion, table):
+        part.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
+    for part in (emotion, marks, diffusion, table, joined):
+        part.add_argument("--preset", default="starter", help=f"{', '.join(PRESETS)}, or a .json file of one")
+    patience = "end after so many validations without a better score"
+    for part in (diffusion, person):
+        _add_run(part)
+    for part in (marks, diffusion, person):
+        part.add_argument("--patience", type=whole(1), metavar="N", help=patience)
+    for part in (emotion, marks, diffusion, person, table):
+        part.add_argument("--out", type=Path, required=True, help="run folder")
+        part.add_argument(
+            "--steps", type=whole(1), help="optimiser steps; the stage's own number if left out"
+        )
+        part.add_argument("--seed", type=whole(0), default=0, help="of weights and samples")
+        add_device(part)
+
+
+def _add_diffusion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--stage", choices=("spatial", "temporal"), default="spatial", help="2D, or inflated")
+    parser.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
+    windows = "of a window; temporal: 6, of the paper's presets 30"
+    parser.add_argument("--frames", type=whole(1), metavar="N", help=windows)
+    parser.add_argument("--speech-encoder", type=Path, help="hears the clips' emotion; none if left out")
+    parser.add_argument("--faces", type=Path, help="what prepare-faces wrote; clips alone if left out")
+
+
+def _add_person(parser: argparse.ArgumentParser) -> None:
+    minute = "one person's; a minute is enough"
+    parser.add_argument("videos", type=Path, nargs="+", metavar="VIDEO", help=minute)
+    parser.add_argument("--start", type=Path, help="a pipeline's folder; the embedded starter if left out")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    """The options of `train_diffusion.RunConfig`, and those of its steps."""
+    memory = "of clips that each process holds; a larger corpus is streamed from its shards"
+    parser.add_argument("--batch", type=whole(1), help="windows a batch of each process")
+    parser.add_argument("--accumulate", type=whole(1), default=1, help="batches an optimiser step")
+    parser.add_argument("--checkpointing", action="store_true", help="less memory, more arithmetic")
+    parser.add_argument("--memory", type=positive, default=4.0, metavar="GB", help=memory)
+    parser.add_argument("--learning-rate", type=positive, help="peak")
+    parser.add_argument("--save-seconds", type=positive, help="between validations and saved states")
+    pushed = "then upload the weights to this private repository, USER/NAME"
+    parser.add_argument("--push-to-hub", metavar="NAME", help=pushed)
+
+
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="the corpus's folder")
+    parser.add_argument("--out", type=Path, default=CLIPS, help="folder of the training data")
+    corpora = "crema-d, mead, ravdess, grid, folder (of people's videos) or clips.csv; auto: by what is there"
+    parser.add_argument("--corpus", default="auto", metavar="NAME", help=corpora)
+    protocols = (
+        "paper: 128x128, 30 fps, one-second clips, green screen; starter: 224x224 with margin, as it came"
+    )
+    parser.add_argument("--protocol", choices=("starter", "paper"), default="starter", help=protocols)
+    parser.add_argument(
+        "--size", type=whole(32), metavar="PIXELS", help="of the face crop, such as 128 or 256"
+    )
+    splits = (
+        "speakers: nobody is in two splits (the default); clips: the paper's 90/10, people in all of them"
+    )
+    parser.add_argument("--split", choices=("speakers", "clips"), default="speakers", help=splits)
+    detectors = "of the landmarks; face-alignment: the paper's, slow"
+    parser.add_argument("--detector", choices=DETECTORS, default=DETECTORS[0], help=detectors)
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the jobs run")
+    parser.add_argument("--workers", type=whole(1), help="processes; one a core if left out")
+    parser.add_argument("--check", action="store_true", help="also compare all shards with their checksums")
+
+
+def _alone(run: Callable, args: argparse.Namespace) -> None:
+    """Runs a command while no other one writes to its --out."""
+    from atldiff.training.runs.run_folder import alone_in
+
+    with alone_in(args.out):
+        run(args)
+
+
+def _prepare(args: argparse.Namespace) -> None:
+    from atldiff.training.data.extract import PROTOCOLS, STORED_MARGIN
+    from atldiff.training.data.prepare import prepare
+    from atldiff.training.data.shards import broken_shards
+
+    config = replace(PROTOCOLS[args.protocol], detector=args.detector)
+    if args.detector == "face-alignment":
+        Fan()  # without its weights no clip could be read
+    if args.size:
+        config = replace(config, size=round(args.size * STORED_MARGIN))
+    names = ("corpus", "split", "engine", "workers")
+    manifest = prepare(args.data, args.out, config=config, **{name: getattr(args, name) for name in names})
+    for split, total in manifest["splits"].items():
+        people = manifest["speakers"][split]
+        print(f"{split}: {total['clips']} clips ({total['samples']} samples) of {people} people")
+    print(f"left out: {manifest['skipped']}, listed in {args.out / 'skipped.csv'}")
+    broken = broken_shards(args.out) if args.check else []
+    if broken:
+        remedy = f"Remove their .tar from {args.out} and run it again, which makes them anew"
+        raise InputError(f"Broken shards: {', '.join(broken)}", remedy)
+
+
+def _prepare_faces(args: argparse.Namespace) -> None:
+    from atldiff.training.data.photos import prepare_faces
+
+    kept, left_out = prepare_faces(args.data, args.out)
+    print(f"{args.out}: {kept} faces\nleft out: {left_out}, listed in {args.out / 'skipped.csv'}")
+
+
+def _fit_mouth(args: argparse.Namespace) -> None:
+    from atldiff.training.renderer.clips import load_clips
+    from atldiff.training.renderer.fit_mouth import fit_mouth, open_mouths
+    from atldiff.training.renderer.reopened import load_faces
+
+    mouths = open_mouths(load_clips(args.data, "train"), load_faces(args.faces, "train"), count=460)
+    shape, loss = fit_mouth(mouths, args.tries)
+    print(f"{shape}\nloss {loss:.4f} over {len(mouths)} open mouths")
+
+
+def _train_emotion(args: argparse.Namespace) -> None:
+    from accelerate import PartialState
+
+    from atldiff.evaluation.pictures import as_json
+    from atldiff.training.emotion.train import EmotionStage, begin_encoder, train_emotion
+    from atldiff.training.runs.checkpoints import save_networks
+    from atldiff.training.runs.processes import finish
+
+    encoder = begin_encoder(read_preset(args.preset), args.start, args.seed)
+    stage = _with_steps(EmotionStage(), args.steps)
+    scores = train_emotion(args.data, args.out, encoder, stage, args.seed, args.resolve(args.device))
+    if PartialState().is_main_process:
+        save_networks(args.out, {"speech_encoder": encoder})
+    finish(as_json(scores))
+
+
+def _train_landmarks(args: argparse.Namespace) -> None:
+    from atldiff.evaluation.pictures import as_json
+    from atldiff.speech.wav2vec2_encoder import load_speech_encoder
+    from atldiff.training.landmarks.train import LandmarkStage, begin_generator, train_landmarks
+    from atldiff.training.runs.processes import finish
+
+    encoder = load_speech_encoder(args.start)
+    generator = begin_generator(encoder, read_preset(args.preset).landmarks, args.seed)
+    stage, device = _with_steps(LandmarkStage(), args.steps), args.resolve(args.device)
+    scores = train_landmarks(args.data, args.out, encoder, generator, stage, args.seed, device, args.patience)
+    finish(as_json({name: value for name, value in scores.items() if name != "clips"}))
+
+
+def _run_ablations(args: argparse.Namespace) -> None:
+    from atldiff.training.ablations import ABLATIONS, as_table, run_ablations
+    from atldiff.training.runs.processes import finish
+
+    steps, device = (args.steps, args.renderer_steps), args.resolve(args.device)
+    rows = args.rows or tuple(ABLATIONS)
+    preset = read_preset(args.preset)
+    finish(as_table(run_ablations(args.data, args.out, preset, args.start, rows, *steps, args.seed, device)))
+
+
+def _train_diffusion(args: argparse.Namespace) -> None:
+    from atldiff.training.renderer.train import train_diffusion
+    from atldiff.training.runs.processes import finish
+
+    names = ("stage", "preset", "frames", "start", "speech_encoder", "faces")
+    options = {name: getattr(args, name) for name in names} | _run_options(args)
+    finish(str(train_diffusion(args.data, args.out, **options)))
+
+
+def _train_person(args: argparse.Namespace) -> None:
+    from atldiff.pipeline import STARTER
+    from atldiff.training.renderer.person import fine_tune
+    from atldiff.training.runs.processes import finish
+
+    finish(str(fine_tune(args.videos, args.out, args.start or STARTER, **_run_options(args))))
+
+
+def _run_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What `train_diffusion` and `fine_tune` take alike."""
+    from atldiff.training.renderer.train import RunConfig
+
+    names = ("steps", "batch", "learning_rate", "seed")
+    run = RunConfig(**{field.name: getattr(args, field.name) for field in fields(RunConfig)})
+    options = {name: getattr(args, name) for name in names}
+    return options | {"device": args.resolve(args.device), "run": run}
+
+
+def _export(args: argparse.Namespace) -> None:
+    from atldiff.training.export import export
+
+    export(args.out, args.renderer, args.speech, args.preset, args.shares)
+    print(args.out)
+
+
+def _with_steps(stage, steps: int | None):
+    return stage if steps is None else replace(stage, steps=steps)

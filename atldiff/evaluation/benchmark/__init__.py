@@ -1,0 +1,1 @@
+"""Time and memory, end to end and by stage."""

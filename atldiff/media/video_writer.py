@@ -1,0 +1,201 @@
+"""Frames + speech -> video file (PyAV alone)."""
+
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from uuid import uuid4
+
+import av
+import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+
+from atldiff.config import FRAME_RATE
+from atldiff.errors import InputError
+from atldiff.media.speech import Speech, resample
+from atldiff.media.yuv import Pictures
+from atldiff.memory import forget, on_disk
+
+# File ending -> video codec, pixel format that keeps alpha, its options, sound codec.
+_CODECS = {
+    ".mp4": ("libx264", "yuv420p", {"preset": "superfast", "tune": "animation", "crf": "17"}, "aac"),
+    ".webm": (
+        "libvpx-vp9",
+        "yuva420p",
+        {"deadline": "realtime", "cpu-used": "6", "row-mt": "1", "crf": "16", "b": "0"},
+        "libopus",
+    ),
+    ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444"}, "aac"),
+}
+# In every video: that it was made by a machine.
+MARK = {
+    "comment": "AI-generated: one photo animated by ATL-Diff. The person shown did not say this.",
+    "description": "AI-generated",
+}
+MIN_RATE, MAX_RATE = 0.1, 1000.0  # frames a second
+_MAX_DENOMINATOR = 1001  # of NTSC's 30000/1001 frames a second
+_SOUND_RATES = {"aac": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000), "libopus": (48000,)}
+
+
+def write_video(
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    speech: Speech | None,
+    fps: float = FRAME_RATE,
+    metadata: dict[str, str] | None = None,
+) -> Path:
+    """Encodes frames and sound as they come, with constant memory.
+
+    Sound and picture begin at 0 and neither is cut. An odd width or height grows by a repeated row or
+    column. The file appears when it is whole; if anything fails, nothing is left behind.
+
+    Args:
+        path: .mp4 (H.264 + AAC), .webm (VP9 + Opus) or .mov (ProRes 4444 + AAC).
+        frames: (H, W, 3) uint8 RGB, or (H, W, 4) with alpha for .webm and .mov; all of one size.
+        fps: frames a second, 0.1 to 1000; NTSC's rates are met exactly.
+        metadata: tags such as {"title": "..."}; those of `MARK` are always there, and come first.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: no such folder, no permission, a name that is too long, another kind of file, no frame
+            rate, alpha in an .mp4, disk full.
+    """
+    for _ in writing_video(path, frames, speech, fps, metadata):
+        pass
+    return Path(path)
+
+
+def writing_video(
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    speech: Speech | None,
+    fps: float = FRAME_RATE,
+    metadata: dict[str, str] | None = None,
+) -> Iterator[np.ndarray]:
+    """As `write_video`, a frame a step: each is handed on when it is encoded. The file is there when the
+    steps are over; if they are not taken to their end, nothing is.
+    """
+    path, rate = Path(path), _exact_rate(fps)
+    suffix = path.suffix.lower()
+    part = path.with_name(f".{uuid4().hex[:16]}{suffix}")  # short: the video's name may be as long as allowed
+    _claim(path, part)
+    try:
+        frames = iter(frames)
+        first = next(frames, None)
+        if first is None:
+            raise InputError("There are no frames to write", "Use a longer recording")
+        if first.shape[2] == 4 and suffix == ".mp4":
+            raise InputError("An .mp4 video cannot be transparent", "Name the video .webm or .mov")
+        options = {} if suffix == ".webm" else {"movflags": "+faststart+use_metadata_tags"}
+        with full_disk_told(), av.open(str(part), "w", options=options) as container:
+            container.metadata.update(_marked(metadata or {}))
+            shown = chain([first], frames)
+            yield from _encode(container, suffix, shown, first.shape, speech, rate)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def full_disk_told() -> Iterator[None]:
+    """Turns the encoder's error for a full disk into an InputError."""
+    try:
+        yield
+    except av.FFmpegError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise InputError("The disk is full", "Make room, or write the video elsewhere") from error
+
+
+def _exact_rate(fps: float) -> Fraction:
+    """Frames a second as the fraction that an encoder takes.
+
+    Raises:
+        InputError: not a number from MIN_RATE to MAX_RATE.
+    """
+    if not MIN_RATE <= fps <= MAX_RATE:
+        remedy = f"Choose {MIN_RATE:g} to {MAX_RATE:g}, such as {FRAME_RATE}"
+        raise InputError(f"A video cannot have {float(fps):g} frames a second", remedy)
+    return Fraction(fps).limit_denominator(_MAX_DENOMINATOR)
+
+
+def _marked(metadata: dict[str, str]) -> dict[str, str]:
+    """The tags with `MARK`, behind which a caller's own words for the same tag stand."""
+    tags = dict(MARK)
+    for key, value in metadata.items():
+        mark = MARK.get(key.lower())
+        if mark is None:
+            tags[key] = str(value)
+        elif str(value) != mark:
+            tags[key.lower()] = f"{mark} {value}"
+    return tags
+
+
+def _claim(path: Path, part: Path) -> None:
+    """Makes the empty file `part`, or says why no video can be written at `path`."""
+    if path.suffix.lower() not in _CODECS:
+        raise InputError(f"A video cannot be named {path.name!r}", f"End its name in {', '.join(_CODECS)}")
+    try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder", "Give the name of a file in it")
+        part.touch()
+    except FileNotFoundError as error:
+        raise InputError(f"The folder {path.parent} does not exist", "Create it first") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"The name {path.name[:40]}... is too long", "Choose a shorter one") from error
+        raise InputError(f"Nothing can be written in {path.parent}", "Choose another folder") from error
+
+
+def _encode(container, suffix: str, frames, shape: tuple, speech: Speech | None, rate: Fraction) -> Iterator:
+    """Encodes all frames, and before each frame the sound that is heard until its end; hands each on."""
+    codec, pixels, options, sound_codec = _CODECS[suffix]
+    height, width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
+    video = container.add_stream(codec, rate=rate, options=options)
+    video.width, video.height = width, height
+    video.pix_fmt = pixels if shape[2] == 4 or suffix == ".mov" else "yuv420p"
+    video.codec_context.time_base = 1 / rate
+    video.color_range, video.colorspace = ColorRange.MPEG, Colorspace.ITU709
+    video.color_primaries, video.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+    sound = None if speech is None else _SoundTrack(container, sound_codec, speech)
+    pictures = Pictures(video)
+    for index, frame in enumerate(frames):
+        assert frame.shape == shape, f"frame {index} is {frame.shape}, the first was {shape}"
+        if sound:
+            sound.write_until((index + 1) / rate)
+        container.mux(video.encode(pictures.convert(frame, index)))
+        yield frame
+    container.mux(video.encode(None))
+    if sound:
+        sound.write_until(None)
+
+
+class _SoundTrack:
+    """Feeds a Speech's sound to the encoder, in step with the pictures."""
+
+    def __init__(self, container, codec: str, speech: Speech) -> None:
+        rates = _SOUND_RATES[codec]
+        rate = min((r for r in rates if r >= speech.sound_rate), default=max(rates))
+        same = rate == speech.sound_rate
+        self._sound = speech.sound if same else on_disk(resample(speech.sound, speech.sound_rate, rate))
+        self._layout = "mono" if self._sound.shape[1] == 1 else "stereo"
+        self._container, self._written, self._rate = container, 0, rate
+        self._stream = container.add_stream(codec, rate=rate, layout=self._layout)
+        self._stream.bit_rate = 128_000 * self._sound.shape[1]
+
+    def write_until(self, seconds: Fraction | None) -> None:
+        """Encodes the sound up to that moment; None: all of it, and closes the track."""
+        end = len(self._sound) if seconds is None else min(len(self._sound), int(seconds * self._rate))
+        for start in range(self._written, end, self._rate):
+            block = self._sound[start : min(start + self._rate, end)]
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.T), "fltp", self._layout)
+            frame.sample_rate, frame.pts, frame.time_base = self._rate, start, Fraction(1, self._rate)
+            self._container.mux(self._stream.encode(frame))
+            forget(self._sound)
+        self._written = end
+        if seconds is None:
+            self._container.mux(self._stream.encode(None))

@@ -1,0 +1,149 @@
+"""Any photo -> Portrait; frames -> tracked landmarks (MediaPipe, or face-alignment)."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from atldiff.config import FRAME_SIZE
+from atldiff.errors import InputError
+from atldiff.landmarks import crop_box
+from atldiff.portrait.detection_boxes import longest_side
+from atldiff.portrait.fan import Fan
+from atldiff.portrait.finder import Face, Finder
+from atldiff.portrait.matting import segment
+from atldiff.portrait.mesh import check_detector
+from atldiff.portrait.mouth_cover import is_covered
+from atldiff.portrait.photo import LONG_SIDE, crop_square, open_photo
+from atldiff.portrait.quality import check_place, photo_advice
+from atldiff.portrait.search import FINEST, FRONTAL, Scene, is_long, search
+from atldiff.portrait.zoom import nearer
+
+MIN_FACE = 64  # pixels; larger side of the landmarks' box
+_COVERED = "The mouth seems to be covered. Lips and teeth would be drawn on what covers it."
+_PART = "The photo is very long: only the part round the face is shown."
+
+
+class SmallFace(InputError):
+    """The face has too few pixels in the photo as it is read; nearer to it there may be more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """One face in one photo.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, upright, the whole photo or the part of it that was zoomed to, its
+            longer side at most 2048.
+        landmarks: (68, 2) float32 pixels of `image`.
+        box: (4,) float32 x0, y0, x1, y1: the network's square crop, pixels; may reach beyond the photo.
+        alpha: (H, W) float32 in [0, 1], 1 = person, or None.
+        faces: every face found, (4,) float32 x0, y0, x1, y1 pixels each, the largest first.
+        face: which of `faces` this is, from 1.
+        warnings: one sentence for each thing that will make the video worse.
+    """
+
+    image: np.ndarray
+    landmarks: np.ndarray
+    box: np.ndarray
+    alpha: np.ndarray | None = None
+    faces: tuple[np.ndarray, ...] = ()
+    face: int = 1
+    warnings: tuple[str, ...] = ()
+
+    def crop(self, size: int) -> np.ndarray:
+        """The network's square crop, (size, size, 3) uint8; the photo's border is repeated beyond it."""
+        return crop_square(self.image, self.box, size)
+
+
+def load_portrait(
+    source: str | Path | np.ndarray | Image.Image | Portrait,
+    face: int = 1,
+    detector: str = "mediapipe",
+    matte: bool = False,
+    zoom: float = 1.0,
+) -> Portrait:
+    """Finds the face of a photo.
+
+    A photo that lies on its side is turned upright, and of a very long one the part round the face is taken,
+    each with a warning.
+
+    Args:
+        source: a path, array or Pillow image (see `open_photo`), or a Portrait, taken as it is.
+        face: which face, 1 = the largest.
+        detector: "mediapipe", or "face-alignment" (the paper's; fetches its weights at first use).
+        matte: also cut the person out (`alpha`).
+        zoom: above 1, the part of the photo round the face is taken, as fine as the photo has it.
+
+    Raises:
+        InputError: no picture, no face, a face of less than 64 pixels or half outside the photo, no such
+            face, weights missing.
+    """
+    check_detector(detector)
+    if isinstance(source, Portrait):
+        return replace(source, alpha=segment(source.image)) if matte and source.alpha is None else source
+    finder = Finder()
+    scene = search(source, finder)
+    if not scene.faces:
+        raise InputError("No face was found in the photo", FRONTAL)
+    if not 1 <= face <= len(scene.faces):
+        raise InputError(f"The photo has no face number {face}", f"Choose from 1 to {len(scene.faces)}")
+    image, boxes, shown = _shown(source, scene, finder, face, zoom)
+    landmarks = shown.landmarks
+    if longest_side(landmarks) < MIN_FACE:
+        remedy = "Use a photo taken from closer, or zoom to the head if the photo is a large one"
+        raise SmallFace(f"The face is smaller than {MIN_FACE} pixels", remedy)
+    if detector == "face-alignment":
+        landmarks = Fan().fit(image, landmarks)
+    check_place(landmarks, image.shape)
+    advice = photo_advice(image, landmarks, len(boxes), face)
+    notes = [
+        (scene.turns > 0, "The photo was not upright and was turned."),
+        (_shows_part(scene, face), _PART),
+        (is_covered(image, shown.landmarks, shown.spread), _COVERED),
+    ]
+    return Portrait(
+        image,
+        landmarks,
+        crop_box(landmarks),
+        segment(image) if matte else None,
+        tuple(boxes),
+        face,
+        (*(sentence for applies, sentence in notes if applies), *advice),
+    )
+
+
+def _shown(
+    source: str | Path | np.ndarray | Image.Image, scene: Scene, finder: Finder, face: int, zoom: float
+) -> tuple[np.ndarray, list[np.ndarray], Face]:
+    """What a video shows of a scene, its longer side at most 2048; the boxes in it, and the chosen face."""
+    part = _shows_part(scene, face)
+    scene = _window(scene, scene.faces[face - 1]) if part else scene
+    image, boxes, chosen = scene.image, [found.box for found in scene.faces], scene.faces[face - 1]
+    if zoom <= 1 and max(image.shape[:2]) <= LONG_SIDE:
+        return image, boxes, chosen
+    fine = image
+    if zoom > 1 and not part:
+        fine = np.rot90(open_photo(source, round(LONG_SIDE * min(zoom, FINEST)), scene.frame), scene.turns)
+    nearby, boxes, landmarks = nearer(fine, image.shape, boxes, chosen.landmarks, max(zoom, 1.0))
+    refined = finder.fit(nearby, boxes[face - 1])
+    return nearby, boxes, Face(boxes[face - 1], landmarks, chosen.spread) if refined is None else refined
+
+
+def _window(scene: Scene, face: Face) -> Scene:
+    """The part of a long scene round a face: the shorter side whole, the longer one as a video shows it."""
+    size = np.array(scene.image.shape[1::-1])
+    x, y = np.clip(face.landmarks.mean(axis=0) - LONG_SIDE / 2, 0, np.maximum(size - LONG_SIDE, 0)).astype(
+        int
+    )
+    corner = np.array([x, y], np.float32)
+    faces = (Face(f.box - np.tile(corner, 2), f.landmarks - corner, f.spread) for f in scene.faces)
+    image = np.ascontiguousarray(scene.image[y : y + LONG_SIDE, x : x + LONG_SIDE])
+    return replace(scene, image=image, faces=tuple(faces))
+
+
+def _shows_part(scene: Scene, face: int) -> bool:
+    """Whether the whole of a long photo, as a video shows it, would make the face small."""
+    shrink, box = LONG_SIDE / max(scene.image.shape[:2]), crop_box(scene.faces[face - 1].landmarks)
+    return shrink < 1 and is_long(scene.image) and bool((box[2] - box[0]) * shrink < FRAME_SIZE)

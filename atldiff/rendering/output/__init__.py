@@ -1,0 +1,1 @@
+"""Finished frames from priors and residuals, on the CPU."""

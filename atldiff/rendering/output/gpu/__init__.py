@@ -1,0 +1,1 @@
+"""Finished frames from priors and residuals, by tensors on the network's device."""

@@ -1,0 +1,126 @@
+"""Compositing of many frames at once on any device: what `composite` does of one on the CPU."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atldiff.config import FRAME_SIZE
+from atldiff.rendering.face_parts.light import LUMA
+from atldiff.rendering.face_parts.shapes import Rect
+from atldiff.rendering.levels import UNIT
+from atldiff.rendering.output.composite import COARSE, fading_window, in_moving
+from atldiff.rendering.output.filters import blurred, crop_matrix, resize_matrix, resized, to_levels
+from atldiff.rendering.warp.canvas import Canvas
+
+
+@dataclass(frozen=True, eq=False)
+class TensorView:
+    """One of the network's views on a device.
+
+    Attributes:
+        box: in pixels of the moving part.  size: pixels a side for the network.
+        reduce: (size, side).  enlarge: (side, size).
+        fade: (size, size), and wide: (side, side): 1 inside, smoothly 0 at the border.
+    """
+
+    box: Rect
+    size: int
+    reduce: Tensor
+    enlarge: Tensor
+    fade: Tensor
+    wide: Tensor
+
+    @classmethod
+    def of(cls, canvas: Canvas, view: int, size: int, device: torch.device | str) -> "TensorView":
+        """Of a canvas, by its index."""
+        import cv2
+
+        box = in_moving(canvas, canvas.views[view])
+        side = box[2] - box[0]
+        method = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
+        windows = (torch.from_numpy(fading_window(*sizes)[..., 0]) for sizes in ((size,), (size, side)))
+        matrices = resize_matrix(side, size, method), resize_matrix(size, side, cv2.INTER_LINEAR)
+        return cls(box, size, *(tensor.to(device) for tensor in (*matrices, *windows)))
+
+    def of_moving(self, moving: Tensor) -> Tensor:
+        """What the network sees of moving parts (F, C, h, w) uint8: (F, 3, size, size) uint8."""
+        return to_levels(resized(self.part(moving).float(), self.reduce, self.reduce))
+
+    def part(self, moving: Tensor) -> Tensor:
+        """The box's colours in moving parts (F, C, h, w), as a view of them."""
+        x0, y0, x1, y1 = self.box
+        return moving[:, :3, y0:y1, x0:x1]
+
+
+@dataclass(frozen=True, eq=False)
+class TensorComposite:
+    """Makes frames of moving parts and residuals.
+
+    Attributes:
+        views: the network's.  photo: (H, W, C) uint8, the canvas's picture.
+        tone: (256, 3) uint8 or None, see `toning`.
+    """
+
+    canvas: Canvas
+    views: tuple[TensorView, ...]
+    photo: Tensor
+    tone: Tensor | None
+
+    @classmethod
+    def of(cls, canvas: Canvas, sizes: Sequence[int], device: torch.device | str) -> "TensorComposite":
+        """Of a canvas whose views have these sizes."""
+        views = tuple(TensorView.of(canvas, index, size, device) for index, size in enumerate(sizes))
+        tone = None if canvas.tone is None else torch.from_numpy(canvas.tone).to(device)
+        return cls(canvas, views, torch.from_numpy(canvas.image).to(device), tone)
+
+    def frames(self, moving: Tensor, residuals: Sequence[Tensor], unseen: Sequence[Tensor]) -> Tensor:
+        """Finished frames (F, height, width, C) uint8.
+
+        Args:
+            moving: (F, C, h, w) uint8; changed in place.
+            residuals: (F, 3, size, size) float32 in [-2, 2] for each view.
+            unseen: (F, size, size) float32 in [0, 1] for each view; see `composite`.
+        """
+        photos = [view.part(moving).float() for view in self.views]
+        for index, view in enumerate(self.views):
+            change = residuals[index] * UNIT
+            if self.canvas.keeps_detail:
+                coarse = blurred(change, [COARSE * view.size])
+                change = coarse + (change - coarse) * unseen[index][:, None]
+            change = resized(change * view.fade, view.enlarge, view.enlarge)
+            patch = view.part(moving)
+            if index:  # this view's picture takes the place of what the views before it added
+                change = change + (photos[index] - patch.float()) * view.wide
+            patch.copy_(self._toned(to_levels(patch.float() + change)))
+        return self._framed(moving)
+
+    def _toned(self, pictures: Tensor) -> Tensor:
+        """`toning.toned` of pictures (F, 3, h, w) uint8."""
+        if self.tone is None:
+            return pictures
+        luma = to_levels(
+            pictures.float().mul(torch.from_numpy(LUMA).to(pictures.device).view(3, 1, 1)).sum(1)
+        )
+        return self.tone[luma.long()].permute(0, 3, 1, 2)
+
+    def _framed(self, moving: Tensor) -> Tensor:
+        """The frames that show the moving parts in their place."""
+        x0, y0, x1, y1 = self.canvas.rect
+        moving = moving.permute(0, 2, 3, 1)
+        if not self.canvas.keeps_detail:
+            return self._cropped(moving, self.canvas.frame_box - np.array([x0, y0] * 2, np.float32))
+        height, width = self.photo.shape[:2]
+        left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
+        frames = self.photo.expand(len(moving), *self.photo.shape).clone()
+        frames[:, top:bottom, left:right] = moving[:, top - y0 : bottom - y0, left - x0 : right - x0]
+        return frames
+
+    def _cropped(self, moving: Tensor, box: np.ndarray) -> Tensor:
+        """The box of pictures (F, h, w, C) at the network's size."""
+        x0, y0, x1, y1 = (float(value) for value in box)
+        rows = crop_matrix(moving.shape[1], y0, y1, FRAME_SIZE).to(moving.device)
+        columns = crop_matrix(moving.shape[2], x0, x1, FRAME_SIZE).to(moving.device)
+        return to_levels(resized(moving.permute(0, 3, 1, 2).float(), rows, columns)).permute(0, 2, 3, 1)

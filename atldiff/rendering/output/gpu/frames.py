@@ -1,0 +1,83 @@
+"""A video's pictures on a GPU, all of a window at once; on the CPU the same code serves to test it.
+
+To the GPU go landmarks, weights of splines and small masks; back comes one array of finished frames a window.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atldiff.rendering.levels import to_signed
+from atldiff.rendering.output.gpu.composite import TensorComposite
+from atldiff.rendering.output.gpu.paint import paint_closures, paint_mouths
+from atldiff.rendering.output.gpu.warp import TensorWarp, crop_field
+from atldiff.rendering.warp.canvas import Canvas
+from atldiff.rendering.warp.disocclusion import opened_mouth
+from atldiff.rendering.warp.prior import StillPhoto, WarpedPhoto, moving_photo
+
+_AT_ONCE = 1 << 26  # levels of moving parts that are worked on at once: 256 MB a float32 copy
+
+
+@dataclass(frozen=True, eq=False)
+class TensorFrames:
+    """As `HostFrames`, with tensors in the arrays' place: moving parts (C, h, w), views (3, S, S), uint8."""
+
+    canvas: Canvas
+    photo: WarpedPhoto | StillPhoto
+    warp: TensorWarp | None
+    composite: TensorComposite
+    device: torch.device
+
+    @classmethod
+    def of(cls, canvas: Canvas, prior: str, sizes: tuple[int, ...], device: torch.device) -> "TensorFrames":
+        """Of a canvas with the prior named "warp" or "identity", on that device."""
+        warp = TensorWarp.of(canvas, device) if prior == "warp" else None
+        composite = TensorComposite.of(canvas, sizes, device)
+        return cls(canvas, moving_photo(canvas, prior), warp, composite, device)
+
+    def moving(self, points: np.ndarray) -> list[Tensor]:
+        """See `HostFrames.moving`."""
+        if isinstance(self.photo, StillPhoto):
+            part = torch.from_numpy(self.photo.part).to(self.device).permute(2, 0, 1)
+            return [part] * len(points)
+        return [frame for part in np.split(points, self._cuts(len(points))) for frame in self._moved(part)]
+
+    def _moved(self, points: np.ndarray) -> Tensor:
+        """The moving parts (F, C, h, w) of as many frames as are worked on at once."""
+        assert isinstance(self.photo, WarpedPhoto) and self.warp is not None
+        moving = self.warp.warped(crop_field(self.canvas, points, self.device))
+        outlines, shares = opened_mouth(points, self.canvas.landmarks)
+        corner = np.array(self.canvas.rect[:2], np.float32)
+        paint_mouths(moving, self.photo.mouth, points - corner, outlines - corner, shares)
+        paint_closures(moving, self.photo.closures, points - corner)
+        return moving
+
+    def seen(self, moving: Sequence[Tensor], view: int) -> list[Tensor]:
+        """See `HostFrames.seen`."""
+        return list(self.composite.views[view].of_moving(torch.stack(list(moving)))) if moving else []
+
+    def signed(self, seen: Sequence[Tensor]) -> Tensor:
+        """See `HostFrames.signed`."""
+        return to_signed(torch.stack(list(seen), dim=1)[None])
+
+    def finished(
+        self, moving: Sequence[Tensor], residuals: Sequence[Tensor], unseen: Sequence[np.ndarray]
+    ) -> Iterator[np.ndarray]:
+        """See `HostFrames.finished`; all frames are composited at once and copied to the CPU."""
+        masks = [torch.from_numpy(mask[: len(moving)]).to(self.device) for mask in unseen]
+        changes = [residual[0].transpose(0, 1).float() for residual in residuals]
+        starts = [0, *self._cuts(len(moving))]
+        made = []
+        for start, stop in zip(starts, [*starts[1:], len(moving)], strict=True):
+            about = [[each[start:stop] for each in views] for views in (changes, masks)]
+            made.append(self.composite.frames(torch.stack(list(moving[start:stop])), *about))
+        return iter(torch.cat(made).contiguous().cpu().numpy())
+
+    def _cuts(self, frames: int) -> list[int]:
+        """Where a window of so many frames is cut, so that its parts fit the memory."""
+        x0, y0, x1, y1 = self.canvas.rect
+        at_once = max(1, _AT_ONCE // ((x1 - x0) * (y1 - y0) * self.canvas.image.shape[2]))
+        return list(range(at_once, frames, at_once))

@@ -1,0 +1,157 @@
+"""What a video shows, and where: the whole photo, a square round the head, or the network's crop."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from atldiff import landmarks as lm
+from atldiff.config import FRAME_SIZE
+from atldiff.errors import InputError
+from atldiff.options import BACKGROUNDS, OUTPUTS
+from atldiff.portrait.matting import green_screen
+from atldiff.portrait.photo import crop_square
+from atldiff.portrait.portrait import Portrait
+from atldiff.rendering.face_parts.toning import toning
+from atldiff.rendering.warp.spline import REGION, region_rect
+
+SQUARE_SIZE = 512
+SQUARE_SCALE = 1.6  # side of the "square" output over the network's crop
+CROP_WORK_SIZE = 2 * FRAME_SIZE  # the "crop" output is worked at twice its size, then averaged
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """The picture that is warped, already at the scale of the output.
+
+    Attributes:
+        image: (H, W, 3 or 4) uint8; a fourth channel is the matte.
+        landmarks: (68, 2) of the portrait, pixels of `image`.
+        scale, offset: photo pixels p are canvas pixels p * scale + offset.
+        views: the square boxes the network sees, (4,) whole pixels each: face, then mouth.
+        rect: x0, y0, x1, y1 whole pixels of the canvas that can move; holds all views.
+        frame_box: (4,) what of the canvas a frame shows.  frame_size: (width, height) of a frame.
+        tone: (256, 3) of a grey or sepia photo, see `toning`.
+    """
+
+    image: np.ndarray
+    landmarks: np.ndarray
+    scale: float
+    offset: np.ndarray
+    views: tuple[np.ndarray, ...]
+    rect: tuple[int, int, int, int]
+    frame_box: np.ndarray
+    frame_size: tuple[int, int]
+    tone: np.ndarray | None = None
+
+    @property
+    def keeps_detail(self) -> bool:
+        """Whether a frame is finer than the network's, so that the photo's detail is worth more."""
+        return self.frame_size != (FRAME_SIZE, FRAME_SIZE)
+
+    def to_canvas(self, points: np.ndarray) -> np.ndarray:
+        """Photo pixels (..., 2) -> canvas pixels."""
+        return points * self.scale + self.offset
+
+
+def make_canvas(
+    portrait: Portrait,
+    points: np.ndarray,
+    output: str = "photo",
+    background: str = "keep",
+    mouth: bool = True,
+) -> Canvas:
+    """Lays out the rendering of a portrait whose landmarks will be points (F, 68, 2), photo pixels.
+
+    Args:
+        output: "photo" (the whole photo at its own resolution), "square" (512 x 512 round the head)
+            or "crop" (the network's own 128 x 128, the paper's).
+        background: "keep", "green" (the paper's green screen) or "matte" (a fourth channel);
+            all but "keep" need `portrait.alpha`.
+        mouth: whether the network also sees a mouth-centred view.
+
+    Raises:
+        InputError: no such output or background.
+    """
+    _check("output", output, OUTPUTS)
+    _check("background", background, BACKGROUNDS)
+    image, offset, scale = _background(portrait, background), np.zeros(2, np.float32), 1.0
+    height, width = image.shape[:2]
+    frame_box, frame_size = np.array([0, 0, width, height], np.float32), (width, height)
+    if output != "photo":
+        side = float(portrait.box[2] - portrait.box[0])
+        centre = (portrait.box[:2] + portrait.box[2:]) / 2
+        work = SQUARE_SIZE if output == "square" else round(CROP_WORK_SIZE * (REGION[1] - REGION[0]))
+        reach = SQUARE_SCALE if output == "square" else REGION[1] - REGION[0]
+        source = lm.square_box(centre, side * reach)
+        if output == "square":
+            source = _inside(source, width, height)
+        scale = work / float(source[2] - source[0])
+        offset = -source[:2] * scale
+        image = crop_channels(image, source, work)
+        frame_box, frame_size = np.array([0, 0, work, work], np.float32), (work, work)
+    face = _scaled_box(portrait.box, scale, offset)
+    if output == "crop":
+        frame_box, frame_size = face, (FRAME_SIZE, FRAME_SIZE)
+    views = (face, lm.mouth_box(points * scale + offset, face)) if mouth else (face,)
+    still = portrait.landmarks * scale + offset
+    rect = _moving_rect(image, views)
+    tone = toning(portrait.image)
+    return Canvas(image, still, scale, offset, views, rect, frame_box, frame_size, tone)
+
+
+def view_canvas(image: np.ndarray, landmarks: np.ndarray, views: tuple[np.ndarray, ...]) -> Canvas:
+    """A canvas of a picture (H, W, 3) uint8 at its own scale, for its views alone.
+
+    Args:
+        landmarks: (68, 2) pixels of the picture.
+        views: as of a `Canvas`.
+    """
+    height, width = image.shape[:2]
+    rect, whole = _moving_rect(image, views), np.array([0, 0, width, height], np.float32)
+    return Canvas(image, landmarks, 1.0, np.zeros(2, np.float32), views, rect, whole, (width, height))
+
+
+def _check(what: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InputError(f"There is no {what} {value!r}", f"Choose one of {', '.join(allowed)}")
+
+
+def _background(portrait: Portrait, background: str) -> np.ndarray:
+    if background == "keep":
+        return portrait.image
+    assert portrait.alpha is not None, "the portrait was prepared without its matte"
+    if background == "green":
+        return green_screen(portrait.image, portrait.alpha)
+    return np.dstack([portrait.image, np.round(portrait.alpha * 255).astype(np.uint8)])
+
+
+def crop_channels(image: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
+    """`crop_square` of three or four channels."""
+    colour = crop_square(np.ascontiguousarray(image[..., :3]), box, size)
+    if image.shape[2] == 3:
+        return colour
+    return np.dstack([colour, crop_square(np.repeat(image[..., 3:], 3, axis=2), box, size)[..., 0]])
+
+
+def _inside(box: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The square box (4,) moved, and where it must be reduced, to lie within a photo of that size."""
+    side = min(float(box[2] - box[0]), width, height)
+    centre = (box[:2] + box[2:]) / 2
+    corner = np.clip(np.round(centre - side / 2), 0, np.array([width, height]) - side)
+    return np.concatenate([corner, corner + side]).astype(np.float32)
+
+
+def _scaled_box(box: np.ndarray, scale: float, offset: np.ndarray) -> np.ndarray:
+    low, high = box[:2] * scale + offset, box[2:] * scale + offset
+    return lm.square_box((low + high) / 2, float((high - low)[0]))
+
+
+def _moving_rect(image: np.ndarray, views: tuple[np.ndarray, ...]) -> tuple[int, int, int, int]:
+    """The field's region where it lies in the picture, and all of the views; it touches the picture."""
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = region_rect(views[0])
+    x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
+    low = np.min([view[:2] for view in views], axis=0)
+    high = np.max([view[2:] for view in views], axis=0)
+    left, top = min(x0, int(low[0]), width), min(y0, int(low[1]), height)
+    return left, top, max(x1, int(high[0]), 0), max(y1, int(high[1]), 0)

@@ -1,0 +1,92 @@
+"""What the residual is added to: the photo moved by its landmarks, or the still photo (the paper's).
+
+The only definition of it: rendering, training and validation all take their prior frames from here.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from atldiff import landmarks as lm
+from atldiff.rendering.face_parts.mouth import LayeredMouth
+from atldiff.rendering.face_parts.overlay import Closures
+from atldiff.rendering.warp.canvas import Canvas
+from atldiff.rendering.warp.disocclusion import opened_mouth
+from atldiff.rendering.warp.photo_warp import FinePhoto
+from atldiff.rendering.warp.spline import displacement_field
+
+
+def moving_photo(canvas: Canvas, prior: str) -> "WarpedPhoto | StillPhoto":
+    """The prior named "warp" or "identity" (see `config.Preset`) of a canvas."""
+    return WarpedPhoto.of(canvas) if prior == "warp" else StillPhoto.of(canvas)
+
+
+@dataclass(frozen=True, eq=False)
+class WarpedPhoto:
+    """The photo moved by the spline, with what it does not show painted in; made once for a video."""
+
+    canvas: Canvas
+    photo: FinePhoto
+    mouth: LayeredMouth
+    closures: Closures
+
+    @classmethod
+    def of(cls, canvas: Canvas) -> "WarpedPhoto":
+        """Of a canvas."""
+        about = canvas.image, canvas.landmarks
+        return cls(
+            canvas, FinePhoto.of(canvas.image, canvas.rect), LayeredMouth.of(*about), Closures.of(*about)
+        )
+
+    def frames(self, points: np.ndarray) -> Iterator[np.ndarray]:
+        """The canvas's moving part in each frame with landmarks (F, 68, 2) in canvas pixels:
+        (rect height, rect width, C) uint8 each.
+        """
+        return self.painted(self.warped(points), points)
+
+    def warped(self, points: np.ndarray) -> Iterator[np.ndarray]:
+        """As `frames`, with nothing painted in."""
+        canvas, face = self.canvas, self.canvas.views[0]
+        for field in displacement_field(lm.to_crop(points, face), lm.to_crop(canvas.landmarks, face)):
+            yield self.photo.warped(field, face, canvas.rect)
+
+    def painted(self, moving: Iterable[np.ndarray], points: np.ndarray) -> Iterator[np.ndarray]:
+        """The moving parts of `warped`, each with its mouth, lids and lips painted in place."""
+        canvas = self.canvas
+        corner = np.array(canvas.rect[:2], np.float32)
+        outlines, shares = opened_mouth(points, canvas.landmarks)
+        points, outlines = points - corner, outlines - corner
+        size = canvas.rect[3] - canvas.rect[1], canvas.rect[2] - canvas.rect[0]
+        layers = self.mouth.layers(points, outlines, size)
+        for part, marks, outline, share, drawn in zip(moving, points, outlines, shares, layers, strict=True):
+            self.mouth.blend(part, marks, outline, share, drawn)
+            self.closures.paint(part, marks)
+            yield part
+
+
+@dataclass(frozen=True, eq=False)
+class StillPhoto:
+    """The photo's moving part (h, w, C) uint8, as it is (the paper's prior)."""
+
+    part: np.ndarray
+
+    @classmethod
+    def of(cls, canvas: Canvas) -> "StillPhoto":
+        """Of a canvas."""
+        return cls(moving_part(canvas.image, canvas))
+
+    def frames(self, points: np.ndarray) -> Iterator[np.ndarray]:
+        """As `WarpedPhoto.frames`."""
+        for _ in points:
+            yield self.part.copy()
+
+
+def moving_part(picture: np.ndarray, canvas: Canvas) -> np.ndarray:
+    """The canvas's moving part (h, w, C) of a picture of the canvas's size, such as the true frame that a
+    prior is compared with; beyond the picture its border is repeated.
+    """
+    x0, y0, x1, y1 = canvas.rect
+    rows = np.clip(np.arange(y0, y1), 0, picture.shape[0] - 1)
+    columns = np.clip(np.arange(x0, x1), 0, picture.shape[1] - 1)
+    return picture[rows][:, columns]

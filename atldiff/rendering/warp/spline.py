@@ -1,0 +1,247 @@
+"""The warp prior: the photo moved by its landmarks with a thin-plate spline.
+
+A backward displacement field: the picture's colour at p is the photo's colour at p + field(p).
+Fields are sampled on a coarse grid over REGION, in crop units; the region is wider than the
+network's crop so that a moving head fades out smoothly beyond it.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atldiff.landmarks import (
+    BROWS,
+    EYE_CORNERS,
+    INNER_LIPS,
+    JAW,
+    LEFT_EYE,
+    LOWER_INNER_LIP,
+    LOWER_LIDS,
+    NOSE,
+    RIGHT_EYE,
+    UPPER_INNER_LIP,
+    UPPER_LIDS,
+    inter_ocular_distance,
+    mouth_opening,
+)
+from atldiff.rendering.face_parts.lip_outline import round_lips
+from atldiff.smoothstep import smoothstep
+
+REGION = (-0.35, 1.35)  # the field's extent in crop units, both axes; at its border nothing moves
+GRID = 80  # cells of the field per axis, about 2.7 pixels of the 128-pixel crop each
+SMOOTHING = 1e-4  # regularisation of the spline: how far a landmark may miss its place
+JAW_SMOOTHING = 0.06  # trackers let the jaw's points slide along its outline, which drags cheeks and neck
+NOSE_SMOOTHING, EYE_SMOOTHING = 3e-3, 1e-3  # their points tremble more than what they mark
+SHOWS_TEETH = 0.03  # opening of a photo's mouth from which on its inside is seen, inter-ocular distances
+OPEN_LIDS, OPEN_LIPS = 0.75, 0.2  # of the photo's gap between them that the spline keeps at least
+_ANCHORS_PER_SIDE = 4
+_BLOCK = 800  # places whose spline basis is worked out at once: 0.3 MB
+_MARGIN = 3  # cells round the features in which the field is worked out cell by cell
+_FADE = 0.12  # width of the fade to zero at the region's border, crop units
+_LIDS_BELOW_BROWS = [36, 37, 38, 38, 39, 42, 43, 43, 44, 45]  # the eye's point under each brow point
+_UPPER_ROUND, _LOWER_ROUND = [2, 8], [18, 12]  # of `round_lips`, next to the corners
+_NOSE_BASE, _LIP_BELOW_NOSE = [31, 32, 33, 34, 35], [50, 50, 51, 52, 52]
+
+
+def _anchors() -> np.ndarray:
+    """16 points on the region's border that never move, (16, 2) crop units."""
+    low, high = REGION
+    line = np.linspace(low, high, _ANCHORS_PER_SIDE + 1)[:-1]
+    top = np.stack([line, np.full_like(line, low)], -1)
+    turn = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    centre = (low + high) / 2
+    sides = [top]
+    for _ in range(3):
+        sides.append((sides[-1] - centre) @ turn + centre)
+    return np.concatenate(sides)
+
+
+def grid_points(cells: int = GRID) -> Tensor:
+    """Centres of the field's cells, (cells, cells, 2) crop units."""
+    low, high = REGION
+    line = low + (torch.arange(cells, dtype=torch.float64) + 0.5) * (high - low) / cells
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return torch.stack([x, y], dim=-1)
+
+
+def _kernel(squared: Tensor) -> Tensor:
+    """The thin-plate spline's U(r) = r^2 log r^2 from r^2."""
+    return squared * torch.log(squared.clamp(min=1e-12))
+
+
+def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
+    """(..., N, 2), (..., M, 2) -> (..., N, M)."""
+    return (a[..., :, None, 0] - b[..., None, :, 0]) ** 2 + (a[..., :, None, 1] - b[..., None, :, 1]) ** 2
+
+
+def point_smoothing(count: int) -> Tensor:
+    """Regularisation of `spline_points`' `count` points, (count,) float64: the jaw's are followed loosely."""
+    smoothing = torch.full((count,), SMOOTHING, dtype=torch.float64)
+    smoothing[JAW], smoothing[NOSE] = JAW_SMOOTHING, NOSE_SMOOTHING
+    smoothing[RIGHT_EYE], smoothing[LEFT_EYE] = EYE_SMOOTHING, EYE_SMOOTHING
+    return smoothing
+
+
+def spline_weights(target: Tensor, source: Tensor, smoothing: Tensor) -> Tensor:
+    """The spline that takes target points (F, N, 2), where they are in each frame, to source points (N, 2),
+    where they are in the photo: (F, N + 3, 2) float32. Points in crop units, float64, and each one's
+    smoothing (N,): 0 = it is met exactly.
+    """
+    frames, count, _ = target.shape
+    offset = source - target
+    system = torch.zeros(frames, count + 3, count + 3, dtype=target.dtype)
+    system[:, :count, :count] = _kernel(_squared_distance(target, target))
+    system[:, range(count), range(count)] += smoothing
+    affine = torch.cat([torch.ones(frames, count, 1, dtype=target.dtype), target], dim=-1)
+    system[:, :count, count:] = affine
+    system[:, count:, :count] = affine.transpose(1, 2)
+    values = torch.cat([offset, torch.zeros(frames, 3, 2, dtype=target.dtype)], dim=1)
+    return torch.linalg.solve(system, values).float()
+
+
+def spline_at(target: Tensor, source: Tensor, where: Tensor, smoothing: Tensor) -> Tensor:
+    """Backward displacement of the spline of `spline_weights` at `where` (P, 2), places of the frame.
+
+    Returns:
+        (F, P, 2) float32.
+    """
+    (frames, count, _), weights = target.shape, spline_weights(target, source, smoothing)
+    where, target = where.float(), target.float()
+    flat = torch.cat([torch.ones(len(where), 1), where], dim=-1)
+    result = flat @ weights[:, count:]
+    # in place and in blocks of a frame whose basis stays in the cache
+    for block in torch.arange(len(where)).split(_BLOCK):
+        x, y = where[block[0] : block[-1] + 1].split(1, dim=1)
+        for frame in range(frames):
+            squared = (x - target[frame, :, 0]).square_().add_((y - target[frame, :, 1]).square_())
+            basis = squared.clamp(min=1e-12).log_().mul_(squared)
+            result[frame, block[0] : block[-1] + 1].addmm_(basis, weights[frame, :count])
+    return result
+
+
+def spline_points(landmarks: np.ndarray, identity: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Target (F, N, 2) and source points (N, 2) of the spline of frames with `parted` landmarks (F, 68, 2) of
+    a photo with landmarks (68, 2): these, their guards and the anchors. Crop units, float64.
+    """
+    anchors = _anchors()
+    source = np.concatenate([identity, guards(identity[None], identity)[0], anchors])
+    fixed = np.broadcast_to(anchors, (len(landmarks), *anchors.shape))
+    target = np.concatenate([landmarks, guards(landmarks, identity), fixed], axis=1)
+    return torch.from_numpy(target).double(), torch.from_numpy(source).double()
+
+
+def displacement_field(landmarks: np.ndarray, identity: np.ndarray) -> np.ndarray:
+    """Fields of frames with landmarks (F, 68, 2) of a photo with landmarks (68, 2), crop units.
+
+    The spline is worked out at each cell round brows, eyes, nose and mouth. Farther out, where it is
+    smooth, it is worked out at every second cell of either axis and interpolated (cubic).
+
+    Returns:
+        (F, GRID, GRID, 2) float32 backward displacements in crop units, zero at the region's border.
+    """
+    import cv2
+
+    landmarks = parted(landmarks, identity)
+    target, source = spline_points(landmarks, identity)
+    grid, coarse = grid_points(GRID), grid_points(GRID // 2)
+    rows, columns = feature_cells(landmarks)
+    near = grid[rows, columns]
+    places = torch.cat([coarse.reshape(-1, 2), near.reshape(-1, 2)])
+    values = spline_at(target, source, places, point_smoothing(len(source)))
+    smooth, exact = values.split([coarse[..., 0].numel(), near[..., 0].numel()], 1)
+    field = np.empty((len(landmarks), GRID, GRID, 2), np.float32)
+    for whole, half in zip(field, smooth.view(-1, *coarse.shape).numpy(), strict=True):
+        cv2.resize(half, (GRID, GRID), dst=whole, interpolation=cv2.INTER_CUBIC)
+    field[:, rows, columns] = exact.view(-1, *near.shape).numpy()
+    field *= border_fade(grid)
+    return field
+
+
+def feature_cells(landmarks: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the field's cells round all landmarks (F, 68, 2) but the jaw's."""
+    low, high = REGION
+    cells = (landmarks[:, JAW.stop :].reshape(-1, 2) - low) * (GRID / (high - low)) - 0.5
+    first = np.clip(np.floor(cells.min(axis=0)) - _MARGIN, 0, GRID).astype(int)
+    last = np.clip(np.ceil(cells.max(axis=0)) + _MARGIN + 1, 0, GRID).astype(int)
+    return slice(first[1], last[1]), slice(first[0], last[0])
+
+
+def border_fade(grid: Tensor) -> np.ndarray:
+    """(cells, cells, 1) float32 for grid points (cells, cells, 2): 1, smoothly 0 at the region's border."""
+    border = torch.minimum(grid - REGION[0], REGION[1] - grid).amin(dim=-1)
+    return smoothstep(0, _FADE, border.numpy()).astype(np.float32)[..., None]
+
+
+def region_rect(box: np.ndarray) -> tuple[int, int, int, int]:
+    """The whole pixels that a field over the crop `box` can move (they may reach beyond the photo)."""
+    side = float(box[2] - box[0])
+    x0, y0 = np.floor(box[:2] + REGION[0] * side)
+    x1, y1 = np.ceil(box[:2] + REGION[1] * side)
+    return int(x0), int(y0), int(x1), int(y1)
+
+
+def guards(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """Further points of the spline in frames with landmarks (F, 68, 2) of a photo's (68, 2): (F, 18, 2), and
+    (F, 22, 2) where the photo shows teeth.
+
+    Ten below the brows, which move with the brows: a closing lid does not drag them along. Five below the
+    nose, which move with it: a smile that closes does not draw it out. Three in the mouth: what the photo
+    shows of its inside hangs from the upper lip and is not stretched. Where it shows any, four more next
+    to the corners, likewise: else teeth stay bare there when the lips close.
+    """
+    to_lids = 0.4 * (still[_LIDS_BELOW_BROWS] - still[BROWS])
+    below_brows = landmarks[:, BROWS] + turned(to_lids, landmarks, still)
+    to_lip = 0.2 * (still[_LIP_BELOW_NOSE] - still[_NOSE_BASE])
+    below_nose = landmarks[:, _NOSE_BASE] + turned(to_lip, landmarks, still)
+    upper, shown = landmarks[:, UPPER_INNER_LIP], 0.9 * shown_gap(landmarks, still)
+    points = [below_brows, below_nose]
+    if float(mouth_opening(still)) > SHOWS_TEETH:
+        rounds, shown_rounds = (round_lips(p[..., INNER_LIPS, :]) for p in (landmarks, still))
+        above, below = rounds[:, _UPPER_ROUND], rounds[:, _LOWER_ROUND]
+        seen = shown_rounds[_LOWER_ROUND] - shown_rounds[_UPPER_ROUND]
+        points += [above, above + _no_longer(below - above, seen, landmarks, still)]
+    return np.concatenate([*points, upper + shown], axis=1)
+
+
+def parted(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """Landmarks (F, 68, 2) whose lids and inner lips stay their share of the photo's gap apart.
+
+    Where two points of the photo meet in one place a spline has no answer: it overshoots, and the brow is
+    seen again on the lid. `lids` and `closures` draw over what is left open.
+    """
+    apart = landmarks.copy()
+    for upper, lower, share, raised in (
+        (UPPER_LIDS, LOWER_LIDS, OPEN_LIDS, 1.0),
+        (UPPER_INNER_LIP, LOWER_INNER_LIP, OPEN_LIPS, 0.6),
+    ):
+        up, low = list(upper), list(lower)
+        wanted = turned(still[low] - still[up], landmarks, still)
+        length = np.maximum(np.linalg.norm(wanted, axis=-1, keepdims=True), 1e-9)
+        down = wanted / length
+        way = ((landmarks[:, low] - landmarks[:, up]) * down).sum(axis=-1, keepdims=True)
+        missing = np.maximum(share * length - way, 0) * down
+        apart[:, up] -= raised * missing
+        apart[:, low] += (1 - raised) * missing
+    return apart
+
+
+def shown_gap(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """From each upper inner-lip point to where the photo's inside of the mouth ends, (F, 3, 2)."""
+    gap = landmarks[:, LOWER_INNER_LIP] - landmarks[:, UPPER_INNER_LIP]
+    return _no_longer(gap, still[list(LOWER_INNER_LIP)] - still[list(UPPER_INNER_LIP)], landmarks, still)
+
+
+def _no_longer(gap: np.ndarray, seen: np.ndarray, landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """Gaps (F, N, 2) in frames with landmarks (F, 68, 2), cut to the photo's (N, 2) at the frames' scale."""
+    length = np.linalg.norm(gap, axis=-1, keepdims=True)
+    scale = inter_ocular_distance(landmarks) / inter_ocular_distance(still)
+    most = np.linalg.norm(seen, axis=-1)[:, None] * scale[:, None, None]
+    return gap * np.minimum(1, most / np.maximum(length, 1e-9))
+
+
+def turned(vectors: np.ndarray, landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """Vectors (N, 2) of the photo, turned and scaled with the line between the eyes, (F, N, 2)."""
+    eyes = [p[..., EYE_CORNERS[1], :] - p[..., EYE_CORNERS[0], :] for p in (landmarks, still)]
+    now, then = (e[..., 0] + 1j * e[..., 1] for e in eyes)
+    turned = (now / then)[:, None] * (vectors[:, 0] + 1j * vectors[:, 1])
+    return np.stack([turned.real, turned.imag], axis=-1)

@@ -1,0 +1,108 @@
+"""A head that turns: a pose moves every place of the photo by its depth (`portrait.head`).
+
+- A pose is yaw, pitch, roll in degrees, shift x and y in inter-ocular distances, logarithm of the size.
+- Positive: the near side goes to the picture's right, it goes down, clockwise, right, down, larger.
+- The turn is a field on the spline's grid. It is inverted by fixed-point steps and composed with the spline's
+  field, so that a pixel of a frame still needs one look-up. The landmarks take the same way.
+
+All is torch, so the CPU and any other device do the same arithmetic.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from atldiff.portrait.head import Head
+from atldiff.rendering.warp.spline import GRID, REGION
+
+POSE = ("yaw", "pitch", "roll", "x", "y", "size")
+PIVOT = (0.0, 0.35, -0.5)  # what a turn leaves in its place, face units: below and behind the eyes
+CAMERA = 9.0  # its distance from the eyes, face units
+MOST = (15.0, 10.0, 8.0, 0.25, 0.2, 0.15)  # of each part of a pose
+MOST_YAW = 25.0  # degrees of the photo's own yaw and the turn together
+LEAST_ROOM = 3.0  # degrees that a photo turns all the same
+_STEPS = 6  # of the inversion
+_CELLS = GRID / (REGION[1] - REGION[0])  # a crop unit
+
+
+def limit_poses(poses: np.ndarray, photo_yaw: float = 0.0) -> np.ndarray:
+    """Poses (F, 6), softly kept (tanh) within MOST; the yaw also within MOST_YAW minus what the photo has."""
+    most = np.broadcast_to(np.array(MOST), poses.shape).copy()
+    room = np.where(poses[:, 0] > 0, MOST_YAW - photo_yaw, MOST_YAW + photo_yaw)
+    most[:, 0] = np.clip(room, LEAST_ROOM, MOST[0])
+    return most * np.tanh(poses / most)
+
+
+def rotations(angles: Tensor) -> Tensor:
+    """(F, 3, 3) that turn by yaw, then pitch, then roll, (F, 3) degrees."""
+    (a, b, c), (d, e, f) = (func(torch.deg2rad(angles)).unbind(-1) for func in (torch.cos, torch.sin))
+    zero, one = torch.zeros_like(a), torch.ones_like(a)
+
+    def matrix(*rows: Tensor) -> Tensor:
+        return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+
+    yaw = matrix(a, zero, d, zero, one, zero, -d, zero, a)
+    pitch = matrix(one, zero, zero, zero, b, e, zero, -e, b)
+    roll = matrix(c, -f, zero, f, c, zero, zero, zero, one)
+    return roll @ pitch @ yaw
+
+
+def pose_shifts(points: Tensor, poses: Tensor) -> Tensor:
+    """How far points go in each pose, seen in mild perspective.
+
+    Args:
+        points: (3, N) face units: x, y, and the depth towards the camera.
+        poses: (F, 6) as above.
+
+    Returns:
+        (F, 2, N) face units; exactly 0 for a pose of zeros.
+    """
+    turn = rotations(poses[:, :3]) - torch.eye(3, dtype=poses.dtype, device=poses.device)
+    pivot = torch.tensor(PIVOT, dtype=poses.dtype, device=poses.device)[:, None]
+    shift = torch.cat([poses[:, 3:5], -CAMERA * torch.expm1(-poses[:, 5:])], dim=1)
+    motion = turn @ (points - pivot) + shift[..., None]
+    nearer = motion[:, 2:] / (CAMERA - points[2] - motion[:, 2:])  # by which the picture grows there
+    return motion[:, :2] + (points[:2] + motion[:, :2]) * nearer
+
+
+def turn_fields(head: Head, poses: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """Where each place of the photo goes in poses (F, 6): (F, 2, GRID, GRID) float32 crop units."""
+    points = np.stack([head.places[..., 0], head.places[..., 1], head.depth]).reshape(3, -1)
+    points, share, axes, angles = (
+        torch.from_numpy(np.ascontiguousarray(x, np.float32)).to(device)
+        for x in (points, head.share.reshape(-1), head.frame.axes.T, poses)
+    )
+    return (axes @ pose_shifts(points, angles) * share).unflatten(-1, (GRID, GRID))
+
+
+def compose_fields(fields: Tensor, turns: Tensor) -> Tensor:
+    """The spline's fields seen through turned heads.
+
+    Args:
+        fields: (F, 2, GRID, GRID) backward displacements of the unturned landmarks, crop units.
+        turns: (F, 2, GRID, GRID) of `turn_fields`.
+
+    Returns:
+        (F, 2, GRID, GRID) backward displacements; where a head does not turn, `fields` as they are.
+    """
+    line = torch.arange(GRID, dtype=turns.dtype, device=turns.device)
+    own = torch.stack(torch.meshgrid(line, line, indexing="xy"))
+    back = -turns
+    for _ in range(_STEPS):  # the fixed point is the inverse: it converges where slopes stay below 1
+        back = -_look_up(turns, own + back * _CELLS)
+    total = back + _look_up(fields, own + back * _CELLS)
+    still = (turns == 0).flatten(1).all(dim=1)
+    return torch.where(still[:, None, None, None], fields, total)
+
+
+def turn_points(points: Tensor, turns: Tensor) -> Tensor:
+    """Landmarks (F, N, 2) of unturned heads, crop units, where the turned ones have them: (F, N, 2)."""
+    cells = (points - REGION[0]) * _CELLS - 0.5
+    return points + _look_up(turns, cells.permute(0, 2, 1)[:, :, None])[:, :, 0].mT
+
+
+def _look_up(fields: Tensor, cells: Tensor) -> Tensor:
+    """Fields (F, C, GRID, GRID) at places (F, 2, h, w), x and y in cells: (F, C, h, w), linear."""
+    grid = (cells * (2 / (GRID - 1)) - 1).permute(0, 2, 3, 1)
+    return F.grid_sample(fields, grid, mode="bilinear", padding_mode="border", align_corners=True)

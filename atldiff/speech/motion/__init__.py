@@ -1,0 +1,1 @@
+"""Edits of predicted landmarks: lips at rest, bilabials, blinks and head motion."""

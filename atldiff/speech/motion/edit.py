@@ -1,0 +1,195 @@
+"""Edits of a landmark sequence between the landmark network and the renderer.
+
+Face units (upright, inter-ocular distance 1, y down); frame by frame or by short filters, so the
+first frames of a long recording move as those of a short one.
+"""
+
+import numpy as np
+
+from atldiff.config import FRAME_RATE
+from atldiff.landmarks import (
+    BROWS,
+    JAW,
+    LOWER_LIDS,
+    MOUTH,
+    NOSE,
+    UPPER_LIDS,
+    FaceFrame,
+    mouth_opening,
+)
+from atldiff.media.speech import Speech, voice_activity
+from atldiff.options import Motion
+from atldiff.smoothstep import smoothstep
+from atldiff.speech.motion.bilabials import close_bilabials
+from atldiff.speech.motion.lips import LIPS, SPEECH_WEIGHT, gaps, narrow_mouth
+
+_SILENT, _SPOKEN = 0.1, 0.4  # voice activity below the first is silence, above the second speech
+_EARLY, _LATE, _RAMP = 3, 3, 2  # frames: lips part before a sound and linger after it; fade of the gate
+
+# Blinks as 346 of them look in 1,156 s of tracked speech: 18 a minute, shut within two frames, open
+# again within about six, nine tenths of the way by the upper lid, brows at rest. Of a shut eye the
+# tracker leaves a fifth to a third of the gap; less than that would fold the warped lashes.
+_BLINKS_A_MINUTE, _LID_SHARE, _LID_CLOSED = 17.0, 0.9, 0.8
+
+_PIVOT = np.array([0.0, 1.9])  # the neck, about which the head rolls
+# Root-mean-square of roll (radians), shift to the side, shift down, turn and nod (of depth 1).
+_SWAY_SIZE = np.array([0.014, 0.012, 0.010, 0.018, 0.018])
+# Rough depth of each point towards the camera, in inter-ocular distances; the eyes lie at 0.
+_DEPTH = np.zeros((68, 1))
+_DEPTH[JAW, 0] = -0.75 + 0.85 * np.sin(np.linspace(0, np.pi, 17))
+_DEPTH[BROWS, 0] = 0.15 - 0.25 * np.linspace(-1, 1, 10) ** 4
+_DEPTH[NOSE, 0] = 0.12, 0.2, 0.3, 0.38, 0.18, 0.22, 0.26, 0.22, 0.18
+_DEPTH[MOUTH], _DEPTH[[48, 54, 60, 64]], _DEPTH[[36, 45]] = 0.18, 0.1, -0.1
+
+
+def edit_landmarks(
+    landmarks: np.ndarray,
+    identity: np.ndarray,
+    speech: Speech,
+    motion: Motion,
+    seed: int,
+    bilabials: np.ndarray | None = None,
+) -> np.ndarray:
+    """Applies a Motion to a landmark sequence.
+
+    Args:
+        landmarks: (F, 68, 2) at 30 fps, any unit.
+        identity: (68, 2) the photo's landmarks, same unit.
+        speech: what is said; F frames of it.
+        motion: the edits; where it edits nothing, bilabials stay as predicted, too.
+        seed: of blinks and sway; the same seed gives the same movement.
+        bilabials: (N,) frames at which a p, b or m was recognised (`bilabials.bilabial_frames`).
+
+    Returns:
+        (F, 68, 2) float32, same unit. Inner lips and eyelids never cross in what was edited.
+    """
+    if motion.edits_nothing:
+        return np.array(landmarks, np.float32)
+    identity = np.asarray(identity, np.float64)
+    frame = FaceFrame.of(identity)
+    rest, points = frame.to_face(identity), frame.to_face(np.asarray(landmarks, np.float64))
+    activity = _activity(speech, len(points))
+    points = _gain(points, rest, motion.expression, motion.lips)
+    points = _close_smile(points, rest, motion.closure * min(motion.lips, 1))
+    points = _smooth(points, motion.smoothing)
+    if bilabials is not None:
+        points = close_bilabials(points, bilabials, min(motion.lips, 1))
+    points = _close_in_silence(points, rest, motion.silence * (1 - _gate(activity)))
+    points = _blink(points, blink_curve(len(points), motion.blinks, seed))
+    points = _sway(points, motion.sway * sway_curves(activity, seed))
+    return frame.from_face(points).astype(np.float32)
+
+
+def blink_curve(num_frames: int, rate: float, seed: int) -> np.ndarray:
+    """How far the eyes are shut, (num_frames,) in [0, 1].
+
+    Intervals are gamma distributed, none below 0.8 s; none begins within the first half second.
+    """
+    closed = np.zeros(num_frames)
+    if rate <= 0:
+        return closed
+    rng = np.random.default_rng([seed, 1])
+    frames, mean = np.arange(num_frames), 60 / (_BLINKS_A_MINUTE * rate)
+    at = 0.7 + mean * rng.uniform(0.1, 0.7)
+    while True:
+        peak, shut, opened = round(at * FRAME_RATE), rng.uniform(1.8, 2.6), rng.uniform(3.5, 5.5)
+        if peak - shut > num_frames:
+            return closed
+        since = np.maximum(frames - peak - 1, 0) / opened + np.maximum(peak - frames, 0) / shut
+        closed = np.maximum(closed, 0.5 + 0.5 * np.cos(np.pi * np.minimum(since, 1)))
+        at += max(0.8, rng.gamma(4.0, mean / 4.0))
+
+
+def sway_curves(activity: np.ndarray, seed: int) -> np.ndarray:
+    """Slow head movement for (F,) voice activity: (F, 5) roll, side, down, turn, nod.
+
+    Sums of six sines that rise from rest within 1.5 s; half as large again in speech, and a little lower.
+    """
+    rng = np.random.default_rng([seed, 2])
+    frequency = rng.uniform(0.07, 0.45, (5, 6))  # Hz
+    phase, weight = rng.uniform(0, 2 * np.pi, (5, 6)), rng.uniform(0.5, 1.0, (5, 6))
+    weight *= np.sqrt(2) / np.linalg.norm(weight, axis=1, keepdims=True)
+    seconds = np.arange(len(activity)) / FRAME_RATE
+    waves = np.sin(2 * np.pi * frequency * seconds[:, None, None] + phase)
+    curves = (waves * weight).sum(axis=2) * _SWAY_SIZE
+    lively = _gaussian(activity[:, None], 0.4 * FRAME_RATE)
+    curves *= 0.7 + 0.35 * lively
+    curves[:, 4] += 0.012 * lively[:, 0]
+    return curves * smoothstep(0, 1.5, seconds)[:, None]
+
+
+def _activity(speech: Speech, num_frames: int) -> np.ndarray:
+    """Voice activity (num_frames,); landmarks of another length are stretched over the recording."""
+    activity = np.asarray(voice_activity(speech), np.float64)
+    if len(activity) == num_frames:
+        return activity
+    return np.interp(np.linspace(0, 1, num_frames), np.linspace(0, 1, len(activity)), activity)
+
+
+def _gain(points: np.ndarray, rest: np.ndarray, expression: float, lips: float) -> np.ndarray:
+    """Scales displacements from `rest`: by `lips` on lips and chin, by `expression` elsewhere."""
+    if expression == lips == 1:
+        return points
+    return rest + (points - rest) * (expression + (lips - expression) * SPEECH_WEIGHT)
+
+
+def _close_smile(points: np.ndarray, rest: np.ndarray, share: float) -> np.ndarray:
+    """Takes a share of the gap between the photo's own lips (68, 2) off every frame's, at most all of it."""
+    down, gap = gaps(points, *LIPS)
+    return narrow_mouth(points, down, np.clip(share * gaps(rest[None], *LIPS)[1], 0, np.maximum(gap, 0)))
+
+
+def _smooth(points: np.ndarray, strength: float) -> np.ndarray:
+    """Zero-phase Gaussian, none where the lips touch: a plosive shuts them for but two or three frames."""
+    if strength <= 0:
+        return points
+    smooth = _gaussian(points, 0.8 * strength)
+    touching = np.exp(-((mouth_opening(points) / 0.03) ** 2))[:, None, None]
+    lips = _gaussian(points[:, MOUTH], 0.5 * strength)
+    smooth[:, MOUTH] = lips + touching * (points[:, MOUTH] - lips)
+    return smooth
+
+
+def _gate(activity: np.ndarray) -> np.ndarray:
+    """Voice activity (F,) -> (F,) in [0, 1], 0 = the lips close; it opens early and never chops an onset."""
+    speaking = smoothstep(_SILENT, _SPOKEN, activity)
+    padded = np.pad(speaking, (_LATE + _RAMP, _EARLY + _RAMP), mode="edge")
+    held = np.lib.stride_tricks.sliding_window_view(padded, _EARLY + _LATE + 1).max(axis=1)
+    return np.lib.stride_tricks.sliding_window_view(held, 2 * _RAMP + 1).mean(axis=1)
+
+
+def _close_in_silence(points: np.ndarray, rest: np.ndarray, closing: np.ndarray) -> np.ndarray:
+    """Brings mouth and chin to rest and the lips together by `closing` (F,); parts lips that cross."""
+    closing = np.clip(closing, 0, 1)[:, None]
+    calm = points + closing[..., None] * SPEECH_WEIGHT * (rest - points)
+    down, gap = gaps(calm, *LIPS)
+    return narrow_mouth(calm, down, np.where(gap > 0, closing * gap, gap))
+
+
+def _blink(points: np.ndarray, closed: np.ndarray) -> np.ndarray:
+    """Shuts both eyes by `closed` (F,) in [0, 1] along each eye's own perpendicular."""
+    points, closing = points.copy(), _LID_CLOSED * closed[:, None]
+    eyes: tuple = ((UPPER_LIDS[:2], LOWER_LIDS[:2], (36, 39)), (UPPER_LIDS[2:], LOWER_LIDS[2:], (42, 45)))
+    for upper, lower, corners in eyes:
+        down, gap = gaps(points, upper, lower, corners)
+        shift = np.where(gap > 0, closing * gap, gap)[..., None] * down
+        points[:, list(upper)] += _LID_SHARE * shift
+        points[:, list(lower)] -= (1 - _LID_SHARE) * shift
+    return points
+
+
+def _sway(points: np.ndarray, curves: np.ndarray) -> np.ndarray:
+    """Moves whole heads by (F, 5) roll, side, down, turn, nod. Turn and nod shift each point by its depth."""
+    roll, shift, turn = curves[:, 0], curves[:, None, 1:3], curves[:, None, 3:5]
+    cos, sin = np.cos(roll), np.sin(roll)
+    spin = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], -2)
+    return (points - _PIVOT) @ spin + _PIVOT + shift + turn * _DEPTH
+
+
+def _gaussian(values: np.ndarray, sigma: float) -> np.ndarray:
+    """Zero-phase Gaussian along axis 0 with `sigma` in frames; the ends are held."""
+    reach = max(1, int(np.ceil(3 * sigma)))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    padded = np.pad(values, [(reach, reach)] + [(0, 0)] * (values.ndim - 1), mode="edge")
+    taps = kernel / kernel.sum()
+    return sum(tap * padded[k : k + len(values)] for k, tap in enumerate(taps))

@@ -1,0 +1,212 @@
+"""Head motion from the voice: pieces of real heads' tracks whose loudness fits, joined where they fit.
+
+- The bank holds tracks of people in conversation: pose, brows and the loudness of what they say.
+- Every HOP frames a piece goes on, or another begins whose loudness fits better and whose pose is near.
+- A frame needs at most FUTURE frames of what follows. A recording is a stream that is heard at once, so a
+  long one begins as a short one.
+- In longer pauses the head comes to rest.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from atldiff.config import FRAME_RATE, WEIGHTS
+from atldiff.media.sound import SPEECH_LEVEL
+from atldiff.media.speech import SAMPLE_RATE, Speech
+
+BANK = WEIGHTS / "starter" / "head_motion.safetensors"
+BANK_RATE = FRAME_RATE // 2  # values a second in the bank
+POSE_PARTS = 6  # yaw, pitch, roll, shift x and y, logarithm of the size
+MOVES = POSE_PARTS + 1  # of a frame: the pose, and how far the brows are up
+SCALE = 1.2  # of the bank's motion: joins and pauses take some of it
+FUTURE = 15  # frames heard beyond the one that is given, with what smooths the loudness
+HOP, FADE = 25, 24  # frames between two choices, and of the fade from one piece to the next
+_SMOOTH = 3  # frames on each side that smooth the loudness
+_AHEAD, _PAST = FUTURE - _SMOOTH - 1, 20  # frames of loudness that are compared, after and before a frame
+_LOUD, _RANGE, _MOST = 2.0, 30.0, 1.1  # dB over SPEECH_LEVEL that is loudness 1; dB from 0 to 1; the most
+_UNIT = np.array([4, 3, 2.5, 0.06, 0.04, 0.02, 0.02])  # differences of moves that count alike
+_JOIN, _CHANGE, _CHANCE = 0.012, 0.006, 0.015  # costs of a join, of a change at all; what the seed decides
+_SPOKEN = 0.3  # loudness from which on somebody speaks
+_CALM, _WAKING, _RESTING = 0.3, 4.0, 6.0  # motion left in a pause; frames to begin and to come to rest
+_RISE = 30  # frames in which the motion rises from the photo's own pose
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Real tracks at FRAME_RATE, one after the other.
+
+    Attributes:
+        moves: (T, MOVES) float32: yaw, pitch, roll in degrees, shift x, y in inter-ocular distances,
+            logarithm of the size, brows up in inter-ocular distances; each track about its own median.
+        starts: (P,) frames at which a piece may begin or go on.
+        voices: (P, _PAST + _AHEAD) float32 loudness round them.
+        begins: (P, MOVES) float32, means of the moves over the FADE frames from them on.
+    """
+
+    moves: np.ndarray
+    starts: np.ndarray
+    voices: np.ndarray
+    begins: np.ndarray
+
+    @classmethod
+    def from_tracks(cls, tracks: list[np.ndarray]) -> "Bank":
+        """From tracks (F, MOVES + 1) at FRAME_RATE: moves, then loudness; those too short for a piece go."""
+        tracks = [track for track in tracks if len(track) >= HOP + FADE + 1]
+        assert tracks, "no track is as long as a piece"
+        starts, voices, begins, begin = [], [], [], 0
+        for track in tracks:
+            pieces = np.arange(len(track) - HOP - FADE)
+            loud = np.pad(track[:, MOVES], (_PAST, _AHEAD), mode="edge")
+            windows = np.lib.stride_tricks.sliding_window_view(loud, _PAST + _AHEAD)
+            starts.append(begin + pieces)
+            voices.append(windows[pieces])
+            fades = np.lib.stride_tricks.sliding_window_view(track[:, :MOVES], FADE, axis=0)
+            begins.append(fades[pieces].mean(axis=2))
+            begin += len(track)
+        moves = np.concatenate([track[:, :MOVES] for track in tracks]).astype(np.float32)
+        voices, begins = (np.concatenate(x).astype(np.float32) for x in (voices, begins))
+        return cls(moves, np.concatenate(starts), voices, begins)
+
+
+@lru_cache(maxsize=2)
+def load_bank(path: Path = BANK) -> Bank:
+    """Reads what `training.head_tracks.save_bank` wrote."""
+    from safetensors.numpy import load_file
+
+    arrays = load_file(path)
+    low, step = (np.repeat(arrays[name], arrays["lengths"], axis=0) for name in ("low", "step"))
+    values = low + step * arrays["levels"]
+    tracks = np.split(values, np.cumsum(arrays["lengths"])[:-1])
+    return Bank.from_tracks([_double_rate(track) for track in tracks])
+
+
+def _double_rate(track: np.ndarray) -> np.ndarray:
+    """A track (n, C) at twice the rate, (2 n - 1, C), by cubic interpolation."""
+    padded = np.pad(track, ((1, 1), (0, 0)), mode="edge")
+    between = (9 * (track[:-1] + track[1:]) - padded[:-3] - padded[3:]) / 16
+    out = np.empty((2 * len(track) - 1, track.shape[1]), np.float32)
+    out[::2], out[1::2] = track, between
+    return out
+
+
+def loudness(samples: np.ndarray, num_frames: int) -> np.ndarray:
+    """How loud each video frame is; it looks no further ahead than `_SMOOTH` + 1 frames.
+
+    Args:
+        samples: (n,) at 16 kHz and a normal speech level (`Speech.samples`).
+
+    Returns:
+        (num_frames,) float64: 0 = 30 dB below loud speech or less, 1 = loud speech, at most 1.1.
+    """
+    half, count = SAMPLE_RATE // 40, num_frames + 2 * _SMOOTH
+    centres = np.round((np.arange(count) - _SMOOTH) * SAMPLE_RATE / FRAME_RATE).astype(int)
+    power = np.concatenate([[0], np.cumsum(np.square(samples, dtype=np.float64))])
+    first, last = (np.clip(centres + way, 0, len(samples)) for way in (-half, half))
+    decibel = 10 * np.log10((power[last] - power[first]) / (2 * half) + 1e-9)
+    loud = np.clip((decibel - 20 * np.log10(SPEECH_LEVEL) - _LOUD) / _RANGE + 1, 0, _MOST)
+    kernel = np.hanning(2 * _SMOOTH + 3)[1:-1]
+    return np.convolve(loud, kernel / kernel.sum(), "valid")
+
+
+def head_poses(
+    voice: Speech | np.ndarray, num_frames: int, seed: int = 0, strength: float = 1.0
+) -> np.ndarray:
+    """Poses of a head that speaks.
+
+    Args:
+        voice: a recording, or loudness (F,) as by `loudness`.
+        seed: the same one gives the same motion.
+        strength: 0 = still, 1 = natural.
+
+    Returns:
+        (num_frames, 6) float64, parts as in `rendering.turn`; it rises from zeros.
+    """
+    return head_moves(voice, num_frames, seed, strength)[:, :POSE_PARTS]
+
+
+def head_moves(
+    voice: Speech | np.ndarray,
+    num_frames: int,
+    seed: int = 0,
+    strength: float = 1.0,
+    bank: Bank | None = None,
+) -> np.ndarray:
+    """As `head_poses`, with the brows: (num_frames, MOVES)."""
+    curve = loudness(voice.samples, num_frames) if isinstance(voice, Speech) else np.asarray(voice)
+    curve = np.pad(curve[:num_frames], (0, max(0, num_frames - len(curve))))
+    motion = HeadMotion(seed, strength, bank)
+    return np.concatenate([motion.push(curve), motion.flush()])
+
+
+class HeadMotion:
+    """Head motion of a voice that is still being heard, frame by frame.
+
+    Args:
+        seed, strength: as of `head_poses`.
+        bank: the tracks; the embedded ones if left out.
+    """
+
+    def __init__(self, seed: int = 0, strength: float = 1.0, bank: Bank | None = None) -> None:
+        self._bank, self._seed, self._strength = bank or load_bank(), seed, strength
+        self._voice = np.zeros(_PAST)  # from `_PAST` frames before the next one on
+        self._frame = self._since = 0  # the next frame; frames since the last change of pieces
+        self._now = self._before = -1  # places in the bank of this piece and the one that fades
+        self._awake = np.ones(2)  # two filters in a row, 1 = somebody speaks
+
+    def push(self, voice: np.ndarray) -> np.ndarray:
+        """Takes loudness (n,) of further frames; gives (m, MOVES) of all frames that can be told now."""
+        self._voice = np.concatenate([self._voice, voice])
+        return self._moves(len(self._voice) - _PAST - _AHEAD)
+
+    def flush(self) -> np.ndarray:
+        """(m, MOVES) of the frames that are left, as if silence followed."""
+        left = len(self._voice) - _PAST
+        self._voice = np.concatenate([self._voice, np.zeros(_AHEAD)])
+        return self._moves(left)
+
+    def _moves(self, count: int) -> np.ndarray:
+        moves = np.array([self._next(index) for index in range(count)]).reshape(-1, MOVES)
+        self._voice = self._voice[max(count, 0) :]
+        return moves
+
+    def _next(self, index: int) -> np.ndarray:
+        """The move of the next frame, whose loudness is `_voice[_PAST + index]`."""
+        voice = self._voice[index : index + _PAST + _AHEAD]
+        if self._frame % HOP == 0:
+            self._choose(voice)
+        share = _eased((self._since + 0.5) / FADE)
+        move = share * self._bank.moves[self._now].astype(np.float64)
+        if share < 1:
+            move += (1 - share) * self._bank.moves[self._before]
+            self._before += 1
+        speaks = float(voice[_PAST - 6 :].max() > _SPOKEN)
+        for stage, target in enumerate((speaks, self._awake[0])):
+            pace = _WAKING if target > self._awake[stage] else _RESTING
+            self._awake[stage] += (target - self._awake[stage]) / pace
+        lively = _CALM + (1 - _CALM) * self._awake[1]
+        rise = _eased(self._frame / _RISE)
+        self._now, self._since, self._frame = self._now + 1, self._since + 1, self._frame + 1
+        return SCALE * self._strength * lively * rise * move
+
+    def _choose(self, voice: np.ndarray) -> None:
+        """Goes on with the piece, or begins the one that costs least."""
+        bank, rng = self._bank, np.random.default_rng([self._seed, 3, self._frame])
+        cost = ((bank.voices - voice.astype(np.float32)) ** 2).mean(axis=1)
+        cost += rng.uniform(0, _CHANCE, len(cost))
+        if self._now >= 0:
+            ends = bank.moves[self._now : self._now + FADE].mean(axis=0)
+            cost += _JOIN * (((bank.begins - ends) / _UNIT) ** 2).mean(axis=1)
+            cost[bank.starts != self._now] += _CHANGE
+        chosen = int(bank.starts[np.argmin(cost)])
+        if chosen != self._now:
+            self._before = chosen if self._now < 0 else self._now
+            self._now, self._since = chosen, 0
+
+
+def _eased(t: float) -> float:
+    """0 at 0, 1 at 1 and beyond, level at both."""
+    t = min(max(t, 0.0), 1.0)
+    return t * t * (3 - 2 * t)

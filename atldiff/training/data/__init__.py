@@ -1,0 +1,1 @@
+"""Corpora and photos -> prepared clips in shards."""

@@ -1,0 +1,219 @@
+"""What is known of each clip of a corpus while it is prepared: an SQLite file, so that memory stays constant.
+
+A clip is `new` until its samples are `made`, then `packed` into its shard, or `skipped`. Only the process
+that runs `prepare` writes here; a run that was ended goes on from what the file says.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from atldiff.errors import InputError
+from atldiff.training.data.corpora import ClipRecord, Skipped
+from atldiff.training.data.splits import SPLITS, clip_split, rank, speaker_splits
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS clips (
+    key TEXT PRIMARY KEY, file TEXT, stamp TEXT, record TEXT, identity TEXT, split TEXT, rank INTEGER,
+    shard TEXT, state TEXT DEFAULT 'new', samples INTEGER DEFAULT 0, reason TEXT);
+CREATE INDEX IF NOT EXISTS by_shard ON clips (shard, state);
+CREATE INDEX IF NOT EXISTS by_speaker ON clips (identity, split);
+CREATE TABLE IF NOT EXISTS left_out (file TEXT, reason TEXT);
+CREATE TABLE IF NOT EXISTS shards (
+    name TEXT PRIMARY KEY, split TEXT, clips INTEGER, samples INTEGER, bytes INTEGER, sha256 TEXT);
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT);
+"""
+
+
+class ClipIndex:
+    """The file; use it with `with`.
+
+    Raises:
+        InputError: it cannot be opened or written, for example because the disk is full.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._base = sqlite3.connect(path, timeout=0, isolation_level=None)
+            self._base.execute("PRAGMA locking_mode = EXCLUSIVE")  # until it is closed
+            self._base.executescript(f"BEGIN EXCLUSIVE; {_TABLES} COMMIT;")
+        except sqlite3.Error as error:
+            raise _unwritable(path, error) from error
+        self._path = path
+        self._base.create_function("clip_split", 1, clip_split, deterministic=True)
+
+    def __enter__(self) -> "ClipIndex":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._base.close()
+
+    def settle(self, settings: dict) -> None:
+        """Keeps the settings of the first run.
+
+        Raises:
+            InputError: this run has others.
+        """
+        given = {name: json.dumps(value) for name, value in settings.items()}
+        kept = dict(self._rows("SELECT name, value FROM settings"))
+        for name, value in given.items():
+            if kept.setdefault(name, value) != value:
+                problem = f"{self._path.parent} was begun with {name} = {kept[name]}, not {value}"
+                raise InputError(problem, "Give another --out, or the settings it was begun with")
+        self._many("INSERT OR IGNORE INTO settings VALUES (?, ?)", given.items())
+
+    def plan(self, listing: Iterable[ClipRecord | Skipped], root: Path, rule: str, shard_clips: int) -> None:
+        """Takes in what a corpus holds now, and gives every new clip its split and its shard.
+
+        Args:
+            rule: one of `splits.RULES`, for clips whose corpus names no split.
+            shard_clips: clips a shard; those of a shard come from all over the corpus.
+        """
+        self._do("BEGIN")
+        self._do("DELETE FROM left_out")
+        for item in listing:
+            if isinstance(item, Skipped):
+                self._do("INSERT INTO left_out VALUES (?, ?)", item.file, item.reason)
+            else:
+                self._take(item, item.video.relative_to(root).as_posix())
+        if rule == "clips":
+            self._do("UPDATE clips SET split = clip_split(key) WHERE split = ''")
+        else:
+            known = dict(self._rows("SELECT identity, min(split) FROM clips WHERE split != '' GROUP BY 1"))
+            new = [who for (who,) in self._rows("SELECT DISTINCT identity FROM clips WHERE split = ''")]
+            places = speaker_splits(new, known)
+            update = "UPDATE clips SET split = ? WHERE split = '' AND identity = ?"
+            self._many(update, ((places[who], who) for who in new))
+        for split in SPLITS:
+            self._number_shards(split, shard_clips)
+        self._do("COMMIT")
+
+    def unfinished(self) -> Iterator[tuple[str, list[ClipRecord]]]:
+        """Each shard that is not packed, by name, with its clips that are new."""
+        last = ""
+        open_shard = """SELECT min(shard) FROM clips WHERE shard > ? AND state IN ('new', 'made')"""
+        while (last := next(self._rows(open_shard, last))[0]) is not None:
+            query = "SELECT record FROM clips WHERE shard = ? AND state = 'new' ORDER BY rank, key"
+            yield last, [_record(text) for (text,) in self._rows(query, last)]
+
+    def made(self, key: str, samples: int, reason: str | None) -> str | None:
+        """Notes that a clip became `samples` samples, or is skipped for a reason.
+
+        Returns:
+            The shard, if this was the last of its new clips.
+        """
+        state = "made" if reason is None else "skipped"
+        self._do(
+            "UPDATE clips SET state = ?, samples = ?, reason = ? WHERE key = ?", state, samples, reason, key
+        )
+        (shard,) = next(self._rows("SELECT shard FROM clips WHERE key = ?", key))
+        open_clips = "SELECT count(*) FROM clips WHERE shard = ? AND state = 'new'"
+        return None if next(self._rows(open_clips, shard))[0] else shard
+
+    def keys(self, shard: str) -> list[str]:
+        """The clips of a shard that were made, in their order in it."""
+        query = "SELECT key FROM clips WHERE shard = ? AND state IN ('made', 'packed') ORDER BY rank, key"
+        return [key for (key,) in self._rows(query, shard)]
+
+    def packed(self, shard: str, samples: int, size: int, sha256: str) -> None:
+        """Notes that a shard of so many samples and bytes is whole."""
+        split, clips = shard.rsplit("-", 1)[0], len(self.keys(shard))
+        self._do("BEGIN")
+        self._do(
+            "INSERT OR REPLACE INTO shards VALUES (?, ?, ?, ?, ?, ?)",
+            *(shard, split, clips, samples, size, sha256),
+        )
+        self._do("UPDATE clips SET state = 'packed' WHERE shard = ? AND state = 'made'", shard)
+        self._do("COMMIT")
+
+    def reopen(self, shard: str) -> None:
+        """Notes that a shard is lost: its clips are new again."""
+        self._do("BEGIN")
+        self._do("DELETE FROM shards WHERE name = ?", shard)
+        self._do("UPDATE clips SET state = 'new' WHERE shard = ? AND state = 'packed'", shard)
+        self._do("COMMIT")
+
+    def count(self, state: str) -> int:
+        """Clips in that state."""
+        return next(self._rows("SELECT count(*) FROM clips WHERE state = ?", state))[0]
+
+    def known(self) -> int:
+        """Clips of any state, and files that cannot be one."""
+        return next(self._rows("SELECT (SELECT count(*) FROM clips) + (SELECT count(*) FROM left_out)"))[0]
+
+    def shards(self) -> list[dict]:
+        """What `packed` noted, by name."""
+        names = ("name", "split", "clips", "samples", "bytes", "sha256")
+        query = f"SELECT {', '.join(names)} FROM shards ORDER BY name"
+        return [dict(zip(names, row, strict=True)) for row in self._rows(query)]
+
+    def speakers(self) -> dict[str, int]:
+        """How many speakers the shards of each split have."""
+        query = "SELECT split, count(DISTINCT identity) FROM clips WHERE state = 'packed' GROUP BY split"
+        return dict(self._rows(query))
+
+    def skipped(self) -> Iterator[tuple[str, str]]:
+        """(file, reason) of all that is left out."""
+        query = "SELECT file, reason FROM clips WHERE state = 'skipped' UNION ALL SELECT * FROM left_out"
+        return self._rows(f"SELECT * FROM ({query}) ORDER BY 1")
+
+    def _number_shards(self, split: str, shard_clips: int) -> None:
+        """Deals the clips of a split that have no shard out to new ones, by their ranks."""
+        last = next(self._rows("SELECT max(substr(shard, -6) + 0) FROM clips WHERE split = ?", split))[0]
+        self._do(
+            """UPDATE clips SET shard = dealt.shard FROM (
+                SELECT key, printf('%s-%06d', split, ? + (row_number() OVER (ORDER BY rank, key) - 1) / ?)
+                AS shard FROM clips WHERE split = ? AND shard IS NULL
+            ) AS dealt WHERE clips.key = dealt.key""",
+            *(0 if last is None else last + 1, shard_clips, split),
+        )
+
+    def _take(self, clip: ClipRecord, file: str) -> None:
+        """A new clip, or news of one that is known: one that was skipped and has changed is new again."""
+        stamp, text = _stamp(clip), json.dumps(vars(clip), default=str)
+        known = next(self._rows("SELECT file, stamp, state FROM clips WHERE key = ?", clip.key), None)
+        if known is None:
+            self._do(
+                "INSERT INTO clips (key, file, stamp, record, identity, split, rank)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                *(clip.key, file, stamp, text, clip.identity, clip.split, rank(clip.key)),
+            )
+        elif known[0] != file:
+            reason = f"its name {clip.key} is that of {known[0]}"
+            self._do("INSERT INTO left_out VALUES (?, ?)", file, reason)
+        elif known[2] in ("new", "skipped") and (known[2] == "new" or known[1] != stamp):
+            again = "shard = CASE state WHEN 'new' THEN shard END, state = 'new', reason = NULL"
+            self._do(f"UPDATE clips SET record = ?, stamp = ?, {again} WHERE key = ?", text, stamp, clip.key)
+
+    def _rows(self, query: str, *values: object) -> Iterator[tuple]:
+        return iter(self._do(query, *values))
+
+    def _do(self, query: str, *values: object) -> sqlite3.Cursor:
+        try:
+            return self._base.execute(query, values)
+        except sqlite3.OperationalError as error:
+            with suppress(sqlite3.Error):
+                self._base.execute("ROLLBACK")
+            raise _unwritable(self._path, error) from error
+
+    def _many(self, query: str, rows: Iterable[tuple]) -> None:
+        for row in rows:
+            self._do(query, *row)
+
+
+def _record(text: str) -> ClipRecord:
+    told = json.loads(text)
+    audio = Path(told.pop("audio")) if told["audio"] else told.pop("audio")
+    return ClipRecord(video=Path(told.pop("video")), audio=audio, **told)
+
+
+def _stamp(clip: ClipRecord) -> str:
+    """Size and time of a clip's files."""
+    found = [path.stat() for path in (clip.video, clip.audio) if path is not None and path.exists()]
+    return " ".join(f"{s.st_size}:{s.st_mtime_ns}" for s in found)
+
+
+def _unwritable(path: Path, error: sqlite3.Error) -> InputError:
+    return InputError(f"{path} cannot be used ({error})", "Make room, end another run, or give another --out")

@@ -1,0 +1,138 @@
+"""Clips of people who speak -> the bank of head tracks behind `speech.head_motion`.
+
+    python -m atldiff.training.data.head_tracks DATA atldiff/weights/starter/head_motion.safetensors
+
+Only clips of the training split are read. Speeches from a podium and drills are left out: their motion is
+another one.
+"""
+
+import argparse
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from atldiff.config import FRAME_RATE
+from atldiff.errors import InputError
+from atldiff.media.video_reader import open_video, video_sound
+from atldiff.portrait.head_track import head_track
+from atldiff.portrait.mesh import track_meshes
+from atldiff.speech.motion.head_motion import MOVES, POSE_PARTS, loudness
+from atldiff.training.data.corpora import ClipRecord, read_corpus
+
+# Identities of clips.csv that speak from a podium, or read syllables and commands with a still head.
+LEFT_OUT = ("Obama", "JFK", "RD_Radio10", "GRID_s1", "VidTIMIT_fadg0", "mcgurk_filyp", "mcgurk_luvgho")
+SECONDS_A_PERSON = 12.0
+MAX_SECONDS = 40.0  # of a clip that are looked at
+MIN_FRAMES = 100
+CUT = 7.0  # degrees in one frame: the film's cut, not the head's turn
+YAW_DEVIATION, MOST_PITCH_DEVIATION = (0.7, 8.0), 6.0  # degrees; less is no motion, more is no conversation
+MOST_SHIFT = 0.5  # inter-ocular distances
+MOST_SPEED = 100.0  # degrees a second; who turns faster looks at somebody else
+_SMOOTH = 1.5  # frames
+
+
+def usable_pieces(track: np.ndarray) -> list[np.ndarray]:
+    """The pieces of a track (F, MOVES + 1) between the film's cuts that show a head in conversation.
+
+    They are smoothed, each about its own median.
+    """
+    cuts = np.flatnonzero(np.abs(np.diff(track[:, :3], axis=0)).max(axis=1) > CUT) + 1
+    pieces = []
+    for piece in np.split(track, cuts):
+        if len(piece) < MIN_FRAMES:
+            continue
+        moves = _smooth(piece[:, :MOVES])
+        moves -= np.median(moves, axis=0)
+        yaw, pitch = moves[:, 0].std(), moves[:, 1].std()
+        calm = np.abs(moves[:, 3:5]).max() < MOST_SHIFT and pitch < MOST_PITCH_DEVIATION
+        calm &= np.abs(np.diff(moves[:, :3], axis=0)).max() * FRAME_RATE < MOST_SPEED
+        if calm and YAW_DEVIATION[0] < yaw < YAW_DEVIATION[1]:
+            pieces.append(np.column_stack([moves, piece[:, MOVES]]))
+    return pieces
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    import cv2
+
+    return cv2.GaussianBlur(values, (1, 0), 1, None, _SMOOTH, cv2.BORDER_REPLICATE)
+
+
+def clip_track(clip: ClipRecord) -> np.ndarray | None:
+    """(F, MOVES + 1) of a clip: `head_track`, and the loudness; None: no sound, or a frame without a face."""
+    with open_video(clip.video) as video:
+        meshes = []
+        for _, mesh in track_meshes(video.frames):
+            if mesh is None:
+                return None
+            meshes.append(mesh)
+            if len(meshes) >= MAX_SECONDS * video.fps:
+                break
+        fps, begin = video.fps, video.begin
+    speech = video_sound(clip.audio or clip.video, begin, len(meshes) / fps)
+    if speech is None:
+        return None
+    moves = head_track(np.array(meshes), fps)
+    return np.column_stack([moves, loudness(speech.samples, len(moves))])
+
+
+def training_tracks(data: Path, without: Sequence[str] = LEFT_OUT) -> Iterator[tuple[str, np.ndarray]]:
+    """(identity, usable piece (F, MOVES + 1)) of the clips with speech of the training split.
+
+    Raises:
+        InputError: the folder holds no such clip.
+    """
+    clips = [clip for clip in read_corpus(data) if isinstance(clip, ClipRecord)]
+    clips = [c for c in clips if (c.kind, c.split) == ("speech", "train") and c.identity not in without]
+    if not clips:
+        raise InputError(f"{data} holds no speech clip of the training split", "Give a folder with clips.csv")
+    for clip in clips:
+        track = clip_track(clip)
+        for piece in () if track is None else usable_pieces(track):
+            yield clip.identity, piece
+
+
+def balance_tracks(
+    tracks: Iterable[tuple[str, np.ndarray]], seconds: float = SECONDS_A_PERSON
+) -> list[np.ndarray]:
+    """Tracks of (identity, (F, C)), the longest first, at most so many seconds of a person."""
+    left: dict[str, int] = {}
+    chosen = []
+    for identity, track in sorted(tracks, key=lambda item: (-len(item[1]), item[0])):
+        room = left.setdefault(identity, round(seconds * FRAME_RATE))
+        if room >= MIN_FRAMES:
+            chosen.append(track[:room])
+            left[identity] = room - len(chosen[-1])
+    return chosen
+
+
+def save_bank(tracks: Sequence[np.ndarray], path: Path) -> None:
+    """Writes tracks (F, MOVES + 1) at half the rate in 256 levels a column and track (safetensors)."""
+    from safetensors.numpy import save_file
+
+    halves = [np.asarray(track[::2], np.float64) for track in tracks]
+    low = np.stack([half.min(axis=0) for half in halves])
+    step = np.maximum(np.stack([np.ptp(half, axis=0) for half in halves]) / 255, 1e-6)
+    levels = [np.rint((h - a) / b).astype(np.uint8) for h, a, b in zip(halves, low, step, strict=True)]
+    arrays = {"levels": np.concatenate(levels), "lengths": np.array([len(h) for h in halves], np.int32)}
+    arrays |= {"low": low.astype(np.float32), "step": step.astype(np.float32)}
+    assert arrays["levels"].shape[1] == POSE_PARTS + 2, arrays["levels"].shape
+    save_file(arrays, path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Builds the bank, as at the top."""
+    parser = argparse.ArgumentParser(description="Build the bank of head tracks.")
+    parser.add_argument("data", type=Path, help="folder with clips.csv")
+    parser.add_argument("out", type=Path, help="the bank, .safetensors")
+    parser.add_argument("--without", nargs="*", default=LEFT_OUT, metavar="NAME", help="identities left out")
+    args = parser.parse_args(arguments)
+    pieces = list(training_tracks(args.data, args.without))
+    tracks = balance_tracks(pieces)
+    save_bank(tracks, args.out)
+    people, seconds = len({identity for identity, _ in pieces}), sum(map(len, tracks)) / FRAME_RATE
+    print(f"{args.out}: {seconds:.0f} s of {people} people, {args.out.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

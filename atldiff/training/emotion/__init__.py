@@ -1,0 +1,1 @@
+"""Trains the speech encoder's emotion recogniser."""

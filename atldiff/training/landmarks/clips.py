@@ -1,0 +1,136 @@
+"""Prepared clips for the landmark network: speech with pose-free displacements.
+
+A target is what the face does beside moving as a whole: each frame is aligned to the clip's
+identity frame by the points of the skull, then expressed in face units.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atldiff import landmarks as lm
+from atldiff.config import FRAME_RATE
+from atldiff.media.speech import SAMPLE_RATE, Speech
+from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.training.data.array_file import ArrayFile, Row, StoredRows
+from atldiff.training.data.shards import read_prepared
+
+MAX_YAW = 0.5  # frames that are turned further show the mouth too foreshortened to learn from
+TEXTS = ("stem", "speaker")  # what a clip has beside arrays
+# McGurk stimuli: the sound is another syllable than the one the lips form.
+INCONGRUENT = (
+    "mcgurk_filyp__0c261e1f",
+    "mcgurk_filyp__4def856c",
+    "mcgurk_filyp__572b0642",
+    "mcgurk_filyp__57dbf3a1",
+    "mcgurk_filyp__b8612c79",
+    "mcgurk_filyp__bf4550a3",
+    "mcgurk_luvgho__04737138",
+    "mcgurk_luvgho__1aa0431b",
+    "mcgurk_luvgho__6d628360",
+    "mcgurk_luvgho__82e70396",
+    "mcgurk_luvgho__9c3431b5",
+    "mcgurk_luvgho__d1fc90be",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class SpeechClip:
+    """One clip.
+
+    Attributes:
+        stem, speaker: names.
+        samples: (n,) float32 at 16 kHz.
+        displacements: (F, 68, 2) float32 face units at 30 fps, from `identity`.
+        identity: (68, 2) float32 face units, a closed-mouth frame of the clip.
+        ok: (F,) bool, the frame was tracked and faces the camera.
+    """
+
+    stem: str
+    speaker: str
+    samples: np.ndarray
+    displacements: np.ndarray
+    identity: np.ndarray
+    ok: np.ndarray
+
+    @property
+    def speech(self) -> Speech:
+        """The sound as the encoder takes it."""
+        return Speech(self.samples, self.samples[:, None], SAMPLE_RATE)
+
+
+class StoredSpeech(StoredRows[SpeechClip]):
+    """Speech clips in a file, which are read when they are asked for."""
+
+    def made(self, row: Row) -> SpeechClip:
+        """A clip of its row."""
+        texts: dict[str, Any] = {name: row[name].tobytes().decode() for name in TEXTS}
+        return SpeechClip(**row | texts)
+
+    @classmethod
+    def store(cls, path: Path, clips: Iterable[SpeechClip]) -> "StoredSpeech":
+        """Writes clips to the file `path`.
+
+        Raises:
+            InputError: the disk is full or the folder cannot be written.
+        """
+        return cls(ArrayFile.write(path, map(_row, clips)))
+
+
+def _row(clip: SpeechClip) -> dict[str, np.ndarray]:
+    return vars(clip) | {name: np.frombuffer(getattr(clip, name).encode(), np.uint8) for name in TEXTS}
+
+
+def load_speech_clips(data: Path, split: str, most: int | None = None) -> list[SpeechClip]:
+    """The split's speech clips from `prepare`'s folder, `most` of them at most.
+
+    Raises:
+        InputError: the folder was not prepared.
+    """
+    return list(islice(read_speech_clips(data, split), most))
+
+
+def read_speech_clips(data: Path, split: str) -> Iterator[SpeechClip]:
+    """Those clips, one at a time; arguments and errors as of `load_speech_clips`."""
+    for entry, arrays in read_prepared(data, split):
+        if entry["kind"] != "speech" or Path(entry["stem"]).name in INCONGRUENT:
+            continue
+        points, ok, samples = arrays["landmarks30"], arrays["ok30"], arrays["samples"]
+        frames = min(len(points), int(len(samples) / SAMPLE_RATE * FRAME_RATE))
+        points, ok = points[:frames], ok[:frames] & (np.abs(lm.yaw(points[:frames])) < MAX_YAW)
+        if ok.sum() < FRAME_RATE // 2:
+            continue
+        displacements, identity = pose_free(points, ok)
+        yield SpeechClip(entry["stem"], entry["identity"], samples, displacements, identity, ok)
+
+
+def pose_free(points: np.ndarray, ok: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Displacements (F, 68, 2) and identity (68, 2), face units, of landmarks (F, 68, 2) in any unit.
+
+    The identity frame is the one with the mouth most closed at the clip's usual yaw.
+    """
+    turned = np.abs(lm.yaw(points) - np.median(lm.yaw(points)[ok]))
+    still = int(np.argmin(lm.mouth_opening(points) + 0.5 * turned + 10.0 * ~ok))
+    face = lm.FaceFrame.of(points[still])
+    identity = face.to_face(points[still])
+    moved = face.to_face(lm.align_rigid(points, points[still]))
+    return (moved - identity).astype(np.float32), identity.astype(np.float32)
+
+
+def data_key(encoder: Encoder, clips: Iterable[SpeechClip]) -> str:
+    """A name for these clips as this encoder hears them: what is cached for others is not found under it."""
+    digest = hashlib.blake2b(digest_size=8)
+    for clip in clips:
+        digest.update(clip.stem.encode())
+        for array in (clip.samples, clip.displacements, clip.identity, clip.ok):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    for name, value in encoder.state_dict().items():
+        if name.split(".")[0] not in ("gate", "mean", "std"):  # the first is trained, the others are fitted
+            digest.update(name.encode())
+            digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,250 @@
+"""Trains the landmark generator (and the encoder's context gate) on prepared speech clips."""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import Tensor
+
+from atldiff.config import LandmarkConfig, shape_of
+from atldiff.errors import InputError
+from atldiff.evaluation.landmark_scores import validate_landmarks
+from atldiff.speech.landmark_generator import LandmarkGenerator
+from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.training.landmarks.clips import (
+    SpeechClip,
+    StoredSpeech,
+    data_key,
+    load_speech_clips,
+    read_speech_clips,
+)
+from atldiff.training.landmarks.components import fit_components
+from atldiff.training.landmarks.encoded import encoded_versions, fit_features
+from atldiff.training.landmarks.lags import LandmarkNetworks, measure_lags
+from atldiff.training.landmarks.loss import landmark_loss
+from atldiff.training.landmarks.windows import Batch, clip_shares, draw_batch
+from atldiff.training.runs.checkpoints import (
+    averaged,
+    go_on_at,
+    load_state,
+    save_networks,
+    save_state,
+    save_text,
+    writing,
+)
+from atldiff.training.runs.processes import (
+    Journal,
+    from_main,
+    generator_of,
+    over_processes,
+    sample_numbers,
+    seed_step,
+    start_processes,
+)
+
+MAX_VALIDATION = 64  # clips: those of a shard come from all over the corpus
+
+
+@dataclass(frozen=True)
+class LandmarkStage:
+    """Settings: windows a batch, frames a window, steps, peak learning rate, versions of each clip.
+
+    Every `lag_step` steps the network measures how late each clip's picture is against its sound,
+    and from there on the training corrects it. `velocity` weighs the loss of the speed.
+    """
+
+    batch: int = 16
+    frames: int = 90
+    steps: int = 600
+    learning_rate: float = 1.5e-3
+    versions: int = 3
+    lag_step: int = 250
+    ema: float = 0.99
+    validate_every: int = 100
+    velocity: float = 0.5
+
+
+def begin_generator(encoder: Encoder, shape: LandmarkConfig, seed: int) -> LandmarkGenerator:
+    """A new generator for the encoder's features, the same for the same seed."""
+    torch.manual_seed(seed)
+    return LandmarkGenerator(encoder.feature_dim, **asdict(shape))
+
+
+def train_landmarks(
+    data: Path,
+    out: Path,
+    encoder: Encoder,
+    generator: LandmarkGenerator,
+    stage: LandmarkStage = LandmarkStage(),
+    seed: int = 0,
+    device: str = "cpu",
+    patience: int | None = None,
+) -> dict:
+    """Trains `generator` and `encoder.gate` on `data` (see `prepare`); run again to resume exactly.
+
+    Clips lie in files of `out` and are read as they are drawn: memory does not grow with the corpus.
+    Writes `out/landmarks.pt` (state to resume from), `out/lags.json` (a second run on the same clips
+    that finds it there knows their lags from its first step), `out/landmarks.jsonl` (losses and
+    validation scores), `out/best.json` and, at each best validation correlation, `out/speech_encoder`
+    and `out/landmark_generator`. Leaves the best weights in both networks. Ends after `patience` validations
+    without a better one.
+
+    Returns:
+        The best step's validation scores.
+
+    Raises:
+        InputError: `data` was not prepared, or the run in `out` was begun with other data or networks.
+    """
+    accelerator = start_processes(device, out, find_unused_parameters=True)
+    torch.manual_seed(seed)
+    heard = read_speech_clips(data, "train")
+    clips = from_main(accelerator, lambda: StoredSpeech.store(out / "clips.bin", heard))
+    unseen = load_speech_clips(data, "val", MAX_VALIDATION)
+    if not clips or not unseen:
+        raise InputError(f"{data} has no speech to train on, or none to validate with", "Prepare more clips")
+    trainer = LandmarkTrainer(clips, unseen, encoder, generator, stage, seed, accelerator, patience)
+    trainer.run()
+    best = json.loads((out / "best.json").read_text())
+    encoder.gate.load_state_dict(type(encoder).from_pretrained(out / "speech_encoder").gate.state_dict())
+    generator.load_state_dict(LandmarkGenerator.from_pretrained(out / "landmark_generator").state_dict())
+    generator.eval()
+    trainer.journal.write({"stage": asdict(stage), "seed": seed, "lags": trainer.state["lags"]})
+    return best
+
+
+class LandmarkTrainer:
+    """Networks, optimiser, encoded clips and run folder; `state` is what else a resumed run must know."""
+
+    def __init__(
+        self,
+        clips: StoredSpeech,
+        unseen: list[SpeechClip],
+        encoder: Encoder,
+        generator: LandmarkGenerator,
+        stage: LandmarkStage,
+        seed: int,
+        accelerator: Accelerator,
+        patience: int | None,
+    ) -> None:
+        self.accelerator, self.device, out = accelerator, accelerator.device, Path(accelerator.project_dir)
+        self.unseen, self.out, self.encoder = unseen, out, encoder.to(self.device)
+        self.generator, self.stage, self.seed = generator.to(self.device), stage, seed
+        self.patience = patience
+        key = data_key(encoder, clips)
+        with accelerator.main_process_first():  # the others find it there
+            features = out / f"features-{key}.pt"
+            if features.exists():
+                encoder.load_state_dict(torch.load(features, weights_only=True), strict=False)
+            else:
+                fitted = fit_features(encoder, clips)
+                with writing(features):
+                    torch.save(fitted, features)
+            raw = generator.hears_waveform
+            self.versions = encoded_versions(out, key, encoder, clips, stage.versions, seed, raw)
+        fit_components(generator, clips)
+        self.net = LandmarkNetworks(generator, encoder.gate).train()
+        self.average = EMAModel(self.net.parameters(), decay=stage.ema)
+        optimizer = torch.optim.AdamW(self.net.parameters(), stage.learning_rate, weight_decay=0.05)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.learning_rate, stage.steps + 1)
+        self.model, self.optimizer = accelerator.prepare(self.net, optimizer)
+        self.state: dict[str, Any] = {"step": 0, "best": -1.0, "stale": 0, "data": key}
+        self.state |= {"lags": [0] * len(clips), "trust": [1.0] * len(clips)}
+        told = [(clip.stem, clip.speaker, len(clip.ok)) for clip in clips]
+        self.stems, self.speakers, frames = (list(column) for column in zip(*told, strict=True))
+        self.shares = clip_shares(self.speakers, frames)
+        if (out / "lags.json").exists():
+            known = json.loads((out / "lags.json").read_text())
+            self.state |= known if known.pop("clips") == self.stems else {}
+        if (out / "landmarks.pt").exists():
+            self._resume()
+        self.journal = Journal(accelerator, "landmarks", self.state["step"])
+
+    def run(self) -> None:
+        """Trains to the stage's last step, or until the score has not risen for `patience` validations; looks
+        at the unseen clips and saves now and then.
+        """
+        stage, state, main = self.stage, self.state, self.accelerator.is_main_process
+        while state["step"] < stage.steps and not (self.patience and state["stale"] >= self.patience):
+            terms = self.train_step()
+            if state["step"] % stage.lag_step == 0:
+                with averaged(self.net, self.average):
+                    measure = partial(measure_lags, self.net, self.speakers, self.versions[0], self.device)
+                    state |= from_main(self.accelerator, measure)
+                lags = {"clips": self.stems} | {key: state[key] for key in ("lags", "trust")}
+                if main:
+                    save_text(self.out / "lags.json", json.dumps(lags))
+            if state["step"] % stage.validate_every == 0 or state["step"] == stage.steps:
+                means = self.accelerator.reduce(terms, "mean")
+                losses = {f"{name}_loss": value.item() for name, value in means.items()}
+                self.journal.write({"step": state["step"]} | losses | self.validate())
+                if main:
+                    save_state(self.out / "landmarks.pt", self._parts(), state=state, begun=self._begun())
+        self.journal.close()
+
+    def train_step(self) -> dict[str, Tensor]:
+        """One optimiser step; returns the loss's terms."""
+        accelerator, stage, step = self.accelerator, self.stage, self.state["step"]
+        mine = next(sample_numbers(accelerator, stage.batch, 0))
+        whole, rows = stage.batch * accelerator.num_processes, slice(mine.start, mine.stop)
+        rng = np.random.default_rng([self.seed, step])
+        share = self.shares * self.state["trust"]
+        batch = draw_batch(self.versions, share, self.state["lags"], whole, stage.frames, rng)
+        generator = generator_of(self.seed, step, self.device)
+        noise = torch.randn(batch.acoustic.shape, generator=generator, device=self.device)[rows]
+        batch = Batch(**{name: value[rows].to(self.device) for name, value in vars(batch).items()})
+        seed_step(accelerator, self.seed, step)
+        heard = batch.acoustic + 0.2 * noise
+        frames = batch.target.shape[1]
+        predicted = self.model(heard, batch.emotion, batch.identity, frames, batch.samples)
+        truth = batch.target, batch.identity, batch.ok
+        loss, terms = landmark_loss(predicted, *truth, stage.velocity, over_processes(accelerator))
+        self.optimizer.zero_grad()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimizer.step()
+        self.schedule.step()
+        self.average.step(self.net.parameters())
+        self.state["step"] += 1
+        return {name: value.detach() for name, value in terms.items()}
+
+    def validate(self) -> dict[str, float]:
+        """Scores of the averaged weights on people never seen, with the emotion heard in each recording;
+        keeps the best.
+        """
+        report, state = from_main(self.accelerator, self._report), self.state
+        better = report["correlation"] > state["best"]
+        state["best"] = max(report["correlation"], state["best"])
+        state["stale"] = 0 if better else state["stale"] + 1
+        return {name: value for name, value in report.items() if name != "clips"}
+
+    def _report(self) -> dict:
+        with averaged(self.net, self.average):
+            report = validate_landmarks(self.encoder, self.generator, self.unseen)
+            if report["correlation"] > self.state["best"]:
+                parts = {"speech_encoder": self.encoder, "landmark_generator": self.generator}
+                save_networks(self.out, parts)
+                entry = {"step": self.state["step"]} | report
+                save_text(self.out / "best.json", json.dumps(entry, indent=1))
+        return report
+
+    def _parts(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("net", "average", "optimizer")}
+
+    def _begun(self) -> dict[str, Any]:
+        shape = shape_of(LandmarkConfig, self.generator.config)
+        return {"landmark generator": asdict(shape), "seed": self.seed}
+
+    def _resume(self) -> None:
+        saved = load_state(self.out / "landmarks.pt", self._parts(), self.device, self._begun())
+        state = saved["state"]
+        if state["data"] != self.state["data"]:
+            raise InputError(f"The run in {self.out} was begun with other data", "Choose another --out")
+        self.average.to(self.device)
+        self.state = state
+        go_on_at(self.schedule, state["step"])

@@ -1,0 +1,98 @@
+"""Batches of the landmark training: windows of encoded clips, mirrored, from other portraits, with gaps."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from atldiff import landmarks as lm
+from atldiff.config import FRAME_RATE
+from atldiff.speech.phonetic_encoder import FEATURE_HOP, FEATURE_RATE
+from atldiff.training.landmarks.encoded import Example
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Windows: acoustic (B, T, D), emotion (B, E), target (B, F, 68, 2) and identity (B, 68, 2) in face
+    units, ok (B, F), levelled samples (B, n), n = 0 where they are not heard.
+    """
+
+    acoustic: Tensor
+    emotion: Tensor
+    target: Tensor
+    identity: Tensor
+    ok: Tensor
+    samples: Tensor
+
+
+def draw_batch(
+    versions: Sequence[Sequence[Example]],
+    share: np.ndarray,
+    lags: list[int],
+    size: int,
+    frames: int,
+    rng: np.random.Generator,
+) -> Batch:
+    """`size` windows of so many frames.
+
+    Args:
+        versions: of all clips, encoded.  share: (N,) how often each clip is drawn.
+        lags: frames by which each clip's picture comes after its sound.
+    """
+    drawn = rng.choice(len(share), size, p=share / share.sum())
+    rows = [_window(versions[rng.integers(len(versions))][i], lags[i], frames, rng) for i in drawn]
+    columns = [torch.stack(column) for column in zip(*rows, strict=True)]
+    for row in columns[0]:  # SpecAugment in time
+        start = int(rng.integers(row.shape[0]))
+        row[start : start + int(rng.integers(0, 15))] = 0
+    return Batch(*columns)
+
+
+def clip_shares(speakers: Sequence[str], frames: Sequence[int]) -> np.ndarray:
+    """How often each clip of these speakers, so many frames long, is drawn: long ones more often, those of a
+    speaker with many clips less.
+    """
+    counts = Counter(speakers)
+    return np.sqrt(frames) / np.array([counts[speaker] for speaker in speakers]) ** 0.25
+
+
+def _window(example: Example, lag: int, frames: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
+    """A random window: acoustic (T, D), emotion (E,), targets (F, 68, 2), identity (68, 2), ok (F,),
+    samples (n,).
+
+    Half of them mirrored; a quarter from another identity frame, whose mouth may be open.
+    """
+    total = len(example.ok)
+    start = 3 * int(rng.integers(0, max(1, (total - frames) // 3 + 1)))
+    first, count = start * FEATURE_RATE // FRAME_RATE, frames * FEATURE_RATE // FRAME_RATE + 1
+    acoustic = example.acoustic[0, first : first + count].float()
+    acoustic = torch.cat([acoustic, acoustic[-1:].expand(count - len(acoustic), -1)])
+    shown = torch.arange(start, start + frames) + lag
+    ok = (shown >= 0) & (shown < total)
+    shown = shown.clamp(0, total - 1)
+    target, identity = example.displacements[shown], example.identity
+    if rng.random() < 0.25 and example.ok.any():
+        other = example.displacements[rng.choice(np.flatnonzero(example.ok.numpy()))]
+        target, identity = target - other, identity + other
+    if rng.random() < 0.5:
+        target, identity = mirrored(target), mirrored(identity)
+    samples = _samples(example, first, count)
+    return acoustic, example.emotion[0], target, identity, ok & example.ok[shown], samples
+
+
+def _samples(example: Example, first: int, count: int) -> Tensor:
+    """The samples (n,) of `count` features from number `first` on, none where the example has none."""
+    if not example.samples.numel():
+        return torch.zeros(0)
+    length = (count - 1) * FEATURE_HOP + 1
+    samples = example.samples[0, first * FEATURE_HOP :][:length].float()
+    return F.pad(samples, (0, length - len(samples)))
+
+
+def mirrored(vectors: Tensor) -> Tensor:
+    """Displacements or landmarks (..., 68, 2) in face units of the mirrored face."""
+    return vectors[..., torch.from_numpy(lm.MIRROR.copy()), :] * torch.tensor([-1.0, 1.0])

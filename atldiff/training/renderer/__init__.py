@@ -1,0 +1,1 @@
+"""Trains the U-Net, its identity encoder and its critics."""

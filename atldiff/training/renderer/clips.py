@@ -1,0 +1,163 @@
+"""Prepared clips as the renderer's training reads them: pictures, landmarks, and which go together."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from atldiff import landmarks as lm
+from atldiff.config import EMOTION_DIM
+from atldiff.media.speech import SAMPLE_RATE, Speech
+from atldiff.portrait.photo import crop_square
+from atldiff.rendering.diffusion.mouth_style import MIN_OPENING, STYLE_DIM, mouth_style
+from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.training.data.extract import STORED_SIZE, encode_picture
+from atldiff.training.data.shards import read_prepared
+
+MAX_YAW = 0.45  # frames turned further are left out
+MAX_YAW_CHANGE = 0.12  # between the identity frame and the window
+MAX_SIZE_CHANGE = 1.15  # of the inter-ocular distance between them
+MAX_PITCH_CHANGE = 0.12  # of the nose's length over the inter-ocular distance
+STYLE_FRAMES = 8  # open mouths whose mean is a clip's style
+MIN_FRAMES = 15  # usable frames a clip must have
+CLOSED_SHARE = 0.95  # of the identity frames have their lips together, as most photos do
+
+
+@dataclass(frozen=True, eq=False)
+class StoredClip:
+    """One prepared clip: JPEG crops, landmarks (T, 68, 2) in pixels of STORED_SIZE, and the speech's emotion
+    embedding (zeros: unknown, or silent).
+    """
+
+    stem: str
+    identity: str
+    jpeg: np.ndarray
+    offsets: np.ndarray
+    points: np.ndarray
+    usable: np.ndarray
+    emotion: np.ndarray = field(default_factory=lambda: np.zeros(EMOTION_DIM, np.float32))
+
+    def frame(self, index: int) -> np.ndarray:
+        """(STORED_SIZE, STORED_SIZE, 3) uint8 RGB."""
+        import cv2
+
+        data = self.jpeg[self.offsets[index] : self.offsets[index + 1]]
+        picture = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        whole = np.array([0, 0, *picture.shape[1::-1]])
+        return picture if len(picture) == STORED_SIZE else crop_square(picture, whole, STORED_SIZE)
+
+    def stored(self, picture: np.ndarray) -> np.ndarray:
+        """A picture (H, W, 3) uint8 as it would come out of the store that the clip's frames are in."""
+        import cv2
+
+        return cv2.imdecode(encode_picture(picture), cv2.IMREAD_COLOR)[..., ::-1]
+
+    @cached_property
+    def style(self) -> np.ndarray:
+        """The mouth's style (4,) in this clip; zeros, which is the mean of all, where it never opens."""
+        wide = np.flatnonzero(self.usable & (lm.mouth_opening(self.points) >= MIN_OPENING))
+        chosen = wide[np.linspace(0, len(wide) - 1, min(STYLE_FRAMES, len(wide))).astype(int)]
+        found = (mouth_style(self.frame(index), self.points[index]) for index in chosen)
+        styles = [style for style in found if style is not None]
+        return np.mean(styles, axis=0) if styles else np.zeros(STYLE_DIM, np.float32)
+
+
+def load_clips(
+    data: Path, split: str, encoder: Encoder | None = None, most: int | None = None
+) -> list[StoredClip]:
+    """The prepared clips of `split` that have pictures and enough usable frames, `most` of them at most.
+
+    `encoder` hears the emotion of those with sound; without it, it is unknown.
+    """
+    clips = (stored_clip(entry, arrays, encoder) for entry, arrays in read_prepared(data, split))
+    return list(islice((clip for clip in clips if clip is not None), most))
+
+
+def stored_clip(
+    entry: dict,
+    arrays: dict[str, np.ndarray],
+    encoder: Encoder | None = None,
+) -> StoredClip | None:
+    """A prepared clip; None if it has no pictures or hardly a usable frame."""
+    ok = arrays["ok"]
+    if entry["use"] == "landmarks" or not ok.any():
+        return None
+    known = arrays["landmarks"] * STORED_SIZE
+    points = np.where(ok[:, None, None], known, known[ok][:1])
+    usable = ok & (np.abs(lm.yaw(points)) < MAX_YAW)
+    if usable.sum() < MIN_FRAMES:
+        return None
+    emotion = _emotion(arrays["samples"], encoder)
+    name = entry["stem"], entry["identity"]
+    return StoredClip(*name, arrays["jpeg"], arrays["offsets"], points, usable, emotion)
+
+
+def _emotion(samples: np.ndarray, encoder: Encoder | None) -> np.ndarray:
+    if encoder is None or len(samples) < SAMPLE_RATE // 2:
+        return np.zeros(EMOTION_DIM, np.float32)
+    with torch.no_grad():
+        return encoder.encode(Speech.from_samples(samples)).emotion[0].float().cpu().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """A portrait and what its face did: photo (S, S, 3) with landmarks (68, 2), frames (F, S, S, 3) uint8
+    with landmarks (F, 68, 2) in their pixels, the speech's emotion embedding (E,) and the mouth's style (4,).
+    """
+
+    photo: np.ndarray
+    photo_points: np.ndarray
+    frames: np.ndarray
+    points: np.ndarray
+    emotion: np.ndarray
+    style: np.ndarray = field(default_factory=lambda: np.zeros(STYLE_DIM, np.float32))
+
+    @classmethod
+    def of(cls, clip: StoredClip, still: int, first: int, frames: int) -> "Moment":
+        """A window of a clip, and its frame `still` as the portrait."""
+        window = range(first, first + frames)
+        pictures = np.stack([clip.frame(index) for index in window])
+        about = clip.emotion, clip.style
+        return cls(clip.frame(still), clip.points[still], pictures, clip.points[list(window)], *about)
+
+    def mirrored(self) -> "Moment":
+        """The same in a mirror."""
+        photo, frames = (np.ascontiguousarray(x[..., ::-1, :]) for x in (self.photo, self.frames))
+        photo_points, points = (lm.mirror(p, STORED_SIZE) for p in (self.photo_points, self.points))
+        return Moment(photo, photo_points, frames, points, self.emotion, self.style)
+
+    def held(self, frames: int) -> "Moment":
+        """A single frame, held for so many."""
+        return replace(
+            self, frames=np.repeat(self.frames, frames, axis=0), points=np.repeat(self.points, frames, axis=0)
+        )
+
+
+def choose_frames(clip: StoredClip, frames: int, rng: np.random.Generator) -> tuple[int, int] | None:
+    """Identity frame and first frame of a window that go together, or None where a try failed."""
+    starts = np.flatnonzero(np.convolve(clip.usable, np.ones(frames), "valid") > frames - 0.5)
+    if len(starts) == 0:
+        return None
+    opening = lm.mouth_opening(clip.points)
+    weights = 0.03 + opening[starts + frames // 2]  # open mouths are what there is to learn
+    first = int(rng.choice(starts, p=weights / weights.sum()))
+    middle = first + frames // 2
+    near = np.abs(lm.yaw(clip.points) - lm.yaw(clip.points[middle])) < MAX_YAW_CHANGE
+    size = lm.inter_ocular_distance(clip.points) / lm.inter_ocular_distance(clip.points[middle])
+    near &= (size < MAX_SIZE_CHANGE) & (size > 1 / MAX_SIZE_CHANGE) & clip.usable
+    nose = _nose_length(clip.points)
+    near &= np.abs(nose / nose[middle] - 1) < MAX_PITCH_CHANGE
+    if clip.usable.sum() >= 2 * frames:  # a window of about the whole clip holds its own portrait
+        near[first : first + frames] = False
+    if rng.random() < CLOSED_SHARE:
+        near &= opening <= max(0.03, np.quantile(opening[clip.usable], 0.3))
+    candidates = np.flatnonzero(near)
+    return (int(rng.choice(candidates)), first) if len(candidates) else None
+
+
+def _nose_length(points: np.ndarray) -> np.ndarray:
+    """From bridge to base, in inter-ocular distances, (F,): shrinks or grows as the head nods."""
+    return np.linalg.norm(points[:, 33] - points[:, 27], axis=-1) / lm.inter_ocular_distance(points)

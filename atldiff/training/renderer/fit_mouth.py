@@ -1,0 +1,132 @@
+"""Fits the numbers of the layered mouth to open mouths of training people, by random search."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from atldiff import landmarks as lm
+from atldiff.config import FRAME_SIZE
+from atldiff.evaluation.mouth_metrics import INSIDE, inside_ratios, inside_statistics
+from atldiff.rendering.diffusion.guide_noise import fill_masks
+from atldiff.rendering.face_parts.mouth import MouthShape
+from atldiff.rendering.output.composite import view_of
+from atldiff.rendering.warp.canvas import view_canvas
+from atldiff.rendering.warp.prior import WarpedPhoto, moving_part
+from atldiff.training.renderer.clips import MAX_YAW_CHANGE, Moment, StoredClip
+from atldiff.training.renderer.reopened import reopened
+
+MOUTH_VIEW = 1  # the mouth's place among a canvas's views
+SHUT = 0.04  # openings up to here are a closed portrait's
+OPENINGS = (0.03, 0.07, 0.13, 1.0)  # borders of the little, half and wide open mouths that are painted
+LIMITS = {
+    "edge": (-1, 5), "jaw": (0.8, 1.1), "overbite": (0, 4), "lower_show": (0, 8), "dim": (0, 6),
+    "pucker": (0, 0.8), "upper_light": (0.5, 1.5),
+    "lower_light": (0.3, 1.2), "tongue_light": (0.2, 1.2), "cavity_light": (0.05, 0.7),
+    "falloff": (14, 40), "shadow": (0.2, 1), "shadow_width": (0.5, 4), "gap": (0, 0.4), "blur": (0.2, 1.6),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class OpenMouth:
+    """A warped portrait whose mouth is to be painted, and what it really looked like.
+
+    Attributes:
+        photo: the prior of the portrait.
+        moving: (h, w, 3) uint8 its moving part in this frame, nothing painted.
+        points: (1, 68, 2) of this frame, pixels of the photo's canvas.
+        truth: (128, 128, 3) uint8 the true frame's mouth view.
+        inside: (128, 128) float32 in [0, 1], the filled inner lips in it.
+    """
+
+    photo: WarpedPhoto
+    moving: np.ndarray
+    points: np.ndarray
+    truth: np.ndarray
+    inside: np.ndarray
+
+    @classmethod
+    def of(cls, moment: Moment) -> "OpenMouth":
+        """The mouth view of a moment's first frame."""
+        points, still = moment.points[:1], moment.photo_points
+        face = lm.crop_box(still)
+        box = lm.mouth_box(np.stack([points[0], still]), face)
+        canvas = view_canvas(moment.photo, still, (face, box))
+        photo = WarpedPhoto.of(canvas)
+        truth = view_of(canvas, moving_part(moment.frames[0], canvas), MOUTH_VIEW)
+        inside = fill_masks(lm.to_crop(points, box), FRAME_SIZE)[0, 0]
+        return cls(photo, next(photo.warped(points)), points, truth, inside)
+
+    @property
+    def opening(self) -> float:
+        """Of the mouth, see `landmarks.mouth_opening`."""
+        return float(lm.mouth_opening(self.points[0]))
+
+    def painted(self, shape: MouthShape) -> np.ndarray:
+        """The mouth view of the prior, (128, 128, 3) uint8, with a mouth of that shape."""
+        mouth = self.photo.mouth
+        mouth = replace(mouth, shape=shape, edge=mouth.edge - mouth.shape.edge + shape.edge)
+        (frame,) = replace(self.photo, mouth=mouth).painted([self.moving.copy()], self.points)
+        return view_of(self.photo.canvas, frame, MOUTH_VIEW)
+
+
+def open_mouths(
+    clips: Sequence[StoredClip], photos: Sequence[StoredClip], count: int, seed: int = 0
+) -> list[OpenMouth]:
+    """About `count` open mouths, four fifths of them from clips, which speak, the others from single photos,
+    most of which smile.
+    """
+    rng = np.random.default_rng(seed)
+    found: list[OpenMouth] = []
+    for index in rng.permutation(len(clips)):
+        clip = clips[index]
+        opening = np.where(clip.usable, lm.mouth_opening(clip.points), np.nan)
+        still = int(np.nanargmin(opening))
+        alike = np.abs(lm.yaw(clip.points) - lm.yaw(clip.points[still])) < MAX_YAW_CHANGE
+        if opening[still] >= SHUT or len(found) > 0.8 * count:
+            continue
+        for least, most in pairwise(OPENINGS):
+            open_so_far = np.flatnonzero((opening > least) & (opening <= most) & alike)
+            if len(open_so_far):
+                found.append(OpenMouth.of(Moment.of(clip, still, int(rng.choice(open_so_far)), 1)))
+    gaping = [photo for photo in photos if lm.mouth_opening(photo.points[0]) > OPENINGS[1]]
+    for index in rng.permutation(len(gaping))[: count - len(found)]:
+        found.append(OpenMouth.of(reopened(gaping[index], rng)))
+    return [mouth for mouth in found if (mouth.inside > INSIDE).sum() > 25]
+
+
+def fit_mouth(mouths: Sequence[OpenMouth], tries: int = 400, seed: int = 0) -> tuple[MouthShape, float]:
+    """The best shape found, and its loss (see `shape_loss`)."""
+    rng, best = np.random.default_rng(seed), MouthShape()
+    lowest, reach = shape_loss(best, mouths), 0.25
+    for _ in range(tries):
+        chosen = rng.choice(list(LIMITS), rng.integers(1, 4), replace=False)
+        steps = {name: reach * rng.normal() * np.ptp(LIMITS[name]) for name in chosen}
+        moved = {n: float(np.clip(getattr(best, n) + step, *LIMITS[n])) for n, step in steps.items()}
+        candidate = replace(best, **moved)
+        loss = shape_loss(candidate, mouths)
+        if loss < lowest:
+            best, lowest = candidate, loss
+        reach = max(0.06, 0.992 * reach)
+    return best, lowest
+
+
+def shape_loss(shape: MouthShape, mouths: Sequence[OpenMouth]) -> float:
+    """How far painted mouths are from real ones: their blurred difference, and the logarithms of the ratios
+    of gradient, deviation and brightness inside the lips of little, half and wide open mouths, each.
+    """
+    import cv2
+
+    painted = np.stack([mouth.painted(shape) for mouth in mouths])
+    truth, inside = (np.stack([getattr(m, name) for m in mouths]) for name in ("truth", "inside"))
+    made, real = (inside_statistics(frames, inside) for frames in (painted, truth))
+    difference = painted.astype(np.float32) - truth
+    blurred = [cv2.GaussianBlur(d, (0, 0), 1.5)[i > INSIDE] for d, i in zip(difference, inside, strict=True)]
+    distance = np.abs(np.concatenate(blurred)).mean() / 60
+    openings, unlike = np.array([mouth.opening for mouth in mouths]), []
+    for least, most in pairwise(OPENINGS):
+        chosen = (openings > least) & (openings <= most)
+        ratios = inside_ratios(made[chosen], real[chosen])
+        unlike.append(np.nan_to_num([abs(np.log(ratio)) for ratio in ratios.values()]).sum())
+    return float(distance + 0.4 * np.mean(unlike))

@@ -1,0 +1,214 @@
+"""Trains the U-Net and the compact identity encoder: spatial first (2D), then inflated (3D)."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from atldiff.config import Preset, read_preset
+from atldiff.speech.wav2vec2_encoder import load_speech_encoder
+from atldiff.training.renderer.batches import MEMORY, Batches, DataConfig
+from atldiff.training.renderer.clips import load_clips
+from atldiff.training.renderer.networks import make_networks
+from atldiff.training.renderer.reopened import load_faces
+from atldiff.training.renderer.samples import SampleConfig
+from atldiff.training.renderer.stages import STAGES, Stage
+from atldiff.training.renderer.step import RendererStep
+from atldiff.training.renderer.validation import contact_sheet, validation_scores, validation_set
+from atldiff.training.runs import hub
+from atldiff.training.runs.checkpoints import averaged, load_state, save_networks, save_state, writing
+from atldiff.training.runs.processes import Journal, from_main, start_processes
+
+SHARE_OF_LAST = 0.4  # of the samples at t = T - 1, for presets of several steps
+MAX_VALIDATION = 64  # clips: those of a shard come from all over the corpus
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How a run uses its machines and when it ends.
+
+    Attributes:
+        accumulate: batches an optimiser step.  checkpointing: less memory for activations, more arithmetic.
+        memory: GB of clips that each process holds; a larger corpus is streamed.
+        patience: validations without a better score after which training ends.
+        push_to_hub: repository for the best weights, USER/NAME.
+        save_seconds: between validations; None: the stage's own.
+    """
+
+    accumulate: int = 1
+    checkpointing: bool = False
+    memory: float = MEMORY
+    patience: int | None = None
+    push_to_hub: str | None = None
+    save_seconds: float | None = None
+
+
+DEFAULT_RUN = RunConfig()
+
+
+def train_diffusion(
+    data: Path,
+    out: Path,
+    stage: str = "spatial",
+    preset: str | Preset = "starter",
+    steps: int | None = None,
+    batch: int | None = None,
+    learning_rate: float | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    start: Path | None = None,
+    speech_encoder: Path | None = None,
+    faces: Path | None = None,
+    critic: bool = True,
+    frames: int | None = None,
+    run: RunConfig = DEFAULT_RUN,
+) -> Path:
+    """Trains one stage on the processes of `accelerate launch`; run again with the same arguments to resume.
+
+    Args:
+        data: prepared clips (`atldiff.training.data.extract`).
+        out: run folder: log.jsonl, curves/ (TensorBoard), state.pt, sheet-*.png, best/ and last/ (unet/ and
+            identity_encoder/, averaged weights).
+        stage: "spatial" (temporal kernel 1) or "temporal" (`start` is a spatial run's best/ or last/).
+        batch: windows a batch of each process; None: as many frames as the stage's.  frames: of a window;
+            None: the stage's, or the preset's.  start: unet/ and identity_encoder/ to begin from.
+        speech_encoder: saved encoder that hears the clips' emotion; None = the U-Net learns none.
+        faces: prepared single photos, None = clips alone.  critic: joins where the preset has a mouth view.
+
+    Returns:
+        The folder of the best weights by validation score.
+
+    Raises:
+        InputError: `data` was not prepared; the disk is full (the last state stays); no hub is reached; the
+            run in `out` was begun with another preset, stage or seed.
+    """
+    row = preset if isinstance(preset, Preset) else read_preset(preset)
+    changes = {"steps": steps, "batch": batch, "learning_rate": learning_rate, "frames": frames}
+    chosen = stage_of(row, stage, start is not None, **changes, save_seconds=run.save_seconds)
+    accelerator = start_processes(device, out, run.accumulate)
+    if run.push_to_hub is not None:
+        from_main(accelerator, partial(hub.reserve, run.push_to_hub))
+    torch.manual_seed(seed)
+    networks = make_networks(row, stage, start)
+    if run.checkpointing:
+        networks.unet.enable_gradient_checkpointing()
+    step = RendererStep(networks, chosen, accelerator, seed, critic and len(row.view_sizes) > 1)
+    trainer = Trainer(step, accelerator, run.patience, {"preset": asdict(row), "stage": stage, "seed": seed})
+    encoder = None if speech_encoder is None else load_speech_encoder(speech_encoder)
+    photos = () if faces is None else load_faces(faces, "train")
+    source = DataConfig(data, run.memory, encoder, photos, seed, chosen.batch)
+    first, config = trainer.step * run.accumulate, SampleConfig.of(row, chosen.frames)
+    batches = Batches(source, config, accelerator, first, trainer.places)
+    if accelerator.is_main_process:
+        trainer.validation = validation_set(load_clips(data, "val", encoder, MAX_VALIDATION), config)
+    if start is not None and trainer.step == 0:
+        trainer.validate({})
+    trainer.run(batches)
+    if run.push_to_hub is not None:
+        from_main(accelerator, partial(hub.push, out / "best", run.push_to_hub))
+    return out / "best"
+
+
+def stage_of(row: Preset, name: str, taught: bool, **changes: Any) -> Stage:
+    """The stage of that name, with what is not None changed; the critic joins taught networks at once."""
+    if taught:
+        changes["critic_from"] = 0
+    if row.steps > 1:  # one-step sampling sees t = T - 1 alone, the others see it among others
+        changes["share_of_last"] = SHARE_OF_LAST
+    if name == "temporal" and changes.get("frames") is None:
+        changes["frames"] = row.training_frames
+    usual = STAGES[name]
+    stage = replace(usual, **{key: value for key, value in changes.items() if value is not None})
+    if changes.get("batch") is None:  # a step costs what the usual one costs
+        stage = replace(stage, batch=max(1, usual.batch * usual.frames // stage.frames))
+    return replace(stage, critic_lead=min(stage.critic_lead, stage.steps // 10))
+
+
+class Trainer:
+    """The loop: steps, looks at unseen people, saved states, and when to end.
+
+    Attributes:
+        step: optimiser steps taken.  best: validation score.  stale: validations since then.
+        places: where the processes' streams of clips stood when the state was saved.
+        validation: samples of `validation_set`, in the main process.
+        begun: what a resumed run must have been begun with (see `load_state`).
+    """
+
+    def __init__(
+        self, take_step: RendererStep, accelerator: Accelerator, patience: int | None, begun: dict[str, Any]
+    ) -> None:
+        self.take_step, self.accelerator, self.patience = take_step, accelerator, patience
+        self.out, self.stage, self.begun = Path(accelerator.project_dir), take_step.stage, begun
+        self.step, self.best, self.stale = 0, -math.inf, 0
+        self.places: list[dict] = []
+        self.validation: list[dict] = []
+        if (self.out / "state.pt").exists():
+            state = load_state(self.out / "state.pt", take_step.parts, accelerator.device, begun)
+            self.step, self.best, self.stale = state["step"], state["best"], state["stale"]
+            self.places = state["places"]
+        self.journal = Journal(accelerator, "log", self.step)
+
+    def run(self, batches: Batches) -> None:
+        """Trains to the stage's last step, or until the score has not risen for so many validations; saves
+        and validates every `save_seconds`.
+        """
+        saved, losses, feed = time.monotonic(), [], iter(batches)
+        while self.step < self.stage.steps and not self.exhausted():
+            losses.append(self.train_step(feed))
+            if self.accelerator.is_main_process and time.monotonic() - saved > self.stage.save_seconds:
+                self.accelerator.set_trigger()
+            if self.accelerator.check_trigger() or self.step == self.stage.steps:
+                self.validate(self._means(losses))
+                self.save(batches)
+                saved, losses = time.monotonic(), []
+        self.journal.close()
+
+    def train_step(self, feed: Iterator[tuple[range, dict]]) -> dict[str, Tensor]:
+        """One optimiser step on as many batches as it accumulates; returns this process's losses."""
+        taken = [next(feed) for _ in range(self.accelerator.gradient_accumulation_steps)]
+        losses = self.take_step(taken, self.step)
+        self.step += 1
+        return losses
+
+    def exhausted(self) -> bool:
+        """The score has not risen for too long."""
+        return self.patience is not None and self.stale >= self.patience
+
+    def validate(self, losses: dict[str, float]) -> None:
+        """Scores the averaged weights on unseen people, keeps the best of them, and logs it."""
+        score = from_main(self.accelerator, lambda: self._score(losses))
+        better = score > self.best
+        self.best, self.stale = max(score, self.best), 0 if better else self.stale + 1
+
+    def save(self, batches: Batches) -> None:
+        """Everything that resuming needs, written whole or not at all."""
+        values = {"step": self.step, "best": self.best, "stale": self.stale, "places": batches.places()}
+        values |= {"begun": self.begun}
+        if self.accelerator.is_main_process:
+            save_state(self.out / "state.pt", self.take_step.parts, **values)
+
+    def _score(self, losses: dict[str, float]) -> float:
+        networks = self.take_step.networks
+        with averaged(networks, self.take_step.average), self.take_step.autocast():
+            scores, frames = validation_scores(networks, self.validation, self.accelerator.device)
+            with writing(self.out):
+                sheet = contact_sheet(frames, self.out / f"sheet-{self.step:06d}.png")
+            saved = {"unet": networks.unet, "identity_encoder": networks.identity}
+            for name in ("last", "best") if scores["score"] > self.best else ("last",):
+                save_networks(self.out / name, saved)
+        rounded = {name: round(value, 6) for name, value in (losses | scores).items()}
+        self.journal.write({"step": self.step} | rounded, sheet)
+        return scores["score"]
+
+    def _means(self, losses: list[dict[str, Tensor]]) -> dict[str, float]:
+        """Of the steps that had each loss, over all processes."""
+        names = sorted(set().union(*losses))
+        means = [torch.stack([x[name] for x in losses if name in x]).mean() for name in names]
+        return dict(zip(names, self.accelerator.reduce(torch.stack(means), "mean").tolist(), strict=True))

@@ -1,0 +1,1 @@
+"""Requests of page and API: reading, waiting, making, reporting."""

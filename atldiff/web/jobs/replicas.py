@@ -1,0 +1,121 @@
+"""Videos made by worker processes of Ray Serve, on this machine or a cluster, behind the page's one queue."""
+
+import asyncio
+import os
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Generator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from atldiff.animation import Animation
+from atldiff.cli.generate import load_pipeline
+from atldiff.errors import InputError
+from atldiff.threads import or_none
+from atldiff.web.jobs.request import Step, make
+
+WAIT = 0.25  # seconds without a step after which the page looks whether its visitor is still there
+OBJECT_STORE = 200 * 2**20  # bytes, of a cluster on this machine: photos, recordings and videos on their way
+
+
+class Worker:
+    """What one replica does: it holds a pipeline and makes one video at a time.
+
+    Args:
+        weights: folder or hub id, None = embedded.  device: a torch device.
+    """
+
+    def __init__(self, weights: str | None, device: str) -> None:
+        self._pipeline = load_pipeline(weights, device)
+
+    async def make(self, animation: Animation) -> AsyncIterator[tuple[Step, bytes]]:
+        """The steps of `request.make`, the last with the video's bytes; it stops when the caller leaves."""
+        with tempfile.TemporaryDirectory(prefix="job-") as folder:
+            steps, ahead = make(self._pipeline, animation, Path(folder)), None
+            try:
+                while True:
+                    ahead = asyncio.ensure_future(asyncio.to_thread(next, steps, None))
+                    step = await asyncio.shield(ahead)
+                    if step is None:
+                        return
+                    yield step, step.video.read_bytes() if step.video else b""
+            finally:
+                if ahead is not None:
+                    await asyncio.wait([ahead])  # a generator at work cannot be closed
+                await asyncio.to_thread(steps.close)
+
+
+class Replicas:
+    """A deployment of workers, each with one video at a time; to be closed.
+
+    Ray Serve restarts a worker that died. The cluster is the one that RAY_ADDRESS names, whose machines have
+    this package installed, else one of this machine's own.
+
+    Args:
+        count: workers.  weights, device: see `Worker`; on a GPU each worker takes one.
+
+    Raises:
+        InputError: Ray Serve is not installed.
+    """
+
+    def __init__(self, count: int, weights: str | None = None, device: str = "cpu") -> None:
+        try:
+            import ray
+            from ray import serve
+        except ImportError as error:
+            raise InputError(
+                "Ray Serve is not installed", "Install it: pip install 'atldiff[serve]'"
+            ) from error
+        self._ray, self._serve, self._stack = ray, serve, ExitStack()
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        if "RAY_ADDRESS" not in os.environ:
+            logs = self._stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True)
+            )
+            options |= {
+                "num_cpus": count + 1,
+                "include_dashboard": False,
+                "_temp_dir": logs,
+            }
+            options |= {"object_store_memory": OBJECT_STORE}
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray keeps one in the home
+        ray.init(**options)
+        needs = {"num_cpus": 1, "num_gpus": 0 if device == "cpu" else 1}
+        deployment = serve.deployment(
+            Worker, num_replicas=count, max_ongoing_requests=1, ray_actor_options=needs
+        )
+        serve.start(proxy_location="Disabled", logging_config={"enable_access_log": False})
+        self._handle = serve.run(deployment.bind(weights, device), name="atldiff", route_prefix=None)
+
+    def make(self, animation: Animation, folder: Path) -> Generator[Step, None, None]:
+        """As `request.make` of a pipeline; a worker that has none at hand makes it.
+
+        While none comes the last step is repeated, so that whoever cancels waits neither for a worker nor
+        for its next window.
+
+        Raises:
+            InputError: the worker's own.
+        """
+        answers = self._handle.options(stream=True).make.remote(animation)
+        step, video = Step(0, len(animation.landmarks.points)), b""
+        try:
+            for answer in or_none(answers, WAIT):
+                step, video = answer or (Step(step.done, step.total), b"")
+                if not step.video:
+                    yield step
+                    continue
+                path = folder / step.video.name
+                path.write_bytes(video)
+                yield Step(step.done, step.total, video=path)
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause if isinstance(error.cause, InputError) else error from error
+        finally:
+            answers.cancel()
+
+    def close(self) -> None:
+        """Ends the workers, and a cluster of this machine's own."""
+        self._serve.shutdown()
+        self._ray.shutdown()
+        self._stack.close()

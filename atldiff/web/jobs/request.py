@@ -1,0 +1,188 @@
+"""What a visitor of the page asks for: the server's limits, the reading before the wait, the making."""
+
+import errno
+import io
+import logging
+import signal
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from PIL import Image
+from starlette.responses import PlainTextResponse
+
+from atldiff.animation import Animation
+from atldiff.errors import InputError, TooLong
+from atldiff.media.speech import Speech, load_speech
+from atldiff.media.video_writer import writing_video
+from atldiff.options import OPTIONS, Options
+from atldiff.pipeline import ATLDiffPipeline
+from atldiff.portrait.photo import LONG_SIDE, open_photo
+
+MAX_SECONDS = 60.0  # of a recording on the page
+MAX_UPLOAD = "20mb"  # of any file sent to the page
+MAX_UPLOAD_BYTES = int(MAX_UPLOAD.removesuffix("mb")) * 2**20
+GPU_LIMIT = 120  # seconds that one video may hold a shared GPU
+PICTURE_EVERY, PICTURE_SIDE = 0.3, 460  # seconds between two pictures of the making, and their pixels
+# Seconds a frame on a shared GPU's machine: the network's, a step, and compositing and encoding, a megapixel.
+_GPU_START, _GPU_STEP, _GPU_MEGAPIXEL = 15.0, 1 / 60, 0.08
+_PIXELS = {"square": 512**2, "crop": 256**2}
+_IN_BROWSERS = {"JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One video that is asked for.
+
+    Attributes:
+        portrait, speech: paths of the photo and the recording.
+        landmarks: path of a landmark file to render instead of the predicted landmarks, or None.
+    """
+
+    portrait: str
+    speech: str
+    options: Options
+    landmarks: str | None = None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Request":
+        """From the arguments of the API by name.
+
+        Raises:
+            InputError: no photo or recording, or a value out of range.
+        """
+        if not values.get("portrait"):
+            raise InputError("There is no portrait yet", "Upload a photo, or click an example")
+        if not values.get("speech"):
+            raise InputError("There is no speech yet", "Upload or record some, or click an example")
+        options = Options(**{name: value for name, value in values.items() if name in OPTIONS})
+        return cls(values["portrait"], values["speech"], options, values.get("landmarks") or None)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the making: `done` of `total` frames; now and then a small JPEG of the frame; at last the
+    video.
+    """
+
+    done: int
+    total: int
+    picture: bytes | None = None
+    video: Path | None = None
+
+
+def read_speech(path: str) -> Speech:
+    """`load_speech` of an uploaded recording, within the page's limit."""
+    try:
+        return load_speech(path, MAX_SECONDS)
+    except TooLong as error:
+        raise TooLong(error.problem, f"Cut it to {MAX_SECONDS:g} s or less") from error
+
+
+def read_beginning(path: str) -> Speech:
+    """As much of an uploaded recording, or of a video's sound, as the page takes."""
+    speech = load_speech(path)
+    return speech.cut(0, min(speech.seconds, MAX_SECONDS))
+
+
+def photo_size(path: str | None, zoom: float = 1.0) -> tuple[int, int] | None:
+    """(height, width) that an uploaded photo will be read at, from its header alone; None if it has none."""
+    try:
+        with Image.open(path or "") as photo:
+            shrink = min(1 / zoom, LONG_SIDE / max(photo.size))
+            return round(photo.height * shrink), round(photo.width * shrink)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def showable(path: str, folder: Path) -> Path | None:
+    """A photo that browsers do not show (an iPhone's HEIC, TIFF) as a JPEG in the folder; None of others, and
+    of those that cannot be read.
+    """
+    try:
+        with Image.open(path) as photo:
+            if photo.format in _IN_BROWSERS:
+                return None
+        upright = open_photo(path, 2 * LONG_SIDE)  # larger than it is read, for who zooms to the head
+    except (InputError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    Image.fromarray(upright).save(folder / "portrait.jpg", quality=95)
+    return folder / "portrait.jpg"
+
+
+def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Generator[Step, None, None]:
+    """Renders and encodes into the folder; when the generator is closed the work stops.
+
+    Yields:
+        A step a frame, the last with the video: .mp4, or .webm for a matte.
+    """
+    frames = pipeline.render(animation.portrait, animation.landmarks, animation.options)
+    matte, total = animation.options.background == "matte", len(animation.landmarks.points)
+    path = folder / ("talking.webm" if matte else "talking.mp4")
+    shown = -PICTURE_EVERY
+    for done, frame in enumerate(writing_video(path, frames, animation.speech), start=1):
+        fresh = time.monotonic() >= shown + PICTURE_EVERY
+        shown = time.monotonic() if fresh else shown
+        yield Step(done, total, _small_jpeg(frame) if fresh else None)
+    yield Step(total, total, video=path)
+
+
+def _small_jpeg(frame: np.ndarray) -> bytes:
+    """A frame (H, W, 3 or 4) small enough to be sent several times a second."""
+    picture = Image.fromarray(frame)
+    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    file = io.BytesIO()
+    picture.convert("RGB").save(file, "JPEG", quality=70)
+    return file.getvalue()
+
+
+def megapixels(height: int, width: int, output: str) -> float:
+    """What one frame costs to composite and encode, of a photo of that size."""
+    return _PIXELS.get(output, height * width) / 2**20
+
+
+def gpu_seconds(animation: Animation, default_steps: int) -> int:
+    """How long `make` may hold a shared GPU: with all that runs beside the networks, and a margin."""
+    steps = animation.options.steps or default_steps
+    height, width = animation.portrait.image.shape[:2]
+    size = megapixels(height, width, animation.options.output)
+    frame = steps * _GPU_STEP + size * _GPU_MEGAPIXEL
+    return round(_GPU_START + len(animation.landmarks.points) * frame)
+
+
+def check_gpu_seconds(seconds: int) -> None:
+    """Raises InputError for a video that could not be finished on a shared GPU."""
+    if seconds > GPU_LIMIT:
+        raise InputError(
+            f"This video would need {seconds} s of the shared GPU, of which one video may take {GPU_LIMIT} s",
+            "Choose the size 512 square, fewer steps or a shorter recording",
+        )
+
+
+def leave_tidily() -> None:
+    """A server that is told to stop (SIGTERM) leaves no visitor's files behind, as with Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def answer_failure(_: Any, error: Exception) -> PlainTextResponse:
+    """What the server answers where gradio itself fails, as when it takes in a file and the disk is full."""
+    return PlainTextResponse(explain(error), status_code=500)
+
+
+def explain(error: Exception) -> str:
+    """One sentence for the visitor: what to do, or of an error of ours the number that the log has too."""
+    log = logging.getLogger("atldiff")
+    if errno.ENOSPC in (getattr(each, "errno", None) for each in (error, error.__cause__)):
+        log.error("the disk is full: %s", error)
+        return "The server's disk is full. Try again in a few minutes."
+    if isinstance(error, InputError):
+        return f"{error.problem}. {error.remedy}."
+    number = uuid4().hex[:8]
+    log.error("error %s", number, exc_info=error)
+    return f"Something failed on our side (error {number}). Try again, or report this number."

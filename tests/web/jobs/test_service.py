@@ -1,0 +1,446 @@
+"""The page without a browser or a server: requests, the service, pieces, previews, words."""
+
+import ast
+import gc
+import io
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import page
+import pytest
+import soundfile
+
+from atldiff.animation import Animation
+from atldiff.errors import InputError
+from atldiff.media import video_writer as video
+from atldiff.media.speech import FRAME_RATE, Speech, load_speech
+from atldiff.media.synthesis import installed_voices
+from atldiff.media.video_writer import writing_video
+from atldiff.options import DEFAULTS, Options
+from atldiff.portrait.photo import open_photo
+from atldiff.portrait.portrait import Portrait, load_portrait
+from atldiff.sequence import LandmarkSequence
+from atldiff.web import texts
+from atldiff.web.jobs import request, service
+from atldiff.web.jobs.forecast import Forecast, seconds_left
+from atldiff.web.jobs.request import Request, Step
+from atldiff.web.jobs.waiting_line import MAX_WAITING, Queue
+from atldiff.web.preview import annotated, face_at, findings, motion_video, note, progress, spoken_time
+
+PHOTO, RECORDING = str(page.EXAMPLES / "drawn.jpg"), str(page.EXAMPLES / "hello_world.flac")
+ASKED = {"portrait": PHOTO, "speech": RECORDING}
+
+
+@pytest.fixture(scope="module")
+def portrait():
+    return load_portrait(PHOTO)
+
+
+@pytest.fixture(scope="module")
+def speech():
+    return load_speech(RECORDING)
+
+
+def still(portrait, speech, options=DEFAULTS) -> LandmarkSequence:
+    """Landmarks of a face that does not move, in place of the networks: the service only hands them on."""
+    points = np.repeat(portrait.landmarks[None], speech.num_frames, axis=0)
+    return LandmarkSequence(points, portrait.landmarks, np.zeros(4, np.float32))
+
+
+def grey(animation: Animation, folder: Path):
+    """Ten grey frames, encoded as the real maker does."""
+    path = folder / "talking.mp4"
+    frames = (np.full((32, 32, 3), 128, np.uint8) for _ in range(10))
+    for done, frame in enumerate(writing_video(path, frames, animation.speech.cut(0, 1 / 3)), start=1):
+        yield Step(done, 10, picture=request._small_jpeg(frame) if done == 5 else None)
+    yield Step(10, 10, video=path)
+
+
+@pytest.fixture
+def shop(tmp_path) -> service.Service:
+    return service.Service(still, grey, lambda landmarks: "calm", tmp_path, Forecast(0.01, 1))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"portrait": None}, {"speech": ""}, {"lips": 2.1}, {"steps": "abc"}, {"seed": -1}], ids=str
+)
+def test_a_request_that_cannot_be_carried_out_is_refused(wrong):
+    with pytest.raises(InputError):
+        Request.of(ASKED | wrong)
+
+
+def test_every_example_of_the_page_exists():
+    files = [path for e in texts.EXAMPLES for path in (e.portrait, e.recording, e.video)]
+    assert all(path.is_file() for path in [*files, *texts.RECORDINGS.values()])
+
+
+def test_a_job_reports_shows_its_frames_and_leaves_nothing(shop, tmp_path):
+    reports = []
+    for report in shop.animate(ASKED):
+        assert report.video is None or report.video.is_file()
+        reports.append(report)
+    assert reports[0].words.startswith("Reading") and reports[0].share is None
+    assert page.Image.open(io.BytesIO(next(r.picture for r in reports if r.picture))).size == (32, 32)
+    assert reports[-1].video and "Emotion heard: calm." in reports[-1].words
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_emotion_that_was_chosen_is_not_said_to_be_heard(shop):
+    *_, last = shop.animate(ASKED | {"emotion": "happy"})
+    assert last.words.startswith("Done") and "heard" not in last.words
+
+
+def test_no_emotion_is_heard_in_a_landmark_file(shop, portrait, speech, tmp_path):
+    given = still(portrait, speech).save(tmp_path / "given.npz")
+    *_, last = shop.animate(ASKED | {"landmarks": str(given)})
+    assert last.words.startswith("Done") and "heard" not in last.words
+
+
+def test_an_emotion_that_is_not_sure_is_not_named(tmp_path):
+    shop = service.Service(still, grey, lambda landmarks: None, tmp_path, Forecast(0.01, 1))
+    assert "Emotion heard: none for sure." in list(shop.animate(ASKED))[-1].words
+
+
+def test_of_a_given_landmark_file_no_emotion_is_said_to_be_heard(shop, tmp_path, portrait, speech):
+    path = still(portrait, speech).save(tmp_path / "given.npz")
+    *_, last = shop.animate(ASKED | {"landmarks": str(path)})
+    assert last.words.startswith("Done") and "heard" not in last.words
+
+
+def test_landmarks_that_the_weights_refuse_are_told_before_anything_is_asked_of_them(
+    tmp_path, portrait, speech
+):
+    def refuse(animation: Animation, folder: Path):
+        raise InputError("The emotion has 0 numbers", "Predict the landmarks again")
+        yield
+
+    def heard(landmarks: LandmarkSequence) -> str:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    path = replace(still(portrait, speech), emotion=np.zeros(0, np.float32)).save(tmp_path / "given.npz")
+    shop = service.Service(still, refuse, heard, tmp_path, Forecast(0.01, 1))
+    with pytest.raises(InputError, match="The emotion has 0 numbers"):
+        list(shop.animate(ASKED | {"landmarks": str(path)}))
+
+
+# Of two real runs: share of the time that had passed, share of the frames that were there.
+SHORT = ((0.18, 0.06), (0.32, 0.12), (0.38, 0.24), (0.48, 0.30), (0.53, 0.42), (0.63, 0.48), (0.69, 0.60),
+         (0.78, 0.66), (0.84, 0.78), (0.95, 0.84), (0.99, 0.96))  # fmt: skip
+LONG = ((0.10, 0.06), (0.23, 0.19), (0.35, 0.31), (0.47, 0.44), (0.59, 0.56), (0.72, 0.68), (0.90, 0.87))
+
+
+@pytest.mark.parametrize(("run", "frames", "truth"), [(SHORT, 150, 14.0), (LONG, 900, 94.0)])
+def test_the_time_left_starts_from_the_forecast_and_soon_is_what_was_measured(run, frames, truth):
+    """Frames come in bursts, and the next ones are in work when some are handed out."""
+
+    def errors(expected: float) -> list[float]:
+        told = [
+            (seconds_left(expected, round(d * frames), frames, p * truth), (1 - p) * truth) for p, d in run
+        ]
+        return [abs(left - real) / max(real, 4) for left, real in told]
+
+    assert max(errors(truth)) < 0.35
+    assert max(errors(0.5 * truth)) < 0.6 and max(errors(2 * truth)) < 1.2
+    assert max(errors(2 * truth)[-3:]) < 0.5
+    assert seconds_left(12.4, 1, 150, 1.2) == pytest.approx(11.2, rel=0.1)
+    assert seconds_left(8.0, 0, 150, 3.0) == 8.0 and seconds_left(8.0, 150, 150, 9.0) == 0.0
+
+
+def test_the_forecast_learns_from_every_video(speech):
+    forecast = Forecast(0.01, steps=1)
+    forecast.learn(speech, (512, 512), DEFAULTS, 2.0, 28.0)  # the first replaces the guess
+    assert forecast.expected(speech, (512, 512), DEFAULTS) == pytest.approx(30.0)
+    forecast.learn(speech, (512, 512), DEFAULTS, 1.0, 19.0)
+    assert forecast.expected(speech, None, DEFAULTS) == pytest.approx(25.0)
+    times = [forecast.expected(speech, (640, 640), Options(steps=s, output=o))
+             for s, o in ((1, "crop"), (2, "crop"), (2, "square"), (2, "photo"))]  # fmt: skip
+    assert times == sorted(times) and len(set(times)) == 4
+
+
+# Videos made on a CPU: seconds of speech, photo, options; seconds of one core that they took.
+MADE = ((5, (708, 1024), {}, 6.3), (30, (708, 1024), {}, 34.2), (5, (512, 512), {}, 3.5),
+        (5, (600, 800), {}, 6.8), (5, (1024, 745), {}, 7.6), (5, (512, 512), {"steps": 4}, 8.8),
+        (5, (512, 512), {"output": "square"}, 4.8), (5, (512, 512), {"output": "crop"}, 3.9),
+        (5, (512, 512), {"steps": 8, "output": "crop"}, 16.3))  # fmt: skip
+
+
+@pytest.mark.parametrize(("seconds", "size", "options", "took"), MADE)
+def test_a_second_made_at_the_start_foretells_long_and_large_videos(seconds, size, options, took):
+    short, long = (SimpleNamespace(num_frames=FRAME_RATE * length) for length in (1, seconds))
+    forecast = Forecast(0.03, steps=1)
+    forecast.learn(short, (512, 512), DEFAULTS, 0.25, 1.09)
+    assert 0.75 * took < forecast.expected(long, size, Options(**options)) < 1.25 * took
+
+
+def test_the_queue_is_first_come_first_served_and_tells_place_and_time():
+    waiting = Queue()
+    with waiting.place() as first, waiting.place() as second:
+        first.seconds, second.seconds = 7.0, 5.0
+        assert list(first.waiting()) == []
+        with waiting.place() as third:
+            assert next(third.waiting()) == (2, 12.0)
+        turns = second.waiting()
+        assert next(turns) == (1, 7.0)
+        turns.close()
+        assert waiting.before(second) == [first]
+    with waiting.place() as alone:
+        assert waiting.before(alone) == []
+
+
+def test_several_have_their_turn_at_once_and_whoever_leaves_lets_the_next_in():
+    waiting = Queue(at_once=2)
+    with waiting.place() as first, ExitStack() as left, waiting.place() as third:
+        second = left.enter_context(waiting.place())
+        fourth = left.enter_context(waiting.place())
+        assert list(first.waiting()) == list(third.waiting()) == []
+        first.seconds, third.seconds, second.seconds = 6.0, 4.0, 8.0
+        assert next(second.waiting()) == (1, 5.0) and next(fourth.waiting()) == (2, 9.0)
+        left.close()
+        assert waiting.before(third) == []
+
+
+def test_each_step_of_waiting_may_be_taken_by_another_thread():
+    waiting = Queue()
+    with ThreadPoolExecutor(2) as threads, waiting.place() as first, waiting.place() as second:
+        first.seconds = 7.0
+        turns = second.waiting()
+        assert threads.submit(next, turns).result(5) == (1, 7.0)
+        assert threads.submit(waiting.before, first).result(5) == []  # nothing is locked meanwhile
+        assert next(turns) == (1, 7.0)
+
+
+def test_a_full_queue_is_told():
+    waiting = Queue()
+    with ExitStack() as stack:
+        for _ in range(MAX_WAITING + 1):
+            stack.enter_context(waiting.place())
+        with pytest.raises(InputError, match="Try again"), waiting.place():
+            pass
+    with waiting.place():
+        pass
+
+
+def test_one_who_waits_goes_on_when_the_one_before_is_done_and_may_leave(shop, tmp_path):
+    first, second, third = (shop.animate(ASKED) for _ in range(3))
+    next(first)
+    assert [next(turn).words[:7] for turn in (second, third)] == ["Reading"] * 2
+    assert "1 before you" in next(second).words and "2 before you" in next(third).words
+    second.close()
+    assert "1 before you" in next(third).words
+    assert list(first)[-1].video and list(third)[-1].video
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_warming_up_measures_the_forecast(shop, tmp_path):
+    shop._forecast = Forecast(100.0, 1)
+    shop.warm_up(PHOTO, RECORDING)
+    assert (
+        shop._forecast.expected(load_speech(RECORDING), None, DEFAULTS) < 100
+        and list(tmp_path.iterdir()) == []
+    )
+
+
+def test_a_stopped_job_leaves_nothing(shop, tmp_path):
+    steps = shop.animate(ASKED)
+    assert any(report.share for report in steps)
+    assert len(list(tmp_path.iterdir())) == 1
+    steps.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_of_a_visitor_stays_in_memory(shop):
+    def kept() -> int:
+        gc.collect()
+        kinds = (Portrait, Speech, Animation, LandmarkSequence)
+        # by type(): isinstance() follows weak proxies, other libraries' dead ones among them
+        return sum(type(thing) in kinds for thing in gc.get_objects())
+
+    shop.inspect_photo(PHOTO, 1)  # as the server does when it starts: importing MediaPipe keeps its caller
+    before = kept()
+    for _ in shop.animate(ASKED):
+        pass
+    for _ in shop.landmarks(ASKED):
+        pass
+    shop.inspect_photo(PHOTO, 1)
+    shop.inspect_speech(RECORDING, PHOTO, DEFAULTS)
+    stopped = shop.animate(ASKED)
+    next(stopped)
+    stopped.close()
+    assert kept() == before
+
+
+def test_landmarks_can_be_given(shop, tmp_path, portrait, speech):
+    given = still(portrait, speech)
+    moved = replace(given, points=given.points + np.float32([5, 0]))
+    path = moved.save(tmp_path / "given.npz")
+    ready = shop.read(Request.of(ASKED | {"landmarks": str(path), "sway": 2})).landmarks
+    np.testing.assert_allclose(ready.points, moved.points, atol=0.01)
+
+
+def test_a_shared_gpu_is_held_longer_for_more_frames_steps_and_pixels(portrait, speech):
+    def seconds(portrait: Portrait, speech: Speech, **options) -> int:
+        return request.gpu_seconds(
+            Animation(portrait, speech, still(portrait, speech), Options(**options)), 1
+        )
+
+    usual, large = seconds(portrait, speech), np.zeros((2048, 2048, 3), np.uint8)
+    assert 15 < usual < seconds(portrait, speech, steps=8) < request.GPU_LIMIT
+    assert usual < seconds(replace(portrait, image=large), speech)
+    assert seconds(replace(portrait, image=large), speech, output="crop") <= usual
+    request.check_gpu_seconds(usual)
+    with pytest.raises(InputError, match="512 square"):
+        request.check_gpu_seconds(seconds(replace(portrait, image=large), speech, steps=8) * 5)
+
+
+def test_the_size_of_a_photo_is_known_from_its_header(tmp_path):
+    page.Image.new("RGB", (4096, 1024)).save(tmp_path / "wide.png")
+    assert request.photo_size(str(tmp_path / "wide.png")) == (512, 2048)
+    (tmp_path / "text.png").write_text("no picture")
+    assert request.photo_size(str(tmp_path / "text.png")) is request.photo_size(None) is None
+
+
+def test_our_own_errors_are_numbered_and_logged(caplog):
+    sentence = request.explain(ZeroDivisionError("secret"))
+    number = sentence.split("error ")[1][:8]
+    assert "secret" not in sentence and number in caplog.text and "ZeroDivisionError" in caplog.text
+    assert request.explain(InputError("It is dark", "Open the window")) == "It is dark. Open the window."
+
+
+def test_notes_cannot_carry_markup_and_keep_their_punctuation():
+    for words in (note(["<img src=x>"]), progress("<script>", 0.5)):
+        assert "<img" not in words and "<script" not in words
+    assert "the face's own" in note(["the face's own"]) and "role='alert'" in note(["wrong"], "bad")
+
+
+def test_progress_is_a_progress_bar_to_a_screen_reader():
+    running, done = progress("half", 0.5), progress("Done", kind="done")
+    assert "role='progressbar'" in running and "aria-valuenow='50'" in running and "width: 50%" in running
+    assert "role='status'" in done and "role='alert'" in progress("wrong", kind="bad")
+
+
+def test_time_is_said_as_people_say_it():
+    assert [spoken_time(s) for s in (0.2, 8.4, 80)] == ["1 s", "8 s", "1 min 20 s"]
+
+
+def test_the_first_look_says_what_is_wrong_and_what_is_right(shop, tmp_path):
+    look = shop.inspect_photo(PHOTO, 1)
+    assert max(look.picture.shape) == 640 and not look.several and "good" in look.words
+    look = shop.inspect_photo(str(page.landscape(tmp_path / "land.png")), 1)
+    assert look.picture is None and "No face" in look.words and "bad" in look.words
+    words, too_long = shop.inspect_speech(RECORDING, None, DEFAULTS)
+    assert "4.9 s of speech" in words and "warn" not in words and not too_long
+    hum = tmp_path / "hum.wav"
+    soundfile.write(hum, 0.1 * np.sin(np.arange(32_000) / 20), 16_000)
+    words, too_long = shop.inspect_speech(str(hum), None, DEFAULTS)
+    assert "No speech is heard" in words and "2.0 s of sound" in words and not too_long
+    assert shop.inspect_photo(None, 1).words == shop.inspect_speech(None, None, DEFAULTS)[0] == ""
+
+
+def test_every_look_at_a_photo_uses_the_detector_that_was_chosen(shop, monkeypatch):
+    import face_alignment
+
+    def offline(*_):
+        raise OSError("no network")
+
+    monkeypatch.setattr(face_alignment.FaceAlignment, "_load_native", offline)
+    chosen = {"detector": "face-alignment"}
+    for ask in (shop.animate, shop.landmarks, shop.check_portrait):
+        with pytest.raises(InputError, match="The weights of face-alignment could not be loaded"):
+            list(ask(ASKED | chosen))
+    assert "The weights of face-alignment" in shop.inspect_photo(PHOTO, 1, **chosen).words
+    with pytest.raises(InputError, match="Choose one of mediapipe, face-alignment"):
+        list(shop.check_portrait(ASKED | {"detector": "dlib"}))
+
+
+def test_where_the_head_is_small_it_can_be_zoomed_to(shop, tmp_path):
+    assert not shop.inspect_photo(PHOTO, 1).small
+    photo = page.standing(tmp_path / "standing.jpg")
+    whole, near = shop.inspect_photo(photo, 1), shop.inspect_photo(photo, 1, 3)
+    assert whole.small and near.small and whole.picture.shape == near.picture.shape == (640, 480, 3)
+    assert shop.inspect_photo(page.standing(tmp_path / "far.jpg", 8), 1).small
+    assert request.photo_size(photo, 3) == (533, 400)
+    *_, last = shop.animate(ASKED | {"portrait": photo, "zoom": 3})
+    assert last.words.startswith("Done")
+
+
+def test_a_photo_that_browsers_do_not_show_is_made_one_that_they_do(shop, tmp_path):
+    chart = tmp_path / "chart.tiff"
+    page.Image.new("RGB", (60, 40), (200, 100, 50)).save(chart)
+    for photo, size in ((page.HEIC, (384, 384)), (chart, (60, 40))):
+        (made,) = [page.Image.open(path).copy() for path in shop.showable(str(photo))]
+        assert made.size == size
+        assert np.abs(np.asarray(made).astype(int) - open_photo(photo)).mean() < 2
+    broken = tmp_path / "broken.heic"
+    broken.write_bytes(page.HEIC.read_bytes()[:3000])
+    for photo in (PHOTO, broken, tmp_path / "none.png"):
+        assert not list(shop.showable(str(photo)))
+    assert sorted(tmp_path.iterdir()) == [broken, chart]
+
+
+def test_of_a_recording_that_is_too_long_the_first_minute_is_offered(shop, tmp_path):
+    long = tmp_path / "long.wav"
+    page.soundfile.write(long, np.tile(np.sin(np.arange(16_000) / 9), 70), 16_000)
+    words, too_long = shop.inspect_speech(str(long), None, DEFAULTS)
+    assert too_long and "longer than 60 s" in words
+    for path in shop.first_minute(str(long)):
+        assert load_speech(path).seconds == pytest.approx(60)
+        assert not shop.inspect_speech(path, None, DEFAULTS)[1]
+    assert list(tmp_path.iterdir()) == [long]
+
+
+@pytest.mark.skipif(not installed_voices(), reason="no voice is installed")
+def test_a_typed_text_is_said(shop, tmp_path):
+    voice = installed_voices()[0].name
+    for path in shop.say("Good morning.", voice):
+        assert 0.5 < load_speech(path).seconds < 4
+    with pytest.raises(InputError, match="no text"):
+        list(shop.say("  ", voice))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_faces_of_the_annotated_photo_can_be_clicked(portrait):
+    width = portrait.image.shape[1]
+    image = np.concatenate([portrait.image, portrait.image], axis=1)
+    shift = np.float32([width, 0, width, 0])
+    both = replace(portrait, image=image, faces=(portrait.faces[0], portrait.faces[0] + shift))
+    picture = annotated(both)
+    assert picture.shape == (320, 640, 3)
+    x, y = (portrait.landmarks[30] * 320 / width).tolist()
+    assert (face_at(both, x, y), face_at(both, x + 320, y), face_at(both, 2, 2)) == (1, 2, None)
+    assert findings(both)["faces"][1][0] == pytest.approx(findings(both)["faces"][0][0] + width, abs=0.2)
+
+
+def test_the_motion_preview_shows_every_frame_of_a_short_recording(tmp_path, portrait, speech):
+    short = speech.cut(0, 1)
+    found = page.probe(
+        motion_video(tmp_path / "m.mp4", Animation(portrait, short, still(portrait, short), DEFAULTS))
+    )
+    assert found["size"] == (320, 320) and found["frames"] == 30
+
+
+def test_spaces_is_imported_before_all_that_could_touch_a_gpu():
+    tree = ast.parse((page.ROOT / "app.py").read_text(encoding="utf-8"))
+    first = next(node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom))
+    assert [alias.name for alias in first.names] == ["spaces"]
+
+
+def test_the_model_card_is_shown_without_a_yaml_header_and_from_its_first_line(tmp_path, monkeypatch):
+    card = "# Card\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n---\n\nThe end.\n"
+    monkeypatch.setattr(texts, "MODEL_CARD", tmp_path / "card.md")
+    for header in ("", "---\nlicense: other\ntags:\n- a---b\n---\n\n"):
+        texts.MODEL_CARD.write_text(header + card)
+        assert texts.model_card() == card
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_told_in_a_sentence(tmp_path, speech, monkeypatch):
+    monkeypatch.setattr(video, "uuid4", lambda: SimpleNamespace(hex="00000000"))
+    (tmp_path / ".talking.00000000.mp4").symlink_to("/dev/full")
+    noise = np.random.default_rng(0).integers(0, 255, (60, 128, 128, 3), np.uint8)
+    with pytest.raises(InputError, match="disk is full"):
+        list(writing_video(tmp_path / "talking.mp4", iter(noise), speech))
+    assert list(tmp_path.iterdir()) == []
