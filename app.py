@@ -32,7 +32,7 @@ import torch
 from starlette.middleware import Middleware
 
 from atldiff.animation import Animation
-from atldiff.cli.generate import load_pipeline
+from atldiff.loading import load_pipeline
 from atldiff.media.speech import Speech
 from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.portrait import Portrait

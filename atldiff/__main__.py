@@ -205,8 +205,8 @@ def _measured(run, args: argparse.Namespace) -> int:
 
 
 def _validate(args: argparse.Namespace) -> None:
-    from atldiff.cli.generate import load_pipeline
     from atldiff.evaluation.validate import as_table, validate
+    from atldiff.loading import load_pipeline
     from atldiff.training.landmarks.clips import load_speech_clips
     from atldiff.training.renderer.clips import load_clips
 

@@ -3,9 +3,15 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from atldiff.errors import InputError
+from atldiff.memory import share_memory
+
+if TYPE_CHECKING:
+    from atldiff.pipeline import ATLDiffPipeline
 
 
 def translate_index(index: dict[str, Any]) -> dict[str, Any]:
@@ -84,3 +90,29 @@ def from_hub(name: str) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         problem = f"The weights {name!r} are no folder here and could not be fetched from the hub"
         raise InputError(problem, "Check name and connection, or leave them out for the starter") from error
+
+
+def load_pipeline(
+    weights: str | None = None, device: str = "cpu", dtype: torch.dtype | None = None
+) -> "ATLDiffPipeline":
+    """Reads the networks and puts them to work on a device; all threads share one pool of memory then.
+
+    Raises:
+        InputError: there is no pipeline of that name, or no such device.
+    """
+    from diffusers.utils import logging
+
+    from atldiff.pipeline import ATLDiffPipeline  # takes seconds: only once the inputs were found to be good
+
+    share_memory()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    pipeline = ATLDiffPipeline.from_pretrained(weights)
+    try:
+        pipeline.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"The device {device!r} cannot be used", "Choose cpu, or leave it out") from error
+    if dtype is None:
+        return pipeline.use_fast_dtype()
+    pipeline.unet.to(dtype=dtype)
+    return pipeline

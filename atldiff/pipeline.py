@@ -31,11 +31,12 @@ from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel, channels_las
 from atldiff.rendering.renderer import Renderer
 from atldiff.rendering.warp.canvas import make_canvas
 from atldiff.sequence import LandmarkSequence
+from atldiff.speech.encoders import make_speech_encoder
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.motion.bilabials import recognised_bilabials
 from atldiff.speech.motion.edit import edit_landmarks
 from atldiff.speech.starter_encoder import StarterSpeechEncoder
-from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder, make_speech_encoder
+from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 from atldiff.system import disable_telemetry
 
 STARTER = WEIGHTS / "starter"

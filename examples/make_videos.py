@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 from PIL import Image
 
-from atldiff.cli.generate import load_pipeline
+from atldiff.loading import load_pipeline
 from atldiff.media.video_writer import write_video
 
 HERE = Path(__file__).parent

@@ -19,7 +19,7 @@ import psutil
 
 from atldiff.config import PRESETS
 from atldiff.pipeline import STARTER
-from atldiff.speech.wav2vec2_encoder import load_speech_encoder
+from atldiff.speech.encoders import load_speech_encoder
 from atldiff.training.data.shards import MANIFEST, read_prepared, write_shard
 from atldiff.training.landmarks.clips import StoredSpeech, data_key, read_speech_clips
 from atldiff.training.landmarks.encoded import encoded_versions

@@ -16,10 +16,9 @@ from tqdm import tqdm
 from atldiff.animation import Animation, animate
 from atldiff.cli.jobs import Job, check_files, writable
 from atldiff.config import FRAME_RATE
-from atldiff.errors import InputError
+from atldiff.loading import load_pipeline
 from atldiff.media.speech import Speech
 from atldiff.media.video_writer import write_video
-from atldiff.memory import share_memory
 from atldiff.options import Options
 from atldiff.portrait.drawing import draw_landmarks
 from atldiff.portrait.portrait import Portrait
@@ -106,32 +105,6 @@ class Runner:
 
         write_video(output, counted(), animation.speech)
         return sizes[0]
-
-
-def load_pipeline(
-    weights: str | None = None, device: str = "cpu", dtype: torch.dtype | None = None
-) -> "ATLDiffPipeline":
-    """Reads the networks and puts them to work on a device; all threads share one pool of memory then.
-
-    Raises:
-        InputError: there is no pipeline of that name, or no such device.
-    """
-    from diffusers.utils import logging
-
-    from atldiff.pipeline import ATLDiffPipeline  # takes seconds: only once the inputs were found to be good
-
-    share_memory()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    pipeline = ATLDiffPipeline.from_pretrained(weights)
-    try:
-        pipeline.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"The device {device!r} cannot be used", "Choose cpu, or leave it out") from error
-    if dtype is None:
-        return pipeline.use_fast_dtype()
-    pipeline.unet.to(dtype=dtype)
-    return pipeline
 
 
 def save_landmarks(path: Path, animation: Animation) -> None:

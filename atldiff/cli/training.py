@@ -194,7 +194,7 @@ def _train_emotion(args: argparse.Namespace) -> None:
 
 def _train_landmarks(args: argparse.Namespace) -> None:
     from atldiff.evaluation.pictures import as_json
-    from atldiff.speech.wav2vec2_encoder import load_speech_encoder
+    from atldiff.speech.encoders import load_speech_encoder
     from atldiff.training.landmarks.train import LandmarkStage, begin_generator, train_landmarks
     from atldiff.training.runs.processes import finish
 

@@ -16,8 +16,9 @@ from atldiff.media.decoding import (
     read_sound,
     too_long,
 )
-from atldiff.media.sound import as_float, is_silent, level, mono, resample, speech_activity
+from atldiff.media.sound import as_float, is_silent, level, mono, resample
 from atldiff.media.speech_presence import contains_speech
+from atldiff.media.voice_activity import speech_activity
 from atldiff.memory import forget, on_disk
 
 MAX_SOUND_RATE = 48_000  # the highest rate the video carries

@@ -9,9 +9,8 @@ from PIL import Image
 from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
 from atldiff.landmarks import crop_box
-from atldiff.portrait.detection_boxes import longest_side
 from atldiff.portrait.fan import Fan
-from atldiff.portrait.finder import Face, Finder
+from atldiff.portrait.finder import Face, Finder, longest_side
 from atldiff.portrait.matting import segment
 from atldiff.portrait.mesh import check_detector
 from atldiff.portrait.mouth_cover import is_covered

@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image
 
 from atldiff.errors import InputError
-from atldiff.portrait.detection_boxes import padded, tiles, whole
-from atldiff.portrait.finder import Face, Finder
+from atldiff.portrait.finder import Face, Finder, padded, tiles, whole
 from atldiff.portrait.photo import LONG_SIDE, frames_to_try, open_photo
 
 FRONTAL = "Use a sharp photo that shows one face from the front, upright"

@@ -6,7 +6,7 @@ from transformers import Wav2Vec2ConformerConfig
 from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import Wav2Vec2ConformerEncoder
 
 from atldiff.errors import InputError
-from atldiff.speech.phonetic_encoder import MEL_BANDS
+from atldiff.speech.mel import MEL_BANDS
 
 SURE = 0.8  # probability from which on an emotion is told: of unseen actors 19 in 20 are right, of all 13
 

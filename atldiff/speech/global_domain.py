@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from atldiff.config import FRAME_RATE
 from atldiff.landmarks import MOUTH, NUM_LANDMARKS
-from atldiff.speech.phonetic_encoder import FEATURE_HOP, FEATURE_RATE
+from atldiff.speech.mel import FEATURE_HOP, FEATURE_RATE
 
 MOUTH_POINTS = MOUTH.stop - MOUTH.start
 REACH = 20  # frames that attention sees on each side

@@ -1,7 +1,5 @@
 """The paper's speech encoder: frozen wav2vec2 and the Conformer emotion recogniser (Sec. 2.1)."""
 
-from pathlib import Path
-
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
@@ -10,17 +8,12 @@ from torch.nn import functional as F
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from atldiff.config import EMOTION_DIM, EMOTIONS
-from atldiff.loading import fetched, load_network
+from atldiff.loading import fetched
 from atldiff.media.speech import Speech
 from atldiff.speech.context_gate import ContextGate
 from atldiff.speech.emotion_recogniser import EmotionRecogniser
-from atldiff.speech.phonetic_encoder import FEATURE_HOP, LogMel
-from atldiff.speech.starter_encoder import (
-    SpeechFeatures,
-    StarterSpeechEncoder,
-    encode_speech,
-    encode_window,
-)
+from atldiff.speech.features import SpeechFeatures, encode_speech, encode_window
+from atldiff.speech.mel import FEATURE_HOP, LogMel
 
 
 class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
@@ -84,33 +77,3 @@ class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
     def encode(self, speech: Speech, emotion: str | None = None, waveform: bool = False) -> SpeechFeatures:
         """Features of a recording of any length (B = 1), see `encode_speech`."""
         return encode_speech(self, speech, emotion, waveform)
-
-
-Encoder = StarterSpeechEncoder | Wav2Vec2SpeechEncoder
-
-
-def make_speech_encoder(name: str, emotions: tuple[str, ...] = EMOTIONS, pretrained: bool = True) -> Encoder:
-    """The encoder that a preset names: "starter", or a wav2vec2 on the hub or in a folder.
-
-    Args:
-        emotions: that its recogniser, which is new, is to tell apart.
-        pretrained: fetch wav2vec2's weights; without it, one of wav2vec2-base's shape with random ones.
-
-    Raises:
-        InputError: `pretrained`, and the hub cannot be reached.
-    """
-    if name == "starter":
-        return StarterSpeechEncoder(emotions)
-    if pretrained:
-        return Wav2Vec2SpeechEncoder.from_hub(name, emotions)
-    return Wav2Vec2SpeechEncoder(emotions=emotions)
-
-
-def load_speech_encoder(folder: Path) -> Encoder:
-    """An encoder of either kind that `save_pretrained` wrote.
-
-    Raises:
-        InputError: there is none in the folder, or its file is broken.
-    """
-    remedy = "Name the speech_encoder folder of a run of `train emotion` or of a pipeline"
-    return load_network(folder, (StarterSpeechEncoder, Wav2Vec2SpeechEncoder), "speech encoder", remedy)

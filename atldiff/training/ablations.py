@@ -8,7 +8,7 @@ from typing import Any
 
 from atldiff.config import Preset
 from atldiff.errors import InputError
-from atldiff.speech.wav2vec2_encoder import load_speech_encoder
+from atldiff.speech.encoders import load_speech_encoder
 from atldiff.training.landmarks.train import LandmarkStage, begin_generator, train_landmarks
 from atldiff.training.renderer.stages import STAGES
 from atldiff.training.renderer.train import train_diffusion

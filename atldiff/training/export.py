@@ -9,8 +9,8 @@ from atldiff.config import Preset, read_preset
 from atldiff.errors import InputError
 from atldiff.loading import load_network
 from atldiff.pipeline import ATLDiffPipeline
+from atldiff.speech.encoders import load_speech_encoder
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.wav2vec2_encoder import load_speech_encoder
 from atldiff.training.renderer.networks import RendererNetworks, make_networks
 from atldiff.training.runs.checkpoints import save_networks
 

@@ -5,7 +5,7 @@ from PIL import Image
 
 from atldiff.errors import InputError
 from atldiff.landmarks import inter_ocular_distance
-from atldiff.portrait.detection_boxes import tiles
+from atldiff.portrait.finder import tiles
 from atldiff.portrait.photo import open_photo
 from atldiff.portrait.portrait import load_portrait
 from atldiff.portrait.quality import check_place, outside_share

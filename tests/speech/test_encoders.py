@@ -7,14 +7,8 @@ import torch
 from atldiff.config import EMOTIONS
 from atldiff.errors import InputError
 from atldiff.media.speech import Speech
-from atldiff.speech.phonetic_encoder import (
-    FEATURE_HOP,
-    LogMel,
-    PhoneticEncoder,
-    mel_bank,
-    to_training_level,
-    windows,
-)
+from atldiff.speech.mel import FEATURE_HOP, LogMel, mel_bank, to_training_level, windows
+from atldiff.speech.phonetic_encoder import PhoneticEncoder
 from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 

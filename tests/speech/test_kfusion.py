@@ -2,16 +2,8 @@
 
 import torch
 
-from atldiff.speech.kfusion import (
-    GRID_INTERVALS,
-    SPLINE_ORDER,
-    KANHead,
-    KANLayer,
-    KFusion,
-    MLPHead,
-    PlainFusion,
-    insert_mouth,
-)
+from atldiff.speech.kan import GRID_INTERVALS, SPLINE_ORDER, KANHead, KANLayer
+from atldiff.speech.kfusion import KFusion, MLPHead, PlainFusion, insert_mouth
 
 
 def test_the_splines_sum_to_one_on_the_grid():

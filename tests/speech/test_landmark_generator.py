@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from atldiff.speech.features import SpeechFeatures
 from atldiff.speech.global_domain import GlobalDomain, RawSpeech, at_frame_rate, locality_mask
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.starter_encoder import SpeechFeatures
 
 TINY = {"feature_dim": 6, "width": 16, "heads": 2, "layers": 1, "channels": 2, "hidden": 8}
 

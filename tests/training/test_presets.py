@@ -18,7 +18,8 @@ from atldiff.media.speech import Speech, load_speech
 from atldiff.pipeline import STARTER
 from atldiff.portrait.photo import crop_square
 from atldiff.rendering.diffusion.identity import ResNetIdentityEncoder
-from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder, load_speech_encoder
+from atldiff.speech.encoders import load_speech_encoder
+from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 from atldiff.training.ablations import ABLATIONS, run_ablations
 from atldiff.training.data.extract import STORED_MARGIN, STORED_SIZE
 from atldiff.training.renderer.train import stage_of

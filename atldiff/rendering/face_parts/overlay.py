@@ -3,29 +3,14 @@ drawn over what it leaves.
 """
 
 from dataclasses import dataclass
-from math import comb
 from typing import Protocol
 
 import numpy as np
 
-from atldiff.landmarks import INNER_LIPS, mouth_opening
 from atldiff.rendering.face_parts.eyelids import Lid
-from atldiff.rendering.face_parts.lip_outline import round_lips, smooth_outline
-from atldiff.rendering.face_parts.shapes import Rect, filled, rect_round
-from atldiff.rendering.warp.spline import parted
-from atldiff.smoothstep import smoothstep
-
-Layers = list[tuple[np.ndarray, np.ndarray]]  # colours (h, w, 3) or (3,) and alphas (h, w), float32
-
-_CLOSING = (0.45, 0.65)  # how far lips are closed where their cover begins to be drawn, and is drawn in full
-_SHOWS_TEETH = (0.02, 0.05)  # opening of the photo's mouth, inter-ocular distances
-_REACH = 0.03  # of the cover beyond the inner lips, shares of the mouth's width
-_SHADE, _LINE = 0.6, 0.35  # of the skin's light: near the line between the lips, and in it
-# Where lips tell their colours: points of `round_lips`, and the landmarks on the other side of the lip.
-_UPPER_LIP = [2, 4, 5, 6, 8], [49, 50, 51, 52, 53]
-_LOWER_LIP = [18, 16, 15, 14, 12], [59, 58, 57, 56, 55]
-_ACROSS = 0.35, 0.5, 0.65  # of the way from the one to the other
-_STATIONS = 0.2, 0.35, 0.5, 0.65, 0.8  # where these points lie along the mouth
+from atldiff.rendering.face_parts.lips import ShutLips
+from atldiff.rendering.face_parts.shapes import Layers, Rect
+from atldiff.rendering.warp.guard_points import parted
 
 
 class Closure(Protocol):
@@ -41,73 +26,6 @@ class Closure(Protocol):
         """What is drawn, one over the other, into the pixels `rect` of a frame with landmarks `apart` (68, 2)
         of `parted`.
         """
-
-
-@dataclass(frozen=True, eq=False)
-class ShutLips:
-    """The lips, in their own colours; only where the photo shows what is between them.
-
-    Attributes:
-        gap: mean gap of the photo's inner lips, inter-ocular distances.  strength: of the drawing, 0 to 1.
-        upper, lower: (5, 3) colours of the lips from the left of the picture to the right.
-    """
-
-    gap: float
-    strength: float
-    upper: np.ndarray
-    lower: np.ndarray
-
-    @classmethod
-    def of(cls, image: np.ndarray, still: np.ndarray) -> "ShutLips":
-        """Of the face with landmarks `still` (68, 2), pixels of `image` (H, W, >=3) uint8."""
-        inner, gap = round_lips(still[INNER_LIPS]), float(mouth_opening(still))
-        strength = float(smoothstep(*_SHOWS_TEETH, np.array(gap)))
-        colours = (
-            np.median([_pixels(image, inner[near] + s * (still[far] - inner[near])) for s in _ACROSS], axis=0)
-            for near, far in (_UPPER_LIP, _LOWER_LIP)
-        )
-        return cls(gap, strength, *colours)
-
-    def closing(self, landmarks: np.ndarray) -> float:
-        """See `Closure`."""
-        closed = 1 - float(mouth_opening(landmarks)) / max(self.gap, 1e-6)
-        return self.strength * float(smoothstep(*_CLOSING, np.array(closed)))
-
-    def area(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
-        """See `Closure`."""
-        return rect_round(landmarks[INNER_LIPS], 0.32 * _lip_width(landmarks) + 2, size)
-
-    def layers(self, apart: np.ndarray, closing: float, rect: Rect) -> Layers:
-        """See `Closure`: the lips' colour, shade towards the line between them, and that line."""
-        import cv2
-
-        width, size = _lip_width(apart), (rect[3] - rect[1], rect[2] - rect[0])
-        seam = smooth_curve(apart[INNER_LIPS][[0, 7, 6, 5, 4]]) - rect[:2]
-        cover = filled(smooth_outline(apart[INNER_LIPS]) - rect[:2], size)
-        reach = max(3, round(2 * _REACH * width)) | 1
-        cover = cv2.dilate(cover, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
-        below = filled(np.concatenate([seam, seam[::-1] + [0, width]]), size)
-        alphas = [_soft(cover, 0.03 * width)]
-        for thickness, soft, strength in ((0.05, 0.03, 0.4), (0.012, 0.006, 0.8)):
-            line = np.zeros(size, np.uint8)
-            fixed = np.round((seam - 0.5) * 16).astype(np.int32)
-            cv2.polylines(line, [fixed], False, 255, max(1, round(thickness * width)), cv2.LINE_AA, 4)
-            alphas.append(strength * _soft(line, soft * width))
-        skin = self._skin(apart, rect, _soft(below, 0.01 * width))
-        colours = skin, _SHADE * skin, _LINE * skin
-        return [(colour, closing * alpha) for colour, alpha in zip(colours, alphas, strict=True)]
-
-    def _skin(self, apart: np.ndarray, rect: Rect, below: np.ndarray) -> np.ndarray:
-        """Colours (h, w, 3) of the lip that lies at each pixel; `below` (h, w) in [0, 1]: the lower one."""
-        axis = apart[64] - apart[60]
-        x, y = np.meshgrid(np.arange(rect[0], rect[2]) + 0.5, np.arange(rect[1], rect[3]) + 0.5)
-        along = ((x - apart[60, 0]) * axis[0] + (y - apart[60, 1]) * axis[1]) / max(float(axis @ axis), 1e-9)
-        lips = (
-            np.stack([np.interp(along, _STATIONS, channel) for channel in lip.T], axis=-1)
-            for lip in (self.upper, self.lower)
-        )
-        upper, lower = lips
-        return (upper + (lower - upper) * below[..., None]).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,27 +52,3 @@ class Closures:
             for colour, alpha in part.layers(apart, closing, rect):
                 drawn += (colour - drawn) * alpha[..., None]
             image[y0:y1, x0:x1, :3] = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
-
-
-def smooth_curve(points: np.ndarray, count: int = 17) -> np.ndarray:
-    """The Bezier curve (count, 2) from the first to the last of points (N, 2), drawn to the others."""
-    t, degree = np.linspace(0, 1, count), len(points) - 1
-    weights = [comb(degree, k) * t**k * (1 - t) ** (degree - k) for k in range(degree + 1)]
-    return np.stack(weights, axis=1) @ points
-
-
-def _soft(mask: np.ndarray, deviation: float) -> np.ndarray:
-    """A mask (h, w) uint8, blurred by so many pixels: float32 in [0, 1]."""
-    import cv2
-
-    return cv2.GaussianBlur(mask, (0, 0), max(0.6, deviation)).astype(np.float32) / 255
-
-
-def _lip_width(landmarks: np.ndarray) -> float:
-    return max(float(np.linalg.norm(landmarks[60] - landmarks[64])), 1e-6)
-
-
-def _pixels(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Colours (N, 3) at points (N, 2), the nearest pixel's."""
-    columns, rows = np.clip(np.round(points - 0.5), 0, np.array(image.shape[1::-1]) - 1).astype(int).T
-    return image[rows, columns, :3].astype(np.float32)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 Rect = tuple[int, int, int, int]
+Layers = list[tuple[np.ndarray, np.ndarray]]  # colours (h, w, 3) or (3,) and alphas (h, w), float32
 
 
 def rect_round(points: np.ndarray, margin: float, size: tuple[int, int]) -> Rect:

@@ -13,7 +13,7 @@ from atldiff.landmarks import (
     to_crop,
 )
 from atldiff.rendering.diffusion.guide_noise import fill_masks
-from atldiff.rendering.warp.spline import SHOWS_TEETH, shown_gap
+from atldiff.rendering.warp.guard_points import SHOWS_TEETH, shown_gap
 
 _OUTER_EIGHT = [48, 50, 51, 52, 54, 56, 57, 58]  # the outer lips, a point to each inner one
 

@@ -7,9 +7,9 @@ narrowed to nothing. A recogniser trained with CTC speaks up late: lips shut abo
 import numpy as np
 
 from atldiff.config import FRAME_RATE
+from atldiff.speech.features import SpeechFeatures
+from atldiff.speech.mel import FEATURE_RATE
 from atldiff.speech.motion.lips import LIPS, gaps, narrow_mouth
-from atldiff.speech.phonetic_encoder import FEATURE_RATE
-from atldiff.speech.starter_encoder import SpeechFeatures
 
 SURE = 0.5  # probability from which on a bilabial is believed
 BEFORE, AFTER = 5, 1  # frames round a recognised bilabial in which the lips shut

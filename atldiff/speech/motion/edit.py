@@ -10,10 +10,8 @@ from atldiff.config import FRAME_RATE
 from atldiff.landmarks import (
     BROWS,
     JAW,
-    LOWER_LIDS,
     MOUTH,
     NOSE,
-    UPPER_LIDS,
     FaceFrame,
     mouth_opening,
 )
@@ -21,15 +19,12 @@ from atldiff.media.speech import Speech, voice_activity
 from atldiff.options import Motion
 from atldiff.smoothstep import smoothstep
 from atldiff.speech.motion.bilabials import close_bilabials
+from atldiff.speech.motion.blinks import _blink, blink_curve
 from atldiff.speech.motion.lips import LIPS, SPEECH_WEIGHT, gaps, narrow_mouth
 
 _SILENT, _SPOKEN = 0.1, 0.4  # voice activity below the first is silence, above the second speech
 _EARLY, _LATE, _RAMP = 3, 3, 2  # frames: lips part before a sound and linger after it; fade of the gate
 
-# Blinks as 346 of them look in 1,156 s of tracked speech: 18 a minute, shut within two frames, open
-# again within about six, nine tenths of the way by the upper lid, brows at rest. Of a shut eye the
-# tracker leaves a fifth to a third of the gap; less than that would fold the warped lashes.
-_BLINKS_A_MINUTE, _LID_SHARE, _LID_CLOSED = 17.0, 0.9, 0.8
 
 _PIVOT = np.array([0.0, 1.9])  # the neck, about which the head rolls
 # Root-mean-square of roll (radians), shift to the side, shift down, turn and nod (of depth 1).
@@ -78,26 +73,6 @@ def edit_landmarks(
     points = _blink(points, blink_curve(len(points), motion.blinks, seed))
     points = _sway(points, motion.sway * sway_curves(activity, seed))
     return frame.from_face(points).astype(np.float32)
-
-
-def blink_curve(num_frames: int, rate: float, seed: int) -> np.ndarray:
-    """How far the eyes are shut, (num_frames,) in [0, 1].
-
-    Intervals are gamma distributed, none below 0.8 s; none begins within the first half second.
-    """
-    closed = np.zeros(num_frames)
-    if rate <= 0:
-        return closed
-    rng = np.random.default_rng([seed, 1])
-    frames, mean = np.arange(num_frames), 60 / (_BLINKS_A_MINUTE * rate)
-    at = 0.7 + mean * rng.uniform(0.1, 0.7)
-    while True:
-        peak, shut, opened = round(at * FRAME_RATE), rng.uniform(1.8, 2.6), rng.uniform(3.5, 5.5)
-        if peak - shut > num_frames:
-            return closed
-        since = np.maximum(frames - peak - 1, 0) / opened + np.maximum(peak - frames, 0) / shut
-        closed = np.maximum(closed, 0.5 + 0.5 * np.cos(np.pi * np.minimum(since, 1)))
-        at += max(0.8, rng.gamma(4.0, mean / 4.0))
 
 
 def sway_curves(activity: np.ndarray, seed: int) -> np.ndarray:
@@ -164,18 +139,6 @@ def _close_in_silence(points: np.ndarray, rest: np.ndarray, closing: np.ndarray)
     calm = points + closing[..., None] * SPEECH_WEIGHT * (rest - points)
     down, gap = gaps(calm, *LIPS)
     return narrow_mouth(calm, down, np.where(gap > 0, closing * gap, gap))
-
-
-def _blink(points: np.ndarray, closed: np.ndarray) -> np.ndarray:
-    """Shuts both eyes by `closed` (F,) in [0, 1] along each eye's own perpendicular."""
-    points, closing = points.copy(), _LID_CLOSED * closed[:, None]
-    eyes: tuple = ((UPPER_LIDS[:2], LOWER_LIDS[:2], (36, 39)), (UPPER_LIDS[2:], LOWER_LIDS[2:], (42, 45)))
-    for upper, lower, corners in eyes:
-        down, gap = gaps(points, upper, lower, corners)
-        shift = np.where(gap > 0, closing * gap, gap)[..., None] * down
-        points[:, list(upper)] += _LID_SHARE * shift
-        points[:, list(lower)] -= (1 - _LID_SHARE) * shift
-    return points
 
 
 def _sway(points: np.ndarray, curves: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from atldiff.errors import InputError
-from atldiff.speech.phonetic_encoder import LogMel, PhoneticEncoder
+from atldiff.speech.mel import LogMel
+from atldiff.speech.phonetic_encoder import PhoneticEncoder
 
 MAGIC = b"HAMAPK\x01\x02"
 DTYPES = {0: np.float32, 1: np.float16}

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from atldiff.config import SAMPLE_RATE
 from atldiff.errors import InputError
-from atldiff.speech.phonetic_encoder import to_training_level
-from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.speech.encoders import Encoder
+from atldiff.speech.mel import to_training_level
 from atldiff.training.data.array_file import ArrayFile, Row, StoredRows
 from atldiff.training.data.corpora import table_rows
 from atldiff.training.data.shards import read_prepared

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from atldiff.config import Preset
 from atldiff.speech.emotion_recogniser import EmotionRecogniser
+from atldiff.speech.encoders import Encoder, load_speech_encoder, make_speech_encoder
 from atldiff.speech.starter_encoder import StarterSpeechEncoder
-from atldiff.speech.wav2vec2_encoder import Encoder, load_speech_encoder, make_speech_encoder
 from atldiff.training.emotion.phonemes import copy_recogniser
 from atldiff.training.emotion.speech import Mels, labels_of, store_emotional_speech
 from atldiff.training.runs.checkpoints import go_on_at, load_state, save_state

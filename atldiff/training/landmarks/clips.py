@@ -16,7 +16,7 @@ import numpy as np
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_RATE
 from atldiff.media.speech import SAMPLE_RATE, Speech
-from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.speech.encoders import Encoder
 from atldiff.training.data.array_file import ArrayFile, Row, StoredRows
 from atldiff.training.data.shards import read_prepared
 

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from atldiff.speech.starter_encoder import SpeechFeatures, StarterSpeechEncoder
-from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.speech.encoders import Encoder
+from atldiff.speech.features import SpeechFeatures
+from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.training.data.array_file import ArrayFile, Row, StoredRows
 from atldiff.training.landmarks.augment import vary
 from atldiff.training.landmarks.clips import SpeechClip

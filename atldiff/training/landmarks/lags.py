@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from atldiff import landmarks as lm
 from atldiff.evaluation.landmark_scores import MAX_LAG
 from atldiff.evaluation.landmarks import best_lag, correlation
+from atldiff.speech.features import SpeechFeatures
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.starter_encoder import SpeechFeatures
 from atldiff.training.landmarks.encoded import Example
 
 

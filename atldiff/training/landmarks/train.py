@@ -15,8 +15,8 @@ from torch import Tensor
 from atldiff.config import LandmarkConfig, shape_of
 from atldiff.errors import InputError
 from atldiff.evaluation.landmark_scores import validate_landmarks
+from atldiff.speech.encoders import Encoder
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.wav2vec2_encoder import Encoder
 from atldiff.training.landmarks.clips import (
     SpeechClip,
     StoredSpeech,

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_RATE
-from atldiff.speech.phonetic_encoder import FEATURE_HOP, FEATURE_RATE
+from atldiff.speech.mel import FEATURE_HOP, FEATURE_RATE
 from atldiff.training.landmarks.encoded import Example
 
 

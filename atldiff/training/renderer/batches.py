@@ -11,7 +11,7 @@ from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
 
 from atldiff.errors import InputError
-from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.speech.encoders import Encoder
 from atldiff.system import usable_cores
 from atldiff.training.data.shards import shards_of
 from atldiff.training.renderer.clips import StoredClip, load_clips

@@ -13,7 +13,7 @@ from atldiff.config import EMOTION_DIM
 from atldiff.media.speech import SAMPLE_RATE, Speech
 from atldiff.portrait.photo import crop_square
 from atldiff.rendering.diffusion.mouth_style import MIN_OPENING, STYLE_DIM, mouth_style
-from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.speech.encoders import Encoder
 from atldiff.training.data.extract import STORED_SIZE, encode_picture
 from atldiff.training.data.shards import read_prepared
 

@@ -7,7 +7,7 @@ import numpy as np
 from torch.utils.data import IterableDataset, get_worker_info
 
 from atldiff.errors import InputError
-from atldiff.speech.wav2vec2_encoder import Encoder
+from atldiff.speech.encoders import Encoder
 from atldiff.training.data.shards import read_shard, shards_of
 from atldiff.training.renderer.clips import Moment, StoredClip, choose_frames, stored_clip
 from atldiff.training.renderer.samples import MAX_TRIES, PhotoDraw, SampleConfig, make_sample

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from atldiff.config import Preset, read_preset
-from atldiff.speech.wav2vec2_encoder import load_speech_encoder
+from atldiff.speech.encoders import load_speech_encoder
 from atldiff.training.renderer.batches import MEMORY, Batches, DataConfig
 from atldiff.training.renderer.clips import load_clips
 from atldiff.training.renderer.networks import make_networks

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from atldiff.animation import Animation
-from atldiff.cli.generate import load_pipeline
 from atldiff.errors import InputError
+from atldiff.loading import load_pipeline
 from atldiff.threads import or_none
 from atldiff.web.jobs.request import Step, make
 

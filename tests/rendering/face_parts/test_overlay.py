@@ -14,8 +14,10 @@ from atldiff.landmarks import (
     to_crop,
 )
 from atldiff.portrait.portrait import load_portrait
-from atldiff.rendering.face_parts.overlay import Closures, smooth_curve
-from atldiff.rendering.warp.spline import OPEN_LIDS, displacement_field, parted
+from atldiff.rendering.face_parts.lips import smooth_curve
+from atldiff.rendering.face_parts.overlay import Closures
+from atldiff.rendering.warp.guard_points import OPEN_LIDS, parted
+from atldiff.rendering.warp.spline import displacement_field
 
 
 @pytest.fixture(scope="module")

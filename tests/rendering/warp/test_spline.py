@@ -7,6 +7,7 @@ import torch
 from atldiff.landmarks import INNER_LIPS, LOWER_INNER_LIP, UPPER_INNER_LIP, crop_box, to_crop
 from atldiff.portrait.portrait import load_portrait
 from atldiff.rendering.face_parts.lip_outline import round_lips
+from atldiff.rendering.warp.guard_points import guards, parted
 from atldiff.rendering.warp.photo_warp import FinePhoto, warp_image
 from atldiff.rendering.warp.spline import (
     GRID,
@@ -14,8 +15,6 @@ from atldiff.rendering.warp.spline import (
     _anchors,
     displacement_field,
     grid_points,
-    guards,
-    parted,
     point_smoothing,
     region_rect,
     spline_at,

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from atldiff.landmarks import mouth_opening
+from atldiff.speech.features import SpeechFeatures
 from atldiff.speech.motion.bilabials import (
     AFTER,
     BEFORE,
@@ -13,7 +14,6 @@ from atldiff.speech.motion.bilabials import (
     recognised_bilabials,
     shut_frames,
 )
-from atldiff.speech.starter_encoder import SpeechFeatures
 
 
 def mouth(opening: float) -> np.ndarray:

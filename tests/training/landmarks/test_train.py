@@ -11,9 +11,11 @@ from training.made_speech import corpus, emotional_speech, moved, networks
 from atldiff import landmarks as lm
 from atldiff.errors import InputError
 from atldiff.evaluation.landmark_scores import clip_scores, validate_landmarks
+from atldiff.speech.features import SpeechFeatures
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.speech.phonetic_encoder import FEATURE_HOP, LogMel, PhoneticEncoder
-from atldiff.speech.starter_encoder import SpeechFeatures, StarterSpeechEncoder
+from atldiff.speech.mel import FEATURE_HOP, LogMel
+from atldiff.speech.phonetic_encoder import PhoneticEncoder
+from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.training.emotion import phonemes
 from atldiff.training.emotion import train as module
 from atldiff.training.emotion.train import EmotionStage, augment, test_emotion, train_emotion

@@ -15,7 +15,7 @@ from atldiff.rendering.face_parts.mouth_layers import paint_layers
 from atldiff.rendering.face_parts.overlay import Closures
 from atldiff.rendering.face_parts.shapes import Rect, enclosing
 from atldiff.rendering.output.filters import blurred
-from atldiff.rendering.warp.spline import parted
+from atldiff.rendering.warp.guard_points import parted
 from atldiff.smoothstep import smoothstep
 
 

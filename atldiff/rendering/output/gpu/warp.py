@@ -13,13 +13,13 @@ from torch.nn import functional as F
 from atldiff import landmarks as lm
 from atldiff.rendering.output.filters import resize_matrix, resized, to_levels
 from atldiff.rendering.warp.canvas import Canvas
+from atldiff.rendering.warp.guard_points import parted
 from atldiff.rendering.warp.photo_warp import FinePhoto, field_matrix
 from atldiff.rendering.warp.spline import (
     GRID,
     border_fade,
     feature_cells,
     grid_points,
-    parted,
     point_smoothing,
     spline_points,
     spline_weights,
