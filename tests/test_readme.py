@@ -1,5 +1,6 @@
-"""The README's promises: its commands exist, its files exist, its map names every file."""
+"""What the documents promise: commands, links, files, functions, and that README and card stay short."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -11,23 +12,49 @@ import yaml
 from atldiff.__main__ import main, make_parser
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "examples" / "README.md"]
+README = ROOT / "README.md"
+CARD = ROOT / "atldiff" / "weights" / "starter" / "MODEL_CARD.md"
+TRAINING = ROOT / "atldiff" / "training" / "README.md"
+PAPER = ROOT / "docs" / "paper.md"
+GUIDES = [README, *sorted((ROOT / "docs").glob("*.md")), TRAINING]
+DOCUMENTS = [*GUIDES, CARD, ROOT / "examples" / "README.md", *sorted(set(ROOT.glob("*.md")) - {README})]
+MOST_WORDS = {README: 1200, CARD: 1000}
 
 
-def text() -> str:
-    return (ROOT / "README.md").read_text(encoding="utf-8")
+def label(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
 
 
-def commands() -> list[list[str]]:
-    """Every command line of the README's code blocks, split into words, comments and prompts left out."""
-    fenced = re.findall(r"```(\w*)\n(.*?)```", text(), re.S)
+def text(document: Path = README) -> str:
+    return document.read_text(encoding="utf-8")
+
+
+def commands(*documents: Path) -> list[list[str]]:
+    """Every command line of the documents' code blocks, split into words; comments, prompts and settings of
+    the environment are left out.
+    """
+    fenced = [
+        block for document in documents for block in re.findall(r"```(\w*)\n(.*?)```", text(document), re.S)
+    ]
     blocks = [content for language, content in fenced if language in ("", "bash", "sh", "console", "shell")]
     lines = [
-        line.strip().removeprefix("$ ")
+        re.sub(r"^(\$ )?([A-Z_]+=\S* )*", "", line.strip())
         for block in blocks
         for line in block.replace("\\\n", " ").splitlines()
     ]
     return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def arguments(words: list[str]) -> list[str] | None:
+    """What a command line gives to `python -m atldiff`, whoever launches it; None: it runs something else."""
+    if words[0] == "atldiff":
+        return words[1:]
+    return words[words.index("atldiff") + 1 :] if "-m" in words and "atldiff" in words else None
+
+
+def slug(heading: str) -> str:
+    """The anchor that a heading gets."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def test_the_space_header_says_how_to_run_the_page():
@@ -37,16 +64,28 @@ def test_the_space_header_says_how_to_run_the_page():
     assert (ROOT / header["app_file"]).is_file() and str(header["python_version"]) in ("3.11", "3.12")
 
 
+def test_the_card_header_names_licence_and_task():
+    header = yaml.safe_load(text(CARD).split("---")[1])
+    assert header["library_name"] == "diffusers" and header["pipeline_tag"] and header["tags"]
+    assert header["license"] == "other" and (CARD.parent / header["license_link"]).is_file()
+
+
+@pytest.mark.parametrize("document", MOST_WORDS, ids=label)
+def test_readme_and_card_stay_short(document):
+    assert len(text(document).split()) <= MOST_WORDS[document]
+
+
 def test_every_make_target_exists():
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
-    used = {words[1] for words in commands() if words[0] == "make" and len(words) > 1}
-    assert {"demo", "test"} <= used <= targets
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    inline = {name for document in GUIDES for name in re.findall(r"`make ([a-z-]+)[` ]", text(document))}
+    fenced = {words[1] for words in commands(*GUIDES) if words[0] == "make" and len(words) > 1}
+    assert {"demo", "test", "app"} <= inline | fenced <= targets
 
 
 def test_torchrun_leaves_the_commands_options_to_the_command():
     from torch.distributed.run import get_args_parser
 
-    launched = [words[1:] for words in commands() if words[0] == "torchrun"]
+    launched = [words[1:] for words in commands(TRAINING) if words[0] == "torchrun"]
     assert launched
     for words in launched:  # torchrun has options that begin with --start
         read = get_args_parser().parse_args([*words, "--start", "runs/spatial/best"])
@@ -54,36 +93,86 @@ def test_torchrun_leaves_the_commands_options_to_the_command():
         assert read.training_script_args[-2:] == ["--start", "runs/spatial/best"]
 
 
-def test_every_command_line_is_understood():
-    found = [words for words in commands() if words[1:3] == ["-m", "atldiff"] or words[0] == "atldiff"]
-    assert found
-    for words in found:
-        make_parser().parse_args(words[3:] if words[0] != "atldiff" else words[1:])
+@pytest.mark.parametrize("document", GUIDES, ids=label)
+def test_every_command_line_is_understood(document):
+    for words in commands(document):
+        given = arguments(words)
+        if given is not None:
+            make_parser().parse_args(given)
+        if words[0].endswith("python") and words[1].endswith(".py"):
+            assert (ROOT / words[1]).is_file(), words
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.parent.name)
+def test_every_command_is_explained_somewhere():
+    names = {given[0] for words in commands(*GUIDES) if (given := arguments(words))}
+    assert {"generate", "batch", "prepare", "prepare-faces", "train", "validate", "benchmark"} <= names
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=label)
 def test_what_a_document_points_to_is_there(document):
-    content = document.read_text(encoding="utf-8")
-    links = re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", content) + re.findall(r'src="([^":]+)"', content)
-    assert all((document.parent / link).exists() for link in links), links
+    content = text(document)
+    links = re.findall(r"\]\(([^):]+)\)", content) + re.findall(r'src="([^":]+)"', content)
+    for link in links:
+        name, _, anchor = link.partition("#")
+        target = document.parent / name if name else document
+        assert target.exists(), link
+        headings = re.findall(r"^#+ (.*)$", text(target), re.M) if anchor else []
+        assert not anchor or anchor in map(slug, headings), link
+    assert "../shared" not in content
+
+
+def test_every_picture_is_shown():
+    pictures = [p for p in (ROOT / "docs").iterdir() if p.suffix in (".jpg", ".png", ".webp", ".gif")]
+    pictures += (ROOT / "examples" / "page").iterdir()
+    shown = "".join(map(text, GUIDES))
+    assert [p.name for p in pictures if p.name not in shown] == []
 
 
 def test_every_example_has_its_source_and_licence():
-    names = {
-        p.name for p in (ROOT / "examples").iterdir() if p.suffix in (".jpg", ".png", ".flac", ".ogg", ".wav")
-    }
-    rows = re.findall(r"^\| `([^`]+)` \|.*$", (ROOT / "examples" / "README.md").read_text(), re.M)
+    kinds = (".jpg", ".png", ".flac", ".ogg", ".wav")
+    names = {p.name for p in (ROOT / "examples").iterdir() if p.suffix in kinds}
+    rows = re.findall(r"^\| `([^`]+)` \|.*$", text(ROOT / "examples" / "README.md"), re.M)
     assert names and set(rows) == names
 
 
-def test_the_file_map_names_every_module():
+def test_the_map_names_every_module_and_package():
     modules = {p.name for p in (ROOT / "atldiff").glob("*.py")} - {"__init__.py"}
-    assert {name for name in modules if name not in text()} == set()
+    packages = {f"{p.parent.name}/" for p in (ROOT / "atldiff").glob("*/__init__.py")}
+    assert {name for name in modules | packages if name not in text()} == set()
+
+
+@pytest.mark.parametrize("document", GUIDES, ids=label)
+def test_every_source_file_that_a_document_names_is_there(document):
+    names = re.findall(r"`([\w/-]+\.py)`", text(document))
+    places = ROOT / "atldiff", ROOT, document.parent
+    assert [name for name in names if not any((place / name).is_file() for place in places)] == []
+
+
+@pytest.mark.parametrize("document", [README, PAPER], ids=label)
+def test_every_function_that_the_paper_map_names_is_there(document):
+    rows = re.findall(r"`([\w/]+\.py)`(?:: | \| )((?:`[\w.]+(?:\(\))?`(?:, )?)+)", text(document))
+    pairs = [(file, name) for file, names in rows for name in re.findall(r"`([\w.]+)", names)]
+    assert len(pairs) >= 7
+    missing = [(file, name) for file, name in pairs if name not in defined_in(ROOT / "atldiff" / file)]
+    assert missing == []
+
+
+def defined_in(file: Path) -> set[str]:
+    """Functions, classes, their methods and constants that a file defines; none where there is no file."""
+    names = set()
+    for node in ast.parse(text(file)).body if file.is_file() else []:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}.{part.name}" for part in node.body if isinstance(part, ast.FunctionDef)}
+        for target in getattr(node, "targets", [getattr(node, "target", None)]):
+            names |= {part.id for part in ast.walk(target) if isinstance(part, ast.Name)} if target else set()
+    return names
 
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch) -> Path:
-    """A folder with the files that the README's examples name: a small photo, 0.3 s of speech."""
+    """A folder with the files that the examples name: a small photo, 0.3 s of speech."""
     page.photo(tmp_path / "face.jpg", 200)
     page.recording(tmp_path / "speech.wav", 0.3)
     (tmp_path / "jobs.csv").write_text("photo,recording,video,steps\nface.jpg,speech.wav,talk.mp4,2\n")
@@ -92,18 +181,17 @@ def desk(tmp_path, monkeypatch) -> Path:
 
 
 def test_the_commands_that_make_videos_make_them(desk):
-    ours = [words[3:] for words in commands() if words[1:3] == ["-m", "atldiff"]]
-    ours = [
-        words for words in ours if words[0] in ("generate", "batch") and "examples/" not in " ".join(words)
-    ]
+    ours = [given for words in commands(*GUIDES) if (given := arguments(words))]
+    ours = [given for given in ours if given[0] in ("generate", "batch") and "--weights" not in given]
+    ours = [given for given in ours if "examples/" not in " ".join(given)]
     assert len(ours) >= 5
-    for words in ours:
-        assert main(words) == 0, words
-        out = desk / words[words.index("-o") + 1] if "-o" in words else desk / "points.json"
-        assert (out / "talk.mp4" if words[0] == "batch" else out).is_file(), words
+    for given in ours:
+        assert main(given) == 0, given
+        out = desk / given[given.index("-o") + 1] if "-o" in given else desk / "points.json"
+        assert (out / "talk.mp4" if given[0] == "batch" else out).is_file(), given
 
 
 def test_the_example_in_python_makes_a_video(desk):
-    found = re.search(r"^## Python$.*?```python\n(.*?)```", text(), re.S | re.M)
-    exec(compile(found.group(1), "README.md", "exec"), {})
+    block = re.search(r"^## Python$.*?```python\n(.*?)```", text(), re.S | re.M)
+    exec(compile(block.group(1), "README.md", "exec"), {})
     assert page.probe(desk / "video.mp4")["frames"] == 9

@@ -1,0 +1,36 @@
+"""Draws docs/demo.webp for the README: three seconds of an example portrait that speaks.
+
+Run from the repository's root: python examples/make_demo.py
+"""
+
+from itertools import islice
+from pathlib import Path
+
+from PIL import Image
+
+from atldiff import ATLDiffPipeline
+from atldiff.config import FRAME_RATE
+
+HERE = Path(__file__).parent
+CROP = (102, 0, 382, 280)  # pixels of the photo: the head
+SIZE, FIRST, SECONDS, STEP = 320, 4, 3, 2  # pixels; first frame; length; every second frame
+
+
+def main() -> None:
+    """Renders the example and writes its frames."""
+    pipeline = ATLDiffPipeline.from_pretrained().use_fast_dtype()
+    portrait, speech = pipeline.prepare(HERE / "astronaut.jpg", HERE / "hello_world.flac")
+    frames = pipeline.render(portrait, pipeline.landmarks(portrait, speech))
+    shown = islice(frames, FIRST, FIRST + FRAME_RATE * SECONDS, STEP)
+    pictures = [
+        Image.fromarray(frame).crop(CROP).resize((SIZE, SIZE), Image.Resampling.LANCZOS) for frame in shown
+    ]
+    duration = round(1000 * STEP / FRAME_RATE)
+    file = HERE.parent / "docs" / "demo.webp"
+    pictures[0].save(
+        file, save_all=True, append_images=pictures[1:], duration=duration, loop=0, quality=85, method=6
+    )
+
+
+if __name__ == "__main__":
+    main()
