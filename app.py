@@ -37,7 +37,7 @@ from atldiff.media.speech import Speech
 from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.portrait import Portrait
 from atldiff.sequence import LandmarkSequence
-from atldiff.web import texts
+from atldiff.web import scripts, texts
 from atldiff.web.blocks import Blocks
 from atldiff.web.events import connect
 from atldiff.web.jobs import request
@@ -46,6 +46,7 @@ from atldiff.web.jobs.forecast import Forecast
 from atldiff.web.jobs.replicas import Replicas
 from atldiff.web.jobs.service import Service
 from atldiff.web.layout import lay_out
+from atldiff.web.theme import THEME
 
 ON_GPU = torch.cuda.is_available()
 try:
@@ -103,11 +104,11 @@ if not SHARED_GPU:
 
 with Blocks(title=texts.TITLE, delete_cache=(600, KEEP)) as demo:
     connect(lay_out(PIPELINE.emotions, STEPS), SERVICE, STEPS)
-    demo.load(None, js=texts.PLAY_SILENTLY)
-    demo.load(None, js=texts.TIDY)
+    demo.load(None, js=scripts.PLAY_SILENTLY)
+    demo.load(None, js=scripts.TIDY)
 
 if __name__ == "__main__":
-    theme = gr.themes.Soft(primary_hue="orange", font=["system-ui", "sans-serif"]).set(**texts.THEME)
+    theme = gr.themes.Soft(primary_hue="orange", font=["system-ui", "sans-serif"]).set(**THEME)
     request.leave_tidily()
     demo.queue(api_open=False, default_concurrency_limit=4)
     examples = [str(texts.FOLDER)]  # whose files an example's click hands out

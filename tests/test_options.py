@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from atldiff.__main__ import _options, make_parser
+from atldiff.cli.parser import _options, make_parser
 from atldiff.errors import InputError
 from atldiff.options import DEFAULTS, MOTION, OPTIONS, Motion, Options, help_text
 from atldiff.portrait import portrait as face

@@ -9,7 +9,7 @@ import page
 import pytest
 import yaml
 
-from atldiff.__main__ import main, make_parser
+from atldiff.cli.parser import main, make_parser
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

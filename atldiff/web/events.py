@@ -12,7 +12,7 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
 from atldiff.options import DEFAULTS, MOTION
-from atldiff.web import api, preview, texts
+from atldiff.web import api, preview, scripts, texts
 from atldiff.web.components import ANY, HIDDEN, LIGHT
 from atldiff.web.inspection import connect_inspection
 from atldiff.web.jobs import request
@@ -83,7 +83,7 @@ def _preview_changes(page: Page, service: Service) -> None:
     shown: Any = {"show_progress_on": page.motion, **LIGHT}
     moved = page.preview.click(move, sketch, sketched, api_name="landmarks", **shown)
     moved = moved.success(lambda: (True, gr.Tabs(selected="motion")), None, [previewed, page.tabs], **HIDDEN)
-    moved.then(None, js=texts.SHOW_MOTION)
+    moved.then(None, js=scripts.SHOW_MOTION)
 
     def preview_again(wanted: bool, *values: Any) -> Iterator[tuple]:
         """The motion by the new settings, where one was shown before."""
@@ -102,8 +102,8 @@ def _show_examples(page: Page) -> None:
     chosen = [portrait, speech, page.talk, page.status]
     for button, example in zip(page.examples, texts.EXAMPLES, strict=True):
         shown = button.click(functools.partial(_ready, example), None, chosen, **at_once)
-        shown.then(None, js=texts.PLAY)
-        shown.then(None, js=texts.SHOW_VIDEO)
+        shown.then(None, js=scripts.PLAY)
+        shown.then(None, js=scripts.SHOW_VIDEO)
     for button, path in zip(page.recordings, texts.RECORDINGS.values(), strict=True):
         button.click(functools.partial(str, path), None, speech, **at_once)
 
@@ -180,15 +180,15 @@ def _animate(page: Page, service: Service) -> None:
     at_once: Any = {"queue": False, **HIDDEN}
     everything = [page.made, *(page.inputs[name] for name in api.ANIMATE)]
     waiting = progress("Waiting for the server")
-    started = start.click(lambda: state(True, waiting), None, shown, js=texts.SHOW_RESULT, **at_once)
-    started.then(None, js=texts.FOCUS)
+    started = start.click(lambda: state(True, waiting), None, shown, js=scripts.SHOW_RESULT, **at_once)
+    started.then(None, js=scripts.FOCUS)
     produced = [*shown, page.download, page.made, page.earlier]
     # "multiple": the browser may not hear the end of a cancelled run, and would drop the next as its double
     run = started.then(watch, everything, produced, trigger_mode="multiple", **HIDDEN, **ANY)
-    run.then(None, js=texts.FOCUS).then(None, js=texts.PLAY)
+    run.then(None, js=scripts.FOCUS).then(None, js=scripts.PLAY)
     cancelled = progress(texts.CANCELLED, kind="done")
     stopped = stop.click(lambda: state(False, cancelled), None, shown, cancels=run, **at_once)
-    stopped.then(None, js=texts.FOCUS)
+    stopped.then(None, js=scripts.FOCUS)
 
 
 def _after(page: Page) -> None:
@@ -205,4 +205,4 @@ def _after(page: Page) -> None:
     given = [page.inputs[name].change for name in ("portrait", "speech")]
     gr.on(given, mended, page.status, page.status, **at_once)
     again = page.earlier.select(show_again, page.made, [page.talk, page.download], **at_once)
-    again.then(None, js=texts.PLAY)
+    again.then(None, js=scripts.PLAY)

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from atldiff.__main__ import main
 from atldiff.cli.batch import kind_of, read_jobs
 from atldiff.cli.jobs import Job
+from atldiff.cli.parser import main
 from atldiff.errors import InputError
 from atldiff.media.speech import Speech
 from atldiff.media.video_writer import write_video

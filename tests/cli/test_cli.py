@@ -15,9 +15,9 @@ import soundfile
 from PIL import Image
 
 from atldiff import animation
-from atldiff.__main__ import main, make_parser
 from atldiff.cli.batch import read_jobs
 from atldiff.cli.jobs import Job, writable
+from atldiff.cli.parser import main, make_parser
 from atldiff.errors import InputError
 from atldiff.media.video_writer import MARK
 from atldiff.options import Options

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from atldiff import landmarks as lm
-from atldiff.__main__ import main
+from atldiff.cli.parser import main
 from atldiff.config import PRESETS, Preset
 from atldiff.errors import InputError
 from atldiff.evaluation import validate

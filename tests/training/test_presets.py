@@ -12,7 +12,7 @@ from transformers import ResNetConfig, ResNetModel, Wav2Vec2Config, Wav2Vec2Mode
 
 from atldiff import ATLDiffPipeline, InputError, Options, load_portrait
 from atldiff import landmarks as lm
-from atldiff.__main__ import main
+from atldiff.cli.parser import main
 from atldiff.config import PRESETS, WINDOW, read_preset
 from atldiff.media.speech import Speech, load_speech
 from atldiff.pipeline import STARTER

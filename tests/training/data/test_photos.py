@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atldiff.__main__ import main
+from atldiff.cli.parser import main
 from atldiff.errors import InputError
 from atldiff.portrait.photo import open_photo
 from atldiff.training.data import photos as module

@@ -20,7 +20,7 @@ import soundfile
 import torch
 from ray_start import with_ray
 
-from atldiff.__main__ import main
+from atldiff.cli.parser import main
 from atldiff.errors import InputError
 from atldiff.media.speech import load_speech
 from atldiff.media.video_writer import write_video

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError, load_portrait
-from atldiff.__main__ import main
+from atldiff.cli.parser import main
 from atldiff.config import PRESETS
 from atldiff.media.video_writer import write_video
 from atldiff.training.data.shards import read_prepared

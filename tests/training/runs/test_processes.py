@@ -20,7 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from training import made_speech
 from training.made_speech import TINY, corpus, emotional_speech, train_all
 
-from atldiff.__main__ import main
+from atldiff.cli.parser import main
 from atldiff.errors import InputError
 from atldiff.training.renderer import stages
 from atldiff.training.renderer import train as train_diffusion

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from atldiff.__main__ import main
+from atldiff.cli.parser import main
 from atldiff.errors import InputError
 from atldiff.training.runs.run_folder import LOCK, alone_in
 
