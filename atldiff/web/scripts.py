@@ -1,8 +1,7 @@
-"""What the browser does itself: shows the result, keeps the keyboard's place, plays without a click (muted)."""
+"""What the browser does itself: shows the result, keeps the keyboard's place, plays without a click."""
 
 from atldiff.web.jobs.request import MAX_UPLOAD
 
-# What the browser does itself: show the result, keep the keyboard's place, play without a click (muted).
 SHOW_RESULT = """() => {
   document.querySelector('#result').scrollIntoView({behavior: 'smooth', block: 'start'}) }"""
 SHOW_VIDEO = """() => {  // and again while notes above it come and push it down, until the visitor scrolls
