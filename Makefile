@@ -3,13 +3,13 @@
 # make bench  time and memory, end to end and by stage          make clean  all that make made
 # make videos  the ready videos of the page's examples, again
 # make train-tiny  clips made on the fly -> prepare -> train -> export -> out/tiny/video.mp4
-# PYTHON=python3.12 make demo  picks the interpreter (3.11 or 3.12); VENV=dir picks another environment.
+# PYTHON=python3.12 make demo  picks the interpreter (3.11 to 3.14); VENV=dir picks another environment.
 # WORKERS=1 make test  takes one process for the tests instead of two.
 
 VENV ?= .venv
 RUN := $(VENV)/bin/python
-FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
-PYTHON ?= $(shell for p in python3 python3.12 python3.11 python; do \
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c '$(FITS)' 2>/dev/null && { echo $$p; break; }; done)
 PORTRAIT ?= examples/astronaut.jpg
 RECORDING ?= examples/hello_world.flac
@@ -45,7 +45,7 @@ install: $(VENV)/.installed
 # The stamps remember what was installed, so that a second call goes straight to work.
 $(VENV)/.installed: requirements.txt
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' || { \
-		echo "Python 3.11 or 3.12 is needed; name one: make demo PYTHON=/path/to/python3.11" >&2; exit 1; }
+		echo "Python 3.11 to 3.14 is needed; name one: make demo PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing requirements.txt into $(VENV) (about 2.5 minutes and 2.8 GB the first time) ..."
 	@$(RUN) -m pip install -qq --disable-pip-version-check -r requirements.txt

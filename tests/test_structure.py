@@ -85,7 +85,8 @@ def listed(offenders: list[str]) -> str:
 
 
 def test_imports_are_read_also_relative_ones_and_those_in_functions():
-    text = "import numpy as np\nfrom . import easing\ndef f():\n    from ..training.clips import load_clips\n"
+    lazy = "def f():\n    from ..training.renderer.clips import load_clips\n"
+    text = f"import numpy as np\nfrom . import easing\n{lazy}"
     read = {module for module, _ in imports(ast.parse(text), ("atldiff", "rendering"))}
     assert {"numpy", "atldiff.rendering.easing", "atldiff.training.renderer.clips.load_clips"} <= read
     assert "atldiff.training.renderer.clips" in read and "atldiff.rendering.training" not in read

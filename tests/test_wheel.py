@@ -104,7 +104,7 @@ def test_the_wheel_makes_a_video_without_page_voices_and_training(bare, tmp_path
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     code = (
         "import atldiff, importlib.util as util\n"
-        "names = ('gradio', 'spaces', 'hibari', 'onnxruntime', 'face_alignment', 'ray', 'hama', 'pytest')\n"
+        "names = ('gradio', 'spaces', 'hibari', 'face_alignment', 'ray', 'hama', 'pytest')\n"
         "print(atldiff.__file__, [name for name in names if util.find_spec(name)])"
     )
     where = {"cwd": tmp_path, "env": kept | settings}

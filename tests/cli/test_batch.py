@@ -3,6 +3,7 @@
 import os
 from fractions import Fraction
 from pathlib import Path
+from unittest import mock
 
 import av
 import numpy as np
@@ -15,6 +16,7 @@ from atldiff.cli.batch import kind_of, read_jobs
 from atldiff.cli.jobs import Job
 from atldiff.cli.parser import main
 from atldiff.errors import InputError
+from atldiff.media import video_writer
 from atldiff.media.speech import Speech
 from atldiff.media.video_writer import write_video
 from atldiff.options import DEFAULTS, Options
@@ -22,7 +24,6 @@ from atldiff.options import DEFAULTS, Options
 TONE = (0.3 * np.sin(np.arange(8000) / 5)).astype(np.float32)
 SPEECH = Speech.from_samples(TONE)
 MATTE = Options(background="matte")
-MARK = {"comment": "AI-generated: one photo animated by ATL-Diff."}
 
 
 def picture(path: Path, kind: str | None = None) -> Path:
@@ -48,8 +49,10 @@ def sound(path: Path, container: str | None = None, codec: str | None = None) ->
     return path
 
 
-def film(path: Path, **options) -> Path:
-    return write_video(path, [np.zeros((32, 32, 3), np.uint8)] * 3, SPEECH, **options)
+def film(path: Path, tags: dict[str, str] | None = None) -> Path:
+    """A short film with sound; `tags` stand in place of those of this program's videos."""
+    with mock.patch.object(video_writer, "MARK", video_writer.MARK if tags is None else tags):
+        return write_video(path, [np.zeros((32, 32, 3), np.uint8)] * 3, SPEECH)
 
 
 def made(source: Path, out: Path, options: Options = DEFAULTS) -> list[tuple[str, str, str]]:
@@ -205,7 +208,7 @@ def test_a_folder_may_hold_its_own_videos(tmp_path):
     picture(tmp_path / "x.jpg")
     sound(tmp_path / "x.flac", "flac", "flac")
     first = made(tmp_path, tmp_path)
-    film(tmp_path / "x.mp4", metadata=MARK)
+    film(tmp_path / "x.mp4")
     assert kind_of(tmp_path / "x.mp4") == "made"
     assert made(tmp_path, tmp_path) == first == [("x.jpg", "x.flac", "x.mp4")]
     assert read_jobs(tmp_path, tmp_path).notes == ()
@@ -215,15 +218,15 @@ def test_a_folder_may_hold_its_own_videos(tmp_path):
 def test_a_video_of_somebody_else_is_neither_replaced_nor_silently_left_out(tmp_path):
     picture(tmp_path / "x.jpg")
     sound(tmp_path / "x.flac", "flac", "flac")
-    film(tmp_path / "x.mp4")
+    film(tmp_path / "x.mp4", tags={})
     assert made(tmp_path, tmp_path) == [("x.jpg", "x.flac", "x-2.mp4")]
     assert read_jobs(tmp_path, tmp_path).notes == ("another recording of this name is used: x.mp4",)
 
 
-@pytest.mark.parametrize("options", [{}, {"metadata": MARK}])
-def test_a_video_alone_with_a_photo_is_its_recording_and_stays(options, tmp_path):
+@pytest.mark.parametrize("tags", [{}, None])
+def test_a_video_alone_with_a_photo_is_its_recording_and_stays(tags, tmp_path):
     picture(tmp_path / "x.jpg")
-    film(tmp_path / "x.mp4", **options)
+    film(tmp_path / "x.mp4", tags)
     assert made(tmp_path, tmp_path) == [("x.jpg", "x.mp4", "x-2.mp4")]
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import librosa
 import numpy as np
 import soundfile
 import torch
@@ -66,6 +65,8 @@ def store_emotional_speech(data: Path, encoder: Encoder, path: Path) -> ArrayFil
 
 def _table(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
     """Samples (n,) at 16 kHz, emotion, held out."""
+    import librosa
+
     for row in table_rows(data / "emotional_speech.csv", ("file", "emotion", "actor")):
         path = data / "emotional_speech" / row["file"]
         try:

@@ -96,6 +96,6 @@ def test_the_mouth_is_fitted_in_the_prior_that_is_rendered(moment):
 def test_the_prior_alone_is_the_presets_own(data):
     """A still prior does not move, a warped one does."""
     trial = make_trial(load_clips(data, "train")[0])
-    still, warped = (_prior(kind, trial) for kind in ("identity", "warp"))
+    still, warped = (_prior(PRESETS[name], trial) for name in ("paper-mead", "starter"))
     assert (still == still[0]).all() and (warped != warped[0]).any()
     assert still.shape == warped.shape == trial.truth.shape

@@ -115,15 +115,15 @@ def test_landmarks_that_the_weights_refuse_are_told_before_anything_is_asked_of_
     tmp_path, portrait, speech
 ):
     def refuse(animation: Animation, folder: Path):
-        raise InputError("The emotion has 0 numbers", "Predict the landmarks again")
+        raise InputError("The emotion has 3 numbers", "Predict the landmarks again")
         yield
 
     def heard(landmarks: LandmarkSequence) -> str:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    path = replace(still(portrait, speech), emotion=np.zeros(0, np.float32)).save(tmp_path / "given.npz")
+    path = replace(still(portrait, speech), emotion=np.zeros(3, np.float32)).save(tmp_path / "given.npz")
     shop = service.Service(still, refuse, heard, tmp_path, Forecast(0.01, 1))
-    with pytest.raises(InputError, match="The emotion has 0 numbers"):
+    with pytest.raises(InputError, match="The emotion has 3 numbers"):
         list(shop.animate(ASKED | {"landmarks": str(path)}))
 
 
