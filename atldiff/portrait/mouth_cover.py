@@ -14,11 +14,8 @@ from atldiff.landmarks import FaceFrame
 
 COVERED = 1.5  # lowest log odds of a covered mouth
 LEAST_CONTRAST = 5.0  # standard deviation of L* in the face, below which the measures fail
-_CORNER, _SIZE, _SCALE = (
-    np.array([-1.0, -0.5]),
-    (128, 141),
-    64,
-)  # the upright face: face units; pixels; pixels a face unit
+# The crop of the upright face: corner in face units, width and height in pixels, pixels a face unit.
+_CORNER, _SIZE, _SCALE = np.array([-1.0, -0.5]), (128, 141), 64
 _ACROSS, _DOWN = np.linspace(-0.4, 0.4, 17), np.linspace(-0.45, 0.55, 41)  # samples, in mouth widths
 _ABOVE, _SEAM, _BELOW = slice(4, 14), slice(14, 27), slice(27, 37)  # rows of the samples
 _LEAST_SPREAD = 0.003

@@ -69,9 +69,8 @@ def _open_large_jpeg(file: Path | io.BytesIO) -> Image.Image | None:
         image = JpegImagePlugin.JpegImageFile(file)
     except (OSError, SyntaxError):
         return None
-    if (
-        image.width * image.height > MOST_PIXELS or "progressive" in image.info
-    ):  # a progressive JPEG is decoded whole
+    # A progressive JPEG cannot be decoded at a reduced size.
+    if image.width * image.height > MOST_PIXELS or "progressive" in image.info:
         image.close()
         return None
     return image
@@ -155,10 +154,9 @@ def crop_missing_rows(image: Image.Image) -> Image.Image:
     missing = _count_trailing(np.asarray(absent.all(axis=(1, 2))))
     if missing > MISSING_SHARE * image.height:
         raise OSError(f"{missing} of {image.height} rows are missing")
-    last = np.asarray(
-        absent[: image.height - missing, -8:].all(axis=(1, 2))
-    )  # the last row of blocks ends early
-    missing += min(_count_trailing(last), _BLOCK)
+    # The last row of blocks may end early: its right edge is missing.
+    edge = np.asarray(absent[: image.height - missing, -8:].all(axis=(1, 2)))
+    missing += min(_count_trailing(edge), _BLOCK)
     return image.crop((0, 0, image.width, image.height - missing)) if missing else image
 
 
