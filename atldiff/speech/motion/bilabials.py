@@ -33,8 +33,8 @@ def bilabial_frames(probability: np.ndarray, rate: float) -> np.ndarray:
     Returns:
         (N,) int, numbers of the frames with a peak of at least SURE.
     """
-    padding = np.pad(np.asarray(probability, np.float64), 1)
-    peak = (padding[1:-1] >= SURE) & (padding[1:-1] >= padding[:-2]) & (padding[1:-1] > padding[2:])
+    series = np.pad(np.asarray(probability, np.float64), 1)
+    peak = (series[1:-1] >= SURE) & (series[1:-1] >= series[:-2]) & (series[1:-1] > series[2:])
     return np.round(np.flatnonzero(peak) * FRAME_RATE / rate).astype(int)
 
 
