@@ -66,8 +66,8 @@ def time_requests(browser: Browser, url: str, voice: Path) -> list[str]:
     """Times the astronaut (512 x 512), each time from the click.
 
     Returns:
-        Times of the motion preview, the preview after a change of a slider, the first picture of a video, and
-        the finished file, such as "1.2 s".
+        Times such as "1.2 s": the motion preview; the preview after a change of a slider; a video's first
+        picture; the finished file.
     """
     tab = open_tab(browser, url, "desktop")
     tab.locator("input[type=file]").nth(0).set_input_files(str(serving.EXAMPLES / "astronaut.jpg"))

@@ -25,7 +25,7 @@ def test_large_arrays_lie_on_disk_and_leave_memory():
     np.testing.assert_array_equal(array, values)
     assert array.dtype == values.dtype and array.flags.writeable
     assert mapped_mib() > before + 30
-    forget(array[10:, :1])  # a view releases all pages
+    forget(array[10:, :1])  # of a view all is forgotten
     assert mapped_mib() < before + 5
     array[7] = 3, 4
     give_back(array)

@@ -1,4 +1,4 @@
-"""Detects what covers a mouth: a mask, a hand, a microphone, a cup.
+"""Detects a covered mouth: by a mask, a hand, a microphone, a cup.
 
 A logistic regression weighs five measures of a covered mouth:
 - the meshes of the face and of its mirror image disagree;
@@ -57,7 +57,7 @@ def _upright_face(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray,
 
 
 def _pixels_around(places: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """The whole pixels round places (N, 2) in an image of shape (H, W, ...), at least one."""
+    """The bounds x0, y0, x1, y1 round places (N, 2) in an image of shape (H, W, ...); at least one pixel."""
     x0, y0 = np.clip(places.min(axis=0) - 4, 0, (shape[1] - 1, shape[0] - 1)).astype(int)
     x1, y1 = np.clip(places.max(axis=0) + 5, (x0 + 1, y0 + 1), shape[1::-1]).astype(int)
     return int(x0), int(y0), int(x1), int(y1)
@@ -110,7 +110,7 @@ def _skin(points: np.ndarray) -> np.ndarray:
 
 
 def _median(face: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Median colour (3,) under a mask; under a tiny mask, that of the whole face."""
+    """Median colour (3,) under a mask; a tiny mask gives the face's median."""
     return np.median(face[mask] if mask.sum() > 5 else face.reshape(-1, 3), axis=0)
 
 

@@ -41,8 +41,8 @@ def open_photo(
     The missing last rows of a JPEG are cut off.
 
     Args:
-        source: a path, an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) (uint8, uint16, bool, or float in
-            [0, 1]), or a Pillow image of any mode.
+        source: a path, an array, or a Pillow image of any mode. An array is (H, W), (H, W, 1), (H, W, 3) or
+            (H, W, 4), and uint8, uint16, bool, or float in [0, 1].
         long_side: pixels, the highest length of the longer side; a large JPEG is decoded at a reduced size.
         frame: number of the frame in an animated file, from 0.
 

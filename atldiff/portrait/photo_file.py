@@ -32,7 +32,7 @@ _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _MOST_PROFILE = 1 << 20  # bytes; Pillow refuses a larger colour profile in a PNG
 _ABSENT = (127, 128)  # grey levels that a JPEG decoder puts in missing blocks
 _BLOCK = 16  # highest number of rows in a JPEG's block
-_WARNINGS = threading.Lock()  # Python's warning filters belong to the whole process
+_WARNINGS = threading.Lock()  # Python's warning filters are global
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def load_portrait(
 ) -> Portrait:
     """Reads a photo and finds its face.
 
-    A photo on its side is turned upright, and a very long one is cut to the part round the face, each with a
+    A photo on its side is turned upright. A very long one is cut to the part round the face. Both give a
     warning.
 
     Args:

@@ -1,4 +1,4 @@
-"""Speech features, the input of the networks: what is said, how, and both together (Sec. 2.1)."""
+"""Speech features, the input of the networks: acoustic, emotion, and context, which joins both (Sec. 2.1)."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,9 +17,9 @@ class SpeechFeatures:
     """Features of a recording; feature i is centred on i / 50 seconds.
 
     Attributes:
-        acoustic: (B, T, D) at 50 Hz, what is said.
+        acoustic: (B, T, D) at 50 Hz, the phonetic content.
         context: (B, T, D) at 50 Hz, `acoustic` times the emotion's gate (Eq. 2).
-        emotion: (B, E) in (-1, 1), how it is said.
+        emotion: (B, E) in (-1, 1), the emotion embedding e.
         bilabial: (B, T) in [0, 1], probability of a p, b or m; None: the encoder recognises no phonemes.
         samples: (B, n) at 16 kHz, the levelled signal; None: not requested.
     """

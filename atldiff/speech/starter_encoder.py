@@ -22,7 +22,7 @@ from atldiff.speech.phonetic_encoder import PhoneticEncoder
 class StarterSpeechEncoder(ModelMixin, ConfigMixin):
     """The compact encoder, about 2.3 million weights (Sec. 2.1).
 
-    The acoustic features are the standardised outputs of some blocks of the phonetic Conformer, followed by
+    The acoustic features are standardised. They join the outputs of some blocks of the phonetic Conformer and
     the log-mel spectrum at 50 Hz (means of two columns).
 
     Args:
