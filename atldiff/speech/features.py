@@ -62,7 +62,7 @@ def encode_window(encoder: SpeechEncoder, samples: Tensor) -> SpeechFeatures:
 def encode_speech(
     encoder: SpeechEncoder, speech: Speech, emotion: str | None = None, waveform: bool = False
 ) -> SpeechFeatures:
-    """Encodes a recording of any length (B = 1) in windows, with the memory of one window.
+    """Encodes a recording of any length (B = 1) in windows; one window is in memory at a time.
 
     Args:
         encoder: of either kind.

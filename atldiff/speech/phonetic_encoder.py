@@ -12,7 +12,7 @@ from atldiff.speech.mel import MEL_BANDS
 
 
 def feed_forward(width: int) -> nn.Sequential:
-    """Feed-forward module of a Conformer block: (B, T, width) -> same."""
+    """Feed-forward module of a Conformer block, which adds half of it: (B, T, width) -> same."""
     return nn.Sequential(
         nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width)
     )
