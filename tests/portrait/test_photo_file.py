@@ -1,3 +1,5 @@
+"""Damaged, very large and animated picture files."""
+
 import io
 import warnings
 import zlib

@@ -1,3 +1,5 @@
+"""Panoramas, animations, and faces partly outside the photo."""
+
 import numpy as np
 import page
 import pytest

@@ -1,4 +1,4 @@
-"""Nearer to a head: what part of a photo is shown, and what is known of it afterwards."""
+"""Zoom to a head: the part of the photo, and its boxes and landmarks."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from atldiff.portrait.zoom import part_around, zoom_to_face
 
 @pytest.fixture(scope="module")
 def standing(portrait_path, tmp_path_factory):
-    """A photo of 3000 x 4500 pixels in which a face of about 170 pixels stands near the top."""
+    """A photo of 3000 x 4500 pixels with a face of about 170 pixels near the top."""
     picture = Image.new("RGB", (3000, 4500), (90, 120, 150))
     picture.paste(Image.open(portrait_path).convert("RGB").resize((1000, 1000)), (1200, 200))
     path = tmp_path_factory.mktemp("photos") / "standing.jpg"
@@ -38,7 +38,7 @@ def test_what_was_found_moves_with_the_part():
     landmarks = np.float32([[390, 290], [410, 310]]).repeat(34, axis=0)
     boxes = [np.float32([390, 290, 410, 310]), np.float32([0, 0, 40, 40])]
     picture, moved, points = zoom_to_face(fine, (600, 800, 3), boxes, landmarks, 4)
-    assert picture.shape == (300, 400, 3)  # twice as fine as the photo in which they were found
+    assert picture.shape == (300, 400, 3)  # twice as fine as the reduced photo
     np.testing.assert_allclose(moved[0][:2], points[0], atol=0.01)
     np.testing.assert_allclose(moved[0][2:] - moved[0][:2], [40, 40], atol=0.01)
     assert (moved[1] < 0).all()  # a face outside keeps its number

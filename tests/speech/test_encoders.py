@@ -1,4 +1,4 @@
-"""Tiny random networks suffice: the properties hold whatever the weights are."""
+"""Speech encoders and their parts; tiny random networks suffice."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def wav2vec2() -> Wav2Vec2SpeechEncoder:
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:
-    """Noise whose loudness wanders at a syllable's rate."""
+    """Noise with a loudness that changes at the rate of syllables."""
     rng, count = np.random.default_rng(seed), int(16_000 * seconds)
     swell = 0.5 + 0.5 * np.sin(np.arange(count) / 16_000 * 2 * np.pi * 3)
     return (0.1 * swell * rng.standard_normal(count)).astype(np.float32)
