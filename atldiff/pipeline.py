@@ -184,7 +184,7 @@ class ATLDiffPipeline(DiffusionPipeline):
             InputError: other weights made the landmarks.
         """
         sequence.check_emotion(self.speech_encoder.config.emotion_dim)
-        return self.speech_encoder.emotion.told(torch.from_numpy(sequence.emotion))
+        return self.speech_encoder.emotion.classify(torch.from_numpy(sequence.emotion))
 
     def render(
         self,

@@ -1,7 +1,7 @@
-"""Draws the portraits of nobody, drawn*.jpg: `python examples/draw_portrait.py [FOLDER]`.
+"""Draws portraits of people who do not exist, drawn*.jpg: `python examples/draw_portrait.py [FOLDER]`.
 
-Plain shapes with soft edges, shaded by blurred copies of themselves, so that they need no picture of
-anyone and yet have all that a face detector looks for.
+The portraits consist of plain shapes with soft edges, shaded by blurred shapes. They need no photo of anyone,
+and a face detector finds their faces.
 """
 
 import sys
@@ -12,19 +12,32 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-SIZE, OVER = 640, 3  # pixels of the picture; drawn OVER times larger, then reduced
+SIZE, OVER = 640, 3  # pixels of the picture; scale of the drawing before it is reduced
 Points = Sequence[tuple[float, float]]
 Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Person:
-    """How somebody who does not exist looks: colours, the outlines of the hair, and a few sizes.
+    """The look of a person who does not exist. Colours are (red, green, blue), 0..255.
 
     Attributes:
-        back, fringe: outlines of the hair behind and before the face, right half (mirrored) and whole.
-        brow: thickness of the brows.  smile: pixels that the corners of the closed mouth are raised.
-        wide: width over height of the face and hair.
+        back: outline of the hair behind the face, right half.
+        fringe: outline of the hair over the forehead.
+        skin: colour of the face.
+        shade: colour of its shadows.
+        glow: colour of its highlights.
+        side: colour of neck and ears.
+        blush: colour of the cheeks.
+        hair: colour of hair and brows.
+        strand: colour of lighter strands.
+        iris: colours of its edge and its centre.
+        lips: colours of the upper lip, the lower lip, its highlight and the line between them.
+        shirt: colour of the shirt.
+        wall: colours of the background, top and bottom.
+        brow: thickness of the brows, 1 = usual.
+        smile: pixels by which the corners of the closed mouth rise.
+        wide: width of face and hair, 1 = usual.
     """
 
     back: Points
@@ -87,7 +100,7 @@ PEOPLE = {"drawn": Person(BOB, FRINGE), "drawn_man": MAN, "drawn_woman": WOMAN}
 
 
 def curve(points: Points, closed: bool = True, steps: int = 24) -> list[tuple[float, float]]:
-    """A Catmull-Rom curve through the points, in the picture's pixels."""
+    """A Catmull-Rom curve through the points, in pixels of the drawing."""
     p = np.array(points, float)
     p = np.vstack([p[-1:], p, p[:2]]) if closed else np.vstack([p[:1], p, p[-1:]])
     t = np.linspace(0, 1, steps, endpoint=False)[:, None]
@@ -96,19 +109,19 @@ def curve(points: Points, closed: bool = True, steps: int = 24) -> list[tuple[fl
     return [tuple(q) for q in line.reshape(-1, 2) * OVER]
 
 
-def mirrored(points: Points) -> list[tuple[float, float]]:
-    """The points and, going back, their mirror image about the middle of the picture."""
+def mirror(points: Points) -> list[tuple[float, float]]:
+    """The points, followed in reverse order by their mirror image about the middle of the picture."""
     return list(points) + [(SIZE - x, y) for x, y in reversed(points) if x != SIZE / 2]
 
 
 def oval(x: float, y: float, rx: float, ry: float) -> list[tuple[float, float]]:
-    """An ellipse as points."""
+    """Twelve points of an ellipse with centre (x, y) and half axes rx, ry."""
     angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     return list(zip(x + rx * np.cos(angle), y + ry * np.sin(angle), strict=True))
 
 
 class Canvas:
-    """A picture that soft shapes are painted on, each kept inside an optional clip mask."""
+    """A picture for soft shapes, each inside an optional clip mask."""
 
     def __init__(self, person: Person) -> None:
         self.person = person
@@ -116,14 +129,14 @@ class Canvas:
         sky = (1 - ramp) * np.array(person.wall[0]) + ramp * np.array(person.wall[1])
         self.image = Image.fromarray(np.broadcast_to(sky, (SIZE * OVER, SIZE * OVER, 3)).astype(np.uint8))
 
-    def placed(self, points: Points) -> Points:
-        """The points in a face as wide as the person's."""
+    def stretch(self, points: Points) -> Points:
+        """Stretches the points to the width of the person's face."""
         return [(SIZE / 2 + (x - SIZE / 2) * self.person.wide, y) for x, y in points]
 
     def mask(self, points: Points, blur: float = 0.0) -> Image.Image:
-        """A filled closed curve as a mask, its edge blurred by `blur` pixels of the picture."""
+        """The mask of a closed curve; `blur` pixels of the picture soften its edge."""
         mask = Image.new("L", self.image.size)
-        ImageDraw.Draw(mask).polygon(curve(self.placed(points)), fill=255)
+        ImageDraw.Draw(mask).polygon(curve(self.stretch(points)), fill=255)
         return mask.filter(ImageFilter.GaussianBlur(blur * OVER)) if blur else mask
 
     def fill(
@@ -134,7 +147,7 @@ class Canvas:
         strength: float = 1.0,
         clip: Image.Image | None = None,
     ) -> None:
-        """Paints the closed curve; `strength` is its opacity, `clip` a mask it stays inside."""
+        """Paints a closed curve; `strength` is its opacity, and the mask `clip` bounds it."""
         weight = np.asarray(self.mask(points, blur), np.float32) * strength
         if clip is not None:
             weight *= np.asarray(clip, np.float32) / 255
@@ -143,7 +156,7 @@ class Canvas:
 
     def stroke(self, points: Points, colour: tuple[int, int, int], width: float) -> None:
         """Paints an open curve as a line of that width."""
-        line = curve(self.placed(points), closed=False)
+        line = curve(self.stretch(points), closed=False)
         ImageDraw.Draw(self.image).line(line, fill=colour, width=round(width * OVER), joint="curve")
 
 
@@ -151,18 +164,21 @@ FACE = [(320, 122), (240, 134), (192, 186), (178, 270), (184, 350), (206, 424), 
 
 
 def draw_body(canvas: Canvas) -> Image.Image:
-    """Hair at the back, neck, shirt, ears, face; returns the face's mask."""
+    """Draws back hair, neck, shirt, ears and face; returns the face's mask."""
     person = canvas.person
-    canvas.fill(mirrored(person.back), person.hair)
-    canvas.fill(mirrored([(320, 440), (256, 440), (250, 540), (220, 580), (320, 660)]), person.side)
+    canvas.fill(mirror(person.back), person.hair)
+    canvas.fill(mirror([(320, 440), (256, 440), (250, 540), (220, 580), (320, 660)]), person.side)
     canvas.fill(
-        mirrored([(320, 470), (262, 470), (258, 520), (320, 545)]), person.shade, blur=10, strength=0.6
+        mirror([(320, 470), (262, 470), (258, 520), (320, 545)]),
+        person.shade,
+        blur=10,
+        strength=0.6,
     )
-    canvas.fill(mirrored([(320, 606), (236, 566), (120, 604), (70, 700), (320, 720)]), person.shirt)
+    canvas.fill(mirror([(320, 606), (236, 566), (120, 604), (70, 700), (320, 720)]), person.shirt)
     for side in (-1, 1):
         canvas.fill(oval(320 + side * 146, 300, 16, 36), person.side, blur=1)
-    canvas.fill(mirrored(FACE), person.skin, blur=0.6)
-    face = canvas.mask(mirrored(FACE), blur=0.6)
+    canvas.fill(mirror(FACE), person.skin, blur=0.6)
+    face = canvas.mask(mirror(FACE), blur=0.6)
     for side in (-1, 1):
         canvas.fill(oval(320 + side * 150, 340, 30, 150), person.shade, blur=22, strength=0.55, clip=face)
         canvas.fill(oval(320 + side * 74, 356, 40, 30), person.blush, blur=18, strength=0.4, clip=face)
@@ -174,7 +190,7 @@ def draw_body(canvas: Canvas) -> Image.Image:
 
 
 def draw_eye(canvas: Canvas, side: int) -> None:
-    """One eye and brow; side -1 is the left one in the picture."""
+    """Draws one eye and its brow; side -1 is left in the picture."""
     person = canvas.person
     x = [320 + side * d for d in (36, 52, 70, 88, 100)]  # from the nose outwards
     eye = [(x[0], 280), (x[1], 266), (x[2], 261), (x[3], 266), (x[4], 278), (x[3], 287), (x[2], 290)]
@@ -199,26 +215,26 @@ def draw_eye(canvas: Canvas, side: int) -> None:
 
 
 def draw_nose_and_mouth(canvas: Canvas, face: Image.Image) -> None:
-    """Nose bridge, wings and nostrils, closed lips."""
+    """Draws the bridge, wings and nostrils of the nose, and closed lips."""
     person, up = canvas.person, canvas.person.smile
     canvas.fill([(330, 250), (346, 330), (354, 366), (336, 360), (328, 320)], person.shade, 8, 0.4, face)
     canvas.fill([(314, 250), (326, 250), (326, 346), (312, 346)], person.glow, 6, 0.7, face)
     canvas.fill(oval(320, 354, 17, 13), person.glow, 6, 0.8, face)
-    canvas.fill(mirrored([(320, 374), (300, 378), (286, 368)]), person.shade, 3, 0.6, face)
+    canvas.fill(mirror([(320, 374), (300, 378), (286, 368)]), person.shade, 3, 0.6, face)
     for side in (-1, 1):
         canvas.fill(oval(320 + side * 13, 371, 7.5, 3.6), (84, 42, 34), blur=1.2)
         wing = [(320 + side * 24, 350), (320 + side * 33, 364), (320 + side * 24, 374)]
         canvas.stroke(wing, (176, 112, 88), 2.4)
     upper = [(262, 424 - up), (284, 411), (306, 404), (320, 408)]
-    canvas.fill(mirrored(upper) + [(350, 429), (320, 431), (290, 429)], person.lips[0], blur=1)
-    canvas.fill(mirrored([(320, 453), (288, 446), (264, 425 - up), (292, 429)]), person.lips[1], blur=1)
+    canvas.fill(mirror(upper) + [(350, 429), (320, 431), (290, 429)], person.lips[0], blur=1)
+    canvas.fill(mirror([(320, 453), (288, 446), (264, 425 - up), (292, 429)]), person.lips[1], blur=1)
     canvas.fill(oval(320, 440, 26, 5), person.lips[2], blur=4, strength=0.7)
     canvas.stroke([(260, 423 - up), (290, 428), (320, 430), (350, 428), (380, 423 - up)], person.lips[3], 3)
     canvas.fill(oval(320, 464, 44, 6), person.shade, blur=6, strength=0.4)
 
 
 def draw_hair(canvas: Canvas) -> None:
-    """The hair over the forehead, with a few lighter strands."""
+    """Draws the hair over the forehead, with a few lighter strands."""
     person = canvas.person
     canvas.fill(person.fringe, person.hair, blur=1)
     for k in range(9):
@@ -226,8 +242,8 @@ def draw_hair(canvas: Canvas) -> None:
         canvas.stroke([(320 + (x - 320) * 0.4, 74), (x, 104), (x + (x - 320) * 0.35, 142)], person.strand, 2)
 
 
-def portrait(person: Person) -> Image.Image:
-    """The person's portrait, 640 x 640."""
+def draw_portrait(person: Person) -> Image.Image:
+    """Draws a person's portrait, 640 x 640."""
     canvas = Canvas(person)
     face = draw_body(canvas)
     for side in (-1, 1):
@@ -235,15 +251,15 @@ def portrait(person: Person) -> Image.Image:
     draw_nose_and_mouth(canvas, face)
     draw_hair(canvas)
     picture = np.asarray(canvas.image.resize((SIZE, SIZE), Image.Resampling.BOX), np.float32)
-    grain = np.random.default_rng(0).normal(0, 2.0, (SIZE, SIZE, 1))  # flat paint compresses into bands
+    grain = np.random.default_rng(0).normal(0, 2.0, (SIZE, SIZE, 1))  # without it, compression shows bands
     return Image.fromarray((picture + grain).clip(0, 255).astype(np.uint8))
 
 
 def main() -> None:
-    """Draws everybody and saves their portraits."""
+    """Draws and saves all portraits."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     for name, person in PEOPLE.items():
-        portrait(person).save(folder / f"{name}.jpg", quality=92)
+        draw_portrait(person).save(folder / f"{name}.jpg", quality=92)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draws docs/demo.webp for the README: three seconds of an example portrait that speaks.
+"""Renders docs/demo.webp for the README: three seconds of a speaking example portrait.
 
 Run from the repository's root: python examples/make_demo.py
 """
@@ -12,18 +12,18 @@ from atldiff import ATLDiffPipeline
 from atldiff.config import FRAME_RATE
 
 HERE = Path(__file__).parent
-CROP = (102, 0, 382, 280)  # pixels of the photo: the head
-SIZE, FIRST, SECONDS, STEP = 320, 4, 3, 2  # pixels; first frame; length; every second frame
+CROP = (102, 0, 382, 280)  # left, top, right, bottom of the head, pixels of the photo
+SIZE, FIRST, SECONDS, STEP = 320, 4, 3, 2  # pixels; first frame; length; frames from one picture to the next
 
 
 def main() -> None:
-    """Renders the example and writes its frames."""
+    """Renders the example and writes the animation."""
     pipeline = ATLDiffPipeline.from_pretrained().use_fast_dtype()
     portrait, speech = pipeline.prepare(HERE / "astronaut.jpg", HERE / "hello_world.flac")
     frames = pipeline.render(portrait, pipeline.landmarks(portrait, speech))
-    shown = islice(frames, FIRST, FIRST + FRAME_RATE * SECONDS, STEP)
+    shots = islice(frames, FIRST, FIRST + FRAME_RATE * SECONDS, STEP)
     pictures = [
-        Image.fromarray(frame).crop(CROP).resize((SIZE, SIZE), Image.Resampling.LANCZOS) for frame in shown
+        Image.fromarray(frame).crop(CROP).resize((SIZE, SIZE), Image.Resampling.LANCZOS) for frame in shots
     ]
     duration = round(1000 * STEP / FRAME_RATE)
     file = HERE.parent / "docs" / "demo.webp"

@@ -1,7 +1,7 @@
 """Makes the recordings of this folder: `python examples/make_recordings.py SOUNDS`.
 
-SOUNDS is where Debian's asterisk-core-sounds-en-g722 and asterisk-core-sounds-it-g722 were unpacked
-(`apt-get download NAME`, `dpkg-deb -x NAME*.deb SOUNDS`); the synthesised ones call flite.
+SOUNDS holds Debian's packages asterisk-core-sounds-en-g722 and asterisk-core-sounds-it-g722, unpacked by
+`apt-get download NAME` and `dpkg-deb -x NAME*.deb SOUNDS`. The program flite speaks the synthesised ones.
 """
 
 import subprocess
@@ -28,7 +28,7 @@ SYNTHESISED = {
 
 
 def read(path: Path) -> np.ndarray:
-    """The file's sound, (n,) float32 at its own rate, which is 16 kHz for all of these."""
+    """Reads a file's sound: (n,) float at 16 kHz."""
     with av.open(str(path)) as container:
         parts = [f.to_ndarray().reshape(-1) for f in container.decode(audio=0)]
         assert container.streams.audio[0].rate == RATE, path
@@ -37,7 +37,7 @@ def read(path: Path) -> np.ndarray:
 
 
 def speak(voice: str, sentence: str) -> np.ndarray:
-    """The sentence in one of flite's voices, (n,) float32 at 16 kHz."""
+    """Speaks a sentence in one of flite's voices: (n,) float at 16 kHz."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speech.wav"
         subprocess.run(["flite", "-voice", voice, "-t", sentence, "-o", str(path)], check=True)
@@ -45,7 +45,7 @@ def speak(voice: str, sentence: str) -> np.ndarray:
 
 
 def join(parts: list[np.ndarray], pause: float) -> np.ndarray:
-    """The parts with `pause` seconds of silence between them and 0.15 s at both ends, peak 0.8."""
+    """Joins parts with `pause` seconds of silence, and 0.15 s at both ends: (n,) float32, peak 0.8."""
     gap, edge = np.zeros(round(pause * RATE)), np.zeros(round(0.15 * RATE))
     spaced = [piece for part in parts for piece in (gap, part)][1:]
     sound = np.concatenate([edge, *spaced, edge])
@@ -53,7 +53,7 @@ def join(parts: list[np.ndarray], pause: float) -> np.ndarray:
 
 
 def main() -> None:
-    """Writes every recording of the tables above beside this file."""
+    """Writes all recordings of the tables above beside this file."""
     sounds = Path(sys.argv[1])
     for name, (folder, prompts) in PROMPTS.items():
         parts = [read(sounds / folder / f"{prompt}.g722") for prompt in prompts]

@@ -1,4 +1,4 @@
-"""Draws docs/faces.jpg for the README: the example portraits saying an example recording.
+"""Renders docs/faces.jpg for the README: example portraits that speak an example recording.
 
 Run from the repository's root: python examples/make_sheet.py
 """
@@ -19,8 +19,8 @@ CELL = 240  # pixels
 NAMES = ("astronaut.jpg", "mona_lisa.jpg", "drawn_woman.jpg", "drawn_man.jpg")
 
 
-def row(pipeline: ATLDiffPipeline, name: str) -> np.ndarray:
-    """Photo, landmarks, then frames: half open, widest open, lips closed on a word, blinking."""
+def render_row(pipeline: ATLDiffPipeline, name: str) -> np.ndarray:
+    """Renders one portrait's row: photo, landmarks, then frames half open, widest open, closed, blinking."""
     portrait, speech = pipeline.prepare(HERE / name, HERE / "hello_world.flac")
     sequence = pipeline.landmarks(portrait, speech)
     opening = mouth_opening(sequence.points)
@@ -28,15 +28,15 @@ def row(pipeline: ATLDiffPipeline, name: str) -> np.ndarray:
     middle = slice(len(opening) // 4, 3 * len(opening) // 4)
     closed = middle.start + opening[middle].argmin()
     moments = [half, opening.argmax(), closed, eye_opening(sequence.points).argmin()]
-    shown = set(range(len(opening))) & {int(m) for m in moments}
-    frames = pipeline.render(portrait, replace(sequence, points=sequence.points[: max(shown) + 1]))
-    kept = {index: frame for index, frame in enumerate(frames) if index in shown}
+    numbers = set(range(len(opening))) & {int(m) for m in moments}
+    frames = pipeline.render(portrait, replace(sequence, points=sequence.points[: max(numbers) + 1]))
+    frame_at = {index: frame for index, frame in enumerate(frames) if index in numbers}
     widest = draw_landmarks(portrait.image, sequence.points[moments[1]])
-    pictures = [portrait.image, widest, *(kept[int(m)] for m in moments)]
+    pictures = [portrait.image, widest, *(frame_at[int(m)] for m in moments)]
     return np.concatenate([crop_square(p, portrait.box, CELL) for p in pictures], axis=1)
 
 
 if __name__ == "__main__":
     pipeline = ATLDiffPipeline.from_pretrained().use_fast_dtype()
-    sheet = np.concatenate([row(pipeline, name) for name in NAMES])
+    sheet = np.concatenate([render_row(pipeline, name) for name in NAMES])
     Image.fromarray(sheet).save(HERE.parent / "docs" / "faces.jpg", quality=88)

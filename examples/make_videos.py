@@ -1,8 +1,7 @@
 """Makes the ready videos of the page's examples, in videos/: `python examples/make_videos.py [--weights W]`.
 
-Each is what `atldiff generate` makes of the portrait, at most 512 pixels, and the recording, with the
-options as they are left. manifest.json names them: [{"portrait", "recording", "video", "seconds"}, ...],
-paths from examples/.
+Each video is the result of `atldiff generate` with default options, for a portrait of at most 512 pixels.
+manifest.json lists them as [{"portrait", "recording", "video", "seconds"}, ...], with paths from examples/.
 """
 
 import argparse
@@ -24,18 +23,18 @@ PAIRS = (
     ("drawn.jpg", "pause.flac"),
 )
 SIZE = 512  # pixels of the longer side
-QUALITY = {"preset": "slow", "crf": "27"}  # of H.264: these are looked at once, and load with the page
+QUALITY = {"preset": "slow", "crf": "27"}  # of H.264; small files, which load with the page
 
 
 def compress(source: Path, target: Path) -> None:
-    """Encodes the picture again, smaller, and copies the sound and the tags; it plays before it is whole."""
-    with av.open(str(source)) as whole, av.open(str(target), "w", options={"movflags": "faststart"}) as small:
-        small.metadata.update(whole.metadata)
-        picture, sound = whole.streams.video[0], whole.streams.audio[0]
+    """Encodes the picture to a smaller file and copies sound and tags; it plays while it loads."""
+    with av.open(str(source)) as large, av.open(str(target), "w", options={"movflags": "faststart"}) as small:
+        small.metadata.update(large.metadata)
+        picture, sound = large.streams.video[0], large.streams.audio[0]
         video = small.add_stream("libx264", rate=picture.average_rate, options=QUALITY)
         video.width, video.height, video.pix_fmt = picture.width, picture.height, "yuv420p"
         audio = small.add_stream_from_template(sound)
-        for packet in whole.demux(picture, sound):
+        for packet in large.demux(picture, sound):
             if packet.stream is sound and packet.dts is not None:
                 packet.stream = audio
                 small.mux(packet)
@@ -46,26 +45,26 @@ def compress(source: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """Makes every video and the manifest."""
+    """Makes all videos and the manifest."""
     parser = argparse.ArgumentParser(description="Ready videos of the example pairs")
     parser.add_argument("--weights", help="folder or hub id; left out = embedded")
     weights = parser.parse_args().weights
     pipeline = load_pipeline(weights)
     VIDEOS.mkdir(exist_ok=True)
-    made = []
+    entries = []
     for photo, recording in PAIRS:
         image = Image.open(HERE / photo).convert("RGB")
         image.thumbnail((SIZE, SIZE), Image.Resampling.LANCZOS)
         portrait, speech = pipeline.prepare(image, HERE / recording)
         video = VIDEOS / f"{Path(photo).stem}.mp4"
         with tempfile.TemporaryDirectory() as folder:
-            whole = Path(folder) / video.name
+            source = Path(folder) / video.name
             frames = pipeline.render(portrait, pipeline.landmarks(portrait, speech))
-            compress(write_video(whole, frames, speech), video)
+            compress(write_video(source, frames, speech), video)
         names = {"portrait": photo, "recording": recording, "video": f"videos/{video.name}"}
-        made.append(names | {"seconds": round(speech.seconds, 2)})
+        entries.append(names | {"seconds": round(speech.seconds, 2)})
         print(f"{video}: {speech.seconds:.1f} s, {video.stat().st_size / 1000:.0f} kB", flush=True)
-    (VIDEOS / "manifest.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    (VIDEOS / "manifest.json").write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Inputs that several rooms' tests share, and what makes a test the same each time."""
+"""Shared inputs and seeds of the tests."""
 
 import os
 import random
@@ -13,13 +13,13 @@ LONGEST = ("web/test_browser", "training/", "web/", "test_wheel", "portrait/", "
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One thread for each worker and for what it starts: the workers are as many as the cores."""
+    """Gives one thread to each worker and its processes; there is one worker a core."""
     if config.getoption("numprocesses", default=None):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take longest come first: workers that share the files end together."""
+    """Runs the longest files first, so that the workers end together."""
 
     def rank(item: pytest.Item) -> int:
         return next((number for number, name in enumerate(LONGEST) if name in item.nodeid), len(LONGEST))
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Seeds every generator before the fixtures of a test are made."""
+    """Seeds every generator before a test's fixtures."""
     import numpy as np
     import torch
 
@@ -52,7 +52,7 @@ def speech_path() -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory) -> Iterator[tuple[str, Path]]:
-    """The page, served with a small renderer: (address, the folder that holds all its files)."""
+    """The page with a small renderer: (address, folder of all its files)."""
     temp = tmp_path_factory.mktemp("server")
     weights = page.small_weights(tmp_path_factory.mktemp("weights"))
     with page.served(temp, weights) as url:

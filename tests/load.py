@@ -1,10 +1,11 @@
 """Many visitors at once: `python tests/load.py [--clients 1 4 8 32 32] [--seconds 4] [--small]`.
 
-Starts a server of its own on the loopback address and stops it. Each client sends a photo, a recording and
-settings that no other has, and must get its own video, in the order of asking; among them others cancel,
-vanish and send rubbish. Prints a table of waits, order and memory. Bounded: every client has one video and a
-time limit. Leaves with 1 if anything was wrong: another's video, another order, a file left, or when a crowd
-has gone more memory than when the first had.
+- It starts a server on the loopback address, and stops it.
+- Each client sends a photo, a recording and settings of its own, and must get its own video, in order.
+- Other clients cancel, vanish and send rubbish.
+- It prints a table of waits, order and memory.
+- Each client makes one video, within a time limit.
+- It exits with 1 after any fault: a wrong video, a wrong order, a file that stays, or growing memory.
 """
 
 import argparse
@@ -31,14 +32,14 @@ from atldiff.web.jobs.idle_memory import IDLE
 
 COLOURS = np.array([(200, 40, 40), (40, 180, 40), (50, 60, 210), (210, 190, 40), (150, 50, 170)])
 VOICES = ("hello_world", "busy_line", "italiano", "bilabials", "pause")
-PATIENCE = 1800  # seconds for one video, with all that wait before it
-GROWTH = 64  # MiB that a server may hold more than after the first crowd: the settings of so many visits
-APART = 0.05  # seconds between two clients' asking
+PATIENCE = 1800  # seconds for one video, with its wait
+GROWTH = 64  # MiB by which a server may grow after the first crowd, for the settings of its visits
+APART = 0.05  # seconds between the requests of two clients
 
 
 @dataclass(frozen=True)
 class Visit:
-    """One client's visit: when it asked and had its video, and what in that was not its own."""
+    """One client's visit: times in seconds of request and video, and the video's faults."""
 
     number: int
     asked: float
@@ -47,36 +48,36 @@ class Visit:
 
     @property
     def waited(self) -> float:
-        """Seconds from asking to the video."""
+        """Seconds from the request to the video."""
         return self.done - self.asked
 
 
 class Visitor:
-    """A client of plain requests: it loads the server, and hardly this machine."""
+    """A client of plain requests, which loads the server more than this machine."""
 
     def __init__(self, url: str, folder: Path, number: int, seconds: float) -> None:
-        """Makes and uploads a photo and a recording that no other client has."""
+        """Makes and uploads a photo and a recording that are the client's own."""
         self.url, self.folder, self.number = url, folder, number
         self.width, self.colour = 200 + 4 * number, COLOURS[number % len(COLOURS)]
         self.output = "square" if number % 4 == 3 else "photo"
         photo, voice = folder / f"{number}.png", folder / f"{number}.wav"
         page.recording(voice, seconds - number % 7 / 10, VOICES[number % len(VOICES)])
         picture = np.array(Image.open(page.photo(photo, self.width)))
-        picture[: self.width // 12] = self.colour  # a stripe above the head, which does not move
+        picture[: self.width // 12] = self.colour  # a stripe above the head, where nothing moves
         Image.fromarray(picture).save(photo)
         self.portrait, self.speech = page.uploaded(url, photo, voice)
         self.said = load_speech(voice)
         self.event, self.asked = "", 0.0
 
     def ask(self) -> None:
-        """Joins the queue; whoever asks next stands behind."""
+        """Joins the queue."""
         given = {"portrait": self.portrait, "speech": self.speech, "output": self.output}
         data = page.arguments(self.url, given | {"seed": self.number, "blinks": self.number % 3})
         self.event = httpx.post(page.call(self.url), json={"data": data}, timeout=60).json()["event_id"]
         self.asked = time.monotonic()
 
     def wait(self) -> Visit:
-        """Waits for the video, fetches it, and looks whose it is."""
+        """Waits for the video, fetches it and checks its owner."""
         answer = page.answered(self.url, self.event, PATIENCE)
         done = time.monotonic()
         if isinstance(answer, str):
@@ -86,7 +87,7 @@ class Visitor:
         return Visit(self.number, self.asked, done, tuple(self.strange(path)))
 
     def strange(self, path: Path) -> list[str]:
-        """What in a video is not this client's."""
+        """Lists the properties of a video that differ from this client's."""
         found, side = page.probe(path), 512 if self.output == "square" else self.width
         wrong = [f"size {found['size']}"] if found["size"] != (side, side) else []
         wrong += [f"{found['frames']} frames"] if found["frames"] != self.said.num_frames else []
@@ -106,7 +107,7 @@ def loudness(speech: Speech, frames: int | None = None) -> np.ndarray:
 
 
 def disturb(url: str, folder: Path) -> None:
-    """A client that cancels, rubbish in five forms, one that vanishes, and a photo that is none."""
+    """Sends a cancelled request, five broken ones, an abandoned one, and a sound in place of a photo."""
     photo, voice = page.photo(folder / "d.png", 320), page.recording(folder / "d.wav", 3)
     client = Client(url, verbose=False)
     leaving = client.submit(handle_file(photo), handle_file(voice), api_name="/animate")
@@ -118,7 +119,7 @@ def disturb(url: str, folder: Path) -> None:
     data = page.arguments(url, {"portrait": portrait, "speech": speech})
     event = httpx.post(page.call(url), json={"data": data}, timeout=60).json()["event_id"]
     with httpx.stream("GET", f"{page.call(url)}/{event}", timeout=60):
-        pass  # opened and left
+        pass  # the client vanishes
     try:
         client.predict(handle_file(voice), handle_file(voice), api_name="/animate")
         raise AssertionError("a video of no photo")
@@ -127,7 +128,7 @@ def disturb(url: str, folder: Path) -> None:
 
 
 def crowd(url: str, folder: Path, clients: int, seconds: float) -> list[Visit]:
-    """All clients at once, one behind the other, with the disturbers among them."""
+    """Sends all clients' requests in order, and the disturbance in their middle."""
     visitors = [Visitor(url, folder, number, seconds) for number in range(clients)]
     with ThreadPoolExecutor(clients + 1) as pool:
         visits = []
@@ -142,13 +143,13 @@ def crowd(url: str, folder: Path, clients: int, seconds: float) -> list[Visit]:
 
 
 def displaced(visits: list[Visit]) -> int:
-    """By how many places the order of the videos differs from the order of asking, at most."""
+    """The largest difference in places between the order of videos and the order of requests."""
     done = [visit.number for visit in sorted(visits, key=lambda visit: visit.done)]
     return max(abs(place - number) for place, number in enumerate(done))
 
 
 def server_memory() -> float:
-    """MiB that the server, a child of this process, holds."""
+    """Memory of the server, a child of this process, MiB."""
     for status in Path("/proc").glob("[0-9]*/status"):
         text = status.read_text()
         command = (status.parent / "cmdline").read_bytes()
@@ -158,7 +159,7 @@ def server_memory() -> float:
 
 
 def until(holds: Callable[[], bool], patience: float = 60.0) -> bool:
-    """Waits for a condition; False if it never comes."""
+    """Waits for a condition; False: it does not come within `patience` seconds."""
     end = time.monotonic() + patience
     while not holds() and time.monotonic() < end:
         time.sleep(0.5)
@@ -166,7 +167,7 @@ def until(holds: Callable[[], bool], patience: float = 60.0) -> bool:
 
 
 def row(visits: list[Visit], memory: float) -> str:
-    """A crowd as a line of the table."""
+    """Formats a crowd as a line of the table."""
     waits, span = [v.waited for v in visits], max(v.done for v in visits) - min(v.asked for v in visits)
     times = f"{min(waits):.1f} s | {median(waits):.1f} s | {max(waits):.1f} s"
     pace = 60 * len(visits) / span
@@ -174,7 +175,7 @@ def row(visits: list[Visit], memory: float) -> str:
 
 
 def main() -> None:
-    """Serves, lets the crowds in one after the other, and leaves with 1 if anything was wrong."""
+    """Serves the page, sends the crowds one after the other, and exits with 1 after any fault."""
     parser = argparse.ArgumentParser(description="Load on a server of the page")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 8, 32, 32])
     parser.add_argument("--seconds", type=float, default=4.0, help="length of the longest recording")

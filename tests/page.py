@@ -1,4 +1,4 @@
-"""What the tests of the page share: a server of app.py with a small renderer, and small inputs."""
+"""Shared parts of the page's tests: a server of app.py with a small renderer, and small inputs."""
 
 import json
 import os
@@ -22,16 +22,14 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-HEIC = ROOT / "tests" / "portrait" / "turned.heic"  # drawn.jpg, as iPhones store a picture
+HEIC = ROOT / "tests" / "portrait" / "turned.heic"  # drawn.jpg in the format of iPhones
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
-PATIENCE = 25  # seconds; two cores may be shared with much else
+PATIENCE = 25  # seconds for an answer on a busy machine
 STARTING = 180  # seconds until a server answers
 
 
 def small_weights(folder: Path) -> Path:
-    """The starter with an untrained U-Net of a few channels: the plain warp, which already talks; saved
-    there.
-    """
+    """Saves the starter with an untrained U-Net of a few channels, which renders the plain warp."""
     from atldiff.config import PRESETS
     from atldiff.pipeline import ATLDiffPipeline
     from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel
@@ -45,7 +43,7 @@ def small_weights(folder: Path) -> Path:
 
 @contextmanager
 def served(temp: Path, weights: Path | None = None, threads: int | None = 1) -> Iterator[str]:
-    """Runs app.py as a process of its own, with its files under `temp`; yields its address."""
+    """Runs app.py as a process, with its files under `temp`; yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -84,14 +82,14 @@ def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
 
 
 def recording(path: Path, seconds: float, name: str = "hello_world") -> Path:
-    """The beginning of an example's words."""
+    """Saves the first seconds of an example's speech."""
     sound, rate = soundfile.read(EXAMPLES / f"{name}.flac")
     soundfile.write(path, sound[int(0.2 * rate) :][: int(seconds * rate)], rate)
     return path
 
 
 def silent_film(path: Path) -> Path:
-    """Three grey frames without a sound track, saved there."""
+    """Saves three grey frames without a sound track."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30)
         stream.width = stream.height = 64
@@ -102,13 +100,13 @@ def silent_film(path: Path) -> Path:
 
 
 def photo(path: Path, width: int) -> Path:
-    """The drawn portrait at another width: a video of it can be told by its size."""
+    """Saves the drawn portrait at another width, which identifies its video."""
     Image.open(EXAMPLES / "drawn.jpg").resize((width, width), Image.Resampling.LANCZOS).save(path)
     return path
 
 
 def standing(path: Path, times: int = 4) -> str:
-    """A photo of 1200 x 1600 pixels with the drawn portrait in its upper middle, `times` smaller."""
+    """Saves a photo of 1200 x 1600 pixels with the drawn portrait, `times` smaller, at the upper middle."""
     picture = Image.new("RGB", (1200, 1600), (150, 150, 145))
     side = 1200 // times
     picture.paste(Image.open(EXAMPLES / "drawn.jpg").resize((side, side)), ((1200 - side) // 2, 150))
@@ -117,7 +115,7 @@ def standing(path: Path, times: int = 4) -> str:
 
 
 def landscape(path: Path) -> Path:
-    """Sky over grass, nobody there."""
+    """Saves a picture of sky over grass, without a person."""
     picture = Image.new("RGB", (640, 400), (120, 170, 230))
     picture.paste((70, 130, 60), (0, 240, 640, 400))
     picture.save(path)
@@ -125,7 +123,7 @@ def landscape(path: Path) -> Path:
 
 
 def probe(path: str | Path) -> dict:
-    """Size, frames, rate, codecs, sound and tags of a video."""
+    """Reads size, number of frames, rate, codecs and tags of a video."""
     with av.open(str(path)) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         found = {
@@ -138,31 +136,31 @@ def probe(path: str | Path) -> dict:
 
 
 def call(url: str) -> str:
-    """Where a video is asked for."""
+    """The address of the call that makes a video."""
     return f"{url}gradio_api/call/animate"
 
 
 def uploaded(url: str, *paths: Path) -> list[dict]:
-    """Files on the server, as arguments of a call."""
+    """Uploads files; returns them as arguments of a call."""
     files = [("files", (path.name, path.read_bytes())) for path in paths]
     names = httpx.post(f"{url}gradio_api/upload", files=files, timeout=60).json()
     return [{"path": name, "meta": {"_type": "gradio.FileData"}} for name in names]
 
 
 def arguments(url: str, given: dict[str, Any]) -> list:
-    """All values of a call in their order, as the server publishes it."""
+    """All values of a call, in the order that the server publishes."""
     return [given.get(name, default) for name, default in published(url)]
 
 
 @cache
 def published(url: str, endpoint: str = "animate") -> tuple[tuple[str, Any], ...]:
-    """(name, default) of each argument of a call."""
+    """The name and the default of each argument of a call."""
     info = httpx.get(f"{url}gradio_api/info", timeout=60).json()["named_endpoints"][f"/{endpoint}"]
     return tuple((each["parameter_name"], each.get("parameter_default")) for each in info["parameters"])
 
 
 def answered(url: str, event: str, patience: float = PATIENCE) -> list | str:
-    """What a call gives, or what it says instead."""
+    """Waits for a call; returns its values, or its error message."""
     kind = ""
     with httpx.stream("GET", f"{call(url)}/{event}", timeout=patience) as stream:
         for line in stream.iter_lines():

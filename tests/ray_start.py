@@ -1,4 +1,4 @@
-"""Ray gives its own start 30 s, which a machine busy with other work may miss."""
+"""Starts Ray in tests; a busy machine may exceed its time limit of 30 s."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ STARTS = 3
 
 
 def with_ray(call: Callable):
-    """What `call`, which starts Ray, returns; skipped where Ray is missing or does not start in time."""
+    """Returns the result of `call`, which starts Ray; skips the test if Ray is missing or starts too late."""
     ray = pytest.importorskip("ray")
     for _ in range(STARTS):
         try:

@@ -1,9 +1,9 @@
-"""Does memory grow while training reads? Batches at full speed, and what the processes hold meanwhile.
+"""Measures the memory of training's readers while they give batches at full speed.
 
     python tests/reader_memory.py --data runs/data --seconds 600
 
-Reads the renderer's batches, streamed from shards, then the landmark network's windows, and prints a line of
-JSON a sample: seconds, batches, and MiB of private memory (RssAnon) of this process and its loader's workers.
+It reads the renderer's batches, streamed from shards, then the landmark network's windows. Each sample is a
+line of JSON: seconds, batches, and MiB of private memory (RssAnon) of this process and the loader's workers.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def as_shards(data: Path, out: Path) -> Path:
-    """The train clips of a folder of one .npz a clip, in shards."""
+    """Writes shards of the train clips in a folder of .npz files."""
     samples, shards = read_prepared(data, "train"), []
     for number in itertools.count():
         if not (chunk := list(itertools.islice(samples, SHARD_CLIPS))):
@@ -59,7 +59,7 @@ def as_shards(data: Path, out: Path) -> Path:
 
 
 def renderer_batches(data: Path, out: Path) -> Callable[[], object]:
-    """Streamed, as beyond `--memory`."""
+    """A reader of streamed batches, as for a corpus above `--memory`."""
     source = DataConfig(data, memory=0.0, batch=16)
     feed = iter(Batches(source, SampleConfig.of(PRESETS["starter"]), start_processes("cpu", out / "run")))
     return lambda: next(feed)
@@ -88,7 +88,7 @@ def watch(name: str, read: Callable[[], object], seconds: float, every: float) -
 
 
 def private(process: psutil.Process) -> int:
-    """MiB of a process that are its own: not what is mapped from files."""
+    """Private memory of a process, without its files in memory, MiB."""
     for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
         if line.startswith("RssAnon"):
             return round(int(line.split()[1]) / 1024)

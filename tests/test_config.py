@@ -1,4 +1,4 @@
-"""Presets and the networks they build."""
+"""Presets and their networks."""
 
 import inspect
 import json

@@ -1,4 +1,4 @@
-"""The one smooth step."""
+"""Smoothstep: values by hand, and arrays against tensors."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""InputError crosses processes."""
+"""InputError can be sent between processes."""
 
 import pickle
 

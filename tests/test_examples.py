@@ -1,4 +1,4 @@
-"""The page's examples: portraits that nothing is said against, and ready videos that belong to them."""
+"""The page's examples: portraits without warnings, and ready videos that match them."""
 
 import json
 from pathlib import Path

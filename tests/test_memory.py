@@ -1,3 +1,5 @@
+"""Large arrays on disk, and the memory that a process keeps."""
+
 import pickle
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from atldiff.memory import forget, give_back, on_disk
 
 
 def mapped_mib() -> float:
-    """Resident memory of this process that lies in files."""
+    """Resident memory of this process that maps files, MiB."""
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith("RssFile"))
 
@@ -53,7 +55,7 @@ def test_a_long_recording_takes_no_memory():
 
 
 def test_kept_memory_serves_the_next_tensor_without_asking_the_system():
-    """Pages that a process has to be given while it makes the same large tensor again and again."""
+    """Counts the pages that the system gives a process for the same large tensor, many times."""
     program = """
 import resource, sys, torch
 from atldiff.memory import keep_memory
@@ -66,7 +68,7 @@ def pages(count):
 
 if sys.argv[1] == "kept":
     keep_memory()
-pages(30)  # a few places are tried before one fits
+pages(30)  # the first tensors find the place
 print(pages(20))
 """
     asked = {}

@@ -1,4 +1,4 @@
-"""The options: one default and one range each, alike in Python, command line, batch tables, page and API."""
+"""The options: each has one default and range in Python, command line, batch tables, page and API."""
 
 import inspect
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""The papers agree with one another: licence, version, citation, requirements."""
+"""Licence, version, citation and requirements agree between files."""
 
 import re
 import tomllib
@@ -77,7 +77,7 @@ def test_the_spaces_pins_lie_in_the_librarys_ranges():
 
 
 def test_one_wheel_of_opencv():
-    """Its wheels share the folder cv2 and overwrite one another."""
+    """OpenCV's wheels share the folder cv2 and overwrite one another."""
     lines = [
         *PROJECT["dependencies"],
         *(line for each in PROJECT["optional-dependencies"].values() for line in each),

@@ -1,4 +1,4 @@
-"""The pipeline, with tiny networks: the same code path as the starter's, a hundredth of its arithmetic."""
+"""The pipeline with tiny networks, on the starter's code path."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ def pipeline() -> ATLDiffPipeline:
     generator = LandmarkGenerator(encoder.feature_dim, width=16, heads=2, layers=1, channels=2, hidden=8)
     config = {"block_out_channels": (8, 16), "patch_size": 2, "guide_channels": 3, "identity_dim": 64}
     unet = IdentityUNet3DModel(**config, emotion_dim=encoder.config.emotion_dim)
-    torch.nn.init.normal_(unet.conv_out.weight, std=0.02)  # so that something is added to the prior
+    torch.nn.init.normal_(unet.conv_out.weight, std=0.02)  # a residual that is not zero
     return ATLDiffPipeline.from_preset(speech_encoder=encoder, landmark_generator=generator, unet=unet)
 
 
@@ -75,7 +75,7 @@ def test_same_seed_same_bytes_other_seed_other_noise(pipeline, portrait, sequenc
 
 
 def test_a_longer_video_begins_like_a_shorter_one(pipeline, portrait, sequence):
-    points = np.concatenate([sequence.points[:30], sequence.points[:4]])  # one mouth box
+    points = np.concatenate([sequence.points[:30], sequence.points[:4]])  # the same mouth box
     shorter, longer = (list(window_spans(total, pipeline.preset.overlap)) for total in (30, 34))
     assert shorter[:-1] == longer[:-1]
     alone = shorter[-1][0]  # the last windows differ
@@ -177,7 +177,7 @@ def test_gains_of_motion_none_leave_the_networks_landmarks(pipeline, portrait, s
         "_smooth",
         "close_bilabials",
         "_close_in_silence",
-        "_blink",
+        "close_eyes",
         "_sway",
     ):
         monkeypatch.setattr(f"atldiff.speech.motion.edit.{edit}", no_edit)
@@ -234,7 +234,7 @@ def test_weights_that_cannot_be_read_are_said_in_a_sentence(pipeline, tmp_path, 
 
 
 def test_a_face_that_stands_still_shows_no_join_of_windows(portrait, sequence):
-    """The trained networks: what differs from frame to frame could only be the windows' doing."""
+    """With the trained networks, frames can differ only by the joins of windows."""
     starter = ATLDiffPipeline.from_pretrained()
     points = np.repeat(sequence.points[20:21], 45, axis=0)
     shown = frames(starter, portrait, replace(sequence, points=points)).astype(int)
@@ -250,7 +250,7 @@ def test_the_hub_out_of_reach_is_said_clearly(monkeypatch):
 
 @pytest.fixture
 def tiny_paper(tmp_path):
-    """A row of the paper's with small networks of its own kinds; wav2vec2 and ResNet lie in folders."""
+    """A preset of the paper with small networks; wav2vec2 and ResNet lie in folders."""
     wav2vec2 = Wav2Vec2Config(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
         conv_dim=(8,) * 7, num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
@@ -287,7 +287,7 @@ def test_paper_presets_render_from_speech_with_their_own_networks(
     assert np.abs(mine.astype(int) - theirs).max() <= 1
     torch.nn.init.zeros_(paper.unet.conv_out.weight)
     still = frames(paper, portrait, short)
-    np.testing.assert_array_equal(still[0], still[1])  # untrained: the still frame, twice
+    np.testing.assert_array_equal(still[0], still[1])  # an untrained network gives the still photo
     assert (mine != still).any()
 
 
@@ -320,7 +320,7 @@ def test_presets_are_read_by_name_or_from_a_file(tmp_path):
 
 
 def spoilt(**changes) -> dict:
-    """The starter's row, with other values; those of a part by its name."""
+    """The starter's preset with other values; a dictionary changes the part of its name."""
     row = asdict(PRESETS["starter"])
     return row | {name: row[name] | v if isinstance(v, dict) else v for name, v in changes.items()}
 
@@ -376,7 +376,7 @@ def test_an_emotion_is_told_only_where_it_is_sure(pipeline):
     assert pipeline.heard_emotion(replace(plain, emotion=0 * plain.emotion)) is None
 
 
-MODULES = {  # where the first versions kept the classes that their checkpoints name
+MODULES = {  # modules of the classes in the oldest checkpoints
     "identity_encoder": "atldiff.rendering.identity",
     "landmark_generator": "atldiff.speech.landmark_generator",
     "speech_encoder": "atldiff.speech.speech_encoder",

@@ -1,4 +1,4 @@
-"""What the documents promise: commands, links, files, functions, and that README and card stay short."""
+"""The documents: commands, links, files and functions exist, and README and card stay short."""
 
 import ast
 import re
@@ -30,9 +30,7 @@ def text(document: Path = README) -> str:
 
 
 def commands(*documents: Path) -> list[list[str]]:
-    """Every command line of the documents' code blocks, split into words; comments, prompts and settings of
-    the environment are left out.
-    """
+    """All command lines in code blocks, as words, without comments, prompts and environment variables."""
     fenced = [
         block for document in documents for block in re.findall(r"```(\w*)\n(.*?)```", text(document), re.S)
     ]
@@ -46,14 +44,14 @@ def commands(*documents: Path) -> list[list[str]]:
 
 
 def arguments(words: list[str]) -> list[str] | None:
-    """What a command line gives to `python -m atldiff`, whoever launches it; None: it runs something else."""
+    """The arguments of `python -m atldiff` in a command line; None: it runs another program."""
     if words[0] == "atldiff":
         return words[1:]
     return words[words.index("atldiff") + 1 :] if "-m" in words and "atldiff" in words else None
 
 
 def slug(heading: str) -> str:
-    """The anchor that a heading gets."""
+    """The anchor of a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -87,7 +85,7 @@ def test_torchrun_leaves_the_commands_options_to_the_command():
 
     launched = [words[1:] for words in commands(TRAINING) if words[0] == "torchrun"]
     assert launched
-    for words in launched:  # torchrun has options that begin with --start
+    for words in launched:  # torchrun has options with the prefix --start
         read = get_args_parser().parse_args([*words, "--start", "runs/spatial/best"])
         assert read.module and read.training_script == "atldiff"
         assert read.training_script_args[-2:] == ["--start", "runs/spatial/best"]
@@ -158,7 +156,7 @@ def test_every_function_that_the_paper_map_names_is_there(document):
 
 
 def defined_in(file: Path) -> set[str]:
-    """Functions, classes, their methods and constants that a file defines; none where there is no file."""
+    """Names of the functions, classes, methods and constants of a file; none if it is missing."""
     names = set()
     for node in ast.parse(text(file)).body if file.is_file() else []:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -172,7 +170,7 @@ def defined_in(file: Path) -> set[str]:
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch) -> Path:
-    """A folder with the files that the examples name: a small photo, 0.3 s of speech."""
+    """A folder with the files of the examples: a small photo, 0.3 s of speech, a table."""
     page.photo(tmp_path / "face.jpg", 200)
     page.recording(tmp_path / "speech.wav", 0.3)
     (tmp_path / "jobs.csv").write_text("photo,recording,video,steps\nface.jpg,speech.wav,talk.mp4,2\n")

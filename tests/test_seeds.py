@@ -1,4 +1,4 @@
-"""Every test draws the same numbers, whichever ran before it."""
+"""Each test draws the same numbers in any order of tests."""
 
 import random
 

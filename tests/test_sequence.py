@@ -1,4 +1,4 @@
-"""Landmark sequences: saved and loaded as they were, refused where they are not ours."""
+"""Landmark sequences: files come back unchanged, and wrong files are refused."""
 
 import json
 import zipfile
@@ -53,7 +53,7 @@ def test_motion_on_its_own_face_stays(sequence):
 
 
 def broken(kind: str) -> dict:
-    """The fields of a good file of a real face, one of them spoilt."""
+    """The fields of a valid file with one fault."""
     identity = FACE.tolist()
     fields = {"points": [identity, identity], "identity": identity, "emotion": [0.0], "fps": 30}
     far, eyes = FACE[None].repeat(2, 0), FACE.copy()

@@ -1,4 +1,4 @@
-"""Borders: who may import whom, how large files and functions may be, what an import does."""
+"""Borders: imports between packages, lengths of files and functions, effects of an import."""
 
 import ast
 import os
@@ -12,9 +12,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = sorted((ROOT / "atldiff").rglob("*.py"))
 SOURCES = [*PACKAGE, *sorted((ROOT / "examples").glob("*.py")), *sorted(ROOT.glob("*.py"))]
 LONG_FILE, MAX_FILE, MAX_FUNCTION = 300, 400, 60  # lines
-LONG_FILES = 0.1  # of all files may be longer than LONG_FILE
+LONG_FILES = 0.1  # highest share of files longer than LONG_FILE
 
-# Where each heavy dependency may be imported; a name that ends with a slash is a folder.
+# Rooms that may import each heavy dependency; a name with a slash at its end is a folder.
 ROOMS = {
     "gradio": ("app.py", "atldiff/web/"),
     "spaces": ("app.py", "atldiff/web/"),
@@ -23,7 +23,7 @@ ROOMS = {
     "transformers": ("atldiff/speech/", "atldiff/rendering/"),
     "av": ("atldiff/media/", "examples/"),
 }
-# Packages, and those that only they and the rooms named may import.
+# Rooms that may import each package.
 GUESTS = {
     "atldiff.training": ("atldiff/training/", "atldiff/cli/", "atldiff/__main__.py"),
     "atldiff.evaluation": ("atldiff/evaluation/", "atldiff/training/", "atldiff/cli/", "atldiff/__main__.py"),
@@ -40,7 +40,7 @@ def name(path: Path) -> str:
 
 
 def inside(path: Path, rooms: tuple[str, ...]) -> bool:
-    """Whether a file is one of the rooms, or in one of the folders among them."""
+    """Is a file one of the rooms, or inside one of them?"""
     return any(name(path) == room or room.endswith("/") and name(path).startswith(room) for room in rooms)
 
 
@@ -50,7 +50,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def imports(module: ast.Module, package: tuple[str, ...]) -> Iterator[tuple[str, int]]:
-    """(full name, line) of every module that a module of `package` imports, also inside functions."""
+    """The full name and line of each import of a module in `package`, also inside functions."""
     for node in ast.walk(module):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
@@ -63,7 +63,7 @@ def imports(module: ast.Module, package: tuple[str, ...]) -> Iterator[tuple[str,
 
 @cache
 def all_imports() -> list[tuple[Path, str, int]]:
-    """(file, full name, line) of every import."""
+    """The file, full name and line of each import."""
     return [
         (path, *imported)
         for path in SOURCES
@@ -72,7 +72,7 @@ def all_imports() -> list[tuple[Path, str, int]]:
 
 
 def importers(target: str) -> list[tuple[Path, int]]:
-    """(file, line) of every import of a module or of what lies below it."""
+    """The file and line of each import of a module or its submodules."""
     return [
         (path, line)
         for path, module, line in all_imports()
@@ -103,7 +103,7 @@ def test_heavy_dependencies_stay_in_their_rooms():
 
 
 def test_every_room_is_in_use():
-    """A rule of which nothing is left protects nothing."""
+    """A rule without any import protects nothing."""
     idle = [dependency for dependency in ROOMS if not importers(dependency)]
     missing = [room for rooms in (*ROOMS.values(), *GUESTS.values()) for room in rooms]
     missing = [room for room in missing if not (ROOT / room).exists()]
@@ -141,7 +141,7 @@ def test_functions_stay_short():
 
 
 def at_import(node: ast.AST) -> list[ast.AST]:
-    """The node and all below it that runs when the file is imported."""
+    """The node and its children, without bodies of functions."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
     children = [child for child in ast.iter_child_nodes(node) if not isinstance(child, functions)]
     return [node, *(below for child in children for below in at_import(child))]
@@ -158,7 +158,7 @@ def test_no_import_reads_the_environment():
 
 
 def test_no_device_is_chosen_by_name():
-    """Asking whether a device is "cuda" is allowed everywhere, choosing it at the door only."""
+    """Any module may test for "cuda"; only app.py and the command line choose it."""
     offenders = []
     for path in PACKAGE:
         if inside(path, ("atldiff/__main__.py", "atldiff/cli/")):
@@ -188,7 +188,7 @@ def test_no_exception_is_swallowed():
 
 
 def test_importing_writes_nothing_and_loads_nothing_heavy(tmp_path):
-    """Of every module but the page's, whose gradio reads its folder at import."""
+    """Checks all modules but the page's, because gradio reads its folder at import."""
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in PACKAGE]
     modules = [module for module in modules if not module.startswith(("atldiff.web", "atldiff.__main__"))]
     code = (

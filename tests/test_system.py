@@ -1,4 +1,4 @@
-"""Other operating systems: every module is imported without what they lack, and locks work there."""
+"""Other operating systems: imports without POSIX modules, and locks."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from atldiff.web.jobs.temp_folders import claim, remove_leftovers
 
 ROOT = Path(__file__).parent.parent
 
-# Libraries are imported first: they bring their own ways round what is missing.
+# Libraries come first: they handle the missing functions themselves.
 ELSEWHERE = """
 import os, sys
 import accelerate, av, cv2, diffusers, gradio, pandas, soundfile, torch, torch.utils.data, transformers
@@ -48,7 +48,7 @@ def test_cores_are_those_of_the_process():
 
 @pytest.fixture(params=["here", "as on Windows"])
 def locks(request, monkeypatch):
-    """The system's own locks, and those of a stand-in for Windows's module, which locks bytes."""
+    """The system's locks, and the locks of a stand-in for Windows's module, which locks bytes."""
     fcntl = pytest.importorskip("fcntl")
     if request.param == "here":
         return

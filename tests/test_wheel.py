@@ -1,4 +1,4 @@
-"""The wheel: whole, licensed, and able to make a video where only what it asks for is installed."""
+"""The wheel: complete, licensed, and able to make a video with its dependencies only."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ PAPERS = ("LICENSE", "NOTICE", "README.md", "pyproject.toml")
 
 
 def run(*command: str | Path, **settings) -> str:
-    """What a program prints; fails with what it says on stderr."""
+    """Runs a program and returns its output; fails with its stderr."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **settings)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
@@ -30,7 +30,7 @@ def run(*command: str | Path, **settings) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """Built from a copy of the package: a stale build folder beside it could hide a missing file."""
+    """Builds a wheel from a copy of the package, because a stale build folder could hide a missing file."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in PAPERS:
         shutil.copy(ROOT / name, source)
@@ -41,14 +41,14 @@ def wheel(tmp_path_factory) -> Path:
 
 
 def described(wheel: Path) -> Message:
-    """What the wheel says of itself."""
+    """The wheel's metadata."""
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         return message_from_bytes(archive.read(name))
 
 
 def needed(requirements: list[str]) -> dict[str, Distribution]:
-    """The installed distributions that requirements name, those that they ask for, and so on."""
+    """The installed distributions of requirements, with all of their dependencies."""
     wanted, seen, chosen = [(line, "") for line in requirements], set(), {}
     while wanted:
         line, extra = wanted.pop()
@@ -65,7 +65,7 @@ def needed(requirements: list[str]) -> dict[str, Distribution]:
 
 @pytest.fixture(scope="module")
 def bare(wheel, tmp_path_factory) -> Path:
-    """An environment with the wheel and what it asks for: links to the packages that are installed here."""
+    """An environment with the wheel and links to its installed dependencies."""
     folder = tmp_path_factory.mktemp("bare")
     run(sys.executable, "-m", "venv", "--without-pip", folder)
     python = folder / "bin" / "python"

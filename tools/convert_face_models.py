@@ -2,9 +2,9 @@
 
 python tools/convert_face_models.py MEDIAPIPE/modules OUT
 
-MEDIAPIPE is the package's folder of mediapipe 0.10.21, the last that carries the models. This needs the
-packages tflite, flatbuffers, onnx and numpy, which nothing else here uses. Weights stay float16 as in the
-source; the graphs compute in float32, in NCHW, for any batch size.
+- MEDIAPIPE is the package folder of mediapipe 0.10.21, the last version that carries the models.
+- It needs the packages tflite, flatbuffers, onnx and numpy.
+- Weights stay float16 as in the source. The graphs compute in float32, in NCHW, for any batch size.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import tflite
 from flatbuffers import flexbuffers
 from onnx import TensorProto, helper, numpy_helper
 
-MODELS = {  # file here: file of MediaPipe, names of the outputs
+MODELS = {  # name of our file: MediaPipe's file, new names of the outputs
     "detector_near": ("face_detection/face_detection_short_range", {}),
     "detector_far": (
         "face_detection/face_detection_full_range_sparse",
@@ -34,19 +34,19 @@ OPSET = 16
 
 
 class Converter:
-    """One .tflite graph, translated operator by operator."""
+    """Translates one .tflite graph, operator by operator."""
 
     def __init__(self, path: Path) -> None:
         self.model = tflite.Model.GetRootAs(path.read_bytes(), 0)
         self.graph = self.model.Subgraphs(0)
         self.nodes: list[onnx.NodeProto] = []
         self.initialisers: list[onnx.TensorProto] = []
-        self.widened: dict[int, int] = {}  # a float32 tensor: the float16 constant that it repeats
-        self.dense: dict[int, np.ndarray] = {}  # a tensor: the sparse constant, expanded
-        self.parts: list[list[int]] = []  # mesh points of each region that the attention refines
+        self.widened: dict[int, int] = {}  # float32 tensor -> the float16 constant that it repeats
+        self.dense: dict[int, np.ndarray] = {}  # tensor -> a sparse constant in dense form
+        self.parts: list[list[int]] = []  # mesh points of each region that attention refines
 
     def convert(self, names: dict[str, str]) -> onnx.ModelProto:
-        """The whole graph; `names` renames outputs."""
+        """Converts the graph; `names` renames outputs."""
         for index in range(self.graph.OperatorsLength()):
             self._operator(self.graph.Operators(index))
         (first,) = self.graph.InputsAsNumpy()
@@ -69,11 +69,11 @@ class Converter:
         return model
 
     def shape(self, tensor: int) -> list[int]:
-        """The shape in the source, NHWC."""
+        """The shape of a tensor in the source, NHWC."""
         return [int(length) for length in self.graph.Tensors(int(tensor)).ShapeAsNumpy()]
 
     def constant(self, tensor: int) -> np.ndarray:
-        """The value of a constant, sparse ones expanded."""
+        """The value of a constant, in dense form."""
         tensor = self.widened.get(int(tensor), int(tensor))
         if tensor in self.dense:
             return self.dense[tensor]
@@ -81,8 +81,8 @@ class Converter:
         raw = self.model.Buffers(source.Buffer()).DataAsNumpy().tobytes()
         return np.frombuffer(raw, TYPES[source.Type()]).reshape(self.shape(tensor))
 
-    def weight(self, value: np.ndarray) -> str:
-        """A float32 constant's name; it is stored as float16 where that loses nothing."""
+    def add_weight(self, value: np.ndarray) -> str:
+        """Adds a float32 constant, stored as float16 if that loses nothing; returns its name."""
         name = f"w{len(self.initialisers)}"
         half = value.astype(np.float16)
         if value.dtype.kind == "f" and np.array_equal(half.astype(np.float32), value.astype(np.float32)):
@@ -93,7 +93,7 @@ class Converter:
         return name
 
     def add(self, kind: str, inputs: list[str], output: str | None = None, **attributes: Any) -> str:
-        """Appends an operator; returns its output's name."""
+        """Adds an operator; returns the name of its output."""
         output = output or f"v{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
@@ -116,7 +116,7 @@ class Converter:
         if activation == tflite.ActivationFunctionType.RELU:
             value = self.add("Relu", [value])
         elif activation == tflite.ActivationFunctionType.RELU6:
-            value = self.add("Clip", [value, self.weight(np.float32(0)), self.weight(np.float32(6))])
+            value = self.add("Clip", [value, self.add_weight(np.float32(0)), self.add_weight(np.float32(6))])
         else:
             assert activation == 0, activation
         self.add("Identity", [value], f"t{output}")
@@ -162,13 +162,13 @@ class Converter:
         height, width, stride = *weights.shape[1:3], options.StrideH()
         assert options.DilationHFactor() == 1 and height == width
         pads = [0, 0, 0, 0]
-        if options.Padding() == tflite.Padding.SAME:  # an odd one goes right and below
+        if options.Padding() == tflite.Padding.SAME:  # an odd pixel goes right and below
             for axis in (0, 1):
                 length = self.shape(inputs[0])[1 + axis]
                 more = max((math.ceil(length / stride) - 1) * stride + height - length, 0)
                 pads[axis], pads[axis + 2] = more // 2, more - more // 2
-        weight = self.weight(weights.transpose((3, 0, 1, 2) if deep else (0, 3, 1, 2)))
-        bias = self.weight(self.constant(inputs[2]).astype(np.float32))
+        weight = self.add_weight(weights.transpose((3, 0, 1, 2) if deep else (0, 3, 1, 2)))
+        bias = self.add_weight(self.constant(inputs[2]).astype(np.float32))
         value = self.add(
             "Conv",
             [f"t{inputs[0]}", weight, bias],
@@ -185,18 +185,18 @@ class Converter:
     def _convolution2dtransposebias(self, operator: Any, inputs: list[int], output: int) -> None:
         weights = self.constant(inputs[1]).astype(np.float32)  # (out, height, width, in)
         assert weights.shape[1:3] == (2, 2)
-        weight = self.weight(weights.transpose(3, 0, 1, 2))
-        bias = self.weight(self.constant(inputs[2]).astype(np.float32))
+        weight = self.add_weight(weights.transpose(3, 0, 1, 2))
+        bias = self.add_weight(self.constant(inputs[2]).astype(np.float32))
         self.add("ConvTranspose", [f"t{inputs[0]}", weight, bias], f"t{output}", strides=[2, 2])
 
     def _prelu(self, operator: Any, inputs: list[int], output: int) -> None:
         slope = self.constant(inputs[1]).astype(np.float32).reshape(-1, 1, 1)
-        value = f"t{inputs[0]}"  # not as PRelu, which ONNX Runtime computes slowly
+        value = f"t{inputs[0]}"  # ONNX Runtime computes PRelu slowly
         if slope.max() <= 1:
-            self.add("Max", [value, self.add("Mul", [value, self.weight(slope)])], f"t{output}")
+            self.add("Max", [value, self.add("Mul", [value, self.add_weight(slope)])], f"t{output}")
             return
         above = self.add("Relu", [value])
-        below = self.add("Mul", [self.add("Sub", [value, above]), self.weight(slope)])
+        below = self.add("Mul", [self.add("Sub", [value, above]), self.add_weight(slope)])
         self.add("Add", [above, below], f"t{output}")
 
     def _relu(self, operator: Any, inputs: list[int], output: int) -> None:
@@ -209,12 +209,12 @@ class Converter:
         self.add("Sigmoid", [f"t{inputs[0]}"], f"t{output}")
 
     def _value(self, tensor: int) -> str:
-        """A tensor's name: a value of the graph, or a constant brought to NCHW."""
+        """The name of a tensor: a value of the graph, or a constant in NCHW."""
         if tensor in self.widened or tensor in self.dense:
             value = self.constant(tensor).astype(np.float32)
             if value.shape[-2:] == (4, 4):  # matrices are (n, 2, 3) here
-                return self.weight(value.reshape(1, 4, 4)[:, :2, [0, 1, 3]])
-            return self.weight(value.transpose(0, 3, 1, 2) if value.ndim == 4 else value)
+                return self.add_weight(value.reshape(1, 4, 4)[:, :2, [0, 1, 3]])
+            return self.add_weight(value.transpose(0, 3, 1, 2) if value.ndim == 4 else value)
         return f"t{tensor}"
 
     def _add(self, operator: Any, inputs: list[int], output: int) -> None:
@@ -227,7 +227,7 @@ class Converter:
 
     def _pad(self, operator: Any, inputs: list[int], output: int) -> None:
         before, after = self.constant(inputs[1])[[0, 3, 1, 2]].T
-        pads = self.weight(np.concatenate([before, after]))
+        pads = self.add_weight(np.concatenate([before, after]))
         self.add("Pad", [f"t{inputs[0]}", pads], f"t{output}")
 
     def _pool(self, operator: Any, inputs: list[int], output: int, kind: str) -> None:
@@ -252,7 +252,7 @@ class Converter:
         options = self._options(operator, "ResizeBilinearOptions")
         assert options.HalfPixelCenters() and not options.AlignCorners()
         source, target = self.shape(inputs[0])[1:3], self.shape(output)[1:3]
-        scales = self.weight(np.float32([1, 1, target[0] / source[0], target[1] / source[1]]))
+        scales = self.add_weight(np.float32([1, 1, target[0] / source[0], target[1] / source[1]]))
         self.add("Resize", [f"t{inputs[0]}", "", scales], f"t{output}", mode="linear")
 
     def _depth_to_space(self, operator: Any, inputs: list[int], output: int) -> None:
@@ -265,11 +265,11 @@ class Converter:
             value = self.add("Transpose", [value], perm=[0, 2, 3, 1])
         target = self.shape(output)
         target = [target[0], target[3], *target[1:3]] if len(target) == 4 else target
-        shape = self.weight(np.int64([-1, *target[1:]]))
+        shape = self.add_weight(np.int64([-1, *target[1:]]))
         self.add("Reshape", [value, shape], f"t{output}")
 
     def _strided_slice(self, operator: Any, inputs: list[int], output: int) -> None:
-        assert self.shape(inputs[0]) == self.shape(output)  # it takes everything
+        assert self.shape(inputs[0]) == self.shape(output)  # the slice is the full tensor
         self.add("Identity", [f"t{inputs[0]}"], f"t{output}")
 
     def _concatenation(self, operator: Any, inputs: list[int], output: int) -> None:
@@ -278,14 +278,15 @@ class Converter:
         self.add("Concat", [f"t{index}" for index in inputs], f"t{output}", axis=axis)
 
     def _landmarks2transformmatrix(self, operator: Any, inputs: list[int], output: int) -> None:
-        """The matrix (n, 2, 3) from a region's pixels to the feature map's: the box round the listed points,
-        in the frame in which the line through two points is level, made larger.
+        """The matrix (n, 2, 3) from a region's pixels to pixels of the feature map.
+
+        The region is an enlarged box round the listed points, parallel to the line through two points.
         """
         o = flexbuffers.Loads(bytes(operator.CustomOptionsAsNumpy()))
         self.parts.append([int(index) for index in o["subset_idxs"]])
-        xy = self.add("Slice", [f"t{inputs[0]}", *map(self.weight, map(np.int64, ([0], [2], [2])))])
+        xy = self.add("Slice", [f"t{inputs[0]}", *map(self.add_weight, map(np.int64, ([0], [2], [2])))])
         ends = [
-            self.add("Gather", [xy, self.weight(np.int64([o[key]]))], axis=1)
+            self.add("Gather", [xy, self.add_weight(np.int64([o[key]]))], axis=1)
             for key in ("left_rotation_idx", "right_rotation_idx")
         ]
         line = self.add("Sub", [ends[1], ends[0]])
@@ -296,56 +297,56 @@ class Converter:
             np.float32([[math.cos(angle)], [math.sin(angle)]]),
             np.float32([[-math.sin(angle)], [math.cos(angle)]]),
         ]
-        cos, sin = (self.add("MatMul", [level, self.weight(turn)]) for turn in turns)
+        cos, sin = (self.add("MatMul", [level, self.add_weight(turn)]) for turn in turns)
         rows = [self.add("Concat", pair, axis=2) for pair in ([cos, self.add("Neg", [sin])], [sin, cos])]
         turn = self.add("Concat", rows, axis=1)  # (n, 2, 2), level frame to map
-        points = self.add("Gather", [xy, self.weight(np.int64(self.parts[-1]))], axis=1)
+        points = self.add("Gather", [xy, self.add_weight(np.int64(self.parts[-1]))], axis=1)
         levelled = self.add("MatMul", [points, turn])
         low = self.add("ReduceMin", [levelled], axes=[1], keepdims=1)
         high = self.add("ReduceMax", [levelled], axes=[1], keepdims=1)
         size = np.float32([o["output_width"], o["output_height"]])
         scale = self.add(
             "Mul",
-            [self.add("Sub", [high, low]), self.weight(np.float32([o["scale_x"], o["scale_y"]]) / size)],
+            [self.add("Sub", [high, low]), self.add_weight(np.float32([o["scale_x"], o["scale_y"]]) / size)],
         )
         linear = self.add("Mul", [turn, scale])  # (n, 2, 2)
-        centre = self.add("Mul", [self.add("Add", [low, high]), self.weight(np.float32(0.5))])
+        centre = self.add("Mul", [self.add("Add", [low, high]), self.add_weight(np.float32(0.5))])
         back = self.add("Transpose", [turn], perm=[0, 2, 1])
         middle = self.add("MatMul", [centre, back])  # (n, 1, 2)
         half = self.add(
             "MatMul",
-            [self.weight(size.reshape(1, 1, 2) / 2), self.add("Transpose", [linear], perm=[0, 2, 1])],
+            [self.add_weight(size.reshape(1, 1, 2) / 2), self.add("Transpose", [linear], perm=[0, 2, 1])],
         )
         shift = self.add("Transpose", [self.add("Sub", [middle, half])], perm=[0, 2, 1])
         self.add("Concat", [linear, shift], f"t{output}", axis=2)
 
     def _apply(self, points: str, matrix: str) -> str:
-        """Points (n, m, 2) moved by a matrix (n, 2, 3)."""
+        """Transforms points (n, m, 2) by a matrix (n, 2, 3)."""
         cut = [np.int64([0]), np.int64([2]), np.int64([2])]
-        linear = self.add("Slice", [matrix, *map(self.weight, cut)])
-        shift = self.add("Slice", [matrix, *map(self.weight, map(np.int64, ([2], [3], [2])))])
+        linear = self.add("Slice", [matrix, *map(self.add_weight, cut)])
+        shift = self.add("Slice", [matrix, *map(self.add_weight, map(np.int64, ([2], [3], [2])))])
         moved = self.add("MatMul", [points, self.add("Transpose", [linear], perm=[0, 2, 1])])
         return self.add("Add", [moved, self.add("Transpose", [shift], perm=[0, 2, 1])])
 
     def _transformtensorbilinear(self, operator: Any, inputs: list[int], output: int) -> None:
-        """A region of the feature map: pixel centres lie at a half; beyond the outer centres it is zero."""
+        """Samples a region of the feature map; pixel centres lie at a half, and values beyond are zero."""
         o = flexbuffers.Loads(bytes(operator.CustomOptionsAsNumpy()))
         height, width = o["output_height"], o["output_width"]
         rows, columns = np.mgrid[:height, :width]
         grid = np.stack([columns, rows], -1).reshape(1, -1, 2).astype(np.float32) + 0.5
-        at = self._apply(self.weight(grid), f"t{inputs[1]}")
-        at = self.add("Sub", [at, self.weight(np.float32(0.5))])
+        at = self._apply(self.add_weight(grid), f"t{inputs[1]}")
+        at = self.add("Sub", [at, self.add_weight(np.float32(0.5))])
         shape = self.shape(inputs[0])
         last = np.float32([shape[2] - 1, shape[1] - 1])
-        where = self.add("Mul", [at, self.weight(2 / last)])
-        where = self.add("Sub", [where, self.weight(np.float32(1))])
-        inside = self.add("LessOrEqual", [self.add("Abs", [where]), self.weight(np.float32(1))])
+        where = self.add("Mul", [at, self.add_weight(2 / last)])
+        where = self.add("Sub", [where, self.add_weight(np.float32(1))])
+        inside = self.add("LessOrEqual", [self.add("Abs", [where]), self.add_weight(np.float32(1))])
         inside = self.add(
             "ReduceMin", [self.add("Cast", [inside], to=TensorProto.FLOAT)], axes=[2], keepdims=0
         )
-        places = self.add("Reshape", [where, self.weight(np.int64([-1, height, width, 2]))])
+        places = self.add("Reshape", [where, self.add_weight(np.int64([-1, height, width, 2]))])
         crop = self.add("GridSample", [f"t{inputs[0]}", places], align_corners=1, mode="bilinear")
-        mask = self.add("Reshape", [inside, self.weight(np.int64([-1, 1, height, width]))])
+        mask = self.add("Reshape", [inside, self.add_weight(np.int64([-1, 1, height, width]))])
         self.add("Mul", [crop, mask], f"t{output}")
 
     def _transformlandmarks(self, operator: Any, inputs: list[int], output: int) -> None:

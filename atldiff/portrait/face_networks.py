@@ -1,8 +1,8 @@
 """MediaPipe's face detectors, face mesh and segmenter as networks of this package, run by ONNX Runtime.
 
-- The weights lie in `weights/face`; `tools/convert_face_models.py` makes them from mediapipe 0.10.21.
-- Regions, crops and thresholds are those of its graphs, so the points are equal to hundredths of a pixel.
-- Sessions are made once a process and thread-safe; nothing is shared with a process that forks.
+- The weights lie in `weights/face`; `tools/convert_face_models.py` converts them from mediapipe 0.10.21.
+- Regions, crops and thresholds follow its graphs: the points agree to hundredths of a pixel.
+- Each process has sessions of its own, which are thread-safe; a fork shares none.
 """
 
 import os
@@ -18,12 +18,12 @@ from atldiff.system import disable_telemetry
 
 FOLDER = WEIGHTS / "face"
 MESH_POINTS = 478
-MESH_SIDE, MASK_SIDE = 192, 256  # pixels; squares that the networks see
-ROI_SCALE = 1.5  # side of the mesh's square over the longer side of the face's box
-PRESENT = 0.5  # least probability of a face in the mesh's square
-_OVERLAP, _SAME = 0.3, 0.5  # intersection over union: of boxes that are one face, of squares that are
+MESH_SIDE, MASK_SIDE = 192, 256  # pixels; input squares of mesh and segmenter
+ROI_SCALE = 1.5  # side of the mesh's square / longer side of the face's box
+PRESENT = 0.5  # lowest probability of a face in the mesh's square
+_OVERLAP, _SAME = 0.3, 0.5  # intersection over union above which boxes, and squares, show one face
 _EYE_POINTS = (33, 263)  # outer corners of the eyes in the mesh
-_IRISES = ((468, 1), (473, 2))  # first point of each iris, and which refined part its eye is
+_IRISES = ((468, 1), (473, 2))  # first point of each iris, and the index of its eye in `_refined_parts`
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Detection:
 
     Attributes:
         box: (4,) float32 x0, y0, x1, y1, pixels; may reach beyond the picture.
-        keypoints: (6, 2) float32 pixels: the eyes, nose, mouth and ears, the person's right eye first.
+        keypoints: (6, 2) float32 pixels: eyes, nose, mouth, ears; the person's right eye comes first.
         score: probability in [0, 1].
     """
 
@@ -43,15 +43,22 @@ class Detection:
 
 @dataclass(frozen=True)
 class Detector:
-    """A face detector: its file, the side of the square that it sees, anchors and threshold."""
+    """A face detector.
+
+    Attributes:
+        name: its file in `weights/face`, without the ending.
+        side: pixels of the square that it sees.
+        cells: (cells along a side, anchors in each cell) of each grid of anchors.
+        threshold: lowest probability of a face.
+    """
 
     name: str
     side: int
-    cells: tuple[tuple[int, int], ...]  # (cells along a side, anchors in each cell)
+    cells: tuple[tuple[int, int], ...]
     threshold: float
 
     def __call__(self, image: np.ndarray) -> list[Detection]:
-        """The faces of an image (H, W, 3) uint8, the surest first."""
+        """Finds the faces of an image (H, W, 3) uint8, the most probable first."""
         height, width = image.shape[:2]
         side = float(max(height, width))
         corner = np.array([(width - side) / 2, (height - side) / 2])
@@ -59,27 +66,26 @@ class Detector:
         values = picture.transpose(2, 0, 1)[None].astype(np.float32) / 255 * 2 - 1
         outputs = dict(zip(*_run(self.name, values), strict=True))
         scores = _sigmoid(outputs["classificators"][0, :, 0])
-        sure = np.flatnonzero(scores >= self.threshold)
-        numbers = outputs["regressors"][0, sure].reshape(-1, 8, 2) / self.side
-        points = numbers + self._anchors()[sure, None] * [[0 if row == 1 else 1] for row in range(8)]
+        probable = np.flatnonzero(scores >= self.threshold)
+        offsets = outputs["regressors"][0, probable].reshape(-1, 8, 2) / self.side
+        points = offsets + self._anchors()[probable, None] * [[0 if row == 1 else 1] for row in range(8)]
         half = points[:, 1] / 2
         points = np.concatenate(
             [points[:, :1] - half[:, None], points[:, :1] + half[:, None], points[:, 2:]], 1
         )
         return [
-            Detection(merged[:2].reshape(4).astype(np.float32), merged[2:].astype(np.float32), float(score))
-            for merged, score in _merge(points * side + corner, scores[sure])
+            Detection(face[:2].reshape(4).astype(np.float32), face[2:].astype(np.float32), float(score))
+            for face, score in _merge(points * side + corner, scores[probable])
         ]
 
     def _anchors(self) -> np.ndarray:
-        """(N, 2) the anchors' centres, 0..1 across the square."""
+        """The anchors' centres (N, 2), 0..1 across the square."""
         return _anchor_centres(self.cells)
 
 
-NEAR = Detector(
-    "detector_near", 128, ((16, 2), (8, 6)), 0.5
-)  # faces that fill a fifth of the picture or more
-FAR = Detector("detector_far", 192, ((48, 1),), 0.6)  # smaller ones
+# NEAR finds faces that fill a fifth of the picture or more, FAR smaller ones.
+NEAR = Detector("detector_near", 128, ((16, 2), (8, 6)), 0.5)
+FAR = Detector("detector_far", 192, ((48, 1),), 0.6)
 
 
 @dataclass(frozen=True)
@@ -93,12 +99,12 @@ class Square:
 
     @classmethod
     def from_detection(cls, face: Detection) -> "Square":
-        """The mesh's square round a detected face, its eyes level."""
+        """The mesh's square round a detected face, turned with its eyes."""
         return cls.from_box(face.box, face.keypoints[:2])
 
     @classmethod
     def from_mesh(cls, mesh: np.ndarray) -> "Square":
-        """The mesh's square round the points (478, >=2) of the frame before."""
+        """The mesh's square round the mesh (478, >=2) of the previous frame."""
         points = mesh[:, :2]
         return cls.from_box(np.concatenate([points.min(0), points.max(0)]), points[list(_EYE_POINTS)])
 
@@ -111,7 +117,7 @@ class Square:
         return cls(float(x), float(y), side, float(np.arctan2(down, across)))
 
     def overlap(self, other: "Square") -> float:
-        """Intersection over union with another, both taken as level."""
+        """Intersection over union with another square; both angles are ignored."""
         low = np.maximum(
             [self.x - self.side / 2, self.y - self.side / 2],
             [other.x - other.side / 2, other.y - other.side / 2],
@@ -120,15 +126,15 @@ class Square:
             [self.x + self.side / 2, self.y + self.side / 2],
             [other.x + other.side / 2, other.y + other.side / 2],
         )
-        shared = float(np.prod(np.clip(high - low, 0, None)))
-        return shared / max(self.side**2 + other.side**2 - shared, 1e-9)
+        common = float(np.prod(np.clip(high - low, 0, None)))
+        return common / max(self.side**2 + other.side**2 - common, 1e-9)
 
 
 def fit_meshes(image: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray | None]:
-    """The face mesh in each square of an image (H, W, 3) uint8, all at once.
+    """Fits the face mesh in each square of an image (H, W, 3) uint8, as one batch.
 
     Returns:
-        (478, 3) float32 each, x and y in pixels, z in the same unit, smaller = nearer; None: no face there.
+        (478, 3) float32 each: pixels; a smaller z is nearer to the camera. None: no face is there.
     """
     if not squares:
         return []
@@ -136,29 +142,29 @@ def fit_meshes(image: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray 
         _cut_square(image, np.array([s.x, s.y]), s.side, s.angle, MESH_SIDE, repeat=True) for s in squares
     ]
     return [
-        None if mesh is None else _placed(mesh, square)
+        None if mesh is None else _to_picture(mesh, square)
         for mesh, square in zip(fit_crops(np.stack(crops)), squares, strict=True)
     ]
 
 
 def fit_crops(crops: np.ndarray) -> list[np.ndarray | None]:
-    """As `fit_meshes`, of the network's own crops (N, 192, 192, 3) uint8, in their pixels."""
+    """Fits the mesh in crops (N, 192, 192, 3) uint8; as `fit_meshes`, in pixels of the crops."""
     values = crops.transpose(0, 3, 1, 2).astype(np.float32) / 255
-    found = dict(zip(*_run("mesh", values), strict=True))
+    outputs = dict(zip(*_run("mesh", values), strict=True))
     points = np.zeros((len(crops), MESH_POINTS, 3), np.float32)
-    points[:, :468] = found["output_mesh_identity"].reshape(-1, 468, 3)
-    parts = _parts()
+    points[:, :468] = outputs["output_mesh_identity"].reshape(-1, 468, 3)
+    parts = _refined_parts()
     for part, name in zip(parts, ("lips", "left_eye", "right_eye"), strict=True):
-        points[:, part, :2] = found[f"output_{name}"].reshape(len(crops), -1, 2)
+        points[:, part, :2] = outputs[f"output_{name}"].reshape(len(crops), -1, 2)
     for (first, eye), name in zip(_IRISES, ("left_iris", "right_iris"), strict=True):
-        points[:, first : first + 5, :2] = found[f"output_{name}"].reshape(-1, 5, 2)
+        points[:, first : first + 5, :2] = outputs[f"output_{name}"].reshape(-1, 5, 2)
         points[:, first : first + 5, 2] = points[:, parts[eye][:16], 2].mean(1, keepdims=True)
-    present = _sigmoid(found["conv_faceflag"].reshape(-1)) > PRESENT
-    return [mesh if there else None for mesh, there in zip(points, present, strict=True)]
+    present = _sigmoid(outputs["conv_faceflag"].reshape(-1)) > PRESENT
+    return [mesh if is_face else None for mesh, is_face in zip(points, present, strict=True)]
 
 
 def find_meshes(image: np.ndarray, most: int = 1) -> list[np.ndarray]:
-    """The meshes (478, 3) of the faces that fill much of an image (H, W, 3) uint8, at most so many."""
+    """Finds and fits at most `most` faces that fill much of an image (H, W, 3) uint8: (478, 3) each."""
     squares: list[Square] = []
     for face in NEAR(image)[:most]:
         square = Square.from_detection(face)
@@ -167,14 +173,14 @@ def find_meshes(image: np.ndarray, most: int = 1) -> list[np.ndarray]:
 
 
 def person_mask(image: np.ndarray) -> np.ndarray:
-    """How surely each pixel of an image (H, W, 3) uint8 shows a person: (H, W) float32 in [0, 1]."""
+    """The probability (H, W) float32 that each pixel of an image (H, W, 3) uint8 shows a person."""
     import cv2
 
     height, width = image.shape[:2]
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float32)
     square = np.array([[0, 0], [MASK_SIDE, 0], [0, MASK_SIDE], [MASK_SIDE, MASK_SIDE]], np.float32)
-    there = cv2.getPerspectiveTransform(corners, square)
-    picture = cv2.warpPerspective(image, there, (MASK_SIDE, MASK_SIDE), flags=cv2.INTER_LINEAR)
+    transform = cv2.getPerspectiveTransform(corners, square)
+    picture = cv2.warpPerspective(image, transform, (MASK_SIDE, MASK_SIDE), flags=cv2.INTER_LINEAR)
     _, (mask,) = _run("segmenter", picture.transpose(2, 0, 1)[None].astype(np.float32) / 255)
     return cv2.resize(mask[0, 0], (width, height), interpolation=cv2.INTER_LINEAR)
 
@@ -186,7 +192,7 @@ def _run(name: str, values: np.ndarray) -> tuple[list[str], list[np.ndarray]]:
 
 @cache
 def _session(name: str, process: int) -> tuple[Any, list[str]]:
-    """The network's session of this process: one made before a fork would wait for threads that are gone."""
+    """The network's session in this process; a fork lacks the threads of its parent's session."""
     disable_telemetry()
     import onnxruntime
 
@@ -198,11 +204,11 @@ def _session(name: str, process: int) -> tuple[Any, list[str]]:
 
 
 @cache
-def _parts() -> list[list[int]]:
-    """Which mesh points the refined lips, left eye and right eye replace."""
+def _refined_parts() -> list[list[int]]:
+    """The mesh points that the refined lips, left eye and right eye replace."""
     session, _ = _session("mesh", os.getpid())
-    about = session.get_modelmeta().custom_metadata_map
-    return [[int(word) for word in about[f"part{number}"].split()] for number in range(3)]
+    metadata = session.get_modelmeta().custom_metadata_map
+    return [[int(word) for word in metadata[f"part{number}"].split()] for number in range(3)]
 
 
 @cache
@@ -216,28 +222,28 @@ def _anchor_centres(cells: tuple[tuple[int, int], ...]) -> np.ndarray:
 
 
 def _merge(points: np.ndarray, scores: np.ndarray) -> list[tuple[np.ndarray, float]]:
-    """Boxes that overlap as one: points (N, 8, 2), the first two the box's corners, weighted by score."""
-    order, merged = list(np.argsort(-scores, kind="stable")), []
+    """Joins overlapping faces to their mean, weighted by score: points (N, 8, 2), two corners first."""
+    order, faces = list(np.argsort(-scores, kind="stable")), []
     while order:
         first = points[order[0]]
         same = [index for index in order if _box_overlap(first, points[index]) > _OVERLAP]
         weights = scores[same][:, None, None]
-        merged.append(((points[same] * weights).sum(0) / weights.sum(), scores[order[0]]))
+        faces.append(((points[same] * weights).sum(0) / weights.sum(), scores[order[0]]))
         order = [index for index in order if index not in same and index != order[0]]
-    return merged
+    return faces
 
 
 def _box_overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of two boxes, the first two of (8, 2) points."""
-    shared = np.prod(np.clip(np.minimum(one[1], other[1]) - np.maximum(one[0], other[0]), 0, None))
+    """Intersection over union of two boxes; the first two of points (8, 2) are a box's corners."""
+    common = np.prod(np.clip(np.minimum(one[1], other[1]) - np.maximum(one[0], other[0]), 0, None))
     both = np.prod(one[1] - one[0]) + np.prod(other[1] - other[0])
-    return float(shared / max(both - shared, 1e-12))
+    return float(common / max(both - common, 1e-12))
 
 
 def _cut_square(
     image: np.ndarray, centre: np.ndarray, side: float, angle: float, size: int, repeat: bool
 ) -> np.ndarray:
-    """A turned square of an image, (size, size, 3) uint8; beyond it the border is repeated, or black."""
+    """Cuts a turned square, (size, size, 3) uint8; beyond the image its border is repeated, or black."""
     import cv2
 
     cos, sin = np.cos(angle) * side / 2, np.sin(angle) * side / 2
@@ -248,13 +254,13 @@ def _cut_square(
         (cos - sin, sin + cos),
     ]
     square = np.array([(0, 0), (size, 0), (0, size), (size, size)], np.float32)
-    there = cv2.getPerspectiveTransform(corners.astype(np.float32), square)
+    transform = cv2.getPerspectiveTransform(corners.astype(np.float32), square)
     border = cv2.BORDER_REPLICATE if repeat else cv2.BORDER_CONSTANT
-    return cv2.warpPerspective(image, there, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
+    return cv2.warpPerspective(image, transform, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
 
 
-def _placed(mesh: np.ndarray, square: Square) -> np.ndarray:
-    """A mesh of the network's crop in the picture's pixels."""
+def _to_picture(mesh: np.ndarray, square: Square) -> np.ndarray:
+    """Moves a mesh from pixels of the network's crop to pixels of the picture."""
     cos, sin, scale = np.cos(square.angle), np.sin(square.angle), square.side / MESH_SIDE
     turn = np.array([[cos, sin], [-sin, cos]]) * scale
     flat = (mesh[:, :2] - MESH_SIDE / 2) @ turn + (square.x, square.y)

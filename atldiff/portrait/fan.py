@@ -6,14 +6,14 @@ import numpy as np
 
 from atldiff.errors import InputError
 
-ABOVE_BROWS = 0.25  # of the landmarks' height: the network's boxes reach up to the hair
+ABOVE_BROWS = 0.25  # share of the landmarks' height; the network's boxes reach up to the hair
 
 
 class Fan:
-    """The network, loaded once for many pictures.
+    """The network; it is loaded once for many pictures.
 
     Raises:
-        InputError: its weights are not there and cannot be fetched, or cannot be read.
+        InputError: the package is missing; its weights cannot be fetched or read.
     """
 
     def __init__(self) -> None:
@@ -37,10 +37,11 @@ class Fan:
             ) from error
 
     def fit(self, image: np.ndarray, near: np.ndarray) -> np.ndarray:
-        """Landmarks (68, 2) float32 of the face in an image (H, W, 3) uint8.
+        """Fits the landmarks (68, 2) float32, pixels, of one face.
 
         Args:
-            near: (68, 2) landmarks of another detector, all in pixels; they say which face.
+            image: (H, W, 3) uint8.
+            near: (68, 2) pixels, the landmarks of another detector; they choose the face.
         """
         low, high = near.min(axis=0), near.max(axis=0)
         low[1] -= ABOVE_BROWS * (high[1] - low[1])

@@ -1,8 +1,8 @@
-"""The head of a portrait as a surface that can be turned: its depth, and how far each place goes with it.
+"""The head of a portrait as a surface that can turn: its depth, and the share of each place in the motion.
 
-- Depth comes from the face mesh inside its outline. From there it falls as an ellipse to the head's outline.
+- The face mesh gives the depth inside its outline. Beyond it, an ellipse falls to the head's outline.
 - The share is 1 on the head and fades to 0 beside it and below the chin: shoulders and background stay.
-- Both lie on the grid of the warp's displacement field, so a turn costs no look-up of its own.
+- Both lie on the grid of the warp's displacement field.
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from atldiff.rendering.warp.spline import GRID, REGION, border_fade, grid_points
 from atldiff.smoothstep import smoothstep
 
 RIM = -0.95  # depth of the head's outline
-STEEPEST = 2.2  # slope of the depth; a steeper surface folds when it turns
+STEEPEST = 2.2  # highest slope of the depth; a steeper surface folds when it turns
 BESIDE, BELOW = 0.6, 1.3  # reach of the fade outside the head, and below the chin
-SKULL = 1.5, 1.75, 1.6  # half axes of the head: in half widths of the face, above the eyes, below them
-BARE_SKULL = 1.2, 1.5, 1.45  # the same where no matte tells hair from background
+SKULL = 1.5, 1.75, 1.6  # half axes of the head: in half widths of the face; above the eyes; below the eyes
+BARE_SKULL = 1.2, 1.5, 1.45  # the same without a matte, which separates hair from background
 _CENTRE = -0.15  # of the skull's ellipse, below the eyes
 _NECK, _NECK_WIDTH = 0.45, 0.55  # how far the neck lies in front of the outline, and its width
-_SMOOTH_DEPTH, _SMOOTH_SHARE = 0.06, 0.08  # standard deviations of the last smoothing
-_HELD, _EDGE = 0.15, 0.45  # share of what the picture's border cuts, and how far inwards it reaches
+_SMOOTH_DEPTH, _SMOOTH_SHARE = 0.06, 0.08  # standard deviations of the last blur
+_HELD, _EDGE = 0.15, 0.45  # share of hair at the picture's border, and reach of the border
 _FACE = 468  # points of the mesh without the irises
-_EYES, _CHIN, _SIDES = [33, 263], 152, [234, 454]  # of the mesh: outer eye corners, chin, both sides
+_EYES, _CHIN, _SIDES = [33, 263], 152, [234, 454]  # mesh points: outer eye corners, chin, sides of the face
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +33,9 @@ class Head:
     Attributes:
         frame: the face's upright frame in crop units.
         places: (GRID, GRID, 2) float32, centres of the cells.
-        depth: (GRID, GRID) float32, towards the camera; 0 at the outer corners of the eyes.
-        share: (GRID, GRID) float32 in [0, 1], how far a place goes with the head.
-        yaw: degrees by which the photo's own head is turned; positive = its nose points to the picture's
-            right.
+        depth: (GRID, GRID) float32, grows towards the camera; 0 at the outer eye corners.
+        share: (GRID, GRID) float32 in [0, 1], the share of the head's motion that a place follows.
+        yaw: degrees, turn of the head in the photo; positive = the nose points to the picture's right.
     """
 
     frame: FaceFrame
@@ -54,14 +53,14 @@ class Head:
         size: tuple[int, int],
         alpha: np.ndarray | None = None,
     ) -> "Head":
-        """From the face mesh of a photo.
+        """Builds the head from the face mesh of a photo.
 
         Args:
-            mesh: (>= 468, 3) of `photo_mesh.photo_mesh`, pixels; z grows towards the camera.
+            mesh: (>= 468, 3) pixels of `mesh.photo_mesh`; z grows towards the camera.
             landmarks: (68, 2) pixels.
             box: (4,) the network's crop, pixels.
             size: (height, width) of the photo.
-            alpha: (H, W) float32 in [0, 1], 1 = person. None: the head is taken for an ellipse.
+            alpha: (H, W) float32 in [0, 1], 1 = person. None: the head is an ellipse.
         """
         frame = FaceFrame.of(to_crop(landmarks, box).astype(np.float64))
         places = frame.to_face(grid_points().numpy())
@@ -101,7 +100,7 @@ def _inside(points: np.ndarray) -> np.ndarray:
 
 
 def _skull(places: np.ndarray, face: np.ndarray, alpha: np.ndarray | None, box: np.ndarray) -> np.ndarray:
-    """(GRID, GRID) bool: what is the person within an ellipse round the face (N, 3)."""
+    """(GRID, GRID) bool: the person's cells within an ellipse round the face (N, 3)."""
     left, right = face[_SIDES, 0]
     wide, above, below = BARE_SKULL if alpha is None else SKULL
     x = (places[..., 0] - (left + right) / 2) / (wide * (right - left) / 2)
@@ -111,7 +110,7 @@ def _skull(places: np.ndarray, face: np.ndarray, alpha: np.ndarray | None, box: 
 
 
 def _at_cells(alpha: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """The matte (H, W) at the cells of the grid, (GRID, GRID); beyond the photo its border is repeated."""
+    """Samples the matte (H, W) at the grid's cells: (GRID, GRID); the photo's border is repeated."""
     import cv2
 
     pixels = (grid_points().numpy() * float(box[2] - box[0]) + box[:2] - 0.5).astype(np.float32)
@@ -121,7 +120,7 @@ def _at_cells(alpha: np.ndarray, box: np.ndarray) -> np.ndarray:
 def _depth(
     places: np.ndarray, face: np.ndarray, inside: np.ndarray, head: np.ndarray, cell: float
 ) -> np.ndarray:
-    """(GRID, GRID) float32: the mesh, from its rim an ellipse to the head's outline, and the neck below."""
+    """(GRID, GRID) float32: the mesh, an ellipse from its rim to the head's outline, and the neck."""
     import cv2
 
     mesh = _spline(face[:, :2], face[:, 2], places.reshape(-1, 2)).reshape(inside.shape)
@@ -136,7 +135,7 @@ def _depth(
 
 
 def _share(places: np.ndarray, head: np.ndarray, chin: float, cell: float) -> np.ndarray:
-    """(GRID, GRID): 1 on the head, fading beside it and below the chin."""
+    """(GRID, GRID): 1 on the head; it fades beside the head and below the chin."""
     import cv2
 
     beside = 1 - smoothstep(0, BESIDE, _distance(head, cell))
@@ -146,7 +145,7 @@ def _share(places: np.ndarray, head: np.ndarray, chin: float, cell: float) -> np
 
 
 def _held_at_edges(box: np.ndarray, size: tuple[int, int], frame: FaceFrame) -> np.ndarray:
-    """(GRID, GRID) in [_HELD, 1]: hair that the photo's left, right or upper border cuts hardly moves."""
+    """(GRID, GRID) in [_HELD, 1]: hair hardly moves at the photo's left, right and upper border."""
     side = float(box[2] - box[0])
     pixels = grid_points().numpy() * side + box[:2]
     x, y = pixels[..., 0], pixels[..., 1]
@@ -155,14 +154,14 @@ def _held_at_edges(box: np.ndarray, size: tuple[int, int], frame: FaceFrame) -> 
 
 
 def _distance(mask: np.ndarray, cell: float) -> np.ndarray:
-    """From each cell to the nearest one where the mask is True, face units."""
+    """Distance from each cell to the nearest True cell of the mask, face units."""
     import cv2
 
     return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) * cell
 
 
 def _nearest(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Values (GRID, GRID) where the mask is True, elsewhere that of the nearest such cell."""
+    """Values (GRID, GRID); a cell outside the mask takes the value of the nearest cell inside."""
     import cv2
 
     _, labels = cv2.distanceTransformWithLabels(
@@ -174,7 +173,7 @@ def _nearest(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _spline(points: np.ndarray, values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """A thin-plate spline through values (N,) at points (N, 2), slightly smoothed, at places (P, 2): (P,)."""
+    """Evaluates at places (P, 2) a smoothed thin-plate spline through values (N,) at points (N, 2)."""
     count = len(points)
     flat = np.column_stack([np.ones(count), points])
     system = np.zeros((count + 3, count + 3))
@@ -188,15 +187,15 @@ def _spline(points: np.ndarray, values: np.ndarray, where: np.ndarray) -> np.nda
 
 
 def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """r^2 log r^2 between points (N, 2) and (M, 2): (N, M)."""
+    """The spline's kernel r^2 log r^2 between points (N, 2) and (M, 2): (N, M)."""
     squared = (a[:, None, 0] - b[:, 0]) ** 2 + (a[:, None, 1] - b[:, 1]) ** 2
     return squared * np.log(np.maximum(squared, 1e-12))
 
 
 def limit_slope(depth: np.ndarray, steepest: float) -> np.ndarray:
-    """A surface near `depth` (h, w) that rises by at most `steepest` from a cell to the next: (h, w) float32.
+    """Limits the rise of a surface (h, w) between neighbouring cells to `steepest`: (h, w) float32.
 
-    It is the mean of the highest such surface below and the lowest such surface above.
+    The result is the mean of the highest such surface below and the lowest such surface above.
     """
     low = _lower_envelope(depth.astype(np.float32), steepest)
     high = -_lower_envelope(-depth.astype(np.float32), steepest)
@@ -204,13 +203,13 @@ def limit_slope(depth: np.ndarray, steepest: float) -> np.ndarray:
 
 
 def _lower_envelope(surface: np.ndarray, steepest: float) -> np.ndarray:
-    """The highest surface (h, w) that is nowhere above this one nor too steep."""
+    """The highest surface (h, w) below this one that rises by at most `steepest` a cell."""
     steps = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]
     height, width = surface.shape
     for _ in range(max(height, width)):
-        padded, before = np.pad(surface, 1, mode="edge"), surface
+        border, before = np.pad(surface, 1, mode="edge"), surface
         for y, x in steps:
-            near = padded[1 + y : 1 + y + height, 1 + x : 1 + x + width]
+            near = border[1 + y : 1 + y + height, 1 + x : 1 + x + width]
             surface = np.minimum(surface, near + np.float32(steepest * np.hypot(y, x)))
         if np.array_equal(surface, before):
             break

@@ -1,4 +1,4 @@
-"""How a head moves in a clip: poses and brows from the face meshes of its frames."""
+"""The motion of a head in a clip: poses and brows from the face meshes of its frames."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ import torch
 from atldiff.config import FRAME_RATE
 from atldiff.rendering.warp.turn import pose_shifts
 
-_EYES, _BROWS = [33, 263], [105, 334, 66, 296]  # of the mesh: outer corners, middle and inner brows
+_EYES, _BROWS = [33, 263], [105, 334, 66, 296]  # mesh points: outer eye corners, middle and inner brows
 # Points that move with the skull: eye corners, nose, forehead, temples, cheek bones.
 _RIGID = (
     [33, 263, 133, 362, 168, 6, 197, 195, 5, 4, 1, 2, 98, 327, 10, 151, 9, 67, 297, 103, 332]
@@ -15,13 +15,15 @@ _RIGID = (
 
 
 def head_track(meshes: np.ndarray, fps: float) -> np.ndarray:
-    """The motion of a head whose face mesh is (F, 478, 3) pixels: (n, 7) at FRAME_RATE.
-
-    Angles in degrees, shift of the eyes' middle beyond what a turn does, logarithm of the size, brows up:
-    from those of the frame nearest to the median.
+    """Measures the motion of a head, relative to the frame nearest to the clip's median.
 
     Args:
+        meshes: (F, 478, 3) pixels, z towards the camera.
         fps: frames a second of the meshes.
+
+    Returns:
+        (n, 7) at FRAME_RATE: yaw, pitch and roll in degrees; x and y shift of the eyes' middle without the
+        shift that a turn causes, inter-ocular distances; logarithm of the size; rise of the brows.
     """
     middle = np.median(meshes, axis=0)
     from_nose = meshes - meshes[:, [1]] - (middle - middle[1])
@@ -48,11 +50,11 @@ def head_track(meshes: np.ndarray, fps: float) -> np.ndarray:
 
 
 def _rotation(still: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(3, 3) that best turns `still` (N, 3) to `points` (Kabsch)."""
+    """The rotation (3, 3) that best turns `still` (N, 3) to `points` (N, 3) (Kabsch)."""
     u, _, v = np.linalg.svd((still - still.mean(axis=0)).T @ (points - points.mean(axis=0)))
     return ((u * [1, 1, np.sign(np.linalg.det(u @ v))]) @ v).T
 
 
 def _eyes_shift(poses: np.ndarray) -> np.ndarray:
-    """(F, 2) how far the middle of the eyes goes in poses (F, 6), face units."""
+    """(F, 2) shift of the eyes' middle in poses (F, 6), face units."""
     return pose_shifts(torch.zeros(3, 1, dtype=torch.float64), torch.from_numpy(poses))[..., 0].numpy()

@@ -1,4 +1,4 @@
-"""The person cut out of the photo, and the paper's green screen."""
+"""The person's matte in a photo, and the paper's green screen (Sec. 3.3.4)."""
 
 from collections.abc import Iterable, Iterator
 
@@ -27,15 +27,17 @@ def segment_frames(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def _alpha(mask: np.ndarray) -> np.ndarray:
-    """How surely each pixel is the person -> how much of it is shown."""
-    # The network sees 256 x 256 pixels: its steps are smoothed. It is unsure at the outer edge, where the
-    # old background shines through: that is left out.
+    """Turns the network's probability (H, W) into a matte (H, W).
+
+    A blur hides the steps of the network's 256 x 256 pixels. The matte drops the uncertain outer edge, where
+    the old background shines through.
+    """
     steps = Image.fromarray((np.asarray(mask) * 255 + 0.5).astype(np.uint8))
     smooth = np.asarray(steps.filter(ImageFilter.GaussianBlur(max(mask.shape) / 400)), np.float32) / 255
     return smoothstep(0.3, 0.9, smooth).astype(np.float32)
 
 
 def green_screen(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """The paper's background (Sec. 3.3.4): image (H, W, 3) uint8 over green by alpha (H, W) in [0, 1]."""
+    """Lays an image (H, W, 3) uint8 over green by alpha (H, W) in [0, 1] (Sec. 3.3.4)."""
     mixed = image * alpha[..., None] + np.array(GREEN, np.float32) * (1 - alpha[..., None])
     return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)

@@ -11,13 +11,13 @@ from atldiff.portrait.face_networks import Square, find_meshes, fit_meshes
 from atldiff.portrait.fan import Fan
 from atldiff.portrait.photo import crop_square
 
-_CROPS = (1.7, 2.0, 2.5)  # sides of the crops that are fitted, over the larger side of the landmarks' box
+_CROPS = (1.7, 2.0, 2.5)  # sides of the crops / larger side of the landmarks' box
 _CROP_SIZE = 512  # pixels
-_TOWARDS_CAMERA = np.array([1, 1, -1], np.float32)  # the networks' z grows away from it
+_TOWARDS_CAMERA = np.array([1, 1, -1], np.float32)  # the networks' z points away from the camera
 
 
 def photo_mesh(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
-    """The mesh of one face: the median of its fits in several crops.
+    """Fits the mesh of one face: the median over several crops.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -37,35 +37,35 @@ def photo_mesh(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
 
 
 def track_meshes(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """The mesh of the one face in each frame of a clip, followed from frame to frame.
+    """Tracks the mesh of one face through the frames of a clip.
 
     Args:
         frames: (H, W, 3) uint8 RGB each.
 
     Yields:
-        The frame, and (478, 3) float32 pixels, z towards the camera, or None where no face is seen.
+        The frame, and its mesh (478, 3) float32 pixels, z towards the camera; None: no face.
     """
     mesh = None
     for frame in frames:
         if mesh is not None:
             (mesh,) = fit_meshes(frame, [Square.from_mesh(mesh)])
-        if mesh is None:  # nobody yet, or the face of the frame before is lost
+        if mesh is None:  # the first frame, or the track is lost
             mesh = next(iter(find_meshes(frame)), None)
         yield frame, None if mesh is None else mesh * _TOWARDS_CAMERA
 
 
 def track_landmarks(frames: Iterable[np.ndarray], detector: str = "mediapipe") -> np.ndarray:
-    """The landmarks of the one face in each frame of a clip, followed from frame to frame.
+    """Tracks the landmarks of one face through the frames of a clip.
 
     Args:
         frames: (H, W, 3) uint8 RGB each.
-        detector: "mediapipe", or "face-alignment", which fits anew in each frame what the mesh tracks.
+        detector: "mediapipe", or "face-alignment", which fits each frame near the tracked mesh.
 
     Returns:
-        (F, 68, 2) float32 pixels; NaN rows where no face is found.
+        (F, 68, 2) float32 pixels; NaN in frames without a face.
 
     Raises:
-        InputError: no such detector, or its weights are missing.
+        InputError: the detector is unknown, or its weights are missing.
     """
     check_detector(detector)
     fan = Fan() if detector == "face-alignment" else None
@@ -77,6 +77,6 @@ def track_landmarks(frames: Iterable[np.ndarray], detector: str = "mediapipe") -
 
 
 def check_detector(name: str) -> None:
-    """Raises InputError where there is no detector of that name."""
+    """Raises InputError if no detector has that name."""
     if name not in DETECTORS:
         raise InputError(f"There is no detector {name!r}", f"Choose one of {', '.join(DETECTORS)}")

@@ -1,4 +1,4 @@
-"""Any picture -> upright RGB pixels of a bounded size."""
+"""Reads any picture as upright RGB pixels of a bounded size."""
 
 import io
 import struct
@@ -9,19 +9,19 @@ from PIL import Image, ImageCms
 
 from atldiff.errors import InputError
 from atldiff.portrait.photo_file import (
+    crop_missing_rows,
     frame_numbers,
-    mended,
     open_file,
     orientation,
     reduce_on_decoding,
-    without_missing_rows,
+    repair,
 )
 
-LONG_SIDE = 2048  # pixels; a larger photo is reduced to this
-BACKDROP = (255, 255, 255)  # behind transparent pixels: the edges of cut-outs are mostly blended with white
+LONG_SIDE = 2048  # pixels; longest side of a photo after reading
+BACKDROP = (255, 255, 255)  # behind transparent pixels; the edges of most cut-outs blend with white
 
 _REMEDY = "Use a JPEG, PNG, WebP or HEIC photo"
-_BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error)  # what Pillow raises of a broken file
+_BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error)  # errors of Pillow for a broken file
 _UPRIGHT = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -36,22 +36,22 @@ _UPRIGHT = {  # by EXIF orientation
 def open_photo(
     source: str | Path | np.ndarray | Image.Image, long_side: int = LONG_SIDE, frame: int = 0
 ) -> np.ndarray:
-    """Reads a photo: upright by its EXIF tag, in sRGB, transparency on a plain backdrop.
+    """Reads a photo, upright by its EXIF tag, in sRGB, transparent pixels on a white backdrop.
 
-    A JPEG whose last rows are missing is read without them.
+    The missing last rows of a JPEG are cut off.
 
     Args:
-        source: a path, an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) (uint8, uint16, bool, or float in
-            [0, 1]), or a Pillow image of any mode.
-        long_side: the longer side is at most this, in pixels; a large JPEG is never decoded whole.
-        frame: which frame of an animation, from 0; only of a file.
+        source: a path, an array, or a Pillow image of any mode. An array is (H, W), (H, W, 1), (H, W, 3) or
+            (H, W, 4), and uint8, uint16, bool, or float in [0, 1].
+        long_side: pixels, the highest length of the longer side; a large JPEG is decoded at a reduced size.
+        frame: number of the frame in an animated file, from 0.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        InputError: missing, a folder, empty, broken, not a picture, or of more than 178 megapixels (a JPEG
-            of more than 400).
+        InputError: the file is missing, a folder, empty, broken, no picture, or larger than 178 megapixels
+            (a JPEG: 400).
     """
     if isinstance(source, np.ndarray):
         return _upright_rgb(_from_array(source), long_side)
@@ -62,7 +62,7 @@ def open_photo(
     path = _existing(Path(source))
     try:
         with open_file(path) as image:
-            return _decoded(image, long_side, frame)
+            return _decode(image, long_side, frame)
     except Image.DecompressionBombError as error:
         raise InputError(
             f"The photo {path.name} has too many pixels", "Use one below 178 megapixels, a JPEG below 400"
@@ -70,11 +70,11 @@ def open_photo(
     except PermissionError as error:
         raise InputError(f"The photo {path} may not be read", "Change its permissions") from error
     except _BROKEN as error:
-        return _from_mended(path, long_side, frame, error)
+        return _read_repaired(path, long_side, frame, error)
 
 
 def frames_to_try(source: str | Path | np.ndarray | Image.Image) -> list[int]:
-    """The frames of a photo in which a face may be looked for, the first one first; see `open_photo`."""
+    """The frames of a photo (see `open_photo`) to search for a face, in order; [0] of a still picture."""
     if not isinstance(source, (str, Path)):
         return [0]
     try:
@@ -85,7 +85,7 @@ def frames_to_try(source: str | Path | np.ndarray | Image.Image) -> list[int]:
 
 
 def _existing(path: Path) -> Path:
-    """The path of a file that is not empty."""
+    """Returns the path; raises InputError if no file is there or the file is empty."""
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"The photo {path} {problem}", "Check the path of the photo")
@@ -94,13 +94,13 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _from_mended(path: Path, long_side: int, frame: int, error: Exception) -> np.ndarray:
-    """As `open_photo`, of a file that could not be read because of `error`."""
-    file = mended(path)
+def _read_repaired(path: Path, long_side: int, frame: int, error: Exception) -> np.ndarray:
+    """Reads a file again after an `error`, with its damage repaired; see `open_photo`."""
+    file = repair(path)
     if file is not None:
         try:
             with open_file(file) as image:
-                return _decoded(image, long_side, frame, cut=True)
+                return _decode(image, long_side, frame, cut=True)
         except (*_BROKEN, Image.DecompressionBombError) as again:
             error = again
     try:
@@ -110,8 +110,8 @@ def _from_mended(path: Path, long_side: int, frame: int, error: Exception) -> np
     raise InputError(f"The photo {path.name} is broken", "Save it again as JPEG or PNG") from error
 
 
-def _decoded(image: Image.Image, long_side: int, frame: int, cut: bool = False) -> np.ndarray:
-    """(H, W, 3) uint8 of a file's picture; `cut`: a JPEG's end may be missing."""
+def _decode(image: Image.Image, long_side: int, frame: int, cut: bool = False) -> np.ndarray:
+    """Decodes one frame of a file to (H, W, 3) uint8; `cut`: a JPEG may lack its end."""
     image.seek(frame)
     reduce_on_decoding(image, long_side)
     image.load()
@@ -119,9 +119,9 @@ def _decoded(image: Image.Image, long_side: int, frame: int, cut: bool = False) 
 
 
 def crop_square(image: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
-    """The square box (x0, y0, x1, y1), in pixels, of an image (H, W, 3) uint8, at size x size.
+    """Cuts a square box (x0, y0, x1, y1), pixels, out of an image (H, W, 3) uint8 and resizes it.
 
-    Beyond the image its border is repeated. Shrinking averages areas, enlarging is bicubic.
+    The image's border is repeated beyond it. Shrinking averages areas, enlarging is bicubic.
 
     Returns:
         (size, size, 3) uint8.
@@ -137,7 +137,7 @@ def crop_square(image: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
 
 
 def _read(image: Image.Image, long_side: int, name: str) -> np.ndarray:
-    """Decodes and converts a Pillow image, which itself stays as it was."""
+    """Decodes and converts a Pillow image, which stays unchanged."""
     try:
         image.load()
         return _upright_rgb(image, long_side)
@@ -146,9 +146,9 @@ def _read(image: Image.Image, long_side: int, name: str) -> np.ndarray:
 
 
 def _upright_rgb(image: Image.Image, long_side: int, cut: bool = False) -> np.ndarray:
-    """(H, W, 3) uint8 of a decoded Pillow image; `cut`: its last rows may be missing."""
+    """Converts a decoded Pillow image to (H, W, 3) uint8; `cut`: its last rows may be missing."""
     icc, turn = image.info.get("icc_profile"), _UPRIGHT.get(orientation(image))
-    image = without_missing_rows(image) if cut else image
+    image = crop_missing_rows(image) if cut else image
     image = _eight_bit(image if turn is None else image.transpose(turn))
     if max(image.size) > long_side:
         scale = long_side / max(image.size)
@@ -161,7 +161,7 @@ def _upright_rgb(image: Image.Image, long_side: int, cut: bool = False) -> np.nd
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """The image as RGB, RGBA, L or CMYK with 8 bits a channel."""
+    """Converts an image to RGB, RGBA, L or CMYK with 8 bits a channel."""
     if image.mode.startswith(("I", "F")):
         return _from_array(np.asarray(image))
     if image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -170,7 +170,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
-    """Pillow image of an array of any of the accepted shapes and types."""
+    """Converts an array of the shapes and types of `open_photo` to a Pillow image."""
     array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
     if array.ndim not in (2, 3) or array.size == 0 or (array.ndim == 3 and array.shape[2] not in (3, 4)):
         raise InputError(f"An array of shape {array.shape} is not a photo", "Give (H, W, 3) uint8")
@@ -184,7 +184,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 
 def _srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """Converts the colours of another profile (CMYK, a phone's Display P3) to sRGB."""
+    """Converts colours to sRGB from another profile, such as CMYK or a phone's Display P3."""
     if not icc or image.mode == "L":
         return image
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
@@ -193,8 +193,8 @@ def _srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
         plain = image.convert("RGB") if alpha else image
         colours = ImageCms.profileToProfile(plain, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError):
-        return image  # a profile of another kind, or a broken one: the plain conversion is good enough
-    assert colours is not None  # None of an image that is changed in place
+        return image  # the profile is broken, or of another kind
+    assert colours is not None  # only a conversion in place gives None
     if alpha:
         colours.putalpha(alpha)
     return colours

@@ -1,4 +1,4 @@
-"""Any photo -> Portrait; frames -> tracked landmarks (MediaPipe, or face-alignment)."""
+"""The portrait: one face in a photo, with its landmarks, its crop and its matte."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from atldiff.portrait.mouth_cover import is_covered
 from atldiff.portrait.photo import LONG_SIDE, crop_square, open_photo
 from atldiff.portrait.quality import check_place, photo_advice
 from atldiff.portrait.search import FINEST, FRONTAL, Scene, is_long, search
-from atldiff.portrait.zoom import nearer
+from atldiff.portrait.zoom import zoom_to_face
 
 MIN_FACE = 64  # pixels; larger side of the landmarks' box
 _COVERED = "The mouth seems to be covered. Lips and teeth would be drawn on what covers it."
@@ -25,7 +25,7 @@ _PART = "The photo is very long: only the part round the face is shown."
 
 
 class SmallFace(InputError):
-    """The face has too few pixels in the photo as it is read; nearer to it there may be more."""
+    """The face has too few pixels in the reduced photo; a zoom may give it more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +33,13 @@ class Portrait:
     """One face in one photo.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB, upright, the whole photo or the part of it that was zoomed to, its
-            longer side at most 2048.
+        image: (H, W, 3) uint8 RGB, upright, the photo or a part of it; the longer side is at most 2048.
         landmarks: (68, 2) float32 pixels of `image`.
         box: (4,) float32 x0, y0, x1, y1: the network's square crop, pixels; may reach beyond the photo.
         alpha: (H, W) float32 in [0, 1], 1 = person, or None.
-        faces: every face found, (4,) float32 x0, y0, x1, y1 pixels each, the largest first.
-        face: which of `faces` this is, from 1.
-        warnings: one sentence for each thing that will make the video worse.
+        faces: boxes of all faces, (4,) float32 x0, y0, x1, y1 pixels each, the largest first.
+        face: number of this face in `faces`, from 1.
+        warnings: one sentence for each fault that the video will show.
     """
 
     image: np.ndarray
@@ -63,21 +62,21 @@ def load_portrait(
     matte: bool = False,
     zoom: float = 1.0,
 ) -> Portrait:
-    """Finds the face of a photo.
+    """Reads a photo and finds its face.
 
-    A photo that lies on its side is turned upright, and of a very long one the part round the face is taken,
-    each with a warning.
+    A photo on its side is turned upright. A very long one is cut to the part round the face. Both give a
+    warning.
 
     Args:
-        source: a path, array or Pillow image (see `open_photo`), or a Portrait, taken as it is.
-        face: which face, 1 = the largest.
+        source: a path, array or Pillow image (see `open_photo`), or a Portrait, which is kept.
+        face: number of the face, 1 = the largest.
         detector: "mediapipe", or "face-alignment" (the paper's; fetches its weights at first use).
-        matte: also cut the person out (`alpha`).
-        zoom: above 1, the part of the photo round the face is taken, as fine as the photo has it.
+        matte: also compute `alpha`.
+        zoom: above 1, take the part round the face, in the photo's full resolution.
 
     Raises:
-        InputError: no picture, no face, a face of less than 64 pixels or half outside the photo, no such
-            face, weights missing.
+        InputError: no picture, no face, a face below 64 pixels or half outside the photo, no face of that
+            number, no weights.
     """
     check_detector(detector)
     if isinstance(source, Portrait):
@@ -88,8 +87,8 @@ def load_portrait(
         raise InputError("No face was found in the photo", FRONTAL)
     if not 1 <= face <= len(scene.faces):
         raise InputError(f"The photo has no face number {face}", f"Choose from 1 to {len(scene.faces)}")
-    image, boxes, shown = _shown(source, scene, finder, face, zoom)
-    landmarks = shown.landmarks
+    image, boxes, chosen = _frame_face(source, scene, finder, face, zoom)
+    landmarks = chosen.landmarks
     if longest_side(landmarks) < MIN_FACE:
         remedy = "Use a photo taken from closer, or zoom to the head if the photo is a large one"
         raise SmallFace(f"The face is smaller than {MIN_FACE} pixels", remedy)
@@ -99,8 +98,8 @@ def load_portrait(
     advice = photo_advice(image, landmarks, len(boxes), face)
     notes = [
         (scene.turns > 0, "The photo was not upright and was turned."),
-        (_shows_part(scene, face), _PART),
-        (is_covered(image, shown.landmarks, shown.spread), _COVERED),
+        (_needs_crop(scene, face), _PART),
+        (is_covered(image, chosen.landmarks, chosen.spread), _COVERED),
     ]
     return Portrait(
         image,
@@ -113,25 +112,25 @@ def load_portrait(
     )
 
 
-def _shown(
+def _frame_face(
     source: str | Path | np.ndarray | Image.Image, scene: Scene, finder: Finder, face: int, zoom: float
 ) -> tuple[np.ndarray, list[np.ndarray], Face]:
-    """What a video shows of a scene, its longer side at most 2048; the boxes in it, and the chosen face."""
-    part = _shows_part(scene, face)
-    scene = _window(scene, scene.faces[face - 1]) if part else scene
-    image, boxes, chosen = scene.image, [found.box for found in scene.faces], scene.faces[face - 1]
+    """The video's picture of a scene, its longer side at most 2048; its boxes, and the chosen face."""
+    part = _needs_crop(scene, face)
+    scene = _crop_scene(scene, scene.faces[face - 1]) if part else scene
+    image, boxes, chosen = scene.image, [other.box for other in scene.faces], scene.faces[face - 1]
     if zoom <= 1 and max(image.shape[:2]) <= LONG_SIDE:
         return image, boxes, chosen
     fine = image
     if zoom > 1 and not part:
         fine = np.rot90(open_photo(source, round(LONG_SIDE * min(zoom, FINEST)), scene.frame), scene.turns)
-    nearby, boxes, landmarks = nearer(fine, image.shape, boxes, chosen.landmarks, max(zoom, 1.0))
-    refined = finder.fit(nearby, boxes[face - 1])
-    return nearby, boxes, Face(boxes[face - 1], landmarks, chosen.spread) if refined is None else refined
+    close_up, boxes, landmarks = zoom_to_face(fine, image.shape, boxes, chosen.landmarks, max(zoom, 1.0))
+    refined = finder.fit(close_up, boxes[face - 1])
+    return close_up, boxes, Face(boxes[face - 1], landmarks, chosen.spread) if refined is None else refined
 
 
-def _window(scene: Scene, face: Face) -> Scene:
-    """The part of a long scene round a face: the shorter side whole, the longer one as a video shows it."""
+def _crop_scene(scene: Scene, face: Face) -> Scene:
+    """Cuts a long scene to LONG_SIDE pixels round a face along its longer side."""
     size = np.array(scene.image.shape[1::-1])
     x, y = np.clip(face.landmarks.mean(axis=0) - LONG_SIDE / 2, 0, np.maximum(size - LONG_SIDE, 0)).astype(
         int
@@ -142,7 +141,7 @@ def _window(scene: Scene, face: Face) -> Scene:
     return replace(scene, image=image, faces=tuple(faces))
 
 
-def _shows_part(scene: Scene, face: int) -> bool:
-    """Whether the whole of a long photo, as a video shows it, would make the face small."""
+def _needs_crop(scene: Scene, face: int) -> bool:
+    """Does the photo need a crop, because it is long and its face would be small?"""
     shrink, box = LONG_SIDE / max(scene.image.shape[:2]), crop_box(scene.faces[face - 1].landmarks)
     return shrink < 1 and is_long(scene.image) and bool((box[2] - box[0]) * shrink < FRAME_SIZE)

@@ -1,4 +1,4 @@
-"""What in a photo will make its video worse, in plain sentences."""
+"""Advice on a photo: the faults that its video will show, in plain sentences."""
 
 import numpy as np
 
@@ -7,22 +7,21 @@ from atldiff.errors import InputError
 from atldiff.landmarks import MOUTH, crop_box, eye_opening, mouth_opening, to_crop, yaw
 from atldiff.portrait.photo import crop_square
 
-# Read off 42 portraits and 470 clips, with the drawn landmarks beside them.
-SIDE_FACE = 0.35  # |yaw|; beyond it the far cheek and eye corner are hidden
-CLOSED_EYES = 0.12  # blinks lie at 0.02-0.11, narrow or smiling eyes from 0.14
-OPEN_MOUTH = 0.1  # closed lips below 0.08, a smile with teeth from 0.11
-WIDE_OPEN = 0.25  # 0.20 still closes well, of 0.36 the corners stay bare
-SHARPNESS = 0.8  # sharp photos 1.2-5, the same blurred by 2 % of the eyes' distance below 0.7
-SHARPNESS_SIZE = 256  # pixels; side of the crop in which sharpness is measured
-DARK = 60.0  # level of the light parts of a face: eyes and highlights of well-lit dark skin lie above it
-WHITE = 0.15  # share of the face that is white
+SIDE_FACE = 0.35  # |yaw|; a face beyond it hides its far cheek and eye corner
+CLOSED_EYES = 0.12  # eye opening; narrow and smiling eyes lie above
+OPEN_MOUTH = 0.1  # mouth opening; closed lips lie below, a smile with teeth above
+WIDE_OPEN = 0.25  # mouth opening; a wider mouth does not close completely
+SHARPNESS = 0.8  # see `sharpness`; a blur by 2 % of the eyes' distance lies below
+SHARPNESS_SIZE = 256  # pixels; side of the crop for `sharpness` and `exposure`
+DARK = 60.0  # level of a face's light parts; eyes and highlights of well-lit dark skin lie above
+WHITE = 0.15  # white share of an overexposed face
 _WHITE_LEVEL = 250
-MOST_OUTSIDE = 0.45  # share of a face's area beyond the photo's border with which it still talks
-MOST_MOUTH_OUTSIDE = 0.3  # and of its mouth's
+MOST_OUTSIDE = 0.45  # highest share of a face's area outside the photo
+MOST_MOUTH_OUTSIDE = 0.3  # highest share of a mouth's area outside the photo
 
 
 def check_place(landmarks: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Refuses a face (68, 2), pixels, that lies too far outside a photo of shape (H, W, ...).
+    """Refuses a face (68, 2), pixels, too far outside a photo of shape (H, W, ...).
 
     Raises:
         InputError: half of the face, or much of the mouth, lies outside.
@@ -37,7 +36,7 @@ def check_place(landmarks: np.ndarray, shape: tuple[int, ...]) -> None:
 
 
 def outside_share(points: np.ndarray, shape: tuple[int, ...]) -> float:
-    """The share, 0 to 1, of the area round points (N, 2) that lies outside a picture of shape (H, W, ...)."""
+    """The share, 0 to 1, of the points' (N, 2) hull that lies outside a picture of shape (H, W, ...)."""
     import cv2
 
     height, width = shape[:2]
@@ -48,12 +47,13 @@ def outside_share(points: np.ndarray, shape: tuple[int, ...]) -> float:
 
 
 def photo_advice(image: np.ndarray, landmarks: np.ndarray, num_faces: int = 1, face: int = 1) -> list[str]:
-    """One sentence for each thing that will show in the video.
+    """Writes one sentence for each fault that the video will show.
 
     Args:
         image: (H, W, 3) uint8, the photo.
         landmarks: (68, 2) pixels.
-        num_faces, face: how many faces the photo has, and which of them this is, 1 = the largest.
+        num_faces: number of faces in the photo.
+        face: number of this face, 1 = the largest.
     """
     box = crop_box(landmarks)
     height, width = image.shape[:2]
@@ -99,16 +99,16 @@ def photo_advice(image: np.ndarray, landmarks: np.ndarray, num_faces: int = 1, f
 
 
 def sharpness(image: np.ndarray, box: np.ndarray) -> float:
-    """Strength of the finest detail in the box (4,) of a photo relative to its edges; 1 = just sharp."""
+    """Strength of the finest detail in a photo's box (4,), relative to its edges; 1 = just sharp."""
     grey = crop_square(image, box, SHARPNESS_SIZE).astype(np.float32).mean(axis=2)
     inner = grey[1:-1, 1:-1]
     laplacian = 4 * inner - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
     edges = np.hypot(np.diff(grey, axis=0)[:, 1:], np.diff(grey, axis=1)[1:]).mean()
-    return float(laplacian.std() / (edges + 1))  # + 1 level: a flat picture is not sharp
+    return float(laplacian.std() / (edges + 1))  # + 1 level makes a flat picture unsharp
 
 
 def exposure(image: np.ndarray, landmarks: np.ndarray) -> tuple[float, float]:
-    """The 95th percentile, 0 to 255, of the light in a face (68, 2), and the share of it that is white."""
+    """The 95th percentile, 0 to 255, of the light in a face (68, 2), and its white share, 0 to 1."""
     import cv2
 
     box = crop_box(landmarks)

@@ -1,13 +1,17 @@
-"""The Context Domain's input (Eq. 2): what is said, weighed by how it is said."""
+"""The input of the Context Domain (Eq. 2): acoustic features weighted by the emotion."""
 
 import torch
 from torch import Tensor, nn
 
 
 class ContextGate(nn.Module):
-    """Eq. 2: acoustic features times a weight in (0, 2) a channel, learned from the emotion.
+    """Acoustic features times one weight in (0, 2) a channel, a function of the emotion (Eq. 2).
 
     The released code multiplies by a softmax over the batch axis, which is 1 for one recording.
+
+    Args:
+        emotion_dim: width E of the emotion embedding.
+        feature_dim: width D of the acoustic features.
     """
 
     def __init__(self, emotion_dim: int, feature_dim: int) -> None:
@@ -17,5 +21,5 @@ class ContextGate(nn.Module):
         nn.init.zeros_(self.weight.bias)
 
     def forward(self, acoustic: Tensor, emotion: Tensor) -> Tensor:
-        """Features (B, T, D) and embedding (B, E) -> context features (B, T, D)."""
+        """Acoustic features (B, T, D) and embedding (B, E) -> context features (B, T, D)."""
         return acoustic * 2 * torch.sigmoid(self.weight(emotion))[:, None]

@@ -1,4 +1,4 @@
-"""The two speech encoders by name: made new, or loaded."""
+"""Builds or loads a speech encoder of either kind."""
 
 from pathlib import Path
 
@@ -11,14 +11,15 @@ Encoder = StarterSpeechEncoder | Wav2Vec2SpeechEncoder
 
 
 def make_speech_encoder(name: str, emotions: tuple[str, ...] = EMOTIONS, pretrained: bool = True) -> Encoder:
-    """The encoder that a preset names: "starter", or a wav2vec2 on the hub or in a folder.
+    """Builds the encoder that a preset names, with an untrained emotion recogniser.
 
     Args:
-        emotions: that its recogniser, which is new, is to tell apart.
-        pretrained: fetch wav2vec2's weights; without it, one of wav2vec2-base's shape with random ones.
+        name: "starter", or a wav2vec2 on the hub or in a folder.
+        emotions: names of the recogniser's emotions.
+        pretrained: fetch the weights of wav2vec2; False gives wav2vec2-base's shape with random weights.
 
     Raises:
-        InputError: `pretrained`, and the hub cannot be reached.
+        InputError: the hub cannot be reached.
     """
     if name == "starter":
         return StarterSpeechEncoder(emotions)
@@ -28,10 +29,10 @@ def make_speech_encoder(name: str, emotions: tuple[str, ...] = EMOTIONS, pretrai
 
 
 def load_speech_encoder(folder: Path) -> Encoder:
-    """An encoder of either kind that `save_pretrained` wrote.
+    """Loads an encoder of either kind from the folder that `save_pretrained` wrote.
 
     Raises:
-        InputError: there is none in the folder, or its file is broken.
+        InputError: the folder holds no encoder, or its file is broken.
     """
     remedy = "Name the speech_encoder folder of a run of `train emotion` or of a pipeline"
     return load_network(folder, (StarterSpeechEncoder, Wav2Vec2SpeechEncoder), "speech encoder", remedy)

@@ -1,4 +1,4 @@
-"""What the networks get of speech: features in time, and the emotion in them."""
+"""Speech features, the input of the networks: acoustic, emotion, and context, which joins both (Sec. 2.1)."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,19 +9,19 @@ from torch import Tensor
 from atldiff.media.speech import Speech
 from atldiff.speech.context_gate import ContextGate
 from atldiff.speech.emotion_recogniser import EmotionRecogniser
-from atldiff.speech.mel import LogMel, to_training_level, windows
+from atldiff.speech.mel import LogMel, cut_windows, to_training_level
 
 
 @dataclass(frozen=True, eq=False)
 class SpeechFeatures:
-    """Features of a recording.
+    """Features of a recording; feature i is centred on i / 50 seconds.
 
     Attributes:
-        acoustic: (B, T, D) what is said, 50 Hz.
-        context: (B, T, D) acoustic times the emotion's gate.
-        emotion: (B, E) how it is said, each value in (-1, 1).
-        bilabial: (B, T) probability of a p, b or m; None: the encoder recognises none.
-        samples: (B, n) levelled samples at 16 kHz, the raw signal; None: they were not asked for.
+        acoustic: (B, T, D) at 50 Hz, the phonetic content.
+        context: (B, T, D) at 50 Hz, `acoustic` times the emotion's gate (Eq. 2).
+        emotion: (B, E) in (-1, 1), the emotion embedding e.
+        bilabial: (B, T) in [0, 1], probability of a p, b or m; None: the encoder recognises no phonemes.
+        samples: (B, n) at 16 kHz, the levelled signal; None: not requested.
     """
 
     acoustic: Tensor
@@ -32,7 +32,7 @@ class SpeechFeatures:
 
 
 class SpeechEncoder(Protocol):
-    """What `encode_window` and `encode_speech` need of an encoder."""
+    """The interface of an encoder for `encode_window` and `encode_speech`."""
 
     mel: LogMel
     emotion: EmotionRecogniser
@@ -40,13 +40,19 @@ class SpeechEncoder(Protocol):
     device: torch.device
 
     def acoustic_features(self, samples: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Levelled samples (B, n) -> acoustic features (B, T, D), T = n // 320 + 1, and (B, T) the
-        probability of a bilabial; None: the encoder recognises none.
+        """Computes the acoustic features of levelled samples.
+
+        Args:
+            samples: (B, n) at 16 kHz.
+
+        Returns:
+            Acoustic features (B, T, D), T = n // 320 + 1, and the probability (B, T) of a bilabial; None: the
+            encoder recognises no phonemes.
         """
 
 
 def encode_window(encoder: SpeechEncoder, samples: Tensor) -> SpeechFeatures:
-    """Samples (B, n) at 16 kHz, at any loudness, as one window -> their features."""
+    """Encodes samples (B, n) at 16 kHz, at any loudness, as one window."""
     samples = to_training_level(samples)
     acoustic, bilabial = encoder.acoustic_features(samples)
     emotion = encoder.emotion(encoder.mel(samples))
@@ -56,31 +62,33 @@ def encode_window(encoder: SpeechEncoder, samples: Tensor) -> SpeechFeatures:
 def encode_speech(
     encoder: SpeechEncoder, speech: Speech, emotion: str | None = None, waveform: bool = False
 ) -> SpeechFeatures:
-    """Features of a recording of any length (B = 1), in windows: memory does not grow but for the result.
+    """Encodes a recording of any length (B = 1) in windows; one window is in memory at a time.
 
     Args:
-        emotion: name of an emotion to use instead of the one in the voice.
-        waveform: the features carry the samples, for a landmark generator that hears them.
+        encoder: of either kind.
+        speech: the recording.
+        emotion: name of an emotion that replaces the emotion of the voice; None: the voice's.
+        waveform: add the samples, for a landmark generator that reads the raw signal.
 
     Raises:
-        InputError: no such emotion.
+        InputError: the emotion is unknown.
     """
     samples = to_training_level(torch.from_numpy(speech.samples).to(encoder.device)[None])
-    acoustic, bilabials, embeddings, lengths = [], [], [], []
-    for read, kept in windows(samples.shape[-1]):
-        window = samples[:, read]
+    parts, bilabials, embeddings, lengths = [], [], [], []
+    for span, core in cut_windows(samples.shape[-1]):
+        window = samples[:, span]
         features, bilabial = encoder.acoustic_features(window)
-        acoustic.append(features[:, kept])
+        parts.append(features[:, core])
         if bilabial is not None:
-            bilabials.append(bilabial[:, kept])
+            bilabials.append(bilabial[:, core])
         if emotion is None:
             embeddings.append(encoder.emotion(encoder.mel(window)) * window.shape[-1])
             lengths.append(window.shape[-1])
-    joined = torch.cat(acoustic, 1)
+    acoustic = torch.cat(parts, 1)
     if emotion is None:
         embedding = torch.stack(embeddings).sum(0) / sum(lengths)
     else:
         embedding = encoder.emotion.prototype(emotion)[None]
     bilabial = torch.cat(bilabials, 1) if bilabials else None
     raw = samples if waveform else None
-    return SpeechFeatures(joined, encoder.gate(joined, embedding), embedding, bilabial, raw)
+    return SpeechFeatures(acoustic, encoder.gate(acoustic, embedding), embedding, bilabial, raw)

@@ -1,9 +1,9 @@
-"""The Global Domain (Eq. 1): speech beside the portrait's landmarks, for the face and for the mouth.
+"""The Global Domain (Eq. 1): a Transformer that joins speech with the portrait's landmarks.
 
-- Its input is the raw audio signal (`RawSpeech`, the paper's) or the encoder's features
-  (`SpeechProjection`, the starter's).
-- Attention runs over time and sees near frames alone, so windows and the whole agree.
-- Queries of the decoder are speech, its memory is the landmarks.
+- It reads the raw audio signal (`RawSpeech`, the paper's) or the encoder's features (`SpeechProjection`,
+  the starter's).
+- Attention runs over time and sees near frames only: a window gives the result of the full recording.
+- The decoder's queries are frames of speech; its memory is the landmarks.
 """
 
 from math import prod
@@ -22,9 +22,9 @@ REACH = 20  # frames that attention sees on each side
 
 
 def at_frame_rate(features: Tensor, num_frames: int) -> Tensor:
-    """Features (B, T, D) at 50 Hz -> (B, num_frames, D) at 30 fps, linear in time.
+    """Interpolates features (B, T, D) at 50 Hz linearly to (B, num_frames, D) at 30 fps.
 
-    Frame f shows the moment f / 30 s, feature i the moment i / 50 s; past the end the last one stays.
+    Frame f shows the moment f / 30 s, feature i the moment i / 50 s. The last feature is repeated at the end.
     """
     last = features.shape[1] - 1
     place = torch.arange(num_frames, device=features.device) * (FEATURE_RATE / FRAME_RATE)
@@ -35,9 +35,9 @@ def at_frame_rate(features: Tensor, num_frames: int) -> Tensor:
 
 
 def locality_mask(frames: int, device: torch.device) -> Tensor:
-    """(frames, frames) additive attention mask: nearer frames count more, beyond REACH none.
+    """Additive attention mask (frames, frames): near frames weigh more, frames beyond REACH nothing.
 
-    It makes attention depend on the distance in time alone, so windows and whole agree.
+    Attention depends on the distance in time only, so that a window gives the result of the full recording.
     """
     index = torch.arange(frames, device=device)
     distance = (index[:, None] - index[None]).abs().float()
@@ -45,7 +45,7 @@ def locality_mask(frames: int, device: torch.device) -> Tensor:
 
 
 class SpeechProjection(nn.Module):
-    """Speech features at 50 Hz (B, T, D) -> (B, F, width) at 30 fps, each with its near neighbourhood."""
+    """Speech features (B, T, D) at 50 Hz -> (B, F, width) at 30 fps, through a convolution of width 3."""
 
     def __init__(self, feature_dim: int, width: int, dropout: float) -> None:
         super().__init__()
@@ -60,10 +60,10 @@ class SpeechProjection(nn.Module):
 
 
 class RawSpeech(nn.Module):
-    """The raw audio signal (B, n), levelled samples at 16 kHz -> (B, F, width) at 30 fps (Eq. 1).
+    """The raw audio signal (B, n), levelled samples at 16 kHz -> (B, F, width) at 30 fps (input of Eq. 1).
 
-    Three strided convolutions take 320 samples to one feature. Feature i, at 50 Hz, is centred on sample
-    320 i, as the encoders' features are.
+    Three strided convolutions turn 320 samples into one feature. Feature i, at 50 Hz, is centred on sample
+    320 i, like the encoders' features.
     """
 
     def __init__(self, width: int, dropout: float) -> None:
@@ -71,7 +71,7 @@ class RawSpeech(nn.Module):
         strides, kernels, channels = (5, 8, 8), (10, 16, 16), (1, width // 2, width, width)
         assert prod(strides) == FEATURE_HOP, strides
         layers: list[nn.Module] = []
-        reach, hop = 1, 1  # samples that a feature hears, and from one feature to the next
+        reach, hop = 1, 1  # samples that a feature sees; samples between two features
         for index, (stride, kernel) in enumerate(zip(strides, kernels, strict=True)):
             layers += [nn.Conv1d(channels[index], channels[index + 1], kernel, stride), nn.GELU()]
             reach, hop = reach + (kernel - 1) * hop, hop * stride
@@ -89,18 +89,21 @@ class RawSpeech(nn.Module):
 
 
 class GlobalDomain(nn.Module):
-    """Eq. 1: two Transformer encoders over time and one decoder that looks at the portrait's landmarks.
+    """Two Transformer encoders over time, and a decoder that attends to the portrait's landmarks (Eq. 1).
 
     Args:
-        width, heads, layers: of each Transformer.
-        channels: channels of the maps it hands on.
+        width: features of each frame.
+        heads: of the attention.
+        layers: of each Transformer.
+        channels: of the output maps.
+        dropout: probability in [0, 1).
     """
 
     def __init__(self, width: int, heads: int, layers: int, channels: int, dropout: float) -> None:
         super().__init__()
         shape: dict[str, Any] = {"nhead": heads, "dim_feedforward": 2 * width, "dropout": dropout}
         shape |= {"batch_first": True, "norm_first": True, "activation": "gelu"}
-        # The released code leaves batch_first out and so attends over the batch.
+        # The released code omits batch_first, and so attends over the batch.
         self.face, self.mouth = (_encoder(width, layers, shape) for _ in range(2))
         self.decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(width, **shape), layers)
         self.decoder.layers = nn.ModuleList(nn.TransformerDecoderLayer(width, **shape) for _ in range(layers))
@@ -109,7 +112,15 @@ class GlobalDomain(nn.Module):
         self.maps = LandmarkMaps(width, channels)
 
     def forward(self, speech: Tensor, identity: Tensor) -> tuple[Tensor, Tensor]:
-        """Speech (B, F, width), identity (B, 68, 2) face units -> face and mouth maps."""
+        """Computes the maps of face and mouth.
+
+        Args:
+            speech: (B, F, width) at 30 fps.
+            identity: (B, 68, 2) the portrait's landmarks in face units.
+
+        Returns:
+            Face map (B, channels, 68, F) and mouth map (B, channels, 20, F).
+        """
         near = locality_mask(speech.shape[1], speech.device).to(speech.dtype)
         points = self.place(identity) + self.point
         face = self.decoder(self.face(speech, near), points, tgt_mask=near)
@@ -118,7 +129,7 @@ class GlobalDomain(nn.Module):
 
 
 def _encoder(width: int, layers: int, shape: dict[str, Any]) -> nn.TransformerEncoder:
-    """An encoder whose layers begin with weights of their own; torch makes them copies of one layer."""
+    """An encoder with different initial weights in each layer; torch copies one layer."""
     layer = nn.TransformerEncoderLayer(width, **shape)
     encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
     encoder.layers = nn.ModuleList(nn.TransformerEncoderLayer(width, **shape) for _ in range(layers))
@@ -134,7 +145,7 @@ class LandmarkMaps(nn.Module):
         self.mouth = nn.Linear(width, channels * MOUTH_POINTS)
 
     def forward(self, face: Tensor, mouth: Tensor) -> tuple[Tensor, Tensor]:
-        """Sequences to maps."""
+        """Sequences (B, F, width) -> face map and mouth map."""
         face_map = self.face(face).unflatten(-1, (-1, NUM_LANDMARKS)).permute(0, 2, 3, 1)
         mouth_map = self.mouth(mouth).unflatten(-1, (-1, MOUTH_POINTS)).permute(0, 2, 3, 1)
         return face_map, mouth_map

@@ -14,10 +14,9 @@ GRID_INTERVALS, SPLINE_ORDER = 5, 3
 
 @cache
 def splines() -> ModuleType:
-    """The splines of pykan (`kan.spline`), loaded by its file, which needs torch alone.
+    """Loads the B-splines of pykan (`kan.spline`) from their file, which needs only torch.
 
-    `import kan.spline` would run the package's start as well: pandas, sympy, scikit-learn and
-    matplotlib, several seconds for nothing.
+    `import kan.spline` also imports pandas, sympy, scikit-learn and matplotlib, for several seconds.
     """
     package = find_spec("kan")
     assert package is not None and package.submodule_search_locations, "pykan is not installed"
@@ -30,9 +29,9 @@ def splines() -> ModuleType:
 
 
 class KANLayer(nn.Module):
-    """One Kolmogorov-Arnold layer: (N, width_in) in [-1, 1] -> (N, width_out).
+    """One Kolmogorov-Arnold layer: (N, width_in) in [-1, 1] -> (N, width_out) (the KAN of Eq. 4).
 
-    Every edge has its own function: a weighted SiLU plus a B-spline on a fixed grid over [-1, 1].
+    Each edge has a function of its own: a weighted SiLU plus a B-spline on a fixed grid over [-1, 1].
     """
 
     def __init__(self, width_in: int, width_out: int) -> None:
@@ -50,7 +49,10 @@ class KANLayer(nn.Module):
 
 
 class KANHead(nn.Module):
-    """Two KAN layers: features (B, F, width_in) -> (B, F, width_out)."""
+    """Two KAN layers: features (B, F, width_in) -> (B, F, width_out) (the KAN of Eq. 4).
+
+    A linear layer reduces the features to `hidden` values first; tanh keeps all values on the splines' grid.
+    """
 
     def __init__(self, width_in: int, hidden: int, width_out: int) -> None:
         super().__init__()
@@ -60,6 +62,5 @@ class KANHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, F, width_in) -> (B, F, width_out)."""
         batch, frames, _ = x.shape
-        # Splines live on [-1, 1]: the squeeze keeps every value on the grid.
         x = torch.tanh(self.reduce(x).flatten(0, 1) / 2)
         return self.second(torch.tanh(self.first(x))).view(batch, frames, -1)

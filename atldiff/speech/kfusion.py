@@ -1,9 +1,8 @@
-"""KFusion (Sec. 2.1, Eq. 3-4): fuses both domains' face and mouth features; a KAN predicts the landmarks.
+"""KFusion (Sec. 2.1, Eq. 3-4): fuses the face and mouth features of both domains; a KAN gives the landmarks.
 
-A feature map is (B, channels, points, F): the points of the face are its rows, video frames its
-columns. The KAN stands on pykan's splines alone (`kan.spline`). pykan's own `KAN` class reseeds every
-generator, writes files and cannot live inside a ModelMixin; its `KANLayer` is the one here without a bias,
-but no part of it can be imported without all of the package's dependencies.
+- A feature map is (B, channels, points, F): its rows are points of the face, its columns video frames.
+- The KAN (`kan.KANHead`) uses pykan's B-splines only. pykan's class `KAN` reseeds every generator, writes
+  files and does not fit into a ModelMixin. Its `KANLayer` has no bias and needs all of pykan's dependencies.
 """
 
 import torch
@@ -14,7 +13,7 @@ from atldiff.speech.kan import KANHead
 
 
 class MLPHead(nn.Module):
-    """The ablation's head, `with MLP` in Table 3: (B, F, width_in) -> (B, F, width_out)."""
+    """The head of the ablation `with MLP` (Table 3): (B, F, width_in) -> (B, F, width_out)."""
 
     def __init__(self, width_in: int, hidden: int, width_out: int) -> None:
         super().__init__()
@@ -36,7 +35,7 @@ HEADS: dict[str, type[nn.Module]] = {"kan": KANHead, "mlp": MLPHead}
 
 
 def bottleneck(channels_in: int, channels_out: int) -> nn.Sequential:
-    """Block R of Eq. 4: 3x3, 1x1, 3x3 convolutions over (points, frames)."""
+    """Block R (Eq. 4): 3x3, 1x1 and 3x3 convolutions over (points, frames)."""
     middle = max(4, channels_out // 2)
     return nn.Sequential(
         nn.Conv2d(channels_in, middle, 3, padding=1),
@@ -48,21 +47,23 @@ def bottleneck(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 def insert_mouth(face: Tensor, mouth: Tensor) -> Tensor:
-    """Face map (B, C, 68, F) with its rows 48-67 replaced by the mouth map (B, C, 20, F)."""
+    """Replaces rows 48-67 of the face map (B, C, 68, F) by the mouth map (B, C, 20, F) (Eq. 4)."""
     return torch.cat([face[:, :, : MOUTH.start], mouth], dim=2)
 
 
 class KFusion(nn.Module):
-    """Eq. 3-4: concatenated face and mouth maps -> one vector of `width_out` numbers a frame.
+    """Concatenated face and mouth maps (Eq. 3) -> `width_out` numbers a frame (Eq. 4).
 
-    The face map runs through block R with a residual path, the mouth map through block R alone;
-    the mouth is inserted at its rows and the head reads each frame's whole column.
+    The face map passes block R with a residual path, the mouth map passes block R. The mouth replaces its
+    rows in the face map, and the head reads one column a frame.
 
     Args:
         channels_in: channels of the concatenated maps.
         channels: channels after block R.
-        hidden, width_out: of the head.
+        hidden: width of the head.
+        width_out: numbers predicted a frame.
         head: "kan" or "mlp".
+        dropout: probability in [0, 1).
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class KFusion(nn.Module):
 
 
 class PlainFusion(nn.Module):
-    """The ablation `w/o KFusion`: both maps of a frame, side by side, through one linear layer."""
+    """The ablation `w/o KFusion` (Table 3): one linear layer reads both maps of a frame."""
 
     def __init__(self, channels_in: int, width_out: int) -> None:
         super().__init__()

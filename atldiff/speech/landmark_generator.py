@@ -1,9 +1,10 @@
-"""Landmark generation (Sec. 2.1): speech features + the portrait's landmarks -> landmarks of every frame.
+"""Landmark generation (Sec. 2.1): speech features and the portrait's landmarks -> landmarks of every frame.
 
-Two domains read the speech. The Global Domain hears the raw signal (the starter's: what is said), the
-Context Domain hears what is said through the emotion's gate. Each has a branch for the face and one for
-the mouth, and KFusion joins them. The output is a displacement from the portrait's landmarks in face
-units (inter-ocular distance 1), so that it fits every face; the released code predicts pixels.
+- The Global Domain reads the raw signal (in the starter: the acoustic features).
+- The Context Domain reads the acoustic features through the emotion's gate (Eq. 2).
+- Both have a branch for the face and a branch for the mouth, which KFusion joins.
+- The output is a displacement from the portrait's landmarks in face units (inter-ocular distance 1), so that
+  it fits every face. The released code predicts pixels.
 """
 
 import numpy as np
@@ -21,24 +22,29 @@ from atldiff.speech.kfusion import KFusion, PlainFusion
 from atldiff.speech.mel import FEATURE_HOP, FEATURE_RATE
 
 COORDINATES = 2 * NUM_LANDMARKS
-# Long speech: frames of a window, and frames in which neighbouring windows are blended.
+# Long speech: frames of a window, and frames in which two windows are blended.
 WINDOW_FRAMES, BLEND_FRAMES = 360, 60
 
 
 class LandmarkGenerator(ModelMixin, ConfigMixin):
-    """Speech features and the portrait's landmarks -> a displacement of every landmark in every frame.
+    """Speech features and the portrait's landmarks -> displacements of all landmarks (Eq. 1-4, Sec. 2.1).
 
     Args:
         feature_dim: width D of the speech features.
-        width, heads, layers: of the Transformers and LSTMs.
+        width: features of a frame in the Transformers and LSTMs.
+        heads: of the Transformers' attention.
+        layers: of each Transformer.
         channels: of each map that enters KFusion.
         hidden: width of the head (KAN: <= 128).
-        components: numbers predicted a frame; fewer than 136 are coordinates in the basis of the
-            training displacements' principal components (buffers `basis`, `scale`, `mean`).
+        components: numbers predicted a frame. Below 136, they are coordinates in the basis of the training
+            displacements' principal components (buffers `basis`, `scale`, `mean`).
         head: "kan" or "mlp".
-        no_kfusion, no_context, no_global: the rows of the paper's Table 3.
-        global_input: what the Global Domain hears, "raw" (the audio signal, the paper's) or "features" (the
-            encoder's acoustic features).
+        no_kfusion: ablation of Table 3, a linear layer in place of KFusion.
+        no_context: ablation of Table 3, without the Context Domain.
+        no_global: ablation of Table 3, without the Global Domain.
+        dropout: probability in [0, 1).
+        global_input: input of the Global Domain: "raw" (the audio signal, the paper's) or "features" (the
+            acoustic features).
     """
 
     @register_to_config
@@ -85,16 +91,16 @@ class LandmarkGenerator(ModelMixin, ConfigMixin):
 
     @property
     def hears_waveform(self) -> bool:
-        """Whether it needs features that carry the samples (see `encode_speech`)."""
+        """Does the Global Domain read the samples? Then encode with `waveform=True`."""
         return self.config.global_input == "raw" and not self.config.no_global
 
     def forward(self, features: SpeechFeatures, identity: Tensor, num_frames: int) -> Tensor:
-        """One window.
+        """Predicts one window; the domains' maps are concatenated for face and mouth (Eq. 3).
 
         Args:
-            features: of the recording, B of them.
+            features: of B recordings.
             identity: (B, 68, 2) the portrait's landmarks in face units.
-            num_frames: F frames at 30 fps; frame f shows the moment f / 30 s.
+            num_frames: number F of frames at 30 fps; frame f shows the moment f / 30 s.
 
         Returns:
             (B, F, 68, 2) displacements in face units.
@@ -115,28 +121,36 @@ class LandmarkGenerator(ModelMixin, ConfigMixin):
     def predict(
         self, features: SpeechFeatures, identity_landmarks: np.ndarray, num_frames: int
     ) -> np.ndarray:
-        """Landmarks (num_frames, 68, 2) of the speaking face, in the unit of `identity_landmarks` (68, 2).
+        """Predicts the landmarks of a speaking face for speech of any length.
 
-        Any length: windows of WINDOW_FRAMES, blended where they overlap; memory is one window's.
+        Windows of WINDOW_FRAMES are blended in their overlap; one window is in memory at a time.
+
+        Args:
+            features: of one recording.
+            identity_landmarks: (68, 2) the portrait's landmarks in any unit.
+            num_frames: number F of frames at 30 fps.
+
+        Returns:
+            (F, 68, 2) float32 in the unit of `identity_landmarks`.
         """
         frame = FaceFrame.of(np.asarray(identity_landmarks, np.float64))
         identity = torch.from_numpy(frame.to_face(identity_landmarks)).to(features.acoustic)[None]
-        moved = np.zeros((num_frames, NUM_LANDMARKS, 2), np.float32)
+        displacements = np.zeros((num_frames, NUM_LANDMARKS, 2), np.float32)
         step = WINDOW_FRAMES - BLEND_FRAMES
         for start in range(0, max(1, num_frames - BLEND_FRAMES), step):
             stop = min(start + WINDOW_FRAMES, num_frames)
-            part = self(_during(features, start, stop), identity, stop - start)[0].float().cpu().numpy()
+            part = self(_cut_features(features, start, stop), identity, stop - start)[0].float().cpu().numpy()
             rise = np.clip((np.arange(stop - start) + 0.5) / BLEND_FRAMES, 0, 1) if start else np.ones(1)
             rise = rise[:, None, None]
-            moved[start:stop] = rise * part + (1 - rise) * moved[start:stop]
-        return (identity_landmarks + frame.vectors_from_face(moved)).astype(np.float32)
+            displacements[start:stop] = rise * part + (1 - rise) * displacements[start:stop]
+        return (identity_landmarks + frame.vectors_from_face(displacements)).astype(np.float32)
 
 
-def _during(features: SpeechFeatures, start: int, stop: int) -> SpeechFeatures:
-    """The features of frames start..stop; start is a multiple of 3 frames, so of 5 features."""
-    first, past = start * FEATURE_RATE // FRAME_RATE, -(-stop * FEATURE_RATE // FRAME_RATE) + 1
+def _cut_features(features: SpeechFeatures, start: int, stop: int) -> SpeechFeatures:
+    """Cuts the features of frames start..stop; `start` is a multiple of 3 frames, hence of 5 features."""
+    first, end = start * FEATURE_RATE // FRAME_RATE, -(-stop * FEATURE_RATE // FRAME_RATE) + 1
     samples = features.samples
-    if samples is not None:  # of `past - first` features
-        samples = samples[:, first * FEATURE_HOP : (past - 1) * FEATURE_HOP + 1]
-    speech = features.acoustic[:, first:past], features.context[:, first:past]
+    if samples is not None:
+        samples = samples[:, first * FEATURE_HOP : (end - 1) * FEATURE_HOP + 1]
+    speech = features.acoustic[:, first:end], features.context[:, first:end]
     return SpeechFeatures(*speech, features.emotion, samples=samples)

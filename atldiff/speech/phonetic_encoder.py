@@ -1,8 +1,8 @@
-"""Samples -> log-mel spectrum -> phonetic features: a small Conformer that was trained to recognise phonemes.
+"""Phonetic features of a log-mel spectrum, from a small Conformer that recognises phonemes.
 
-It takes wav2vec2's role in the starter. The layout is that of the phoneme recogniser in the
-Apache-2.0 package `hama` (Conformer-CTC, 191 IPA symbols), whose weights it starts from:
-`training/phonemes.py` copies them.
+- The starter has it in place of wav2vec2.
+- Its layout is that of the phoneme recogniser in the Apache-2.0 package `hama` (Conformer-CTC, 191 IPA
+  symbols); `training/emotion/phonemes.py` copies the weights.
 """
 
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from atldiff.speech.mel import MEL_BANDS
 
 
 def feed_forward(width: int) -> nn.Sequential:
-    """Half-step feed-forward module of a Conformer block: (B, T, width) -> same."""
+    """Feed-forward module of a Conformer block, which adds half of it: (B, T, width) -> same."""
     return nn.Sequential(
         nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width)
     )
@@ -38,7 +38,7 @@ class ConvolutionModule(nn.Module):
 class ConformerBlock(nn.Module):
     """Half feed-forward, attention, convolution, half feed-forward: (B, T, width) -> same.
 
-    Attention has no position encoding; the convolutions tell the order.
+    Attention has no position encoding; the convolutions give it the order.
     """
 
     def __init__(self, width: int, heads: int, kernel: int) -> None:
@@ -66,10 +66,17 @@ class ConformerBlock(nn.Module):
 
 
 class PhoneticEncoder(nn.Module):
-    """(B, 80, M) log-mel at 100 Hz -> phonetic features at 50 Hz, one (B, ceil(M / 2), width) a block.
+    """Log-mel (B, 80, M) at 100 Hz -> phonetic features (B, ceil(M / 2), width) at 50 Hz, one a block.
 
-    Feature i is centred on i / 50 seconds. The last block is peaky (CTC), the middle ones tell the
-    shape of the mouth best. `symbols` is the width of the phoneme head (`phonemes`).
+    Feature i is centred on i / 50 seconds. The middle blocks predict the mouth's shape best; the last block
+    has narrow peaks (CTC).
+
+    Args:
+        width: features of a frame.
+        layers: Conformer blocks.
+        heads: of each block's attention.
+        kernel: frames of each block's convolution, odd.
+        symbols: width of the phoneme head (`phonemes`).
     """
 
     def __init__(self, width: int, layers: int, heads: int, kernel: int, symbols: int) -> None:
@@ -79,7 +86,7 @@ class PhoneticEncoder(nn.Module):
         self.head = nn.Linear(width, symbols)
 
     def forward(self, mel: Tensor) -> list[Tensor]:
-        """Log-mel to the output of every block, first to last."""
+        """Log-mel (B, 80, M) -> the outputs of all blocks, first to last."""
         x = F.gelu(self.stem(mel)).transpose(1, 2)
         outputs = []
         for block in self.blocks:
@@ -88,5 +95,5 @@ class PhoneticEncoder(nn.Module):
         return outputs
 
     def phonemes(self, last: Tensor) -> Tensor:
-        """Last block's output (B, T, width) -> log-probabilities (B, T, symbols); the last is blank."""
+        """The last block's output (B, T, width) -> log-probabilities (B, T, symbols), the blank last."""
         return self.head(last).log_softmax(-1)

@@ -1,8 +1,7 @@
-"""Speech -> SpeechFeatures: what is said (acoustic), how (emotion), and both (context; Sec. 2.1, Eq. 2).
+"""The starter's speech encoder: a phonetic Conformer and the Conformer emotion recogniser (Sec. 2.1).
 
-The paper's encoder is wav2vec2 for what is said and a Conformer emotion recogniser for how
-(`wav2vec2_encoder`); the starter's has a small phonetic Conformer in wav2vec2's place
-(`StarterSpeechEncoder`). Features come at 50 Hz; feature i is centred on i / 50 seconds.
+- The phonetic Conformer replaces wav2vec2 of the paper's encoder (`wav2vec2_encoder`).
+- It also gives the probability of a p, b or m.
 """
 
 import torch
@@ -21,17 +20,22 @@ from atldiff.speech.phonetic_encoder import PhoneticEncoder
 
 
 class StarterSpeechEncoder(ModelMixin, ConfigMixin):
-    """The compact encoder: about 2.3 million weights, 50 times faster than real time on one core.
+    """The compact encoder, about 2.3 million weights (Sec. 2.1).
 
-    Acoustic features: the standardised outputs of the phonetic Conformer's `taps` blocks, then
-    the log-mel spectrum (two columns averaged).
+    The acoustic features are standardised. They join the outputs of some blocks of the phonetic Conformer and
+    the log-mel spectrum at 50 Hz (means of two columns).
 
     Args:
         emotions: names of the emotions.
-        width, layers, heads, kernel, symbols: of the phonetic Conformer.
-        taps: which of its blocks are handed on.
-        bilabials: which of its symbols are a p, b or m.
-        emotion_width, emotion_layers: of the emotion recogniser.
+        width: features of the phonetic Conformer.
+        layers: its blocks.
+        heads: of its attention.
+        kernel: frames of its convolutions, odd.
+        symbols: width of its phoneme head.
+        taps: indices of its blocks in the acoustic features.
+        bilabials: indices of its symbols for p, b and m.
+        emotion_width: features of the emotion recogniser.
+        emotion_layers: blocks of the emotion recogniser.
         emotion_dim: width of the emotion embedding e.
     """
 
@@ -57,7 +61,7 @@ class StarterSpeechEncoder(ModelMixin, ConfigMixin):
         self.gate = ContextGate(emotion_dim, self.feature_dim)
         self.register_buffer("mean", torch.zeros(self.feature_dim))
         self.register_buffer("std", torch.ones(self.feature_dim))
-        self.eval()  # ready for use; training switches its part to train mode
+        self.eval()
 
     @property
     def feature_dim(self) -> int:
@@ -65,7 +69,7 @@ class StarterSpeechEncoder(ModelMixin, ConfigMixin):
         return self.config.width * len(self.config.taps) + MEL_BANDS
 
     def acoustic_features(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Levelled samples (B, n) -> acoustic features (B, n // 320 + 1, D), probability of a bilabial."""
+        """Levelled samples (B, n) -> acoustic features (B, T, D), T = n // 320 + 1; P(bilabial) (B, T)."""
         mel = self.mel(samples)
         blocks = self.phonetic(mel)
         count = blocks[0].shape[1]
@@ -77,10 +81,10 @@ class StarterSpeechEncoder(ModelMixin, ConfigMixin):
         return (features - self.mean) / self.std, bilabial
 
     def forward(self, samples: Tensor) -> SpeechFeatures:
-        """Samples (B, n) at 16 kHz, at any loudness, as one window -> their features."""
+        """Encodes samples (B, n) at 16 kHz, at any loudness, as one window."""
         return encode_window(self, samples)
 
     @torch.no_grad()
     def encode(self, speech: Speech, emotion: str | None = None, waveform: bool = False) -> SpeechFeatures:
-        """Features of a recording of any length (B = 1), see `encode_speech`."""
+        """Encodes a recording of any length (B = 1); see `encode_speech`."""
         return encode_speech(self, speech, emotion, waveform)

@@ -17,11 +17,14 @@ from atldiff.speech.mel import FEATURE_HOP, LogMel
 
 
 class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
-    """The paper's encoder: frozen wav2vec2 features and the Conformer emotion recogniser (Sec. 2.1).
+    """Frozen wav2vec2 features and the Conformer emotion recogniser (Sec. 2.1).
 
     Args:
         wav2vec2: keyword arguments of `transformers.Wav2Vec2Config`; None = wav2vec2-base (768-d).
-        emotions, emotion_width, emotion_layers, emotion_dim: as in `StarterSpeechEncoder`.
+        emotions: names of the emotions.
+        emotion_width: features of the emotion recogniser.
+        emotion_layers: blocks of the emotion recogniser.
+        emotion_dim: width of the emotion embedding e.
     """
 
     @register_to_config
@@ -44,10 +47,10 @@ class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
     def from_hub(
         cls, name: str = "facebook/wav2vec2-base-960h", emotions: tuple[str, ...] = EMOTIONS
     ) -> "Wav2Vec2SpeechEncoder":
-        """wav2vec2 from the hub or a folder, with an untrained emotion recogniser.
+        """Loads wav2vec2 from the hub or a folder, with an untrained emotion recogniser.
 
         Raises:
-            InputError: the hub cannot be reached and the weights are not in its cache.
+            InputError: the hub cannot be reached, and its cache lacks the weights.
         """
         wav2vec2 = fetched(Wav2Vec2Model, name)
         encoder = cls(wav2vec2.config.to_diff_dict(), emotions)
@@ -60,20 +63,20 @@ class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
         return self.model.config.hidden_size
 
     def acoustic_features(self, samples: Tensor) -> tuple[Tensor, None]:
-        """Levelled samples (B, n) -> acoustic features (B, n // 320 + 1, D); it names no phonemes.
+        """Levelled samples (B, n) -> acoustic features (B, n // 320 + 1, D), and None: it names no phonemes.
 
-        wav2vec2's feature i hears samples 320 i to 320 i + 400; padding centres it on 320 i.
+        Feature i of wav2vec2 sees samples 320 i to 320 i + 400; padding centres it on 320 i.
         """
         count = samples.shape[-1] // FEATURE_HOP + 1
         normal = (samples - samples.mean(-1, keepdim=True)) / (samples.std(-1, keepdim=True) + 1e-7)
-        padded = F.pad(normal, (200, (count - 1) * FEATURE_HOP + 400 - 200 - samples.shape[-1]))
-        return self.model(padded).last_hidden_state, None
+        centred = F.pad(normal, (200, (count - 1) * FEATURE_HOP + 400 - 200 - samples.shape[-1]))
+        return self.model(centred).last_hidden_state, None
 
     def forward(self, samples: Tensor) -> SpeechFeatures:
-        """Samples (B, n) at 16 kHz, at any loudness, as one window -> their features."""
+        """Encodes samples (B, n) at 16 kHz, at any loudness, as one window."""
         return encode_window(self, samples)
 
     @torch.no_grad()
     def encode(self, speech: Speech, emotion: str | None = None, waveform: bool = False) -> SpeechFeatures:
-        """Features of a recording of any length (B = 1), see `encode_speech`."""
+        """Encodes a recording of any length (B = 1); see `encode_speech`."""
         return encode_speech(self, speech, emotion, waveform)

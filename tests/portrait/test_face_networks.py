@@ -1,4 +1,4 @@
-"""The face networks: equal to MediaPipe's, alone and in batches, in threads and after a fork."""
+"""The face networks equal MediaPipe's, alone, in batches, in threads and after a fork."""
 
 import hashlib
 import multiprocessing
@@ -23,7 +23,7 @@ from atldiff.portrait.photo import open_photo
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = ("astronaut", "drawn_woman", "drawn_man")
-REFERENCE = np.load(Path(__file__).parent / "mediapipe_0_10_21.npz")  # what its graphs say of the examples
+REFERENCE = np.load(Path(__file__).parent / "mediapipe_0_10_21.npz")  # results of its graphs for the examples
 
 
 def photo(name: str) -> np.ndarray:
@@ -94,7 +94,7 @@ def test_threads_share_the_networks():
 
 
 def test_a_forked_process_finds_faces():
-    (mesh,) = find_meshes(photo("astronaut"))  # so that the parent has its networks
+    (mesh,) = find_meshes(photo("astronaut"))  # the parent loads its networks
     with multiprocessing.get_context("fork").Pool(1) as pool:
         (other,) = pool.apply(find_meshes, (photo("astronaut"),))
     assert np.array_equal(mesh, other)

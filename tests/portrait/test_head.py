@@ -11,7 +11,7 @@ SIZE = (480, 480)
 
 
 def dome(yaw: float = 0.0) -> np.ndarray:
-    """A mesh (478, 3), pixels, whose points lie on an ellipsoid round (240, 240); eyes and chin in place."""
+    """A mesh (478, 3), pixels, on an ellipsoid round (240, 240), with eyes and chin in place."""
     rng = np.random.default_rng(0)
     angle, radius = rng.uniform(0, 2 * np.pi, 478), np.sqrt(rng.uniform(0, 1, 478))
     flat = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
@@ -75,7 +75,7 @@ def test_the_matte_tells_hair_from_background():
     narrow[100:, 165:315] = 1
     hair, bare = (head(mesh, alpha) for alpha in (wide, narrow))
     assert at(*hair, hair[0].share, 340, 200) > at(*bare, bare[0].share, 340, 200) + 0.1
-    assert head(mesh)[0].share.max() > 0.97  # without a matte a head is found all the same
+    assert head(mesh)[0].share.max() > 0.97  # without a matte, too
 
 
 def test_what_the_pictures_border_cuts_is_held():

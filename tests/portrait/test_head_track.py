@@ -1,4 +1,4 @@
-"""Poses of a head from its meshes: angles in closed form, shifts beyond the turn's own, any frame rate."""
+"""Poses of a head from its meshes: angles in closed form, shifts without those of a turn, any frame rate."""
 
 import numpy as np
 import torch

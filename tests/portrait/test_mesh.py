@@ -1,4 +1,4 @@
-"""The face mesh of a photo and of frames lies on the landmarks; a head comes of it."""
+"""The face mesh of a photo and of frames lies on the landmarks and gives a head."""
 
 import numpy as np
 import pytest

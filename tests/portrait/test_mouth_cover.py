@@ -1,3 +1,5 @@
+"""A covered mouth, and advice on dark and overexposed faces."""
+
 import cv2
 import numpy as np
 import page

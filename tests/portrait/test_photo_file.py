@@ -1,3 +1,5 @@
+"""Damaged, very large and animated picture files."""
+
 import io
 import warnings
 import zlib
@@ -89,7 +91,7 @@ def test_exif_that_is_cut_short_is_silent(tmp_path, length):
 
 
 def test_other_warnings_stay(recwarn):
-    with photo_file.without_notes():
+    with photo_file.silence_warnings():
         warnings.warn("of somebody else", UserWarning, stacklevel=1)
     assert [str(warning.message) for warning in recwarn] == ["of somebody else"]
 

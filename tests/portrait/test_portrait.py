@@ -1,3 +1,5 @@
+"""Portraits: landmarks, faces, advice, picture formats, crops and the second detector."""
+
 import argparse
 import subprocess
 import sys
@@ -51,7 +53,7 @@ def test_a_portrait(portrait):
 
 
 def test_landmarks_follow_the_picture(portrait):
-    """A mirrored, moved or enlarged photo has the mirrored, moved or enlarged landmarks."""
+    """A change of the photo changes the landmarks alike: mirrored, moved, enlarged."""
     mirrored = load_portrait(np.ascontiguousarray(portrait.image[:, ::-1]))
     assert off(mirrored.landmarks, mirror(portrait.landmarks, 512)) < 0.01
     moved = load_portrait(np.pad(portrait.image, ((30, 0), (50, 0), (0, 0))))
@@ -202,7 +204,7 @@ def test_file_types(tmp_path, name):
 
 
 def test_a_phones_heic_is_read_upright_once():
-    """drawn.jpg at 384x384, lying on its side in the file, whose EXIF tag and HEIF box both say so."""
+    """drawn.jpg at 384x384 on its side; the EXIF tag and the HEIF box both describe the turn."""
     drawn = Image.open(page.EXAMPLES / "drawn.jpg").convert("RGB").resize((384, 384))
     assert np.abs(open_photo(page.HEIC).astype(int) - np.array(drawn)).mean() < 4
 
@@ -218,7 +220,7 @@ def test_a_heic_that_was_cut_off_is_told_so(tmp_path):
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tiff"])
 def test_exif_orientation(tmp_path, orientation, name):
-    """Every stored orientation is shown as the same upright picture."""
+    """Every stored orientation gives the same upright picture."""
     store = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transpose that undoes the tag
     image = Image.fromarray(chart())
     stored = image if orientation == 1 else image.transpose(Image.Transpose(store[orientation]))
@@ -271,7 +273,7 @@ def test_colour_profiles(tmp_path):
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     image.save(tmp_path / "srgb.png", icc_profile=srgb)
     assert np.abs(open_photo(tmp_path / "srgb.png").astype(int) - (200, 100, 50)).max() <= 1
-    # Red and blue exchanged in the profile: a picture read without it would keep its colours.
+    # The profile exchanges red and blue; without it, the colours would stay.
     swapped = srgb.replace(b"rXYZ", b"tmpX").replace(b"bXYZ", b"rXYZ").replace(b"tmpX", b"bXYZ")
     image.save(tmp_path / "swapped.png", icc_profile=swapped)
     red, _, blue = open_photo(tmp_path / "swapped.png")[0, 0].astype(int)
@@ -388,7 +390,7 @@ def test_shrinking_averages_and_the_border_is_repeated():
 
 
 class FixedNetwork:
-    """Stands for the FAN network at its border: heat maps with one peak a landmark."""
+    """A stand-in for the FAN network: heat maps with one peak a landmark."""
 
     def __init__(self, *_):
         import torch

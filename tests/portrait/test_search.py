@@ -1,3 +1,5 @@
+"""Panoramas, animations, and faces partly outside the photo."""
+
 import numpy as np
 import page
 import pytest
@@ -5,7 +7,7 @@ from PIL import Image
 
 from atldiff.errors import InputError
 from atldiff.landmarks import inter_ocular_distance
-from atldiff.portrait.finder import tiles
+from atldiff.portrait.finder import cut_tiles
 from atldiff.portrait.photo import open_photo
 from atldiff.portrait.portrait import load_portrait
 from atldiff.portrait.quality import check_place, outside_share
@@ -30,7 +32,7 @@ def off(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def test_tiles_of_a_long_picture_are_squares_of_its_shorter_side():
-    parts = tiles(np.zeros((60, 600, 3), np.uint8))
+    parts = cut_tiles(np.zeros((60, 600, 3), np.uint8))
     assert {part.shape[0] for _, _, part in parts} <= {60, 40, 20}
     assert parts[0][2].shape == (60, 60, 3)
     assert max(x + part.shape[1] for x, _, part in parts) == 600

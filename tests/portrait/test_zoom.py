@@ -1,4 +1,4 @@
-"""Nearer to a head: what part of a photo is shown, and what is known of it afterwards."""
+"""Zoom to a head: the part of the photo, and its boxes and landmarks."""
 
 import numpy as np
 import pytest
@@ -7,12 +7,12 @@ from PIL import Image
 from atldiff.errors import InputError
 from atldiff.landmarks import inter_ocular_distance
 from atldiff.portrait.portrait import load_portrait
-from atldiff.portrait.zoom import nearer, part_round
+from atldiff.portrait.zoom import part_around, zoom_to_face
 
 
 @pytest.fixture(scope="module")
 def standing(portrait_path, tmp_path_factory):
-    """A photo of 3000 x 4500 pixels in which a face of about 170 pixels stands near the top."""
+    """A photo of 3000 x 4500 pixels with a face of about 170 pixels near the top."""
     picture = Image.new("RGB", (3000, 4500), (90, 120, 150))
     picture.paste(Image.open(portrait_path).convert("RGB").resize((1000, 1000)), (1200, 200))
     path = tmp_path_factory.mktemp("photos") / "standing.jpg"
@@ -22,23 +22,23 @@ def standing(portrait_path, tmp_path_factory):
 
 def test_the_part_has_the_photos_shape_holds_the_crop_and_stays_inside():
     size = (1000, 1500)
-    np.testing.assert_allclose(part_round(np.float32([450, 700, 550, 800]), size, 1), [0, 0, 1000, 1500])
-    np.testing.assert_allclose(part_round(np.float32([450, 700, 550, 800]), size, 2), [250, 375, 750, 1125])
-    np.testing.assert_allclose(part_round(np.float32([0, 0, 100, 100]), size, 4), [0, 0, 250, 375])
+    np.testing.assert_allclose(part_around(np.float32([450, 700, 550, 800]), size, 1), [0, 0, 1000, 1500])
+    np.testing.assert_allclose(part_around(np.float32([450, 700, 550, 800]), size, 2), [250, 375, 750, 1125])
+    np.testing.assert_allclose(part_around(np.float32([0, 0, 100, 100]), size, 4), [0, 0, 250, 375])
     np.testing.assert_allclose(
-        part_round(np.float32([950, 1450, 1050, 1550]), size, 4), [750, 1125, 1000, 1500]
+        part_around(np.float32([950, 1450, 1050, 1550]), size, 4), [750, 1125, 1000, 1500]
     )
-    x0, y0, x1, y1 = part_round(np.float32([300, 300, 700, 700]), size, 8)  # the crop needs more
+    x0, y0, x1, y1 = part_around(np.float32([300, 300, 700, 700]), size, 8)  # the crop needs more
     np.testing.assert_allclose([x0, y0, x1, y1], [250, 250, 750, 750])
-    np.testing.assert_allclose(part_round(np.float32([-900, -900, 1900, 1900]), size, 8), [0, 0, 1000, 1500])
+    np.testing.assert_allclose(part_around(np.float32([-900, -900, 1900, 1900]), size, 8), [0, 0, 1000, 1500])
 
 
 def test_what_was_found_moves_with_the_part():
     fine = np.random.default_rng(0).integers(0, 255, (1200, 1600, 3), np.uint8)
     landmarks = np.float32([[390, 290], [410, 310]]).repeat(34, axis=0)
     boxes = [np.float32([390, 290, 410, 310]), np.float32([0, 0, 40, 40])]
-    picture, moved, points = nearer(fine, (600, 800, 3), boxes, landmarks, 4)
-    assert picture.shape == (300, 400, 3)  # twice as fine as the photo in which they were found
+    picture, moved, points = zoom_to_face(fine, (600, 800, 3), boxes, landmarks, 4)
+    assert picture.shape == (300, 400, 3)  # twice as fine as the reduced photo
     np.testing.assert_allclose(moved[0][:2], points[0], atol=0.01)
     np.testing.assert_allclose(moved[0][2:] - moved[0][:2], [40, 40], atol=0.01)
     assert (moved[1] < 0).all()  # a face outside keeps its number

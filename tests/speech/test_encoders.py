@@ -1,4 +1,4 @@
-"""Tiny random networks suffice: the properties hold whatever the weights are."""
+"""Speech encoders and their parts; tiny random networks suffice."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 from atldiff.config import EMOTIONS
 from atldiff.errors import InputError
 from atldiff.media.speech import Speech
-from atldiff.speech.mel import FEATURE_HOP, LogMel, mel_bank, to_training_level, windows
+from atldiff.speech.mel import FEATURE_HOP, LogMel, cut_windows, mel_bank, to_training_level
 from atldiff.speech.phonetic_encoder import PhoneticEncoder
 from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
@@ -30,7 +30,7 @@ def wav2vec2() -> Wav2Vec2SpeechEncoder:
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:
-    """Noise whose loudness wanders at a syllable's rate."""
+    """Noise with a loudness that changes at the rate of syllables."""
     rng, count = np.random.default_rng(seed), int(16_000 * seconds)
     swell = 0.5 + 0.5 * np.sin(np.arange(count) / 16_000 * 2 * np.pi * 3)
     return (0.1 * swell * rng.standard_normal(count)).astype(np.float32)
@@ -60,9 +60,10 @@ def test_features_are_centred_on_their_time():
 
 @pytest.mark.parametrize("count", [1, 319, 16_000, 16_000 * 13, 16_000 * 14 - 1, 16_000 * 40 + 77])
 def test_windows_join_to_one_feature_every_20_ms(count):
-    kept = [len(range(*keep.indices((h.stop - h.start) // FEATURE_HOP + 1))) for h, keep in windows(count)]
-    assert sum(kept) == count // FEATURE_HOP + 1
-    assert max(h.stop - h.start for h, _ in windows(count)) <= 16_000 * 15
+    windows = list(cut_windows(count))
+    cores = [len(range(*core.indices((h.stop - h.start) // FEATURE_HOP + 1))) for h, core in windows]
+    assert sum(cores) == count // FEATURE_HOP + 1
+    assert max(h.stop - h.start for h, _ in windows) <= 16_000 * 15
 
 
 def test_level_takes_loudness_out_and_leaves_silence_alone():

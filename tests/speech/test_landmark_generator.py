@@ -1,4 +1,4 @@
-"""Tiny random networks suffice: shapes, time, windows and units do not depend on the weights."""
+"""The landmark generator: shapes, time, windows and units; tiny random networks suffice."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -124,7 +124,7 @@ def test_save_and_load(tmp_path):
 
 
 def raw_features(seconds: float) -> SpeechFeatures:
-    """Features that carry as many samples as they stand for."""
+    """Features with the samples of their length."""
     speech = features(seconds)
     samples = torch.randn(1, (speech.acoustic.shape[1] - 1) * 320)
     return replace(speech, samples=samples)

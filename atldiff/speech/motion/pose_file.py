@@ -1,4 +1,4 @@
-"""A file of head poses that replaces the motion from the voice: one line a video frame."""
+"""Reads a file of head poses, one line a video frame, which replaces the head motion from the voice."""
 
 import csv
 import math
@@ -12,7 +12,7 @@ from atldiff.media.speech import MAX_SECONDS
 from atldiff.speech.motion.head_motion import POSE_PARTS
 
 ANGLES = ("yaw", "pitch", "roll")
-MAX_ANGLE = 90.0  # degrees; no head turns further
+MAX_ANGLE = 90.0  # degrees
 MAX_FRAMES = round(MAX_SECONDS * FRAME_RATE)
 MAX_LINE = 1000  # characters
 
@@ -20,16 +20,16 @@ _REMEDY = "Write yaw, pitch and roll in degrees on each line, such as 3.5,-1,0"
 
 
 def poses_from_csv(path: str | Path) -> np.ndarray:
-    """Reads a table of angles; a first line that names yaw, pitch and roll may give them in any order.
+    """Reads a table of angles; a first line with the names yaw, pitch and roll sets the order of the columns.
 
     Args:
-        path: a .csv file, one line a frame at 30 frames a second; degrees.
+        path: a .csv file of angles in degrees, one line a frame at 30 fps.
 
     Returns:
-        (F, 6) float64: yaw, pitch, roll; shift and size are 0.
+        (F, 6) float64: yaw, pitch and roll in degrees; shift and size are 0.
 
     Raises:
-        InputError: missing, a folder, empty, not text, too long; a line that does not hold three finite
+        InputError: the file is missing, a folder, empty, not text or too long; a line lacks three finite
             angles of at most 90 degrees.
     """
     path = Path(path)
@@ -48,7 +48,7 @@ def poses_from_csv(path: str | Path) -> np.ndarray:
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """(number of the line, fields) of each line of the file."""
+    """Reads the lines of a file: (number of the line, fields) each."""
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"The file of poses {path.name} {problem}", "Check its path")

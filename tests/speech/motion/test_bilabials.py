@@ -1,4 +1,4 @@
-"""Lips that close for p, b and m: at the narrowest moment just before, all the way, and nowhere else."""
+"""Lips close for p, b and m: completely, at the narrowest moment just before, and nowhere else."""
 
 import numpy as np
 import pytest

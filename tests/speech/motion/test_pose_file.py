@@ -1,4 +1,4 @@
-"""A file of poses: what it may hold, and one clear sentence for each fault."""
+"""A file of poses: valid contents, and one clear sentence for each fault."""
 
 import numpy as np
 import pytest
