@@ -11,7 +11,7 @@ _PAPER, _INK, _OPACITY = (20, 20, 20), (255, 255, 255), 0.7
 _FINE = 4  # times the size at which it is drawn, for smooth edges
 
 
-def badged(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def add_badges(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Draws the badge into the lower right corner of frames (H, W, 3 or 4) uint8, which are changed."""
     badge = None
     for frame in frames:

@@ -10,7 +10,7 @@ from math import ceil
 from torch import Tensor
 
 from atldiff.rendering.face_parts.light import LUMA
-from atldiff.rendering.output.filters import blurred
+from atldiff.rendering.output.filters import blur_pictures
 
 FINEST = 1 / 64  # standard deviation of the blur of colours, share of a view's side
 
@@ -29,9 +29,9 @@ def soft_colours(prior: Tensor, residual: Tensor, mouth: Tensor) -> Tensor:
         return residual
     luma = picture.new_tensor(LUMA).view(3, 1, 1, 1)
     colour = picture - (picture * luma).sum(dim=1, keepdim=True)
-    near = (2 * blurred(mouth, deviation)).clamp(max=1)  # the lips' rim too, where colours change
+    near = (2 * blur_pictures(mouth, deviation)).clamp(max=1)  # the lips' rim too, where colours change
     softened = residual.clone()
-    softened[part] += near * (blurred(colour, deviation) - colour)
+    softened[part] += near * (blur_pictures(colour, deviation) - colour)
     return softened
 
 

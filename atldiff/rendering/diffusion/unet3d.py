@@ -23,7 +23,7 @@ from atldiff.rendering.diffusion.unet_blocks import (
     depth_to_space,
     frame_conv,
     identity_map,
-    patch_of,
+    identity_patch,
     space_to_depth,
 )
 
@@ -85,7 +85,7 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         self.style_embedding = nn.Linear(style_dim, embedding, bias=False) if style_dim else None
         assert identity_fusion in ("channels", "map"), identity_fusion
         self.identity_gain = nn.Linear(identity_dim, last) if identity_fusion == "channels" else None
-        assert self.identity_gain is not None or patch_of(identity_dim, last)
+        assert self.identity_gain is not None or identity_patch(identity_dim, last)
         time = temporal_kernel, separable, temporal_first
         self.conv_in = frame_conv((2 * FRAME_CHANNELS + guide_channels) * area, first)
         self.down_blocks, self.downsamplers = nn.ModuleList(), nn.ModuleList()

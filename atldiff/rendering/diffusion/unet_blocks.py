@@ -105,11 +105,11 @@ def identity_map(features: Tensor, channels: int, size: Sequence[int]) -> Tensor
     Returns:
         (B, channels, *size).
     """
-    maps = F.pixel_shuffle(features, patch_of(features.shape[1], channels))
+    maps = F.pixel_shuffle(features, identity_patch(features.shape[1], channels))
     return F.interpolate(maps, tuple(size), mode="nearest")
 
 
-def patch_of(identity_dim: int, channels: int) -> int:
+def identity_patch(identity_dim: int, channels: int) -> int:
     """The k of `identity_map`."""
     patch = isqrt(identity_dim // channels)
     assert identity_dim == channels * patch**2, (identity_dim, channels)

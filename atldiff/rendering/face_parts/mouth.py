@@ -15,7 +15,7 @@ from atldiff.landmarks import inter_ocular_distance
 from atldiff.rendering.face_parts.light import EYE_SPAN, face_axes, softness, teeth_colour
 from atldiff.rendering.face_parts.lip_outline import smooth_outline
 from atldiff.rendering.face_parts.mouth_layers import MouthPose, paint_layers
-from atldiff.rendering.face_parts.shapes import Rect, enclosing, filled, rect_round
+from atldiff.rendering.face_parts.shapes import Rect, enclose, fill_polygon, rect_around
 from atldiff.smoothstep import smoothstep
 
 LIP_DROP = (15.0, 26.0)  # mm from nose base to the upper inner lip of closed lips: what is believed
@@ -68,7 +68,9 @@ class LayeredMouth:
     soft: float
 
     @classmethod
-    def of(cls, image: np.ndarray, still: np.ndarray, shape: MouthShape | None = None) -> "LayeredMouth":
+    def from_photo(
+        cls, image: np.ndarray, still: np.ndarray, shape: MouthShape | None = None
+    ) -> "LayeredMouth":
         """The mouth of the face with landmarks `still` (68, 2), pixels of `image` (H, W, >=3) uint8."""
         shape = shape or MouthShape()
         _, down, mm = face_axes(still)
@@ -107,7 +109,7 @@ class LayeredMouth:
         cache.
         """
         rects = [self.rect(*frame, size) for frame in zip(landmarks, outlines, strict=True)]
-        x0, y0, x1, y1 = whole = enclosing(rects)
+        x0, y0, x1, y1 = whole = enclose(rects)
         at_once = max(1, _CACHED // max((x1 - x0) * (y1 - y0), 1))
         for start in range(0, len(rects), at_once):
             poses = [self.pose(frame) for frame in landmarks[start : start + at_once]]
@@ -141,7 +143,7 @@ class LayeredMouth:
     def rect(self, landmarks: np.ndarray, outline: np.ndarray, size: tuple[int, int]) -> Rect:
         """The pixels that painting may change in a picture of size (H, W); see `paint`."""
         margin = 3 * max(float(inter_ocular_distance(landmarks)) / EYE_SPAN, 1.0) + _EDGE
-        return rect_round(outline, margin, size)
+        return rect_around(outline, margin, size)
 
     def blurs(self, mm: float) -> tuple[float, float, float]:
         """Standard deviations in pixels, `mm` of them a millimetre: of the shadow's reach, of the painting,
@@ -175,4 +177,4 @@ class LayeredMouth:
 
 def fill_outline(outline: np.ndarray, rect: Rect) -> np.ndarray:
     """The smooth outline of the inner lips (8, 2), pixels, filled: (h, w) uint8 of `rect`."""
-    return filled(smooth_outline(outline) - rect[:2], (rect[3] - rect[1], rect[2] - rect[0]))
+    return fill_polygon(smooth_outline(outline) - rect[:2], (rect[3] - rect[1], rect[2] - rect[0]))

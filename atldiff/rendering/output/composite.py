@@ -7,7 +7,7 @@ import numpy as np
 
 from atldiff.config import FRAME_SIZE
 from atldiff.rendering.face_parts.shapes import Rect
-from atldiff.rendering.face_parts.toning import toned
+from atldiff.rendering.face_parts.toning import apply_tone
 from atldiff.rendering.levels import UNIT
 from atldiff.rendering.warp.canvas import Canvas, crop_channels
 from atldiff.smoothstep import smoothstep
@@ -18,16 +18,16 @@ COARSE = (
 _FADE = 0.12  # width of the residual's fade at a view's border, share of its side
 
 
-def view_of(canvas: Canvas, moving: np.ndarray, view: int, size: int = FRAME_SIZE) -> np.ndarray:
+def crop_view(canvas: Canvas, moving: np.ndarray, view: int, size: int = FRAME_SIZE) -> np.ndarray:
     """What the network sees of a moving part: (size, size, 3) uint8 prior frame of that view."""
     import cv2
 
-    x0, y0, x1, y1 = in_moving(canvas, canvas.views[view])
+    x0, y0, x1, y1 = to_moving(canvas, canvas.views[view])
     method = cv2.INTER_AREA if x1 - x0 > size else cv2.INTER_CUBIC
     return cv2.resize(moving[y0:y1, x0:x1, :3], (size, size), interpolation=method)
 
 
-def in_moving(canvas: Canvas, box: np.ndarray) -> Rect:
+def to_moving(canvas: Canvas, box: np.ndarray) -> Rect:
     """A box of whole canvas pixels in the pixels of the moving part, which holds it."""
     moved: np.ndarray = box - np.array([*canvas.rect[:2]] * 2, np.float32)
     x0, y0, x1, y1 = (int(value) for value in moved)
@@ -54,7 +54,7 @@ def composite(
     """
     import cv2
 
-    boxes = [in_moving(canvas, view) for view in canvas.views]
+    boxes = [to_moving(canvas, view) for view in canvas.views]
     photos = [np.ascontiguousarray(moving[y0:y1, x0:x1, :3]) for x0, y0, x1, y1 in boxes]
     for index, (x0, y0, x1, y1) in enumerate(boxes):
         change, side = residuals[index] * np.float32(UNIT), x1 - x0
@@ -69,7 +69,7 @@ def composite(
             change += added * fading_window(size, side)
         patch[..., :3] = cv2.add(np.ascontiguousarray(patch[..., :3]), change, dtype=cv2.CV_8U)
         if canvas.tone is not None:
-            patch[..., :3] = toned(patch[..., :3], canvas.tone)
+            patch[..., :3] = apply_tone(patch[..., :3], canvas.tone)
     return _frame(canvas, moving)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from atldiff.rendering.levels import to_signed
-from atldiff.rendering.output.composite import composite, view_of
+from atldiff.rendering.output.composite import composite, crop_view
 from atldiff.rendering.warp.canvas import Canvas
 from atldiff.rendering.warp.prior import StillPhoto, WarpedPhoto, moving_photo
 
@@ -26,7 +26,7 @@ class HostFrames:
     sizes: tuple[int, ...]
 
     @classmethod
-    def of(cls, canvas: Canvas, prior: str, sizes: tuple[int, ...]) -> "HostFrames":
+    def from_canvas(cls, canvas: Canvas, prior: str, sizes: tuple[int, ...]) -> "HostFrames":
         """Of a canvas with the prior named "warp" or "identity"."""
         return cls(canvas, moving_photo(canvas, prior), sizes)
 
@@ -36,15 +36,15 @@ class HostFrames:
         """
         return list(self.photo.frames(points))
 
-    def seen(self, moving: Iterable[np.ndarray], view: int) -> list[np.ndarray]:
+    def crop_views(self, moving: Iterable[np.ndarray], view: int) -> list[np.ndarray]:
         """What a view of the network shows of each moving part: (S, S, 3) uint8."""
-        return [view_of(self.canvas, part, view, self.sizes[view]) for part in moving]
+        return [crop_view(self.canvas, part, view, self.sizes[view]) for part in moving]
 
-    def signed(self, seen: Sequence[np.ndarray]) -> Tensor:
+    def stack_prior(self, seen: Sequence[np.ndarray]) -> Tensor:
         """The network's prior (1, 3, F, S, S) float32 in [-1, 1]."""
         return to_signed(torch.from_numpy(np.stack(seen))).permute(3, 0, 1, 2)[None]
 
-    def finished(
+    def finish(
         self, moving: Sequence[np.ndarray], residuals: Sequence[Tensor], unseen: Sequence[np.ndarray]
     ) -> Iterator[np.ndarray]:
         """Frames (height, width, C) uint8, each composited when it is asked for.

@@ -37,12 +37,12 @@ def place_matrix(places: np.ndarray, cells: int) -> Tensor:
     return torch.from_numpy(np.maximum(1 - apart, 0).astype(np.float32))
 
 
-def resized(pictures: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+def resize_pictures(pictures: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Pictures (..., h, w) float32 by matrices (h', h) and (w', w), on their device: (..., h', w')."""
     return rows @ pictures @ columns.mT
 
 
-def blurred(pictures: Tensor, deviations: Sequence[float], reach: int = 4) -> Tensor:
+def blur_pictures(pictures: Tensor, deviations: Sequence[float], reach: int = 4) -> Tensor:
     """`cv2.GaussianBlur` of pictures (F, C, h, w) float32, each with its own standard deviation in pixels.
 
     Args:
@@ -50,7 +50,7 @@ def blurred(pictures: Tensor, deviations: Sequence[float], reach: int = 4) -> Te
     """
     height, width = pictures.shape[-2:]
     rows, columns = (blur_matrices(size, deviations, reach, pictures.device) for size in (height, width))
-    return resized(pictures, rows[:, None], columns[:, None])
+    return resize_pictures(pictures, rows[:, None], columns[:, None])
 
 
 def blur_matrices(size: int, deviations: Sequence[float], reach: int, device: torch.device | str) -> Tensor:

@@ -35,7 +35,7 @@ def test_teeth_have_the_colour_of_the_light():
 
 def painted(face, landmarks, **shape):
     image, still, _ = face
-    mouth = LayeredMouth.of(image, still)
+    mouth = LayeredMouth.from_photo(image, still)
     mouth = replace(mouth, shape=replace(mouth.shape, **shape))
     outlines, shares = opened_mouth(landmarks[None], still)
     frame = image.copy()
@@ -109,7 +109,7 @@ def test_a_face_that_moves_as_a_whole_takes_its_mouth_along(face):
 
 def test_a_mouth_outside_the_picture_is_no_error(face):
     image, still, opened = face
-    mouth = LayeredMouth.of(image, still)
+    mouth = LayeredMouth.from_photo(image, still)
     far = opened + np.array([0, 5000], np.float32)
     frame = image.copy()
     mouth.paint(frame, far, far[INNER_LIPS], 1.0)
@@ -127,7 +127,7 @@ def test_softness_tells_how_blurred_a_photo_is(face):
 
 def test_frames_drawn_together_are_as_those_drawn_alone(face):
     image, still, opened = face
-    mouth, size = LayeredMouth.of(image, still), image.shape[:2]
+    mouth, size = LayeredMouth.from_photo(image, still), image.shape[:2]
     frames = np.stack([opened, opened + 9, still - 7])
     outlines, _ = opened_mouth(frames, still)
     together = list(mouth.layers(frames, outlines, size))

@@ -28,7 +28,7 @@ def portrait() -> Portrait:
 
 def still(canvas, residual: float = 0.0) -> np.ndarray:
     """The one frame of a face that does not move."""
-    moving = next(WarpedPhoto.of(canvas).frames(canvas.landmarks[None]))
+    moving = next(WarpedPhoto.from_canvas(canvas).frames(canvas.landmarks[None]))
     views = len(canvas.views)
     residuals = np.full((views, S, S, 3), residual, np.float32)
     return composite(canvas, moving, residuals, np.zeros((views, S, S), np.float32))
@@ -95,7 +95,7 @@ def test_drawn_landmarks_leave_the_photo_alone(portrait):
 )
 def test_fine_residual_is_taken_where_the_photo_shows_nothing_or_is_no_finer(portrait, output, shown, kept):
     canvas = make_canvas(portrait, portrait.landmarks[None], output, mouth=False)
-    moving = next(WarpedPhoto.of(canvas).frames(canvas.landmarks[None]))
+    moving = next(WarpedPhoto.from_canvas(canvas).frames(canvas.landmarks[None]))
     stripes, unseen = np.zeros((1, S, S, 3), np.float32), np.full((1, S, S), 1 - shown, np.float32)
     stripes[:, :, ::2], stripes[:, :, 1::2] = 0.2, -0.2
     plain, fine = (composite(canvas, moving.copy(), r, unseen) for r in (np.zeros_like(stripes), stripes))

@@ -11,8 +11,14 @@ from atldiff.config import FRAME_SIZE
 from atldiff.rendering.face_parts.light import LUMA
 from atldiff.rendering.face_parts.shapes import Rect
 from atldiff.rendering.levels import UNIT
-from atldiff.rendering.output.composite import COARSE, fading_window, in_moving
-from atldiff.rendering.output.filters import blurred, crop_matrix, resize_matrix, resized, to_levels
+from atldiff.rendering.output.composite import COARSE, fading_window, to_moving
+from atldiff.rendering.output.filters import (
+    blur_pictures,
+    crop_matrix,
+    resize_matrix,
+    resize_pictures,
+    to_levels,
+)
 from atldiff.rendering.warp.canvas import Canvas
 
 
@@ -34,20 +40,20 @@ class TensorView:
     wide: Tensor
 
     @classmethod
-    def of(cls, canvas: Canvas, view: int, size: int, device: torch.device | str) -> "TensorView":
+    def from_canvas(cls, canvas: Canvas, view: int, size: int, device: torch.device | str) -> "TensorView":
         """Of a canvas, by its index."""
         import cv2
 
-        box = in_moving(canvas, canvas.views[view])
+        box = to_moving(canvas, canvas.views[view])
         side = box[2] - box[0]
         method = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
         windows = (torch.from_numpy(fading_window(*sizes)[..., 0]) for sizes in ((size,), (size, side)))
         matrices = resize_matrix(side, size, method), resize_matrix(size, side, cv2.INTER_LINEAR)
         return cls(box, size, *(tensor.to(device) for tensor in (*matrices, *windows)))
 
-    def of_moving(self, moving: Tensor) -> Tensor:
+    def crop(self, moving: Tensor) -> Tensor:
         """What the network sees of moving parts (F, C, h, w) uint8: (F, 3, size, size) uint8."""
-        return to_levels(resized(self.part(moving).float(), self.reduce, self.reduce))
+        return to_levels(resize_pictures(self.part(moving).float(), self.reduce, self.reduce))
 
     def part(self, moving: Tensor) -> Tensor:
         """The box's colours in moving parts (F, C, h, w), as a view of them."""
@@ -61,7 +67,7 @@ class TensorComposite:
 
     Attributes:
         views: the network's.  photo: (H, W, C) uint8, the canvas's picture.
-        tone: (256, 3) uint8 or None, see `toning`.
+        tone: (256, 3) uint8 or None, see `find_tone`.
     """
 
     canvas: Canvas
@@ -70,9 +76,11 @@ class TensorComposite:
     tone: Tensor | None
 
     @classmethod
-    def of(cls, canvas: Canvas, sizes: Sequence[int], device: torch.device | str) -> "TensorComposite":
+    def from_canvas(
+        cls, canvas: Canvas, sizes: Sequence[int], device: torch.device | str
+    ) -> "TensorComposite":
         """Of a canvas whose views have these sizes."""
-        views = tuple(TensorView.of(canvas, index, size, device) for index, size in enumerate(sizes))
+        views = tuple(TensorView.from_canvas(canvas, index, size, device) for index, size in enumerate(sizes))
         tone = None if canvas.tone is None else torch.from_numpy(canvas.tone).to(device)
         return cls(canvas, views, torch.from_numpy(canvas.image).to(device), tone)
 
@@ -88,9 +96,9 @@ class TensorComposite:
         for index, view in enumerate(self.views):
             change = residuals[index] * UNIT
             if self.canvas.keeps_detail:
-                coarse = blurred(change, [COARSE * view.size])
+                coarse = blur_pictures(change, [COARSE * view.size])
                 change = coarse + (change - coarse) * unseen[index][:, None]
-            change = resized(change * view.fade, view.enlarge, view.enlarge)
+            change = resize_pictures(change * view.fade, view.enlarge, view.enlarge)
             patch = view.part(moving)
             if index:  # this view's picture takes the place of what the views before it added
                 change = change + (photos[index] - patch.float()) * view.wide
@@ -98,7 +106,7 @@ class TensorComposite:
         return self._framed(moving)
 
     def _toned(self, pictures: Tensor) -> Tensor:
-        """`toning.toned` of pictures (F, 3, h, w) uint8."""
+        """`apply_tone` of pictures (F, 3, h, w) uint8."""
         if self.tone is None:
             return pictures
         luma = to_levels(
@@ -123,4 +131,6 @@ class TensorComposite:
         x0, y0, x1, y1 = (float(value) for value in box)
         rows = crop_matrix(moving.shape[1], y0, y1, FRAME_SIZE).to(moving.device)
         columns = crop_matrix(moving.shape[2], x0, x1, FRAME_SIZE).to(moving.device)
-        return to_levels(resized(moving.permute(0, 3, 1, 2).float(), rows, columns)).permute(0, 2, 3, 1)
+        return to_levels(resize_pictures(moving.permute(0, 3, 1, 2).float(), rows, columns)).permute(
+            0, 2, 3, 1
+        )

@@ -13,9 +13,9 @@ from atldiff.rendering.face_parts.light import EYE_SPAN
 from atldiff.rendering.face_parts.mouth import LayeredMouth, fill_outline
 from atldiff.rendering.face_parts.mouth_layers import paint_layers
 from atldiff.rendering.face_parts.overlay import Closures
-from atldiff.rendering.face_parts.shapes import Rect, enclosing
-from atldiff.rendering.output.filters import blurred
-from atldiff.rendering.warp.guard_points import parted
+from atldiff.rendering.face_parts.shapes import Rect, enclose
+from atldiff.rendering.output.filters import blur_pictures
+from atldiff.rendering.warp.guard_points import keep_apart
 from atldiff.smoothstep import smoothstep
 
 
@@ -29,22 +29,22 @@ def paint_mouths(
     if not shown:
         return
     rects, landmarks, outlines = [rects[i] for i in shown], landmarks[shown], outlines[shown]
-    whole = enclosing(rects)
+    whole = enclose(rects)
     inside = _uploaded(np.stack([fill_outline(outline, whole) for outline in outlines])[:, None], device)
     sizes = inter_ocular_distance(landmarks) / EYE_SPAN
     shadow, blur, edge = zip(*(mouth.blurs(float(mm)) for mm in sizes), strict=True)
     poses = [mouth.pose(marks) for marks in landmarks]
     painting = paint_layers(mouth.shape, mouth.teeth, mouth.slope, poses, whole, device)
-    depth = smoothstep(0.5, 1.0, blurred(inside, shadow))
-    painting = blurred(painting * (mouth.shape.shadow + (1 - mouth.shape.shadow) * depth), blur)
+    depth = smoothstep(0.5, 1.0, blur_pictures(inside, shadow))
+    painting = blur_pictures(painting * (mouth.shape.shadow + (1 - mouth.shape.shadow) * depth), blur)
     share = torch.from_numpy(shares[shown].astype(np.float32)).to(device).view(-1, 1, 1, 1)
-    alpha = blurred(inside, edge) * share * _within(rects, whole, device)
+    alpha = blur_pictures(inside, edge) * share * _within(rects, whole, device)
     _blend(moving, shown, whole, [(painting, alpha)])
 
 
 def paint_closures(moving: Tensor, closures: Closures, landmarks: np.ndarray) -> None:
     """`Closures.paint` of frames (F, C, H, W) uint8, in place."""
-    size, apart = (moving.shape[2], moving.shape[3]), parted(landmarks, closures.still)
+    size, apart = (moving.shape[2], moving.shape[3]), keep_apart(landmarks, closures.still)
     for part in closures.parts:
         amounts = np.array([part.closing(marks) for marks in landmarks], np.float32)
         rects = [part.area(marks, size) for marks in apart]
