@@ -22,7 +22,7 @@ def mouth_outline(landmarks: np.ndarray) -> np.ndarray:
 
 
 def smooth_outline(inner: np.ndarray) -> np.ndarray:
-    """The Catmull-Rom curve (..., 60, 2) through `round_lips` of inner lips (..., 8, 2); corners stay sharp."""
+    """The Catmull-Rom curve (..., 60, 2) through `round_lips` of (..., 8, 2), with sharp corners."""
     points = round_lips(inner)
     before, after = np.roll(points, 1, axis=-2), np.roll(points, -1, axis=-2)
     beyond = np.roll(points, -2, axis=-2)
