@@ -1,4 +1,4 @@
-"""The letters AI in a corner of every frame."""
+"""The badge with the letters AI in a corner of every frame."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Fine colours in a made mouth go; its brightness, and all that is outside, stay."""
+"""Fine colours inside a generated mouth are removed; luma and all other pixels stay."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ SIDE = 32
 
 @pytest.fixture
 def pictures():
-    """Prior, residual (2, 3, 2, 32, 32), and a mouth (2, 1, 2, 32, 32) in their middle."""
+    """Prior and residual (2, 3, 2, 32, 32), and a mouth mask (2, 1, 2, 32, 32) in the middle."""
     generator = torch.Generator().manual_seed(0)
     prior, residual = (torch.rand(2, 3, 2, SIDE, SIDE, generator=generator) - 0.5 for _ in range(2))
     mouth = torch.zeros(2, 1, 2, SIDE, SIDE)

@@ -16,7 +16,7 @@ SIZE = 120, 160  # height, width of the picture
 
 @pytest.fixture(scope="module")
 def face(portrait_path):
-    """A face (68, 2) of 80 pixels, its middle at the origin."""
+    """Landmarks (68, 2) of a face 80 pixels wide with its middle at the origin."""
     marks = load_portrait(portrait_path).landmarks
     low, high = marks.min(axis=0), marks.max(axis=0)
     return ((marks - (low + high) / 2) * 80 / (high - low).max()).astype(np.float32)
@@ -44,7 +44,7 @@ def test_filled_of_an_empty_picture_is_empty():
 @pytest.mark.parametrize("x", [-300, -45, -20, 80, 180, 205, 460])
 @pytest.mark.parametrize("y", [-200, -30, 60, 150, 320])
 def test_faces_anywhere_in_and_outside_the_picture_are_drawn(face, x, y):
-    """What is drawn into a face stays in the picture; outside of it nothing is drawn."""
+    """Painting is cut at the picture's border; a face outside the picture changes nothing."""
     image, still = np.full((*SIZE, 3), 120, np.uint8), face + np.float32([x, y])
     moved = still.copy()
     moved[[37, 38, 43, 44]] = moved[[41, 40, 47, 46]]

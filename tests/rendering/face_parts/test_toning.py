@@ -1,4 +1,4 @@
-"""Grey and sepia photos stay grey and sepia, coloured ones are not touched."""
+"""Grey and sepia photos keep their tone; coloured photos do not change."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Full-resolution frames: what is untouched, what is added, what each output shows."""
+"""Full-resolution frames: unchanged pixels, the added residual, and the part that each output shows."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def portrait() -> Portrait:
 
 
 def still(canvas, residual: float = 0.0) -> np.ndarray:
-    """The one frame of a face that does not move."""
+    """The frame of a face that does not move."""
     moving = next(WarpedPhoto.from_canvas(canvas).frames(canvas.landmarks[None]))
     views = len(canvas.views)
     residuals = np.full((views, S, S, 3), residual, np.float32)
@@ -104,7 +104,7 @@ def test_fine_residual_is_taken_where_the_photo_shows_nothing_or_is_no_finer(por
 
 @pytest.mark.parametrize("corner", [(0, 0), (300, 0), (0, 220), (150, 110)])
 def test_the_square_shows_nothing_but_the_photo(portrait, corner):
-    """A gradient that repeats nowhere: every row and column of the square is another place in the photo."""
+    """A gradient without repeated values: each row and column of the square is another place in the photo."""
     ramp = np.stack(np.meshgrid(np.linspace(0, 250, 400), np.linspace(0, 250, 320)), -1)
     image = np.dstack([ramp, np.zeros(ramp.shape[:2])]).astype(np.uint8)
     landmarks = portrait.landmarks - (150, 110) + corner

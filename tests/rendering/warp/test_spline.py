@@ -51,8 +51,8 @@ def test_spline_reproduces_an_affine_map(still):
     target = (source * 1.1 + torch.tensor([0.03, -0.02]))[None]
     where = torch.rand(20, 2, dtype=torch.float64)
     expected = (where - torch.tensor([0.03, -0.02])) / 1.1 - where
-    found = evaluate_spline(target, source, where, point_smoothing(68))[0]
-    torch.testing.assert_close(found.double(), expected, atol=1e-4, rtol=0)
+    shifts = evaluate_spline(target, source, where, point_smoothing(68))[0]
+    torch.testing.assert_close(shifts.double(), expected, atol=1e-4, rtol=0)
 
 
 def test_field_is_zero_at_the_regions_border(still):
@@ -117,7 +117,7 @@ def test_guards_follow_a_turned_and_scaled_face(still):
 
 @pytest.fixture(scope="module")
 def moving_face(portrait_path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frames' landmarks (3, 68, 2) and the photo's (68, 2) in crop units; the photo's crop box."""
+    """Landmarks of frames (3, 68, 2) and of the photo (68, 2), crop units, and the photo's crop box (4,)."""
     portrait = load_portrait(portrait_path)
     still = to_crop(portrait.landmarks, portrait.box)
     moved = np.repeat(still[None], 3, axis=0)
@@ -133,7 +133,7 @@ def test_the_jaw_follows_an_opening_mouth_but_not_a_trackers_noise(moving_face):
     shaken[:17] += 0.02 * np.array([1, -1])[np.arange(17) % 2, None]
     target, source = spline_points(np.stack([opened, shaken]), still)
     fields = evaluate_spline(target, source, source[:17], point_smoothing(len(source))).numpy()
-    assert fields[0, 8, 1] == pytest.approx(-0.03, abs=0.008)  # the chin is found again above its new place
+    assert fields[0, 8, 1] == pytest.approx(-0.03, abs=0.008)  # the photo's chin lies above its new place
     assert np.abs(fields[1]).max() < 0.5 * 0.02
 
 
@@ -167,7 +167,7 @@ def test_a_large_photo_is_enlarged_less():
 
 
 def test_a_smile_that_closes_does_not_draw_out_the_nose(request):
-    """Right below it is seen what the photo shows there, however far the upper lip comes down."""
+    """The photo's pixels right below the nose stay there, however far the upper lip comes down."""
     still = load_portrait(request.getfixturevalue("portrait_path").parent / "drawn.jpg").landmarks
     box, moved = crop_box(still), still.copy()
     lip = [*range(49, 54), *range(60, 65)]
@@ -180,7 +180,7 @@ def test_a_smile_that_closes_does_not_draw_out_the_nose(request):
 
 
 def test_lips_that_close_over_teeth_take_what_is_next_to_their_corners_along(request):
-    """A point on the round of the photo's open lips is found on that of the closed ones."""
+    """A point on the round part of the closed lips maps to the round part of the photo's open lips."""
     closed = load_portrait(request.getfixturevalue("portrait_path").parent / "drawn.jpg").landmarks
     smile, box = closed.copy(), crop_box(closed)
     smile[[65, 66, 67, *range(55, 60)], 1] += 16
@@ -189,12 +189,12 @@ def test_lips_that_close_over_teeth_take_what_is_next_to_their_corners_along(req
     then, now = (round_lips(points[INNER_LIPS])[[2, 8, 12, 18]] for points in (smile, apart))
     target, source = spline_points(to_crop(apart[None], box), to_crop(smile, box))
     places = torch.from_numpy(to_crop(now, box)).double()
-    found = places + evaluate_spline(target, source, places, point_smoothing(len(source)))[0]
-    np.testing.assert_allclose(found, to_crop(then, box), atol=0.004)
+    positions = places + evaluate_spline(target, source, places, point_smoothing(len(source)))[0]
+    np.testing.assert_allclose(positions, to_crop(then, box), atol=0.004)
 
 
 def test_teeth_next_to_the_corners_are_not_stretched_when_a_smile_opens(still):
-    """The guards there stay as far apart as in the photo, whatever the jaw does."""
+    """The guard points there stay as far apart as in the photo, whatever the jaw's position."""
     smile = still.copy()
     angles = np.pi + 2 * np.pi * np.arange(8) / 8
     smile[INNER_LIPS] = np.stack([0.5 + 0.15 * np.cos(angles), 0.6 + 0.06 * np.sin(angles)], axis=1)
