@@ -15,7 +15,7 @@ from atldiff.rendering.face_parts.lip_outline import mouth_outline
 
 STYLE_DIM = 4
 MIN_OPENING = 0.04  # least mouth opening that shows enough of the inside, inter-ocular distances
-OWN_SHARE = 0.7  # correlation between a frame's style and other frames of the same person
+OWN_SHARE = 0.7  # share of one frame's style that other frames of the same person have too
 TYPICAL = np.array([1.5, -1.1, -0.5, -0.2])  # the smile of a good photo: bright, most of all at the top
 SPREAD = 0.9  # standard deviation of sampled styles; 1 over people
 MOST = 2.5  # limit of each number, beyond which there is no training data

@@ -36,8 +36,8 @@ def crop_matrix(before: int, start: float, stop: float, after: int) -> Tensor:
 
     Args:
         before: pixels of the input.
-        start: begin of the crop, in pixels; like `stop` away from the border.
-        stop: end of the crop.
+        start: begin of the crop, in pixels, away from the picture's border.
+        stop: end of the crop, likewise.
         after: pixels of the result.
 
     Returns:
