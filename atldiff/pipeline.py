@@ -19,7 +19,7 @@ from atldiff.media.speech import Speech
 from atldiff.memory import give_back
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.portrait import Portrait
-from atldiff.rendering.badge import badged
+from atldiff.rendering.badge import add_badges
 from atldiff.rendering.batching import WindowBatcher
 from atldiff.rendering.diffusion.identity import (
     CompactIdentityEncoder,
@@ -211,7 +211,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         canvas = make_canvas(portrait, sequence.points, options.output, options.background, mouth=zoom)
         renderer = Renderer(self._batcher or self.unet, self.identity_encoder, self.scheduler, self.preset)
         frames = renderer.frames(portrait, sequence, canvas, steps, options.seed, on_step)
-        return badged(frames) if options.badge else frames
+        return add_badges(frames) if options.badge else frames
 
     @torch.no_grad()
     def __call__(

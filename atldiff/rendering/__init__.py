@@ -1,1 +1,1 @@
-"""From landmarks to frames (Sec. 2.2, 2.3)."""
+"""Renders frames from landmarks (Sec. 2.2, 2.3)."""

@@ -6,13 +6,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 HEIGHT = 1 / 16  # of the frame's shorter side
-SMALLEST = 14  # pixels; letters of a lower badge could not be read
+SMALLEST = 14  # least height in pixels at which the letters are legible
 _PAPER, _INK, _OPACITY = (20, 20, 20), (255, 255, 255), 0.7
-_FINE = 4  # times the size at which it is drawn, for smooth edges
+_FINE = 4  # oversampling of the drawing, for smooth edges
 
 
-def badged(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Draws the badge into the lower right corner of frames (H, W, 3 or 4) uint8, which are changed."""
+def add_badges(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Draws the badge into the lower right corner of each frame (H, W, 3 or 4) uint8, in place."""
     badge = None
     for frame in frames:
         badge = draw_badge(min(frame.shape[:2])) if badge is None else badge
@@ -27,7 +27,7 @@ def badged(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def draw_badge(side: int) -> np.ndarray:
-    """The badge for frames of that shorter side in pixels: (h, w, 4) uint8, the last its opacity."""
+    """Draws the badge for frames with that shorter side in pixels: (h, w, 4) uint8, colour and opacity."""
     height = max(SMALLEST, round(side * HEIGHT))
     width = round(1.6 * height)
     size = width * _FINE, height * _FINE

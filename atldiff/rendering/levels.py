@@ -1,8 +1,8 @@
-"""The value range of the networks' pictures: uint8 levels outside, float in [-1, 1] inside."""
+"""Conversion between uint8 levels and the networks' range, float in [-1, 1]."""
 
 from torch import Tensor
 
-UNIT = 127.5  # levels that 1 in the networks' range is worth
+UNIT = 127.5  # levels per unit of the networks' range
 
 
 def to_signed(levels: Tensor) -> Tensor:
@@ -11,5 +11,5 @@ def to_signed(levels: Tensor) -> Tensor:
 
 
 def from_signed(signed: Tensor) -> Tensor:
-    """Pictures in [-1, 1], any shape -> uint8, the nearest level, same shape; what lies beyond is cut."""
+    """Pictures in [-1, 1], any shape -> the nearest levels, uint8, same shape; values beyond are clipped."""
     return ((signed + 1) * UNIT).round().clamp(0, 255).byte()

@@ -81,7 +81,7 @@ class Renderer:
         sizes = self.preset.view_sizes[: len(canvas.views)]
         layout = canvas, self.preset.prior, sizes
         tensors = device.type != "cpu" if self.tensors is None else self.tensors
-        pictures = TensorFrames.of(*layout, device) if tensors else HostFrames.of(*layout)
+        pictures = TensorFrames.from_canvas(*layout, device) if tensors else HostFrames.from_canvas(*layout)
         # What the next window sees again.
         held: list[Any] = []
         priors: list[list[Any]] = [[] for _ in sizes]
@@ -91,15 +91,15 @@ class Renderer:
             fresh: list[Any] = pictures.moving(points[len(held) :])
             moving, residuals, unseen = held + fresh, [], []
             for view, size in enumerate(sizes):
-                priors[view] = priors[view] + pictures.seen(fresh, view)
-                prior = pictures.signed(priors[view]).to(device)
+                priors[view] = priors[view] + pictures.crop_views(fresh, view)
+                prior = pictures.stack_prior(priors[view]).to(device)
                 condition, new = self._condition(canvas, view, points, prior, about)
                 noise = frame_noise(seed, start, stop - start, size, view, self.preset.guide.steady)
                 noise, step = noise[None].to(device), None if view else on_step
                 found = sample_residual(self.unet, self.scheduler, condition, noise, steps, known[view], step)
                 residuals.append(found)
                 unseen.append(new)
-            yield pictures.finished(moving[:ready], residuals, unseen)
+            yield pictures.finish(moving[:ready], residuals, unseen)
             held, priors = moving[ready:], [prior[ready:] for prior in priors]
             known = [r[:, :, ready:] for r in residuals]
 

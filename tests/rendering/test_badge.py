@@ -1,9 +1,9 @@
-"""The letters AI in a corner of every frame."""
+"""The badge with the letters AI in a corner of every frame."""
 
 import numpy as np
 import pytest
 
-from atldiff.rendering.badge import badged, draw_badge
+from atldiff.rendering.badge import add_badges, draw_badge
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ from atldiff.rendering.badge import badged, draw_badge
 def test_a_small_badge_is_drawn_in_the_corner_and_nothing_else_changes(shape):
     plain = np.full(shape, 200, np.uint8)
     plain[..., 3:] = 0
-    first, second = badged([plain.copy(), plain.copy()])
+    first, second = add_badges([plain.copy(), plain.copy()])
     np.testing.assert_array_equal(first, second)
     rows, columns = np.nonzero((first != plain).any(axis=2))
     height, width = shape[:2]
@@ -39,4 +39,4 @@ def test_frames_are_taken_one_at_a_time():
             taken.append(number)
             yield np.zeros((128, 128, 3), np.uint8)
 
-    assert next(badged(frames())) is not None and taken == [0]
+    assert next(add_badges(frames())) is not None and taken == [0]

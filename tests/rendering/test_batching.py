@@ -1,4 +1,4 @@
-"""Windows of several requests in one batch: each gets what it would get alone, whatever the others do."""
+"""Windows of several requests in one batch: each gets the same answer as alone."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -28,7 +28,7 @@ def unet() -> IdentityUNet3DModel:
 
 
 def window(seed: int, frames: int = 3, batch: int = 1) -> tuple:
-    """The arguments of one call; the timestep is a window's own too."""
+    """The arguments of one call, each window with its own timestep."""
     draw = torch.Generator().manual_seed(seed)
     shapes = [(3, frames, 16, 16), (3, frames, 16, 16), (6,), (4,), (3, frames, 16, 16), (2,)]
     sample, *others = (torch.randn(batch, *shape, generator=draw) for shape in shapes)
@@ -36,7 +36,7 @@ def window(seed: int, frames: int = 3, batch: int = 1) -> tuple:
 
 
 class Counted:
-    """A network that remembers how many windows each of its calls had, and fails where one is infinite."""
+    """A network that records the windows of each call, and fails if a window is infinite."""
 
     device, dtype, config = torch.device("cpu"), torch.float32, SimpleNamespace(emotion_dim=4)
 
@@ -51,7 +51,7 @@ class Counted:
 
 
 def called(network, windows: list[tuple]) -> list:
-    """Each window's answer, or what it raised, of as many threads."""
+    """Calls the network from one thread a window; returns the answers or errors."""
     with ThreadPoolExecutor(len(windows)) as threads:
         calls = [threads.submit(lambda w=w: network(*w).sample) for w in windows]
         return [call.exception() or call.result() for call in calls]

@@ -1,4 +1,4 @@
-"""A frame of the shipped weights stays what it is: any change of it is a change of the product."""
+"""A frame of the shipped weights does not change: a change of it is a change of the product."""
 
 import numpy as np
 

@@ -1,6 +1,7 @@
 """Landmarks-guide noise (Sec. 2.2, Eq. 5): landmarks -> masks, guide maps, guided noise.
 
-Landmarks are in crop units (0..1 across the frame); masks are (..., size, size) in [0, 1].
+- Landmarks are in crop units (0..1 across the frame).
+- Masks are (..., size, size) in [0, 1].
 """
 
 import numpy as np
@@ -20,10 +21,18 @@ def gaussian_sigma(kernel: int) -> float:
 
 
 def point_mask(landmarks: Tensor, size: int, kernel: int) -> Tensor:
-    """Blurred points of landmarks (..., 68, 2): 1 at a lone landmark, falling off around it.
+    """The point mask of Eq. 5: blurred landmarks, 1 at a lone landmark.
 
-    The paper sets the nearest pixel to 1; here a point is shared by its four nearest pixels, so
-    that the mask moves smoothly with the landmarks. The blur is scaled so that the peak stays 1.
+    The paper sets the nearest pixel to 1. Here the four nearest pixels share a point, so that the mask moves
+    smoothly with the landmarks. The blur is scaled so that the peak stays 1.
+
+    Args:
+        landmarks: (..., 68, 2) crop units.
+        size: pixels a side of the mask.
+        kernel: odd width of the blur in pixels.
+
+    Returns:
+        (..., size, size) in [0, 1].
     """
     lead = landmarks.shape[:-2]
     points = landmarks.reshape(-1, landmarks.shape[-2], 2) * size - 0.5
@@ -40,17 +49,24 @@ def point_mask(landmarks: Tensor, size: int, kernel: int) -> Tensor:
     image = image.view(-1, size, size).clamp(max=1)
     offsets = torch.arange(kernel, dtype=points.dtype, device=points.device) - kernel // 2
     profile = torch.exp(-0.5 * (offsets / gaussian_sigma(kernel)) ** 2)  # peak 1, not sum 1
-    away = torch.arange(size, device=points.device)
-    away = away[:, None] - away + kernel // 2  # the blur along a row, as a matrix
-    blur = torch.where((away >= 0) & (away < kernel), profile[away.clamp(0, kernel - 1)], 0)
+    line = torch.arange(size, device=points.device)
+    taps = line[:, None] - line + kernel // 2
+    blur = torch.where((taps >= 0) & (taps < kernel), profile[taps.clamp(0, kernel - 1)], 0)
     image = blur @ (image @ blur)
     return image.clamp(0, 1).view(*lead, size, size)
 
 
 def fill_masks(landmarks: np.ndarray, size: int) -> np.ndarray:
-    """Filled inner mouth and filled eyes of landmarks (F, 68, 2): (F, 2, size, size) float32 [0, 1].
+    """Masks of the inner mouth and of the eyes.
 
-    Drawn at four times the size and averaged: a closed mouth or eye fills next to nothing.
+    They are drawn at four times the size and averaged. A closed mouth or eye fills almost nothing.
+
+    Args:
+        landmarks: (F, 68, 2) crop units.
+        size: pixels a side of the masks.
+
+    Returns:
+        (F, 2, size, size) float32 in [0, 1]: mouth, eyes.
     """
     import cv2
 
@@ -62,9 +78,9 @@ def fill_masks(landmarks: np.ndarray, size: int) -> np.ndarray:
         pixels = [np.clip(part, -1, 2) * (size * scale) - 0.5 for part in parts]
         fixed = [np.round(part * (1 << _SUBPIXEL_BITS)).astype(np.int32) for part in pixels]
         for frame, outlines in enumerate(zip(*fixed, strict=True)):
-            drawn = np.concatenate(outlines) >> _SUBPIXEL_BITS
-            x0, y0 = np.clip(drawn.min(axis=0) // scale - 1, 0, size)  # pixels of the mask
-            x1, y1 = np.clip(drawn.max(axis=0) // scale + 2, 0, size)
+            corners = np.concatenate(outlines) >> _SUBPIXEL_BITS
+            x0, y0 = np.clip(corners.min(axis=0) // scale - 1, 0, size)  # pixels of the mask
+            x1, y1 = np.clip(corners.max(axis=0) // scale + 2, 0, size)
             if x0 >= x1 or y0 >= y1:
                 continue
             area = canvas[y0 * scale : y1 * scale, x0 * scale : x1 * scale]
@@ -76,11 +92,16 @@ def fill_masks(landmarks: np.ndarray, size: int) -> np.ndarray:
 
 
 def guide_maps(landmarks: Tensor, size: int, config: GuideConfig) -> tuple[Tensor | None, Tensor]:
-    """Guide maps and noise mask of landmarks (B, F, 68, 2).
+    """The guide maps and the noise mask M of Eq. 5.
+
+    Args:
+        landmarks: (B, F, 68, 2) crop units.
+        size: pixels a side of the maps.
+        config: kernel of the point mask, least value of M, and whether there are maps.
 
     Returns:
-        (B, 3, F, size, size) point mask, filled mouth, filled eyes (None where the config has no
-        maps), and M: (B, 1, F, size, size) in [minimum, 1], what the noise is multiplied by.
+        Maps (B, 3, F, size, size) in [0, 1]: points, mouth, eyes; None if the config has no maps.
+        M (B, 1, F, size, size) in [minimum, 1], the noise's scale.
     """
     points = point_mask(landmarks, size, config.kernel)[:, None]
     if not config.maps:
@@ -93,11 +114,21 @@ def guide_maps(landmarks: Tensor, size: int, config: GuideConfig) -> tuple[Tenso
 
 
 def frame_noise(seed: int, first: int, count: int, size: int, view: int = 0, steady: bool = False) -> Tensor:
-    """Uniform noise in [-1, 1], (3, count, size, size) float32, of frames first.. of a video.
+    """The uniform noise of Eq. 5 for frames first, first + 1, ... of a video.
 
-    Each frame draws from its own generator, keyed by (seed, view, absolute frame index): neither
-    the window nor the batch a frame is rendered in changes its noise. Eq. 5 asks for uniform noise.
-    `steady`: all frames have the first one's, so that what the noise decides does not flicker.
+    Each frame draws from its own generator, keyed by (seed, view, frame index). So a frame's noise depends
+    neither on its window nor on its batch.
+
+    Args:
+        seed: of the video.
+        first: index of the first frame in the video.
+        count: frames.
+        size: pixels a side.
+        view: index of the network's view.
+        steady: all frames share the noise of frame 0, so that details decided by noise do not flicker.
+
+    Returns:
+        (3, count, size, size) float32 in [-1, 1].
     """
     if steady:
         return frame_noise(seed, 0, 1, size, view).expand(-1, count, -1, -1)
@@ -107,10 +138,16 @@ def frame_noise(seed: int, first: int, count: int, size: int, view: int = 0, ste
 
 
 def noisy_residual(residual: Tensor, noise: Tensor, mask: Tensor, alpha_bar: Tensor | float) -> Tensor:
-    """r_t = sqrt(a_t) r_0 + sqrt(1 - a_t) M eps: the forward process with guided noise.
+    """The forward process with guided noise (Sec. 2.2): r_t = sqrt(a_t) r_0 + sqrt(1 - a_t) M eps.
 
     Args:
-        residual, noise: (B, 3, F, H, W); mask: (B, 1, F, H, W); alpha_bar: scalar or (B,) in [0, 1].
+        residual: (B, 3, F, H, W) r_0.
+        noise: (B, 3, F, H, W) eps in [-1, 1].
+        mask: (B, 1, F, H, W) M in [0, 1].
+        alpha_bar: a_t, scalar or (B,) in [0, 1].
+
+    Returns:
+        (B, 3, F, H, W) r_t.
     """
     alpha = torch.as_tensor(alpha_bar, dtype=residual.dtype, device=residual.device)
     alpha = alpha.reshape(-1, 1, 1, 1, 1)

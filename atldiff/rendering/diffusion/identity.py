@@ -1,4 +1,8 @@
-"""Identity features of the portrait: a pretrained ResNet (the paper's) or a compact encoder (starter's)."""
+"""Identity encoders of the portrait.
+
+- `ResNetIdentityEncoder`: a frozen pretrained ResNet, the paper's.
+- `CompactIdentityEncoder`: a small network trained with the U-Net, the starter's.
+"""
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -16,8 +20,9 @@ class ResNetIdentityEncoder(ModelMixin, ConfigMixin):
     """Features of a frozen ResNet (Sec. 2.3, F_id); `microsoft/resnet-50` gives 2048.
 
     Args:
-        resnet_config: keyword arguments of `transformers.ResNetConfig`; empty = ResNet-50.
-        pooled: their mean over the picture; else their map (the paper's), 4 x 4 of 128 x 128 pixels.
+        resnet_config: keyword arguments of `transformers.ResNetConfig`; None = ResNet-50.
+        pooled: whether features are averaged over the picture. The paper uses their map, 4 x 4 of 128 x 128
+            pixels.
     """
 
     @register_to_config
@@ -34,10 +39,10 @@ class ResNetIdentityEncoder(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_hub(cls, name: str = "microsoft/resnet-50", pooled: bool = True) -> "ResNetIdentityEncoder":
-        """The pretrained network from the hub.
+        """Loads a pretrained network from the hub.
 
         Raises:
-            InputError: the hub cannot be reached and the weights are not in its cache.
+            InputError: the hub cannot be reached and its cache does not have the weights.
         """
         resnet = fetched(ResNetModel, name)
         encoder = cls(resnet.config.to_diff_dict(), pooled)
@@ -45,8 +50,9 @@ class ResNetIdentityEncoder(ModelMixin, ConfigMixin):
         return encoder
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Portrait crops (B, 3, H, W) in [-1, 1] -> features (B, feature_dim), or their map
-        (B, feature_dim, h, w) where they are not pooled.
+        """Portrait crops (B, 3, H, W) in [-1, 1] -> features (B, feature_dim).
+
+        Without pooling they are a map (B, feature_dim, h, w).
         """
         features = self.resnet(((frames + 1) / 2 - self.mean) / self.std)
         return features.pooler_output.flatten(1) if self.config.pooled else features.last_hidden_state
@@ -56,7 +62,7 @@ class CompactIdentityEncoder(ModelMixin, ConfigMixin):
     """A small convolutional encoder, trained with the starter's U-Net.
 
     Args:
-        channels: width of each stride-2 stage.
+        channels: width of each stage of stride 2.
         feature_dim: width of the features.
     """
 
@@ -83,14 +89,15 @@ class CompactIdentityEncoder(ModelMixin, ConfigMixin):
 def make_identity_encoder(
     name: str, pretrained: bool = True, fusion: str = "channels"
 ) -> CompactIdentityEncoder | ResNetIdentityEncoder:
-    """The encoder that a preset names: "compact", or a ResNet on the hub or in a folder.
+    """Makes the identity encoder of a preset.
 
     Args:
-        pretrained: fetch the ResNet's weights; without it, one of ResNet-50's shape with random ones.
-        fusion: `identity_fusion` of the U-Net it is for: "map" needs a ResNet.
+        name: "compact", or a ResNet on the hub or in a folder.
+        pretrained: whether to load the ResNet's weights; else it is a ResNet-50 with random weights.
+        fusion: the U-Net's `identity_fusion`; "map" needs a ResNet.
 
     Raises:
-        InputError: `pretrained`, and the hub cannot be reached; a map of the compact encoder.
+        InputError: the hub cannot be reached, or the fusion is "map" with the compact encoder.
     """
     pooled = fusion != "map"
     if name == "compact":

@@ -1,8 +1,8 @@
-"""What the inside of somebody's mouth looks like: how bright above, amid and below, and of what colour.
+"""The mouth's style: four numbers that describe a mouth's interior (brightness at three heights, colour).
 
-The shape of the lips says next to nothing about it (3 % of the variance of the brightness inside 2,453 open
-mouths of 111 people), who it is another 52 %: light, teeth, how much of them is shown. A network that is
-not told makes the mean of all. So it is told in four numbers; of a photo whose mouth is shut they are drawn.
+- Lip shape does not predict them; identity does. Without them the network would paint the mean mouth.
+- They condition the U-Net.
+- For a photo with a closed mouth they are sampled from the seed.
 """
 
 from zlib import crc32
@@ -14,15 +14,15 @@ from atldiff.rendering.face_parts.light import LUMA
 from atldiff.rendering.face_parts.lip_outline import mouth_outline
 
 STYLE_DIM = 4
-MIN_OPENING = 0.04  # inter-ocular distances: less shows too little of the inside
-OWN_SHARE = 0.7  # of what one frame shows, the share that other frames of the same person do
-TYPICAL = np.array([1.5, -1.1, -0.5, -0.2])  # bright, most of all above: the smile of a good photo
-SPREAD = 0.9  # deviation of drawn styles; that of people is 1
-MOST = 2.5  # beyond it the network has seen nobody
-_ROWS, _COLUMNS, _FINE = 3, 8, 8  # brightness is told apart so; samples of each in either direction
-_RIM = 0.1  # of the height, above and below, is not looked at
+MIN_OPENING = 0.04  # least mouth opening that shows enough of the inside, inter-ocular distances
+OWN_SHARE = 0.7  # share of one frame's style that other frames of the same person have too
+TYPICAL = np.array([1.5, -1.1, -0.5, -0.2])  # the smile of a good photo: bright, most of all at the top
+SPREAD = 0.9  # standard deviation of sampled styles; 1 over people
+MOST = 2.5  # limit of each number, beyond which there is no training data
+_ROWS, _COLUMNS, _FINE = 3, 8, 8  # cells of the brightness grid, and samples per cell on each axis
+_RIM = 0.1  # share of the height that is skipped at the top and at the bottom
 _HALF_BLACK = 2.0  # levels, added so that black has a logarithm
-# Of 122 training people: means of `_features`, and what makes of them whitened principal components.
+# Means of `_features` over training people, and the basis of their whitened principal components.
 _MEAN = np.array([-0.45, -0.42, -0.251, -0.715, -0.672, -0.491, 0.153, -0.044])
 _BASIS = np.array(
     [
@@ -39,8 +39,14 @@ _BASIS = np.array(
 
 
 def mouth_style(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
-    """The style (4,) float32 of the open mouth in a picture (H, W, 3) uint8 with landmarks (68, 2), pixels;
-    over many people of mean 0 and deviation 1. None if the mouth is shut.
+    """Measures the style of an open mouth.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        landmarks: (68, 2) pixels of the picture.
+
+    Returns:
+        (4,) float32 with mean 0 and standard deviation 1 over people; None if the mouth is closed.
     """
     if float(mouth_opening(landmarks)) < MIN_OPENING:
         return None
@@ -48,8 +54,18 @@ def mouth_style(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None
 
 
 def portrait_style(picture: np.ndarray, landmarks: np.ndarray, seed: int) -> np.ndarray:
-    """The style (4,) float32 to give a portrait (H, W, 3) uint8: its own if its mouth is open, else one that
-    is drawn; the same for the same picture and seed.
+    """The style that conditions the U-Net for a portrait.
+
+    An open mouth keeps its own style. For a closed one a style is sampled; equal pictures and seeds get equal
+    styles.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        landmarks: (68, 2) pixels of the picture.
+        seed: of the video.
+
+    Returns:
+        (4,) float32 within [-MOST, MOST].
     """
     own = mouth_style(picture, landmarks)
     if own is not None:
@@ -61,8 +77,10 @@ def portrait_style(picture: np.ndarray, landmarks: np.ndarray, seed: int) -> np.
 
 
 def _features(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """Logarithms (8,) of the inside's colours over the lips' own: brightness above, amid and below, each in
-    the middle and at the sides; red over green, blue over green.
+    """Logarithms (8,) of the inside's colours relative to the lips.
+
+    They are the brightness at three heights in the middle, the same at the sides, red over green, and blue
+    over green.
     """
     inside = _inside(picture, landmarks) + _HALF_BLACK
     relative = inside / (_lip_colour(picture, landmarks) + _HALF_BLACK)
@@ -74,7 +92,7 @@ def _features(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 
 def _inside(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """Mean colours (rows, columns, 3) float64 between the lips, from corner to corner."""
+    """Mean colours (_ROWS, _COLUMNS, 3) float64 between the lips, from corner to corner."""
     import cv2
 
     outline = mouth_outline(landmarks)
@@ -88,8 +106,8 @@ def _inside(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     v = _RIM + (1 - 2 * _RIM) * (np.arange(_ROWS * _FINE)[:, None] + 0.5) / (_ROWS * _FINE)
     down = top + (bottom - top) * v
     at = (corner + u[:, None] * axis + down[..., None] * across).astype(np.float32)
-    found = cv2.remap(picture, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return found.reshape(_ROWS, _FINE, _COLUMNS, _FINE, 3).mean(axis=(1, 3))
+    colours = cv2.remap(picture, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return colours.reshape(_ROWS, _FINE, _COLUMNS, _FINE, 3).mean(axis=(1, 3))
 
 
 def _lip_colour(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

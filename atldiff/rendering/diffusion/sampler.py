@@ -1,7 +1,8 @@
-"""DDIM on the residual to the prior: r_T = M eps -> r_0 (Sec. 2.2), with inpainting in time.
+"""DDIM sampling of the residual to the prior: r_T = M eps -> r_0 (Sec. 2.2).
 
-The forward process is `guide.noisy_residual`; the network predicts r_0 ("sample" prediction), so
-diffusers' DDIM step holds unchanged: the noise it recovers is M eps.
+- The forward process is `guide_noise.noisy_residual`.
+- The network predicts r_0 ("sample" prediction), so the DDIM step of diffusers recovers M eps as noise.
+- Overlapping windows are joined by inpainting in time.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel
 
 
 def make_scheduler() -> DDIMScheduler:
-    """The DDIM schedule of every preset: its last timestep is pure guided noise (zero SNR)."""
+    """Makes the DDIM scheduler of every preset; its last timestep is pure guided noise (zero SNR)."""
     return DDIMScheduler(
         num_train_timesteps=1000,
         prediction_type="sample",
@@ -30,12 +31,15 @@ def make_scheduler() -> DDIMScheduler:
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """What the network sees beside the noisy residual of one window.
+    """The network's inputs for one window, except the noisy residual.
 
     Attributes:
-        prior: (B, 3, F, H, W) in [-1, 1].  guide: (B, G, F, H, W) in [0, 1] or None.
+        prior: (B, 3, F, H, W) in [-1, 1].
+        guide: (B, G, F, H, W) guide maps in [0, 1], or None.
         mask: (B, 1, F, H, W) in [minimum, 1], the noise's scale M.
-        identity: (B, D) features.  emotion: (B, E) embedding.  style: (B, style_dim) of the mouth, or None.
+        identity: (B, D) identity features, or their map (B, D, h, w).
+        emotion: (B, E) emotion embedding.
+        style: (B, style_dim) mouth style, or None.
     """
 
     prior: Tensor
@@ -48,7 +52,10 @@ class Condition:
     def predict(
         self, unet: IdentityUNet3DModel | WindowBatcher, residual: Tensor, timestep: Tensor
     ) -> Tensor:
-        """The network's r_0 of the noisy residual (B, 3, F, H, W), without fine colours in the mouth."""
+        """Predicts r_0 (B, 3, F, H, W) from the noisy residual of the same shape.
+
+        Fine colours in the mouth are removed if there are guide maps.
+        """
         sample, prior = (self.prior + residual).to(unet.dtype), self.prior.to(unet.dtype)
         features = (self.identity.to(unet.dtype), self.emotion.to(unet.dtype))
         guide, style = (x if x is None else x.to(unet.dtype) for x in (self.guide, self.style))
@@ -66,14 +73,24 @@ def sample_residual(
     known: Tensor | None = None,
     on_step: Callable[[int, Tensor, Tensor], None] | None = None,
 ) -> Tensor:
-    """Samples r_0 (B, 3, F, H, W) in `steps` DDIM steps from the frames' noise (same shape).
+    """Samples r_0 of a window by DDIM.
 
-    `known` (B, 3, K, H, W) are the clean residuals that the window before gave the first K frames: at
-    each step they are noised to its level and replace the model's (RePaint in time); at the end they
-    fade into the model's, so that windows join unseen.
-    `on_step(index, timestep, residual)` is called after each step.
+    At each step the known residuals, noised to its level, replace the model's (RePaint in time). At the end
+    they fade into the model's, so that no seam between windows is visible.
+
+    Args:
+        unet: the network, or a batcher in its place.
+        scheduler: from `make_scheduler`; it is not changed.
+        condition: the network's other inputs.
+        noise: (B, 3, F, H, W) eps in [-1, 1].
+        steps: number of DDIM steps.
+        known: (B, 3, K, H, W) clean residuals of the first K frames, from the previous window.
+        on_step: called as `on_step(index, timestep, residual)` after each step.
+
+    Returns:
+        (B, 3, F, H, W) r_0.
     """
-    scheduler = DDIMScheduler.from_config(scheduler.config)  # stateful: one per call
+    scheduler = DDIMScheduler.from_config(scheduler.config)  # a scheduler keeps state: one per call
     scheduler.set_timesteps(steps, device=noise.device)
     overlap = 0 if known is None else known.shape[2]
     residual = condition.mask * noise
@@ -93,10 +110,10 @@ def sample_residual(
 
 
 def compute_dtype(device: torch.device) -> torch.dtype:
-    """The type in which the device computes the U-Net fastest.
+    """The dtype that computes the U-Net fastest on a device.
 
-    bfloat16 where it has instructions for it (GPUs from Ampere on, some CPUs); float16 on older GPUs, which
-    only emulate bfloat16 (a T4); float32 elsewhere.
+    It is bfloat16 on devices with instructions for it (GPUs from Ampere on, some CPUs). It is float16 on
+    older GPUs such as the T4, which only emulate bfloat16. It is float32 elsewhere.
     """
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)

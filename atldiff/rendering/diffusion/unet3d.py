@@ -1,7 +1,8 @@
-"""The 3D Identity U-Net (Sec. 2.3): denoises the residual of a window of frames.
+"""The 3D Identity U-Net (Sec. 2.3), which denoises the residual of a window of frames.
 
-Tensors are (batch, channels, frames, height, width). Group norms see one frame at a time, so
-that a frame's statistics do not depend on the window it was rendered in.
+- Tensors are (batch, channels, frames, height, width).
+- Group norms see one frame at a time, so a frame's statistics do not depend on its window.
+- An untrained network predicts r_0 = 0: the frame is its prior.
 """
 
 from collections.abc import Iterable
@@ -23,7 +24,7 @@ from atldiff.rendering.diffusion.unet_blocks import (
     depth_to_space,
     frame_conv,
     identity_map,
-    patch_of,
+    identity_patch,
     space_to_depth,
 )
 
@@ -32,7 +33,11 @@ FRAME_CHANNELS = 3
 
 @dataclass
 class IdentityUNet3DOutput(BaseOutput):
-    """sample: (B, 3, F, H, W) prediction of the clean residual r_0."""
+    """The network's output.
+
+    Attributes:
+        sample: (B, 3, F, H, W) prediction of the clean residual r_0.
+    """
 
     sample: Tensor
 
@@ -40,22 +45,22 @@ class IdentityUNet3DOutput(BaseOutput):
 class IdentityUNet3DModel(ModelMixin, ConfigMixin):
     """Predicts r_0 from the noisy frames, the prior frames and the guide maps.
 
-    The emotion embedding is added to the timestep embedding, and so is, ours, the mouth's style; the
-    identity features are multiplied into the latents after the downsampling stage (Sec. 2.3).
+    - The timestep embedding is the sum of timestep, emotion and mouth style; the style is our addition.
+    - The identity features multiply the latents after the downsampling stage (Sec. 2.3).
 
     Args:
-        block_out_channels: channels of the levels; height and width halve between them.
-        layers_per_block: residual blocks a level.
+        block_out_channels: channels of each level; height and width halve between levels.
+        layers_per_block: residual blocks per level.
         patch_size: space-to-depth factor before the first level (1 = the paper's layout).
-        temporal_kernel: frames each 3D convolution sees; 1 = a 2D network (the spatial stage).
-        separable: a 2D convolution and one over time in a 3D one's place.
-        guide_channels: guide maps a frame (0 = the paper's layout).
+        temporal_kernel: frames of each 3D convolution; 1 = a 2D network (the spatial stage).
+        separable: whether a 2D convolution and one over time replace each 3D convolution.
+        guide_channels: guide maps per frame (0 = the paper's layout).
         identity_dim: width of the identity features.
         emotion_dim: width of the emotion embedding.
-        style_dim: numbers that tell the mouth's style (`mouth_style`; 0 = the paper's layout).
-        identity_fusion: "map" = latents times the ResNet's map, reshaped (the paper's); "channels" = latents
-            times 1 + W f of pooled features f, a gain a channel that is 1 untrained.
-        temporal_first: both convolutions of a block are 3D (the paper's block), else the second alone.
+        style_dim: width of the mouth's style, see `mouth_style` (0 = the paper's layout).
+        identity_fusion: "map" multiplies the latents by the ResNet's reshaped map (the paper's). "channels"
+            multiplies them by 1 + W f of pooled features f, a gain per channel that is 1 untrained.
+        temporal_first: whether both convolutions of a block are 3D (the paper's block) or only the second.
     """
 
     _supports_gradient_checkpointing = True
@@ -85,7 +90,7 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         self.style_embedding = nn.Linear(style_dim, embedding, bias=False) if style_dim else None
         assert identity_fusion in ("channels", "map"), identity_fusion
         self.identity_gain = nn.Linear(identity_dim, last) if identity_fusion == "channels" else None
-        assert self.identity_gain is not None or patch_of(identity_dim, last)
+        assert self.identity_gain is not None or identity_patch(identity_dim, last)
         time = temporal_kernel, separable, temporal_first
         self.conv_in = frame_conv((2 * FRAME_CHANNELS + guide_channels) * area, first)
         self.down_blocks, self.downsamplers = nn.ModuleList(), nn.ModuleList()
@@ -127,7 +132,7 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         style: Tensor | None = None,
         return_dict: bool = True,
     ) -> IdentityUNet3DOutput | tuple[Tensor]:
-        """One prediction of the clean residual.
+        """Predicts the clean residual.
 
         Args:
             sample: (B, 3, F, H, W) prior + r_t, in about [-1, 1].
@@ -135,8 +140,12 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
             prior: (B, 3, F, H, W) prior frames in [-1, 1].
             identity: (B, identity_dim) identity features; their map (B, identity_dim, h, w) for "map".
             emotion: (B, emotion_dim) emotion embedding; zeros = unknown.
-            guide: (B, guide_channels, F, H, W) guide maps in [0, 1], or None where there are none.
-            style: (B, style_dim) of the mouth; None = the mean, or a network that is told none.
+            guide: (B, guide_channels, F, H, W) guide maps in [0, 1]; None if guide_channels is 0.
+            style: (B, style_dim) mouth style; None = the mean style.
+            return_dict: whether to return an `IdentityUNet3DOutput` or a tuple.
+
+        Returns:
+            (B, 3, F, H, W) prediction of r_0.
         """
         timesteps = torch.as_tensor(timestep, device=sample.device).reshape(-1).expand(len(sample))
         embedding = self.time_embedding(self.time_proj(timesteps).to(sample.dtype))
@@ -162,11 +171,11 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
         return IdentityUNet3DOutput(sample=residual) if return_dict else (residual,)
 
     def to(self, *args, **kwargs) -> "IdentityUNet3DModel":
-        """As of every module. The one of diffusers warns of parts to be kept in float32, even of none."""
+        """As `nn.Module.to`; the method of diffusers warns about float32 parts even if there are none."""
         return nn.Module.to(self, *args, **kwargs)
 
     def _identity_factor(self, identity: Tensor, h: Tensor) -> Tensor:
-        """What the latents (B, C, F, h, w) are multiplied by, broadcasting with them."""
+        """The factor of the latents (B, C, F, h, w), broadcastable to them."""
         if self.identity_gain is None:
             return identity_map(identity, h.shape[1], h.shape[-2:])[:, :, None]
         return (1 + self.identity_gain(identity))[:, :, None, None, None]
@@ -178,7 +187,7 @@ class IdentityUNet3DModel(ModelMixin, ConfigMixin):
 
 
 def channels_last(unet: IdentityUNet3DModel) -> IdentityUNet3DModel:
-    """The network with its kernels in the memory layout that convolutions run fastest in."""
+    """Moves the network's kernels, in place, to the memory layout with the fastest convolutions."""
     layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
     for weight in unet.parameters():
         if weight.dim() in layouts:
@@ -187,9 +196,9 @@ def channels_last(unet: IdentityUNet3DModel) -> IdentityUNet3DModel:
 
 
 def inflate(spatial: IdentityUNet3DModel, temporal_kernel: int = 3) -> IdentityUNet3DModel:
-    """A 3D network that does to every frame what its 2D parent (temporal_kernel 1) does.
+    """Makes a 3D network that computes the same frames as a 2D one (temporal_kernel 1).
 
-    The parent's weights become the centre taps in time; the other taps are zero.
+    The 2D weights become the centre taps in time; the other taps are zero.
     """
     assert spatial.config.temporal_kernel == 1, spatial.config.temporal_kernel
     config = {**spatial.config, "temporal_kernel": temporal_kernel}

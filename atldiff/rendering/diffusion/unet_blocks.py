@@ -1,4 +1,8 @@
-"""Blocks of the 3D Identity U-Net, on tensors (batch, channels, frames, height, width)."""
+"""Blocks of the 3D Identity U-Net (Sec. 2.3), on tensors (batch, channels, frames, height, width).
+
+- Norms and 2D convolutions treat each frame by itself.
+- A convolution over time starts at zero, so an untrained block does not mix frames.
+"""
 
 from collections.abc import Sequence
 from math import isqrt
@@ -8,7 +12,7 @@ from torch.nn import functional as F
 
 
 class FrameGroupNorm(nn.GroupNorm):
-    """Group norm of each frame by itself."""
+    """A group norm with separate statistics for each frame."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, F, H, W) -> same."""
@@ -19,9 +23,10 @@ class FrameGroupNorm(nn.GroupNorm):
 
 
 class FrameConv(nn.Conv2d):
-    """A 2D convolution of each frame: no slower than a (1, 3, 3) one, and in the CPU's faster kernels.
+    """A 2D convolution of each frame.
 
-    In channels_last_3d memory all of its reshapes are views.
+    It runs in the CPU's 2D kernels, which are faster than a 3D convolution with kernel (1, 3, 3). In
+    channels_last_3d memory its reshapes are views.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -32,7 +37,7 @@ class FrameConv(nn.Conv2d):
 
 
 class TimeConv(nn.Conv2d):
-    """Adds a convolution over neighbouring frames, pixel by pixel; untrained it adds nothing."""
+    """A residual convolution over neighbouring frames, pixel by pixel; untrained it adds zero."""
 
     bias: Tensor
 
@@ -47,17 +52,20 @@ class TimeConv(nn.Conv2d):
 
 
 def frame_conv(channels_in: int, channels_out: int, stride: int = 1) -> FrameConv:
-    """A 3 x 3 convolution of each frame that keeps its size, or divides it by the stride."""
+    """Makes a 3 x 3 convolution of each frame, which divides its size by the stride."""
     return FrameConv(channels_in, channels_out, 3, stride=stride, padding=1)
 
 
 class ResidualBlock3D(nn.Module):
-    """3D residual block; the timestep-and-emotion embedding scales and shifts its middle.
+    """A 3D residual block; the timestep embedding scales and shifts the second norm.
 
     Args:
-        temporal_kernel: frames that the second convolution sees; 1 = both are 2D.
-        separable: a 2D convolution and one over time in the 3D one's place, a third of the arithmetic.
-        temporal_first: the first convolution sees as many frames (the paper's block); else it sees one.
+        channels_in: channels of the input.
+        channels_out: channels of the output.
+        embedding: width of the timestep embedding.
+        temporal_kernel: frames of the second convolution; 1 = both convolutions are 2D.
+        separable: whether a 2D convolution and one over time replace the 3D one, at a third of its cost.
+        temporal_first: whether the first convolution is 3D too (the paper's block).
     """
 
     def __init__(
@@ -70,7 +78,7 @@ class ResidualBlock3D(nn.Module):
         temporal_first: bool = False,
     ) -> None:
         super().__init__()
-        depth = 1 if separable else temporal_kernel  # frames that a 3D convolution sees
+        depth = 1 if separable else temporal_kernel  # frames of a 3D convolution
         self.norm1 = FrameGroupNorm(8, channels_in)
         self.conv1 = _conv(channels_in, channels_out, depth if temporal_first else 1)
         self.embed = nn.Linear(embedding, 2 * channels_out)
@@ -90,34 +98,39 @@ class ResidualBlock3D(nn.Module):
 
 
 def _conv(channels_in: int, channels_out: int, frames: int) -> nn.Module:
-    """A convolution of 3 x 3 pixels and so many frames that keeps the size."""
+    """Makes a convolution of 3 x 3 pixels and `frames` frames that keeps the size."""
     if frames == 1:
         return frame_conv(channels_in, channels_out)
     return nn.Conv3d(channels_in, channels_out, (frames, 3, 3), padding=(frames // 2, 1, 1))
 
 
 def identity_map(features: Tensor, channels: int, size: Sequence[int]) -> Tensor:
-    """An identity map (B, D, h, w) reshaped for latents of D / k^2 = `channels` channels (Sec. 2.3).
+    """Reshapes an identity map for latents of D / k^2 = `channels` channels (Sec. 2.3).
 
-    Each place of the map becomes k x k places: the paper's (2048, 4, 4) becomes (128, 16, 16). It is then
+    Each cell of the map becomes k x k cells: the paper's (2048, 4, 4) becomes (128, 16, 16). The result is
     enlarged to the latents' size.
 
+    Args:
+        features: (B, D, h, w) identity map.
+        channels: of the latents.
+        size: (height, width) of the latents.
+
     Returns:
-        (B, channels, *size).
+        (B, channels, height, width).
     """
-    maps = F.pixel_shuffle(features, patch_of(features.shape[1], channels))
+    maps = F.pixel_shuffle(features, identity_patch(features.shape[1], channels))
     return F.interpolate(maps, tuple(size), mode="nearest")
 
 
-def patch_of(identity_dim: int, channels: int) -> int:
-    """The k of `identity_map`."""
+def identity_patch(identity_dim: int, channels: int) -> int:
+    """The factor k of `identity_map`; fails unless identity_dim = channels k^2."""
     patch = isqrt(identity_dim // channels)
     assert identity_dim == channels * patch**2, (identity_dim, channels)
     return patch
 
 
 class Upsample(nn.Module):
-    """Changes the channels, then doubles height and width (nearest)."""
+    """Changes the number of channels, then doubles height and width (nearest neighbour)."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -134,5 +147,5 @@ def space_to_depth(x: Tensor, patch: int) -> Tensor:
 
 
 def depth_to_space(x: Tensor, patch: int) -> Tensor:
-    """Inverse of `space_to_depth`."""
+    """(B, C patch^2, F, H, W) -> (B, C, F, H patch, W patch), the inverse of `space_to_depth`."""
     return F.pixel_shuffle(x.transpose(1, 2), patch).transpose(1, 2)

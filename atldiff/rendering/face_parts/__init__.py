@@ -1,1 +1,1 @@
-"""What a warp cannot show: the inside of the mouth, closed lips and closed eyes."""
+"""Draws the parts that a warp cannot show: the inside of the mouth, closed lips and closed eyes."""

@@ -2,7 +2,7 @@
 
 The skin is what surrounds the eye in the photo, continued over it from all sides, so that nobody sees where
 it begins; it is made once for a portrait and moves with the eye's corners. The spline leaves the eye open
-(`warp.parted`).
+(`keep_apart`).
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from atldiff.landmarks import BROWS, LEFT_EYE, RIGHT_EYE
-from atldiff.rendering.face_parts.shapes import Rect, filled, rect_round
+from atldiff.rendering.face_parts.shapes import Rect, fill_polygon, rect_around
 from atldiff.smoothstep import smoothstep
 
 _CLOSING = (0.3, 0.62)  # share of the gap that is closed where the lid begins to be drawn, and has come down
@@ -48,7 +48,7 @@ class Lid:
     dark: np.ndarray
 
     @classmethod
-    def of(cls, image: np.ndarray, still: np.ndarray, side: int) -> "Lid":
+    def from_photo(cls, image: np.ndarray, still: np.ndarray, side: int) -> "Lid":
         """The right (0) or left (1) eye's, of the face with landmarks `still`, pixels of `image`.
 
         An eye outside the picture has no skin to draw, and never closes.
@@ -56,7 +56,7 @@ class Lid:
         eye = (RIGHT_EYE, LEFT_EYE)[side]
         ring = tuple(range(eye.start, eye.stop))
         width = _width(still[list(ring)])
-        rect = rect_round(still[list(ring)], _MARGIN * width, (image.shape[0], image.shape[1]))
+        rect = rect_around(still[list(ring)], _MARGIN * width, (image.shape[0], image.shape[1]))
         part = image[rect[1] : rect[3], rect[0] : rect[2], :3].astype(np.float32)
         if not part.size:
             return cls(ring, still, rect, part, part[..., 0], np.zeros(3, np.float32))
@@ -77,14 +77,14 @@ class Lid:
 
     def area(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
         """The pixels that may change in a frame of size (H, W) with landmarks (68, 2)."""
-        return rect_round(landmarks[list(self.ring)], 3 * _REACH * self.width(landmarks) + 2, size)
+        return rect_around(landmarks[list(self.ring)], 3 * _REACH * self.width(landmarks) + 2, size)
 
     def width(self, landmarks: np.ndarray) -> float:
         """From corner to corner of landmarks (68, 2), in their unit."""
         return _width(landmarks[list(self.ring)])
 
     def layers(self, apart: np.ndarray, closing: float, rect: Rect) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Skin and lashes over the pixels `rect` of a frame with landmarks `apart` (68, 2) from `parted`.
+        """Skin and lashes over the pixels `rect` of a frame with landmarks `apart` (68, 2) from `keep_apart`.
 
         Returns:
             Colours (h, w, 3) and alphas (h, w), float32; to be drawn in this order.
@@ -102,15 +102,15 @@ class Lid:
         wider = edge + (edge - edge.mean(axis=0))  # no straight sides: the skin's share ends it there
         above = np.concatenate([edge + _BELOW * down, wider[::-1] - down])
         soft = max(0.5, 0.012 * width)
-        lid = _blurred(filled(above - rect[:2], size) / np.float32(255), soft)
+        lid = _blurred(fill_polygon(above - rect[:2], size) / np.float32(255), soft)
         thick = _LASHES * self._taper()[:, None] * down
         straight = np.linspace(apart[self.ring[0]], apart[self.ring[3]], _CURVE)
         seam = edge + _STRAIGHT * closing * (straight - edge)  # the lids meet above the open eye's lower edge
         lashes = np.concatenate([seam - 0.6 * thick, seam[::-1] + thick[::-1]])
         band = np.concatenate([seam, seam[::-1] - _LOW * down])
-        low = _blurred(filled(band - rect[:2], size) / np.float32(255), 0.06 * width)
+        low = _blurred(fill_polygon(band - rect[:2], size) / np.float32(255), 0.06 * width)
         shade = 1 - closing * (_LOW_SHADE * low[..., None])
-        line = _blurred(filled(lashes - rect[:2], size) / np.float32(255), 1.2 * soft)
+        line = _blurred(fill_polygon(lashes - rect[:2], size) / np.float32(255), 1.2 * soft)
         faded = min(1.0, 3 * closing)
         return [
             (skin * shade, lid * share * faded),
@@ -170,7 +170,7 @@ def _grown(outline: np.ndarray, size: tuple[int, int], reach: float) -> np.ndarr
     """(h, w) bool: the filled outline (N, 2) and what is nearer to it than `reach` pixels."""
     import cv2
 
-    mask, thick = filled(outline, size), max(1, round(2 * reach))
+    mask, thick = fill_polygon(outline, size), max(1, round(2 * reach))
     cv2.polylines(mask, [np.round((outline - 0.5) * 16).astype(np.int32)], True, 255, thick, cv2.LINE_8, 4)
     return mask > 127
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from atldiff.config import FRAME_RATE
 from atldiff.landmarks import EYE_CORNERS, LEFT_EYE, RIGHT_EYE
-from atldiff.rendering.face_parts.shapes import Rect, rect_round
+from atldiff.rendering.face_parts.shapes import Rect, rect_around
 from atldiff.rendering.face_parts.soft_lid import LidMaps
 from atldiff.smoothstep import smoothstep
 
@@ -120,7 +120,7 @@ class Iris:
     axes: np.ndarray
 
     @classmethod
-    def of(cls, image: np.ndarray, still: np.ndarray, mesh: np.ndarray, side: int) -> "Iris":
+    def from_photo(cls, image: np.ndarray, still: np.ndarray, mesh: np.ndarray, side: int) -> "Iris":
         """The right (0) or left (1) eye of a face.
 
         Args:
@@ -129,7 +129,7 @@ class Iris:
         eye = (RIGHT_EYE, LEFT_EYE)[side]
         outline = still[eye].astype(np.float64)
         width = max(float(np.linalg.norm(outline[3] - outline[0])), 1e-6)
-        rect = rect_round(outline, _MARGIN * width, (image.shape[0], image.shape[1]))
+        rect = rect_around(outline, _MARGIN * width, (image.shape[0], image.shape[1]))
         part = image[rect[1] : rect[3], rect[0] : rect[2], :3].astype(np.float32)
         maps = LidMaps.from_eye(outline - rect[:2], (part.shape[0], part.shape[1]), side)
         centre, rim = _IRISES[side]
@@ -149,7 +149,7 @@ class Iris:
     def area(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
         """The pixels that may change in a frame of size (H, W) with landmarks (68, 2)."""
         eye = landmarks[list(self.ring)]
-        return rect_round(eye, 0.25 * float(np.linalg.norm(eye[3] - eye[0])) + 2, size)
+        return rect_around(eye, 0.25 * float(np.linalg.norm(eye[3] - eye[0])) + 2, size)
 
     def layers(
         self, landmarks: np.ndarray, shift: np.ndarray, rect: Rect
@@ -194,9 +194,9 @@ class Gaze:
     irises: tuple[Iris, Iris]
 
     @classmethod
-    def of(cls, image: np.ndarray, still: np.ndarray, mesh: np.ndarray) -> "Gaze":
+    def from_photo(cls, image: np.ndarray, still: np.ndarray, mesh: np.ndarray) -> "Gaze":
         """Of the face with landmarks `still` (68, 2) and mesh (478, >= 2), pixels of `image` (H, W, >= 3)."""
-        return cls((Iris.of(image, still, mesh, 0), Iris.of(image, still, mesh, 1)))
+        return cls((Iris.from_photo(image, still, mesh, 0), Iris.from_photo(image, still, mesh, 1)))
 
     def paint(self, image: np.ndarray, landmarks: np.ndarray, shift: np.ndarray) -> None:
         """Moves both irises of a frame with landmarks (68, 2), in place, by `shift` (see `Iris.layers`)."""

@@ -1,4 +1,4 @@
-"""What a photo tells of its light and its sharpness, for what is drawn into it."""
+"""Estimates a photo's light and sharpness, so that painted parts match it."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ from atldiff.landmarks import EYE_CORNERS, LEFT_EYE, RIGHT_EYE
 
 EYE_SPAN = 90.0  # mm between the outer corners of an adult's eyes
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-_SKIN = (2, 3, 13, 14, 31, 35, 29)  # landmarks round cheeks and nose, where skin is seen
+_SKIN = (2, 3, 13, 14, 31, 35, 29)  # landmarks round cheeks and nose, which enclose bare skin
 
 
 def face_axes(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """The face's unit vectors to the picture's right and down, and pixels a millimetre."""
+    """Unit vectors (2,) along the eyes to the right and down the face, and pixels per millimetre."""
     right = landmarks[EYE_CORNERS[1]] - landmarks[EYE_CORNERS[0]]
     length = max(float(np.linalg.norm(right)), 1e-6)
     right = right / length
@@ -18,7 +18,15 @@ def face_axes(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def teeth_colour(image: np.ndarray, still: np.ndarray) -> tuple[np.ndarray, float]:
-    """Colour (3,) of the teeth as lit in the photo, from skin and eye whites; and the light's slope a mm."""
+    """Estimates the teeth's colour from the skin and the whites of the eyes.
+
+    Args:
+        image: (H, W, >=3) uint8.
+        still: (68, 2) landmarks, pixels of `image`.
+
+    Returns:
+        Colour (3,) float32 levels of the teeth, and the light's relative change per mm to the right.
+    """
     import cv2
 
     mask = np.zeros(image.shape[:2], np.uint8)
@@ -44,10 +52,16 @@ def teeth_colour(image: np.ndarray, still: np.ndarray) -> tuple[np.ndarray, floa
 
 
 def teeth_tint(skin: np.ndarray, eyes: np.ndarray) -> np.ndarray:
-    """Colour (3,) of luma 1 that teeth have beside skin (3,) and what the lids leave open, pixels (N, 3).
+    """Estimates the teeth's colour at luma 1, by lines fitted to bright teeth of training people.
 
-    The whites of the eyes tell the light's colour. Lines fitted to bright teeth of training people in 1,805
-    photos and 295 frames of clips; on others' red strays from them by 0.04 and 0.06, blue by 0.03.
+    The whites of the eyes show the colour of the light.
+
+    Args:
+        skin: (3,) colour of the skin, levels.
+        eyes: (N, 3) pixels between the lids, levels.
+
+    Returns:
+        (3,) float32.
     """
     red, _, blue = skin / max(float(skin @ LUMA), 1.0)
     luma = eyes @ LUMA
@@ -62,10 +76,17 @@ def teeth_tint(skin: np.ndarray, eyes: np.ndarray) -> np.ndarray:
 
 
 def softness(image: np.ndarray, still: np.ndarray) -> float:
-    """Standard deviation in pixels of the blur of a photo's edges, between brows and chin; 0.3 = sharp.
+    """Estimates the blur of a photo's edges between brows and chin.
 
-    The slope of a blurred edge over its curvature grows with the blur; the line through that ratio was read
-    off portraits blurred by known amounts (0 to 4 pixels, error about 0.3).
+    The ratio of a blurred edge's slope to its curvature grows with the blur. The line through that ratio is
+    fitted to portraits with known blur of 0 to 4 pixels.
+
+    Args:
+        image: (H, W, >=3) uint8.
+        still: (68, 2) landmarks, pixels of `image`.
+
+    Returns:
+        Standard deviation of the blur in pixels, >= 0.3; 0.3 = sharp.
     """
     import cv2
 

@@ -1,30 +1,28 @@
-"""The smooth outline of the inner lips, from the eight landmarks on it.
+"""The smooth outline of the inner lips, from their eight landmarks.
 
-Six of the eight lie in its middle. From a corner to the next of them the lips are round: a straight line
-there would cut off a quarter of an open mouth's height.
+Six landmarks lie in the middle of the mouth. The lips curve strongly between them and the corners, where
+straight lines would cut off much of an open mouth.
 """
 
 import numpy as np
 
 from atldiff.landmarks import INNER_LIPS
 
-# From a corner to the next landmark: shares of the way along the mouth, and of the way up or down. Medians of
-# MediaPipe's meshes of 3,492 training mouths; they hardly depend on how wide the mouth is open.
+# Extra points from a corner to the next landmark: share of the way along the mouth, and up or down.
+# Medians of training mouths; they hardly depend on the mouth's opening.
 _UPPER = np.array([(0.20, 0.42), (0.41, 0.73), (0.67, 0.95)], np.float32)
 _LOWER = np.array([(0.23, 0.38), (0.42, 0.62), (0.68, 0.84)], np.float32)
-_CORNERS = 0, 10  # of the 20 points of `round_lips`
-_CURVE = 3  # points of the curve from one of these to the next
+_CORNERS = 0, 10  # indices of the corners in `round_lips`
+_CURVE = 3  # curve points per point of `round_lips`
 
 
 def mouth_outline(landmarks: np.ndarray) -> np.ndarray:
-    """Landmarks (..., 68, 2) -> the outline of their inner lips, (..., 60, 2), same unit."""
+    """Landmarks (..., 68, 2) -> the smooth outline of the inner lips (..., 60, 2), same unit."""
     return smooth_outline(landmarks[..., INNER_LIPS, :])
 
 
 def smooth_outline(inner: np.ndarray) -> np.ndarray:
-    """Catmull-Rom curve (..., 60, 2) through the inner lips (..., 8, 2) and what is round between them; the
-    corners stay sharp.
-    """
+    """The Catmull-Rom curve (..., 60, 2) through `round_lips` of (..., 8, 2), with sharp corners."""
     points = round_lips(inner)
     before, after = np.roll(points, 1, axis=-2), np.roll(points, -1, axis=-2)
     beyond = np.roll(points, -2, axis=-2)
@@ -40,7 +38,7 @@ def smooth_outline(inner: np.ndarray) -> np.ndarray:
 
 
 def round_lips(inner: np.ndarray) -> np.ndarray:
-    """The inner lips (..., 8, 2) with three points more, (..., 20, 2), on either side of each corner."""
+    """Inner lips (..., 8, 2) with three more points on either side of each corner: (..., 20, 2)."""
     right, left = inner[..., 0, :], inner[..., 4, :]
     quarters = [
         _from_corner(right, inner[..., 1, :], left, _UPPER),
@@ -54,7 +52,7 @@ def round_lips(inner: np.ndarray) -> np.ndarray:
 
 
 def _from_corner(corner: np.ndarray, near: np.ndarray, other: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Points (..., 3, 2) from a corner to the landmark near it, (..., 2); `other` is the other corner."""
+    """Extra points (..., 3, 2) from a corner to the landmark `near` it; `other` is the other corner."""
     axis, way = other - corner, near - corner
     length = np.maximum((axis * axis).sum(axis=-1, keepdims=True), 1e-12)
     along = axis * ((way * axis).sum(axis=-1, keepdims=True) / length)

@@ -1,4 +1,4 @@
-"""Lips that close over shown teeth."""
+"""Closed lips, drawn over the teeth that a photo shows."""
 
 from dataclasses import dataclass
 from math import comb
@@ -7,28 +7,29 @@ import numpy as np
 
 from atldiff.landmarks import INNER_LIPS, mouth_opening
 from atldiff.rendering.face_parts.lip_outline import round_lips, smooth_outline
-from atldiff.rendering.face_parts.shapes import Layers, Rect, filled, rect_round
+from atldiff.rendering.face_parts.shapes import Layers, Rect, fill_polygon, rect_around
 from atldiff.smoothstep import smoothstep
 
-_SHADE, _LINE = 0.6, 0.35  # of the skin's light: near the line between the lips, and in it
-
-_CLOSING = (0.45, 0.65)  # how far lips are closed where their cover begins to be drawn, and is drawn in full
-_SHOWS_TEETH = (0.02, 0.05)  # opening of the photo's mouth, inter-ocular distances
-_REACH = 0.03  # of the cover beyond the inner lips, shares of the mouth's width
-# Where lips tell their colours: points of `round_lips`, and the landmarks on the other side of the lip.
+_SHADE, _LINE = 0.6, 0.35  # share of the skin's light near the line between the lips, and in it
+_CLOSING = (0.45, 0.65)  # closed share of the photo's gap at which the drawing begins, and is complete
+_SHOWS_TEETH = (0.02, 0.05)  # mouth openings of the photo between which the drawing fades in, inter-ocular
+_REACH = 0.03  # reach of the drawing beyond the inner lips, share of the mouth's width
+# Samples of the lips' colours lie between points of `round_lips` and landmarks of the outer lips.
 _UPPER_LIP = [2, 4, 5, 6, 8], [49, 50, 51, 52, 53]
 _LOWER_LIP = [18, 16, 15, 14, 12], [59, 58, 57, 56, 55]
-_ACROSS = 0.35, 0.5, 0.65  # of the way from the one to the other
-_STATIONS = 0.2, 0.35, 0.5, 0.65, 0.8  # where these points lie along the mouth
+_ACROSS = 0.35, 0.5, 0.65  # positions of the samples between them
+_STATIONS = 0.2, 0.35, 0.5, 0.65, 0.8  # positions of the samples along the mouth
 
 
 @dataclass(frozen=True, eq=False)
 class ShutLips:
-    """The lips, in their own colours; only where the photo shows what is between them.
+    """The lips in the photo's colours. They are drawn only if the photo shows an open mouth.
 
     Attributes:
-        gap: mean gap of the photo's inner lips, inter-ocular distances.  strength: of the drawing, 0 to 1.
-        upper, lower: (5, 3) colours of the lips from the left of the picture to the right.
+        gap: mean gap of the photo's inner lips, inter-ocular distances.
+        strength: opacity of the drawing, 0 to 1.
+        upper: (5, 3) colours of the upper lip, levels, from left to right in the picture.
+        lower: (5, 3) colours of the lower lip, likewise.
     """
 
     gap: float
@@ -37,8 +38,13 @@ class ShutLips:
     lower: np.ndarray
 
     @classmethod
-    def of(cls, image: np.ndarray, still: np.ndarray) -> "ShutLips":
-        """Of the face with landmarks `still` (68, 2), pixels of `image` (H, W, >=3) uint8."""
+    def from_photo(cls, image: np.ndarray, still: np.ndarray) -> "ShutLips":
+        """Samples the lips' colours of the photo.
+
+        Args:
+            image: (H, W, >=3) uint8.
+            still: (68, 2) landmarks, pixels of `image`.
+        """
         inner, gap = round_lips(still[INNER_LIPS]), float(mouth_opening(still))
         strength = float(smoothstep(*_SHOWS_TEETH, np.array(gap)))
         colours = (
@@ -54,18 +60,18 @@ class ShutLips:
 
     def area(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
         """See `Closure`."""
-        return rect_round(landmarks[INNER_LIPS], 0.32 * _lip_width(landmarks) + 2, size)
+        return rect_around(landmarks[INNER_LIPS], 0.32 * _lip_width(landmarks) + 2, size)
 
     def layers(self, apart: np.ndarray, closing: float, rect: Rect) -> Layers:
-        """See `Closure`: the lips' colour, shade towards the line between them, and that line."""
+        """See `Closure`: the lips' colour, the shade towards the line between them, and the line."""
         import cv2
 
         width, size = _lip_width(apart), (rect[3] - rect[1], rect[2] - rect[0])
         seam = smooth_curve(apart[INNER_LIPS][[0, 7, 6, 5, 4]]) - rect[:2]
-        cover = filled(smooth_outline(apart[INNER_LIPS]) - rect[:2], size)
+        cover = fill_polygon(smooth_outline(apart[INNER_LIPS]) - rect[:2], size)
         reach = max(3, round(2 * _REACH * width)) | 1
         cover = cv2.dilate(cover, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
-        below = filled(np.concatenate([seam, seam[::-1] + [0, width]]), size)
+        below = fill_polygon(np.concatenate([seam, seam[::-1] + [0, width]]), size)
         alphas = [_soft(cover, 0.03 * width)]
         for thickness, soft, strength in ((0.05, 0.03, 0.4), (0.012, 0.006, 0.8)):
             line = np.zeros(size, np.uint8)
@@ -77,7 +83,7 @@ class ShutLips:
         return [(colour, closing * alpha) for colour, alpha in zip(colours, alphas, strict=True)]
 
     def _skin(self, apart: np.ndarray, rect: Rect, below: np.ndarray) -> np.ndarray:
-        """Colours (h, w, 3) of the lip that lies at each pixel; `below` (h, w) in [0, 1]: the lower one."""
+        """Colours (h, w, 3) of the lips at each pixel; `below` (h, w) in [0, 1] is the lower lip's share."""
         axis = apart[64] - apart[60]
         x, y = np.meshgrid(np.arange(rect[0], rect[2]) + 0.5, np.arange(rect[1], rect[3]) + 0.5)
         along = ((x - apart[60, 0]) * axis[0] + (y - apart[60, 1]) * axis[1]) / max(float(axis @ axis), 1e-9)
@@ -94,20 +100,20 @@ def _lip_width(landmarks: np.ndarray) -> float:
 
 
 def smooth_curve(points: np.ndarray, count: int = 17) -> np.ndarray:
-    """The Bezier curve (count, 2) from the first to the last of points (N, 2), drawn to the others."""
+    """The Bezier curve (count, 2) of the control points (N, 2)."""
     t, degree = np.linspace(0, 1, count), len(points) - 1
     weights = [comb(degree, k) * t**k * (1 - t) ** (degree - k) for k in range(degree + 1)]
     return np.stack(weights, axis=1) @ points
 
 
 def _soft(mask: np.ndarray, deviation: float) -> np.ndarray:
-    """A mask (h, w) uint8, blurred by so many pixels: float32 in [0, 1]."""
+    """Blurs a mask (h, w) uint8 by a standard deviation in pixels: float32 in [0, 1]."""
     import cv2
 
     return cv2.GaussianBlur(mask, (0, 0), max(0.6, deviation)).astype(np.float32) / 255
 
 
 def _pixels(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Colours (N, 3) at points (N, 2), the nearest pixel's."""
+    """Colours (N, 3) of the pixels nearest to points (N, 2)."""
     columns, rows = np.clip(np.round(points - 0.5), 0, np.array(image.shape[1::-1]) - 1).astype(int).T
     return image[rows, columns, :3].astype(np.float32)

@@ -1,9 +1,10 @@
 """The layered mouth: cavity, tongue, lower teeth and upper teeth, drawn from the landmarks.
 
-A mouth's inside is a simple solid: the upper row stands still on the skull, the lower one moves with the
-jaw, the tongue lies between them, and the lips slide over all of it and throw a shadow. So it can be drawn
-at any resolution, steady in time, with nothing learnt but the few numbers of `MouthShape`; the diffusion
-network starts from it. Lengths are millimetres of an adult face (outer eye corners 90 mm apart).
+- The upper teeth stay with the skull, the lower teeth move with the jaw, the tongue lies between them.
+- The lips slide over all layers and cast a shadow.
+- The drawing works at any resolution and does not flicker. The diffusion network refines it.
+- Only the numbers of `MouthShape` are fitted to data.
+- Lengths are millimetres of an adult face, with outer eye corners 90 mm apart.
 """
 
 from collections.abc import Iterator
@@ -15,36 +16,36 @@ from atldiff.landmarks import inter_ocular_distance
 from atldiff.rendering.face_parts.light import EYE_SPAN, face_axes, softness, teeth_colour
 from atldiff.rendering.face_parts.lip_outline import smooth_outline
 from atldiff.rendering.face_parts.mouth_layers import MouthPose, paint_layers
-from atldiff.rendering.face_parts.shapes import Rect, enclosing, filled, rect_round
+from atldiff.rendering.face_parts.shapes import Rect, enclose, fill_polygon, rect_around
 from atldiff.smoothstep import smoothstep
 
-LIP_DROP = (15.0, 26.0)  # mm from nose base to the upper inner lip of closed lips: what is believed
-_CACHED = 1 << 18  # pixels whose layers are drawn at once: 1 MB a layer
-_EDGE = 3  # pixels by which filled outlines and their least blur reach beyond themselves
+LIP_DROP = (15.0, 26.0)  # plausible mm from nose base to the upper inner lip of closed lips
+_CACHED = 1 << 18  # pixels per batch of layers, 1 MB a layer
+_EDGE = 3  # pixels by which filled outlines and their least blur extend beyond the outline
 
 
 @dataclass(frozen=True)
 class MouthShape:
-    """What is the same for everybody, fitted to open mouths of training people (`training.fit_mouth`).
+    """Parameters shared by all people, fitted to training people (`training.renderer.fit_mouth`).
 
-    Lights are shares of the teeth's; lengths are mm.
+    Lights are shares of the teeth's light; lengths are mm.
     """
 
-    edge: float = 4.88  # upper row's edge below the closed lips' line
-    jaw: float = 0.8  # share of the jaw's way that the lower row follows
-    overbite: float = 3.34  # how far the closed lower row stands behind the upper one's edge
-    lower_show: float = 4.75  # what the lower lip leaves to be seen of the lower row, at most
-    dim: float = 0.59  # opening at which half of the light comes in
+    edge: float = 4.88  # from the closed lips' line down to the upper row's edge
+    jaw: float = 0.8  # share of the jaw's motion that the lower row follows
+    overbite: float = 3.34  # from the upper row's edge up to the closed lower row's edge
+    lower_show: float = 4.75  # most of the lower row that the lower lip leaves visible
+    dim: float = 0.59  # opening that lets half of the light in
     pucker: float = 0.35  # share of its rest width at which a rounded mouth is dark
     upper_light: float = 1.16
     lower_light: float = 1.19
     tongue_light: float = 1.2
     cavity_light: float = 0.49
-    falloff: float = 26.3  # half width at which the light has gone to the sides
-    shadow: float = 0.43  # light that is left right under the lips
+    falloff: float = 26.3  # half width at which the light fades towards the sides
+    shadow: float = 0.43  # light right under the lips
     shadow_width: float = 1.94
     gap: float = 0.08  # darkness of the gaps between teeth
-    blur: float = 0.34  # of the whole painting
+    blur: float = 0.34  # standard deviation of the painting's blur
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +53,14 @@ class LayeredMouth:
     """One person's mouth.
 
     Attributes:
-        shape: see there.  teeth: (3,) colour.
-        edge: mm from nose base to the upper row's edge.  rest: mm from nose base to the chin of the
-            photo, less its lip gap.  gap, width: mm between the photo's lips and between their corners.
-        slope: change of light a mm to the right.  soft: mm of blur of the photo.
+        shape: parameters shared by all people.
+        teeth: (3,) colour of the teeth, levels.
+        edge: mm from nose base to the upper row's edge.
+        rest: mm from nose base to chin in the photo, minus its lip gap.
+        gap: mm between the photo's lips.
+        width: mm between the corners of the photo's mouth.
+        slope: relative change of light per mm to the right.
+        soft: mm of the photo's blur.
     """
 
     shape: MouthShape
@@ -68,8 +73,16 @@ class LayeredMouth:
     soft: float
 
     @classmethod
-    def of(cls, image: np.ndarray, still: np.ndarray, shape: MouthShape | None = None) -> "LayeredMouth":
-        """The mouth of the face with landmarks `still` (68, 2), pixels of `image` (H, W, >=3) uint8."""
+    def from_photo(
+        cls, image: np.ndarray, still: np.ndarray, shape: MouthShape | None = None
+    ) -> "LayeredMouth":
+        """Measures the mouth of a photo.
+
+        Args:
+            image: (H, W, >=3) uint8.
+            still: (68, 2) landmarks, pixels of `image`.
+            shape: parameters shared by all people; None = the fitted ones.
+        """
         shape = shape or MouthShape()
         _, down, mm = face_axes(still)
         drop = float((still[62] - still[33]) @ down) / mm
@@ -91,9 +104,10 @@ class LayeredMouth:
         """Paints the inside of the mouth into a picture, in place.
 
         Args:
-            image: (H, W, >=3) uint8 frame.  landmarks: (68, 2) of its face, in its pixels.
-            outline: (8, 2) what is to be filled, of `disocclusion.opened_mouth`.
-            share: in [0, 1], how much of it the photo does not show by itself; 0 changes nothing.
+            image: (H, W, >=3) uint8 frame.
+            landmarks: (68, 2) of its face, its pixels.
+            outline: (8, 2) from `disocclusion.opened_mouth`, its pixels.
+            share: opacity in [0, 1]; 0 changes nothing.
         """
         height, width = image.shape[:2]
         layers = next(self.layers(landmarks[None], outline[None], (height, width)))
@@ -102,17 +116,24 @@ class LayeredMouth:
     def layers(
         self, landmarks: np.ndarray, outlines: np.ndarray, size: tuple[int, int]
     ) -> Iterator[tuple[Rect, np.ndarray]]:
-        """For each frame of size (H, W) with landmarks (F, 68, 2) and outlines (F, 8, 2): the pixels that
-        `blend` may change, and their layers (h, w, 3) float32. Frames are drawn together, as many as fit a
-        cache.
+        """Draws the layers of all frames, as many frames at once as fit a cache.
+
+        Args:
+            landmarks: (F, 68, 2) of the frames, pixels.
+            outlines: (F, 8, 2) from `disocclusion.opened_mouth`, pixels.
+            size: (height, width) of the frames.
+
+        Yields:
+            For each frame the rectangle that `blend` may change, and its layers (h, w, 3) float32 levels.
         """
         rects = [self.rect(*frame, size) for frame in zip(landmarks, outlines, strict=True)]
-        x0, y0, x1, y1 = whole = enclosing(rects)
+        x0, y0, x1, y1 = bounds = enclose(rects)
         at_once = max(1, _CACHED // max((x1 - x0) * (y1 - y0), 1))
         for start in range(0, len(rects), at_once):
             poses = [self.pose(frame) for frame in landmarks[start : start + at_once]]
-            drawn = paint_layers(self.shape, self.teeth, self.slope, poses, whole).permute(0, 2, 3, 1).numpy()
-            for (left, top, right, bottom), layers in zip(rects[start:], drawn, strict=False):
+            painting = paint_layers(self.shape, self.teeth, self.slope, poses, bounds)
+            batch = painting.permute(0, 2, 3, 1).numpy()
+            for (left, top, right, bottom), layers in zip(rects[start:], batch, strict=False):
                 yield (left, top, right, bottom), layers[top - y0 : bottom - y0, left - x0 : right - x0]
 
     def blend(
@@ -123,7 +144,7 @@ class LayeredMouth:
         share: float,
         layers: tuple[Rect, np.ndarray],
     ) -> None:
-        """As `paint`, with the frame's layers."""
+        """As `paint`, with the frame's rectangle and layers from `layers`."""
         import cv2
 
         (x0, y0, x1, y1), painting = layers
@@ -139,20 +160,22 @@ class LayeredMouth:
         part[:] = np.clip(part + (painting - part) * alpha + 0.5, 0, 255).astype(np.uint8)
 
     def rect(self, landmarks: np.ndarray, outline: np.ndarray, size: tuple[int, int]) -> Rect:
-        """The pixels that painting may change in a picture of size (H, W); see `paint`."""
+        """The pixels that `paint` may change in a picture of size (H, W)."""
         margin = 3 * max(float(inter_ocular_distance(landmarks)) / EYE_SPAN, 1.0) + _EDGE
-        return rect_round(outline, margin, size)
+        return rect_around(outline, margin, size)
 
     def blurs(self, mm: float) -> tuple[float, float, float]:
-        """Standard deviations in pixels, `mm` of them a millimetre: of the shadow's reach, of the painting,
-        of its edge.
+        """Standard deviations in pixels of the blurs of the shadow, the painting and its edge.
+
+        Args:
+            mm: pixels per millimetre.
         """
         shape = self.shape
         painting = max(float(np.hypot(shape.blur, self.soft)) * mm, 0.3)
         return max(shape.shadow_width * mm, 0.6), painting, max(float(np.hypot(0.4, self.soft)) * mm, 0.5)
 
     def pose(self, landmarks: np.ndarray) -> MouthPose:
-        """How the layers lie in a frame with landmarks (68, 2), in its pixels."""
+        """The layers' pose in a frame with landmarks (68, 2), pixels."""
         shape = self.shape
         right, down, mm = face_axes(landmarks)
         base = landmarks[33]
@@ -163,16 +186,16 @@ class LayeredMouth:
         lip = float((landmarks[66] - base) @ down) / mm - self.edge
         low = max(drop - shape.overbite, lip - shape.lower_show)
         origin = float(middle @ right), float(base @ down) + self.edge * mm
-        light = self._opened(landmarks, gap, mm)
+        light = self._light(landmarks, gap, mm)
         return MouthPose((float(right[0]), float(right[1])), origin, mm, drop, low, light)
 
-    def _opened(self, landmarks: np.ndarray, gap: float, mm: float) -> float:
-        """Share of the light that comes in between lips `gap` mm apart, and rounded or not."""
+    def _light(self, landmarks: np.ndarray, gap: float, mm: float) -> float:
+        """Share of the light that enters between lips `gap` mm apart; rounded lips let in less."""
         width = float(np.linalg.norm(landmarks[64] - landmarks[60])) / mm / max(self.width, 1.0)
         rounded = smoothstep(self.shape.pucker, self.shape.pucker + 0.4, np.array(width))
         return gap / (gap + self.shape.dim) * (0.3 + 0.7 * float(rounded))
 
 
 def fill_outline(outline: np.ndarray, rect: Rect) -> np.ndarray:
-    """The smooth outline of the inner lips (8, 2), pixels, filled: (h, w) uint8 of `rect`."""
-    return filled(smooth_outline(outline) - rect[:2], (rect[3] - rect[1], rect[2] - rect[0]))
+    """Fills the smooth outline of the inner lips (8, 2), pixels: (h, w) uint8 mask of `rect`."""
+    return fill_polygon(smooth_outline(outline) - rect[:2], (rect[3] - rect[1], rect[2] - rect[0]))

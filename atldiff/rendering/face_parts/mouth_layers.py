@@ -1,6 +1,7 @@
-"""The layers of a painted mouth, over one another: cavity, tongue, lower teeth, gum and upper teeth.
+"""The layers of a painted mouth, from back to front: cavity, tongue, lower teeth, gum and upper teeth.
 
-One definition for every device: tensors over frames and pixels. Lengths are millimetres of an adult face.
+- Tensors over frames and pixels serve every device.
+- Lengths are millimetres of an adult face.
 """
 
 from collections.abc import Sequence
@@ -16,22 +17,24 @@ from atldiff.smoothstep import smoothstep
 if TYPE_CHECKING:
     from atldiff.rendering.face_parts.mouth import MouthShape
 
-# Visible widths from the midline outwards, as borders between teeth; adult means.
+# Borders between teeth from the midline outwards: sums of visible widths, adult means.
 UPPER_TEETH = np.cumsum([0, 8.3, 6.4, 6.2, 4.6, 3.6, 2.6]).astype(np.float32)
 LOWER_TEETH = np.cumsum([0, 5.3, 5.6, 5.8, 5.0, 4.5, 3.5]).astype(np.float32)
-UPPER_STEPS = np.array([0, 0.8, 0.2, 1.0, 1.0, 1.0], np.float32)  # how much shorter than the first
+UPPER_STEPS = np.array([0, 0.8, 0.2, 1.0, 1.0, 1.0], np.float32)  # mm shorter than the first tooth
 
 
 @dataclass(frozen=True)
 class MouthPose:
-    """How one frame's layers lie.
+    """The pose of one frame's layers.
 
     Attributes:
         right: unit vector to the face's left side, which is right in the picture.
-        origin: pixels along `right` and along its perpendicular (down the face) to the point where the
-            teeth's midline meets the upper row's edge.  mm: pixels a millimetre.
-        drop, low: mm by which the jaw has dropped, and from the upper row's edge to the lower row's.
-        light: share of the light that comes in.
+        origin: the point where the teeth's midline meets the upper row's edge, in pixels along `right` and
+            along its perpendicular down the face.
+        mm: pixels per millimetre.
+        drop: mm by which the jaw has dropped.
+        low: mm from the upper row's edge to the lower row's edge.
+        light: share of the light that enters the mouth.
     """
 
     right: tuple[float, float]
@@ -50,33 +53,37 @@ def paint_layers(
     rect: tuple[int, int, int, int],
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """All layers, before the lips' shadow.
+    """Paints all layers, without the lips' shadow.
 
     Args:
-        teeth: (3,) colour.  slope: change of light a mm to the right.
-        rect: x0, y0, x1, y1 whole pixels to be painted.
+        shape: parameters shared by all people.
+        teeth: (3,) colour of the teeth, levels.
+        slope: relative change of light per mm to the right.
+        poses: one a frame.
+        rect: x0, y0, x1, y1 to paint, whole pixels.
+        device: of the result.
 
     Returns:
         (F, 3, h, w) float32 levels, not clipped.
     """
     x, y, pixel = _places(poses, rect, device)
-    drop, low, light_in = (_each(values, device) for values in zip(*_numbers(poses), strict=True))
+    drop, low, light_in = (_per_frame(values, device) for values in zip(*_numbers(poses), strict=True))
     side = torch.exp(-((x / shape.falloff) ** 4))
     low = low + 0.0036 * x * x
     painting = _colour((1.1, 0.55, 0.5), x) * shape.cavity_light
-    # tongue: between the rows, dark under the upper teeth, light behind the lower ones
+    # The tongue lies between the rows, dark under the upper teeth and light behind the lower ones.
     top, bottom = 0.8 + 0.22 * drop, low + 1.0
     height = (bottom - top).clamp(min=1.0)
     depth = ((y - top) / height).clamp(0, 1)
     reach = torch.sqrt((x / 20) ** 2 + ((y - bottom).clamp(max=0) / (height + 1)) ** 2)
     tongue = shape.tongue_light * (0.35 + 0.65 * depth) * (0.45 + 0.55 * side)
-    painting = _over(painting, (1.05, 0.68, 0.68), tongue, smoothstep(1.0, 0.7, reach))
+    painting = _blend_over(painting, (1.05, 0.68, 0.68), tongue, smoothstep(1.0, 0.7, reach))
     _, across, to_gap = _teeth(x, LOWER_TEETH)
     row = smoothstep(-0.2 - pixel, 0.2 + pixel, y - low - 0.35 * across**4)
     row = row * (x.abs() < LOWER_TEETH[-1].item())
     light = shape.lower_light * (1 - 0.16 * across**4) * _gaps(to_gap, shape.gap, pixel)
     light = light * (0.35 + 0.65 * side) * (0.75 + 0.25 * smoothstep(5, 0, y - low))
-    painting = _over(painting, (1.0, 0.97, 0.93), light, row)
+    painting = _blend_over(painting, (1.0, 0.97, 0.93), light, row)
     index, across, to_gap = _teeth(x, UPPER_TEETH)
     step = torch.from_numpy(UPPER_STEPS).to(device)[index]
     edge = -0.0035 * x * x - step - 0.7 * across.abs() ** 5
@@ -92,14 +99,16 @@ def paint_layers(
 def _places(
     poses: Sequence[MouthPose], rect: tuple[int, int, int, int], device: torch.device | str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Each pixel's mm (F, 1, h, w) right of the teeth's midline and below the upper row's edge; and half a
-    pixel in mm, (F, 1, 1, 1): edges are this soft, narrower lines fade.
+    """Pixel positions in mm: right of the teeth's midline, and below the upper row's edge.
+
+    Returns:
+        Both (F, 1, h, w), and half a pixel in mm (F, 1, 1, 1), the softness of edges.
     """
     x0, y0, x1, y1 = rect
     px = torch.arange(x0, x1, dtype=torch.float32, device=device) + 0.5
     py = torch.arange(y0, y1, dtype=torch.float32, device=device)[:, None] + 0.5
     rows = [(*pose.right, *pose.origin, pose.mm) for pose in poses]
-    right_x, right_y, along, down, mm = (_each(values, device) for values in zip(*rows, strict=True))
+    right_x, right_y, along, down, mm = (_per_frame(values, device) for values in zip(*rows, strict=True))
     x = (px * right_x + py * right_y - along) / mm
     y = (py * right_x - px * right_y - down) / mm
     return x, y, 0.5 / mm
@@ -109,18 +118,18 @@ def _numbers(poses: Sequence[MouthPose]) -> list[tuple[float, float, float]]:
     return [(pose.drop, pose.low, pose.light) for pose in poses]
 
 
-def _each(values: Sequence[float], device: torch.device | str) -> Tensor:
-    """A number a frame, (F, 1, 1, 1)."""
+def _per_frame(values: Sequence[float], device: torch.device | str) -> Tensor:
+    """One number a frame as a tensor (F, 1, 1, 1)."""
     return torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1, 1)
 
 
 def _colour(colour: Sequence[float] | np.ndarray, like: Tensor) -> Tensor:
-    """(1, 3, 1, 1) on the device of `like`."""
+    """A colour (3,) as a tensor (1, 3, 1, 1) on the device of `like`."""
     return torch.tensor(np.asarray(colour), dtype=torch.float32, device=like.device).view(1, 3, 1, 1)
 
 
 def _teeth(x: Tensor, borders: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-    """Which tooth lies at x mm from the midline, where across it (-1 to 1), and mm to its border."""
+    """The tooth at x mm from the midline: its index, the position across it (-1 to 1), mm to its border."""
     away, edges = x.abs(), torch.from_numpy(borders).to(x.device)
     index = (torch.searchsorted(edges, away, right=True) - 1).clamp(0, len(borders) - 2)
     width = edges[index + 1] - edges[index]
@@ -129,10 +138,10 @@ def _teeth(x: Tensor, borders: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _gaps(distance: Tensor, darkness: float, pixel: Tensor) -> Tensor:
-    """Light of teeth near their borders: a line of 0.22 mm that a coarse pixel widens and thins."""
+    """The light of teeth near their borders: a dark line of 0.22 mm, wider and fainter on coarse pixels."""
     width = pixel.clamp(min=0.22)
     return 1 - darkness * (0.22 / width) * torch.exp(-((distance / width) ** 2))
 
 
-def _over(below: Tensor, tint: tuple[float, float, float], light: Tensor, alpha: Tensor) -> Tensor:
+def _blend_over(below: Tensor, tint: tuple[float, float, float], light: Tensor, alpha: Tensor) -> Tensor:
     return torch.lerp(below, _colour(tint, light) * light, alpha)

@@ -1,5 +1,7 @@
-"""What closes: lids over open eyes, lips over shown teeth. The spline leaves them apart; here what closes is
-drawn over what it leaves.
+"""Draws closed eyelids and lips.
+
+The warp never closes them completely (see `keep_apart`), because coinciding control points make a thin-plate
+spline overshoot.
 """
 
 from dataclasses import dataclass
@@ -10,45 +12,67 @@ import numpy as np
 from atldiff.rendering.face_parts.eyelids import Lid
 from atldiff.rendering.face_parts.lips import ShutLips
 from atldiff.rendering.face_parts.shapes import Layers, Rect
-from atldiff.rendering.warp.guard_points import parted
+from atldiff.rendering.warp.guard_points import keep_apart
 
 
 class Closure(Protocol):
     """One part of a face that can close."""
 
     def closing(self, landmarks: np.ndarray) -> float:
-        """In [0, 1]: how much of what closes is drawn over a face with landmarks (68, 2); 0: nothing."""
+        """How far the part is closed in a frame with landmarks (68, 2), in [0, 1]; 0 draws nothing."""
 
     def area(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
-        """The pixels that may change in a frame of size (H, W) with landmarks (68, 2)."""
+        """The pixels that the part may change in a frame of size (H, W) with landmarks (68, 2)."""
 
     def layers(self, apart: np.ndarray, closing: float, rect: Rect) -> Layers:
-        """What is drawn, one over the other, into the pixels `rect` of a frame with landmarks `apart` (68, 2)
-        of `parted`.
+        """The layers to blend into a frame, the lowest first.
+
+        Args:
+            apart: (68, 2) landmarks of the frame, from `keep_apart`.
+            closing: from `closing`.
+            rect: the frame's pixels to draw.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class Closures:
-    """What closes in one person's face; `still` are the photo's landmarks (68, 2)."""
+    """The closing parts of one person's face.
+
+    Attributes:
+        still: (68, 2) landmarks of the photo, pixels.
+        parts: both upper lids and the lips.
+    """
 
     still: np.ndarray
     parts: tuple[Closure, ...]
 
     @classmethod
-    def of(cls, image: np.ndarray, still: np.ndarray) -> "Closures":
-        """Of the face with landmarks `still`, pixels of `image` (H, W, >=3) uint8."""
-        return cls(still, (*(Lid.of(image, still, side) for side in (0, 1)), ShutLips.of(image, still)))
+    def from_photo(cls, image: np.ndarray, still: np.ndarray) -> "Closures":
+        """Prepares the parts of the photo's face.
+
+        Args:
+            image: (H, W, >=3) uint8.
+            still: (68, 2) landmarks, pixels of `image`.
+        """
+        return cls(
+            still,
+            (*(Lid.from_photo(image, still, side) for side in (0, 1)), ShutLips.from_photo(image, still)),
+        )
 
     def paint(self, image: np.ndarray, landmarks: np.ndarray) -> None:
-        """Draws what is closed in a frame with landmarks (68, 2), in its pixels, in place."""
-        apart = parted(landmarks[None], self.still)[0]
+        """Draws the closed parts into a frame, in place.
+
+        Args:
+            image: (H, W, >=3) uint8 frame.
+            landmarks: (68, 2) of its face, its pixels.
+        """
+        apart = keep_apart(landmarks[None], self.still)[0]
         for part in self.parts:
             x0, y0, x1, y1 = rect = part.area(apart, (image.shape[0], image.shape[1]))
             closing = part.closing(landmarks)
             if closing <= 0 or x0 >= x1 or y0 >= y1:
                 continue
-            drawn = image[y0:y1, x0:x1, :3].astype(np.float32)
+            pixels = image[y0:y1, x0:x1, :3].astype(np.float32)
             for colour, alpha in part.layers(apart, closing, rect):
-                drawn += (colour - drawn) * alpha[..., None]
-            image[y0:y1, x0:x1, :3] = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
+                pixels += (colour - pixels) * alpha[..., None]
+            image[y0:y1, x0:x1, :3] = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)

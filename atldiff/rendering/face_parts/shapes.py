@@ -1,5 +1,6 @@
-"""Rectangles of whole pixels, in which things are painted: x0, y0, x1, y1, the last two not included; and
-outlines filled in them.
+"""Rectangles of whole pixels, and outlines filled in them.
+
+A rectangle is x0, y0, x1, y1; x1 and y1 are excluded.
 """
 
 from collections.abc import Sequence
@@ -10,18 +11,24 @@ Rect = tuple[int, int, int, int]
 Layers = list[tuple[np.ndarray, np.ndarray]]  # colours (h, w, 3) or (3,) and alphas (h, w), float32
 
 
-def rect_round(points: np.ndarray, margin: float, size: tuple[int, int]) -> Rect:
-    """The pixels round points (N, 2) and `margin` beyond them, within a picture of size (height, width).
+def rect_around(points: np.ndarray, margin: float, size: tuple[int, int]) -> Rect:
+    """The rectangle round points, cut to the picture.
 
-    It is empty where the points lie outside the picture: x0 == x1 or y0 == y1.
+    Args:
+        points: (N, 2) pixels.
+        margin: pixels added on each side.
+        size: (height, width) of the picture.
+
+    Returns:
+        The rectangle; it is empty (x0 == x1 or y0 == y1) if the points lie outside the picture.
     """
     x0, y0 = np.clip(np.floor(points.min(axis=0) - margin), 0, size[::-1]).astype(int)
     x1, y1 = np.clip(np.ceil(points.max(axis=0) + margin), 0, size[::-1]).astype(int)
     return int(x0), int(y0), int(x1), int(y1)
 
 
-def enclosing(rects: Sequence[Rect]) -> Rect:
-    """The smallest rectangle that holds all of them that are not empty; of none, an empty one."""
+def enclose(rects: Sequence[Rect]) -> Rect:
+    """The smallest rectangle that contains all non-empty ones; an empty one if there are none."""
     full = [rect for rect in rects if rect[0] < rect[2] and rect[1] < rect[3]]
     if not full:
         return 0, 0, 0, 0
@@ -29,8 +36,8 @@ def enclosing(rects: Sequence[Rect]) -> Rect:
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def filled(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The outline (N, 2), pixels, filled with smooth edges: (height, width) uint8."""
+def fill_polygon(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Fills an outline (N, 2), pixels, with smooth edges: (height, width) uint8."""
     import cv2
 
     mask = np.zeros(size, np.uint8)

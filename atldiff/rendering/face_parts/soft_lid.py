@@ -19,7 +19,7 @@ from atldiff.rendering.face_parts.eyelids import (
     _grown,
     _lash_colour,
 )
-from atldiff.rendering.face_parts.shapes import Rect, rect_round
+from atldiff.rendering.face_parts.shapes import Rect, rect_around
 from atldiff.smoothstep import smoothstep
 
 _SHUT = 0.66  # share of the gap from which on a lid is all the way down
@@ -86,12 +86,12 @@ class SoftLid(Lid):
     maps: LidMaps
 
     @classmethod
-    def of(cls, image: np.ndarray, still: np.ndarray, side: int) -> "SoftLid":
+    def from_photo(cls, image: np.ndarray, still: np.ndarray, side: int) -> "SoftLid":
         """The right (0) or left (1) eye's, of the face with landmarks `still`, pixels of `image`."""
         eye = (RIGHT_EYE, LEFT_EYE)[side]
         ring, outline = tuple(range(eye.start, eye.stop)), still[eye]
         width = max(float(np.linalg.norm(outline[3] - outline[0])), 1e-6)
-        rect = rect_round(outline, _MARGIN * width, (image.shape[0], image.shape[1]))
+        rect = rect_around(outline, _MARGIN * width, (image.shape[0], image.shape[1]))
         part = image[rect[1] : rect[3], rect[0] : rect[2], :3].astype(np.float32)
         outline, size = outline - rect[:2], (part.shape[0], part.shape[1])
         hidden = _grown(outline, size, _HIDDEN * width)

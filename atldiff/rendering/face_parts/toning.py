@@ -1,17 +1,21 @@
-"""Photos in one tone, grey or sepia: what is painted into them must have no colour of its own."""
+"""Photos in one tone, grey or sepia: painted parts must take the same tone."""
 
 import numpy as np
 
 from atldiff.rendering.face_parts.light import LUMA
 
-_MEAN, _MOST = 1.5, 5.0  # levels by which the colours of such a photo stray from its tone: mean, 95 %
-_SAMPLES = 20_000  # pixels that are looked at
+_MEAN, _MOST = 1.5, 5.0  # levels by which colours may deviate from the tone: mean, 95th percentile
+_SAMPLES = 20_000  # pixels of the fit
 
 
-def toning(image: np.ndarray) -> np.ndarray | None:
-    """The tone of a photo (H, W, >=3) uint8: (256, 3) uint8, the colour of each luma; None if it has many.
+def find_tone(image: np.ndarray) -> np.ndarray | None:
+    """Fits the tone of a photo: a quadratic curve from luma to each channel.
 
-    A tone is a colour that follows from the luma alone, smoothly: quadratic in each channel.
+    Args:
+        image: (H, W, >=3) uint8.
+
+    Returns:
+        (256, 3) uint8, the colour of each luma; None if the photo has other colours.
     """
     pixels = image[..., :3].reshape(-1, 3)
     pixels = pixels[:: max(1, len(pixels) // _SAMPLES)].astype(np.float32)
@@ -26,7 +30,7 @@ def toning(image: np.ndarray) -> np.ndarray | None:
     return np.clip(np.round(tone), 0, 255).astype(np.uint8)
 
 
-def toned(picture: np.ndarray, tone: np.ndarray) -> np.ndarray:
-    """A picture (h, w, 3) uint8 in that tone, its luma kept."""
+def apply_tone(picture: np.ndarray, tone: np.ndarray) -> np.ndarray:
+    """Maps the luma of a picture (h, w, 3) uint8 through a tone (256, 3) uint8: (h, w, 3) uint8."""
     luma = np.clip(np.round(picture @ LUMA), 0, 255).astype(np.uint8)
     return tone[luma]

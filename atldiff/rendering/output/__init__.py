@@ -1,1 +1,1 @@
-"""Finished frames from priors and residuals, on the CPU."""
+"""Composites frames from priors and residuals, on the CPU."""

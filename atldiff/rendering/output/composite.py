@@ -1,4 +1,4 @@
-"""Network frames -> full-resolution frames: the photo's warp plus the upsampled residual."""
+"""Composites full-resolution frames: the warped photo plus the enlarged residual."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -7,28 +7,26 @@ import numpy as np
 
 from atldiff.config import FRAME_SIZE
 from atldiff.rendering.face_parts.shapes import Rect
-from atldiff.rendering.face_parts.toning import toned
+from atldiff.rendering.face_parts.toning import apply_tone
 from atldiff.rendering.levels import UNIT
 from atldiff.rendering.warp.canvas import Canvas, crop_channels
 from atldiff.smoothstep import smoothstep
 
-COARSE = (
-    1 / 64
-)  # standard deviation, share of a view's side, of the blur that leaves a residual's coarse part
+COARSE = 1 / 64  # standard deviation of the blur that keeps a residual's coarse part, share of a view's side
 _FADE = 0.12  # width of the residual's fade at a view's border, share of its side
 
 
-def view_of(canvas: Canvas, moving: np.ndarray, view: int, size: int = FRAME_SIZE) -> np.ndarray:
-    """What the network sees of a moving part: (size, size, 3) uint8 prior frame of that view."""
+def crop_view(canvas: Canvas, moving: np.ndarray, view: int, size: int = FRAME_SIZE) -> np.ndarray:
+    """Crops a view of the network from a moving part (h, w, C) uint8: (size, size, 3) uint8."""
     import cv2
 
-    x0, y0, x1, y1 = in_moving(canvas, canvas.views[view])
+    x0, y0, x1, y1 = to_moving(canvas, canvas.views[view])
     method = cv2.INTER_AREA if x1 - x0 > size else cv2.INTER_CUBIC
     return cv2.resize(moving[y0:y1, x0:x1, :3], (size, size), interpolation=method)
 
 
-def in_moving(canvas: Canvas, box: np.ndarray) -> Rect:
-    """A box of whole canvas pixels in the pixels of the moving part, which holds it."""
+def to_moving(canvas: Canvas, box: np.ndarray) -> Rect:
+    """Converts a box (4,) of whole canvas pixels to pixels of the moving part, which contains it."""
     moved: np.ndarray = box - np.array([*canvas.rect[:2]] * 2, np.float32)
     x0, y0, x1, y1 = (int(value) for value in moved)
     return x0, y0, x1, y1
@@ -40,21 +38,23 @@ def composite(
     residuals: Sequence[np.ndarray],
     unseen: Sequence[np.ndarray],
 ) -> np.ndarray:
-    """One finished frame.
+    """Composites one frame.
+
+    Inside the masks the frame takes the whole residual. Elsewhere a larger output takes only its coarse part
+    (light and shade), because the photo's own detail is finer.
 
     Args:
-        moving: the warped moving part (h, w, C) uint8; changed in place.
-        residuals: (S, S, 3) float32 in [-2, 2] for each view, the network's r_0; a view has its own S.
-        unseen: (S, S) float32 in [0, 1] for each view, of `disocclusion.unseen_mask`. There all of the
-            residual is taken. Elsewhere a larger output takes only its coarse part, light and shade: the
-            photo's own detail is finer.
+        canvas: layout of the video.
+        moving: (h, w, C) uint8, the warped moving part; changed in place.
+        residuals: (S, S, 3) float32 in [-2, 2] for each view, the network's r_0; S differs by view.
+        unseen: (S, S) float32 in [0, 1] for each view, from `disocclusion.unseen_mask`.
 
     Returns:
-        (height, width, C) uint8 frame, C as the canvas's.
+        (height, width, C) uint8, with the channels of the canvas.
     """
     import cv2
 
-    boxes = [in_moving(canvas, view) for view in canvas.views]
+    boxes = [to_moving(canvas, view) for view in canvas.views]
     photos = [np.ascontiguousarray(moving[y0:y1, x0:x1, :3]) for x0, y0, x1, y1 in boxes]
     for index, (x0, y0, x1, y1) in enumerate(boxes):
         change, side = residuals[index] * np.float32(UNIT), x1 - x0
@@ -64,18 +64,18 @@ def composite(
             change = coarse + (change - coarse) * unseen[index][..., None]
         change = cv2.resize(change * fading_window(size), (side, side), interpolation=cv2.INTER_LINEAR)
         patch = moving[y0:y1, x0:x1]
-        if index:  # this view's picture takes the place of what the views before it added
+        if index:  # this view replaces the residuals of the views before it
             added = cv2.subtract(photos[index], np.ascontiguousarray(patch[..., :3]), dtype=cv2.CV_32F)
             change += added * fading_window(size, side)
         patch[..., :3] = cv2.add(np.ascontiguousarray(patch[..., :3]), change, dtype=cv2.CV_8U)
         if canvas.tone is not None:
-            patch[..., :3] = toned(patch[..., :3], canvas.tone)
+            patch[..., :3] = apply_tone(patch[..., :3], canvas.tone)
     return _frame(canvas, moving)
 
 
 @lru_cache(maxsize=8)
 def fading_window(size: int, side: int | None = None) -> np.ndarray:
-    """(size, size, 1), or enlarged (side, side, 1), float32: 1 inside, smoothly 0 at the border."""
+    """A window (size, size, 1) float32, 1 inside and smoothly 0 at the border; `side` enlarges it."""
     import cv2
 
     line = (np.arange(size) + 0.5) / size
@@ -86,7 +86,7 @@ def fading_window(size: int, side: int | None = None) -> np.ndarray:
 
 
 def _frame(canvas: Canvas, moving: np.ndarray) -> np.ndarray:
-    """The frame that shows the moving part in its place."""
+    """Puts the moving part in its place: the frame (height, width, C) uint8."""
     x0, y0, x1, y1 = canvas.rect
     if not canvas.keeps_detail:
         local: np.ndarray = canvas.frame_box - np.array([x0, y0] * 2, np.float32)

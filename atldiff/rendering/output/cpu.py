@@ -1,4 +1,4 @@
-"""A video's pictures on the CPU, with numpy and OpenCV: what goes into the network, and what comes of it."""
+"""Makes a video's pictures on the CPU with numpy and OpenCV: the network's priors and the final frames."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,17 +8,19 @@ import torch
 from torch import Tensor
 
 from atldiff.rendering.levels import to_signed
-from atldiff.rendering.output.composite import composite, view_of
+from atldiff.rendering.output.composite import composite, crop_view
 from atldiff.rendering.warp.canvas import Canvas
 from atldiff.rendering.warp.prior import StillPhoto, WarpedPhoto, moving_photo
 
 
 @dataclass(frozen=True, eq=False)
 class HostFrames:
-    """The pictures of one canvas, made one by one; `TensorFrames` makes the same ones on a GPU.
+    """Makes the pictures of one canvas one by one; `TensorFrames` makes the same ones on a GPU.
 
     Attributes:
-        photo: what moves.  sizes: pixels a side of each of the network's views.
+        canvas: layout of the video.
+        photo: the prior.
+        sizes: pixels a side of each of the network's views.
     """
 
     canvas: Canvas
@@ -26,8 +28,14 @@ class HostFrames:
     sizes: tuple[int, ...]
 
     @classmethod
-    def of(cls, canvas: Canvas, prior: str, sizes: tuple[int, ...]) -> "HostFrames":
-        """Of a canvas with the prior named "warp" or "identity"."""
+    def from_canvas(cls, canvas: Canvas, prior: str, sizes: tuple[int, ...]) -> "HostFrames":
+        """Prepares a canvas.
+
+        Args:
+            canvas: layout of the video.
+            prior: "warp" or "identity", see `config.Preset`.
+            sizes: pixels a side of each of the network's views.
+        """
         return cls(canvas, moving_photo(canvas, prior), sizes)
 
     def moving(self, points: np.ndarray) -> list[np.ndarray]:
@@ -36,22 +44,23 @@ class HostFrames:
         """
         return list(self.photo.frames(points))
 
-    def seen(self, moving: Iterable[np.ndarray], view: int) -> list[np.ndarray]:
-        """What a view of the network shows of each moving part: (S, S, 3) uint8."""
-        return [view_of(self.canvas, part, view, self.sizes[view]) for part in moving]
+    def crop_views(self, moving: Iterable[np.ndarray], view: int) -> list[np.ndarray]:
+        """One view of the network from each moving part: (S, S, 3) uint8."""
+        return [crop_view(self.canvas, part, view, self.sizes[view]) for part in moving]
 
-    def signed(self, seen: Sequence[np.ndarray]) -> Tensor:
-        """The network's prior (1, 3, F, S, S) float32 in [-1, 1]."""
-        return to_signed(torch.from_numpy(np.stack(seen))).permute(3, 0, 1, 2)[None]
+    def stack_prior(self, views: Sequence[np.ndarray]) -> Tensor:
+        """Stacks views (S, S, 3) uint8 to the network's prior (1, 3, F, S, S) float32 in [-1, 1]."""
+        return to_signed(torch.from_numpy(np.stack(views))).permute(3, 0, 1, 2)[None]
 
-    def finished(
+    def finish(
         self, moving: Sequence[np.ndarray], residuals: Sequence[Tensor], unseen: Sequence[np.ndarray]
     ) -> Iterator[np.ndarray]:
-        """Frames (height, width, C) uint8, each composited when it is asked for.
+        """Composites frames (height, width, C) uint8 lazily.
 
         Args:
-            residuals: (1, 3, >=F, S, S) for each view, the network's.
-            unseen: (>=F, S, S) float32 in [0, 1] for each view.
+            moving: the moving parts (h, w, C) uint8 of F frames; changed in place.
+            residuals: (1, 3, >=F, S, S) of the network for each view.
+            unseen: (>=F, S, S) float32 in [0, 1] for each view, from `disocclusion.unseen_mask`.
         """
         changes = [residual[0].permute(1, 2, 3, 0).float().cpu().numpy() for residual in residuals]
         for frame, part in enumerate(moving):

@@ -1,1 +1,1 @@
-"""The photo moved by its landmarks: the prior that the network's residual is added to."""
+"""Warps the photo by its landmarks: the prior to which the network's residual is added."""

@@ -1,4 +1,4 @@
-"""What a video shows, and where: the whole photo, a square round the head, or the network's crop."""
+"""The canvas of a video: the whole photo, a square round the head, or the network's crop."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from atldiff.options import BACKGROUNDS, OUTPUTS
 from atldiff.portrait.matting import green_screen
 from atldiff.portrait.photo import crop_square
 from atldiff.portrait.portrait import Portrait
-from atldiff.rendering.face_parts.toning import toning
+from atldiff.rendering.face_parts.toning import find_tone
 from atldiff.rendering.warp.spline import REGION, region_rect
 
 SQUARE_SIZE = 512
 SQUARE_SCALE = 1.6  # side of the "square" output over the network's crop
-CROP_WORK_SIZE = 2 * FRAME_SIZE  # the "crop" output is worked at twice its size, then averaged
+CROP_WORK_SIZE = 2 * FRAME_SIZE  # the "crop" output is rendered at twice its size, then averaged
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +26,13 @@ class Canvas:
     Attributes:
         image: (H, W, 3 or 4) uint8; a fourth channel is the matte.
         landmarks: (68, 2) of the portrait, pixels of `image`.
-        scale, offset: photo pixels p are canvas pixels p * scale + offset.
-        views: the square boxes the network sees, (4,) whole pixels each: face, then mouth.
-        rect: x0, y0, x1, y1 whole pixels of the canvas that can move; holds all views.
-        frame_box: (4,) what of the canvas a frame shows.  frame_size: (width, height) of a frame.
-        tone: (256, 3) of a grey or sepia photo, see `toning`.
+        scale: canvas pixels per photo pixel.
+        offset: (2,) such that photo pixels p are canvas pixels p * scale + offset.
+        views: the network's square boxes, (4,) whole pixels each: face, then mouth.
+        rect: x0, y0, x1, y1 of the moving part, whole pixels; contains all views.
+        frame_box: (4,) the part of the canvas that a frame shows, pixels.
+        frame_size: (width, height) of a frame, pixels.
+        tone: (256, 3) uint8 of a grey or sepia photo, from `find_tone`; None for a coloured one.
     """
 
     image: np.ndarray
@@ -45,11 +47,11 @@ class Canvas:
 
     @property
     def keeps_detail(self) -> bool:
-        """Whether a frame is finer than the network's, so that the photo's detail is worth more."""
+        """Whether frames are finer than the network's, so that the photo's own detail is kept."""
         return self.frame_size != (FRAME_SIZE, FRAME_SIZE)
 
     def to_canvas(self, points: np.ndarray) -> np.ndarray:
-        """Photo pixels (..., 2) -> canvas pixels."""
+        """Photo pixels (..., 2) -> canvas pixels (..., 2)."""
         return points * self.scale + self.offset
 
 
@@ -60,21 +62,23 @@ def make_canvas(
     background: str = "keep",
     mouth: bool = True,
 ) -> Canvas:
-    """Lays out the rendering of a portrait whose landmarks will be points (F, 68, 2), photo pixels.
+    """Lays out the canvas of a portrait.
 
     Args:
+        points: (F, 68, 2) landmarks of all frames, photo pixels.
         output: "photo" (the whole photo at its own resolution), "square" (512 x 512 round the head)
             or "crop" (the network's own 128 x 128, the paper's).
-        background: "keep", "green" (the paper's green screen) or "matte" (a fourth channel);
-            all but "keep" need `portrait.alpha`.
+        background: "keep", "green" (the paper's green screen) or "matte" (a fourth channel).
+            "green" and "matte" need `portrait.alpha`.
         mouth: whether the network also sees a mouth-centred view.
 
     Raises:
-        InputError: no such output or background.
+        InputError: the output or background does not exist.
     """
     _check("output", output, OUTPUTS)
     _check("background", background, BACKGROUNDS)
-    image, offset, scale = _background(portrait, background), np.zeros(2, np.float32), 1.0
+    image, scale = _background(portrait, background), 1.0
+    offset: np.ndarray = np.zeros(2, np.float32)
     height, width = image.shape[:2]
     frame_box, frame_size = np.array([0, 0, width, height], np.float32), (width, height)
     if output != "photo":
@@ -95,25 +99,26 @@ def make_canvas(
     views = (face, lm.mouth_box(points * scale + offset, face)) if mouth else (face,)
     still = portrait.landmarks * scale + offset
     rect = _moving_rect(image, views)
-    tone = toning(portrait.image)
+    tone = find_tone(portrait.image)
     return Canvas(image, still, scale, offset, views, rect, frame_box, frame_size, tone)
 
 
-def view_canvas(image: np.ndarray, landmarks: np.ndarray, views: tuple[np.ndarray, ...]) -> Canvas:
-    """A canvas of a picture (H, W, 3) uint8 at its own scale, for its views alone.
+def make_view_canvas(image: np.ndarray, landmarks: np.ndarray, views: tuple[np.ndarray, ...]) -> Canvas:
+    """A canvas for the network's views alone, at the picture's own scale.
 
     Args:
+        image: (H, W, 3) uint8.
         landmarks: (68, 2) pixels of the picture.
-        views: as of a `Canvas`.
+        views: the network's square boxes, see `Canvas`.
     """
     height, width = image.shape[:2]
-    rect, whole = _moving_rect(image, views), np.array([0, 0, width, height], np.float32)
-    return Canvas(image, landmarks, 1.0, np.zeros(2, np.float32), views, rect, whole, (width, height))
+    rect, frame_box = _moving_rect(image, views), np.array([0, 0, width, height], np.float32)
+    return Canvas(image, landmarks, 1.0, np.zeros(2, np.float32), views, rect, frame_box, (width, height))
 
 
-def _check(what: str, value: str, allowed: tuple[str, ...]) -> None:
+def _check(option: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise InputError(f"There is no {what} {value!r}", f"Choose one of {', '.join(allowed)}")
+        raise InputError(f"There is no {option} {value!r}", f"Choose one of {', '.join(allowed)}")
 
 
 def _background(portrait: Portrait, background: str) -> np.ndarray:
@@ -126,7 +131,7 @@ def _background(portrait: Portrait, background: str) -> np.ndarray:
 
 
 def crop_channels(image: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
-    """`crop_square` of three or four channels."""
+    """`crop_square` of a picture with three or four channels."""
     colour = crop_square(np.ascontiguousarray(image[..., :3]), box, size)
     if image.shape[2] == 3:
         return colour
@@ -134,7 +139,7 @@ def crop_channels(image: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
 
 
 def _inside(box: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The square box (4,) moved, and where it must be reduced, to lie within a photo of that size."""
+    """Moves a square box (4,) into a photo of that size, and shrinks it if it is larger."""
     side = min(float(box[2] - box[0]), width, height)
     centre = (box[:2] + box[2:]) / 2
     corner = np.clip(np.round(centre - side / 2), 0, np.array([width, height]) - side)
@@ -147,7 +152,7 @@ def _scaled_box(box: np.ndarray, scale: float, offset: np.ndarray) -> np.ndarray
 
 
 def _moving_rect(image: np.ndarray, views: tuple[np.ndarray, ...]) -> tuple[int, int, int, int]:
-    """The field's region where it lies in the picture, and all of the views; it touches the picture."""
+    """The rectangle round the field's region within the picture and all views; it touches the picture."""
     height, width = image.shape[:2]
     x0, y0, x1, y1 = region_rect(views[0])
     x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)

@@ -1,7 +1,7 @@
-"""What the photo does not show of a face that moves: the inside of an opened mouth.
+"""Disoccluded areas, which the photo does not show: the inside of a newly opened mouth.
 
-The spline can only stretch lip skin over an opening; `mouth` paints it, and a mask says where the network's
-detail is taken, not its coarse part alone.
+The spline can only stretch lip skin over an opening, so `face_parts.mouth` paints the inside. Inside the mask
+a frame takes the network's fine detail; outside it takes only the coarse part.
 """
 
 import numpy as np
@@ -19,10 +19,14 @@ _OUTER_EIGHT = [48, 50, 51, 52, 54, 56, 57, 58]  # the outer lips, a point to ea
 
 
 def opened_mouth(landmarks: np.ndarray, still: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What frames with landmarks (F, 68, 2) show of the mouth's inside and the photo (68, 2) does not.
+    """The part of the mouth's inside that frames show and the photo does not.
+
+    Args:
+        landmarks: (F, 68, 2) of the frames.
+        still: (68, 2) of the photo, same unit.
 
     Returns:
-        (F, 8, 2) outlines, and (F,) in [0, 1] how surely it is newly open.
+        Outlines (F, 8, 2), and the opacity (F,) in [0, 1] with which they are painted.
     """
     outline = landmarks[:, INNER_LIPS].copy()
     outline[:, 1:4] = landmarks[:, UPPER_INNER_LIP] + shown_gap(landmarks, still)
@@ -32,14 +36,19 @@ def opened_mouth(landmarks: np.ndarray, still: np.ndarray) -> tuple[np.ndarray, 
 
 
 def unseen_mask(landmarks: np.ndarray, still: np.ndarray, view: np.ndarray, size: int) -> np.ndarray:
-    """Where frames with landmarks (F, 68, 2) show what the photo (68, 2) does not.
+    """A soft mask of what frames show and the photo does not.
+
+    The mask holds the opened mouth, and the lips while they close over teeth that the photo shows. Closed
+    lids are left out, because `eyelids` draws them at full resolution.
 
     Args:
-        view: (4,) the square box that is looked at, in the landmarks' unit.
+        landmarks: (F, 68, 2) of the frames.
+        still: (68, 2) of the photo, same unit.
+        view: (4,) the square box of the mask, in the landmarks' unit.
+        size: pixels a side of the mask.
 
     Returns:
-        (F, size, size) float32 in [0, 1], soft: the opened mouth, and the lips by how far they close over
-        teeth that the photo shows. Closed lids are no part of it: `closures` draws them finer.
+        (F, size, size) float32 in [0, 1].
     """
     import cv2
 

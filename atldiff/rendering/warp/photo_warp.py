@@ -1,4 +1,4 @@
-"""A photo moved by a displacement field: fine enough for its own resolution, fast enough for a video."""
+"""Warps a photo at its own resolution by a displacement field, fast enough for video."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,20 +10,21 @@ from torch import Tensor
 from atldiff.rendering.output.filters import place_matrix, resize_matrix
 from atldiff.rendering.warp.spline import GRID, REGION
 
-_REACH = 0.05  # how far beyond the moving part the warp looks up colours, share of its longer side
-_MOST_BYTES = 64 << 20  # of an enlarged photo
+_REACH = 0.05  # look-up margin beyond the moving part, share of its longer side
+_MOST_BYTES = 64 << 20  # largest enlarged photo
 
 
 @dataclass(frozen=True, eq=False)
 class FinePhoto:
-    """A photo prepared for being warped many times.
+    """A photo prepared for many warps.
 
-    Its moving part is enlarged once, by cubic interpolation that keeps the photo's own pixels: a frame
-    then needs but a linear look-up a pixel, four times as fast as a cubic one and as sharp.
+    The moving part is enlarged once by cubic interpolation, which keeps the original pixels. Each frame
+    then needs only a linear look-up, which is faster than a cubic one and as sharp.
 
     Attributes:
-        pixels: (h, w, C) uint8.  factor: of the enlargement; 1 = as it is, looked up by cubic interpolation.
-        corner: the photo's pixel that is pixels[0, 0].
+        pixels: (h, w, C) uint8, the enlarged part.
+        factor: enlargement, >= 1; at 1 the look-up is cubic.
+        corner: x, y of pixels[0, 0] in the photo.
     """
 
     pixels: np.ndarray
@@ -31,8 +32,13 @@ class FinePhoto:
     corner: tuple[int, int] = (0, 0)
 
     @classmethod
-    def of(cls, image: np.ndarray, rect: tuple[int, int, int, int]) -> "FinePhoto":
-        """Of a photo (H, W, C) uint8 of which `rect` (x0, y0, x1, y1, whole pixels) will move."""
+    def from_photo(cls, image: np.ndarray, rect: tuple[int, int, int, int]) -> "FinePhoto":
+        """Enlarges the part of a photo that will move.
+
+        Args:
+            image: (H, W, C) uint8.
+            rect: x0, y0, x1, y1 of the moving part, whole pixels.
+        """
         import cv2
 
         margin = round(_REACH * max(rect[2] - rect[0], rect[3] - rect[1]))
@@ -48,15 +54,15 @@ class FinePhoto:
         return cls(fine, factor, (x0, y0))
 
     def warped(self, field: np.ndarray, box: np.ndarray, rect: tuple[int, int, int, int]) -> np.ndarray:
-        """The part `rect` of the photo, warped.
+        """Warps the part `rect` of the photo.
 
         Args:
-            field: (cells, cells, 2) of `displacement_field`.
-            box: (4,) the network's crop in pixels of the photo.
-            rect: x0, y0, x1, y1 whole pixels of the result; may reach beyond the photo.
+            field: (GRID, GRID, 2) from `displacement_field`, crop units.
+            box: (4,) the network's crop in photo pixels.
+            rect: x0, y0, x1, y1 of the result, whole pixels; may reach beyond the photo.
 
         Returns:
-            (y1 - y0, x1 - x0, C) uint8; beyond the photo its border is repeated.
+            (y1 - y0, x1 - x0, C) uint8; the photo's border is repeated beyond it.
         """
         import cv2
 
@@ -72,8 +78,11 @@ class FinePhoto:
 def _to_pixels(
     rect: tuple[int, int, int, int], box: tuple[float, ...], corner: tuple[int, int], factor: int
 ) -> tuple[Tensor, Tensor, np.ndarray, np.ndarray]:
-    """Matrices of `field_matrix` for rows and columns of `rect`; and where, without a field, its columns
-    (1, w) and rows (h, 1) lie in a photo enlarged by `factor` from `corner` on.
+    """Sampling positions of the pixels of `rect` in a photo enlarged by `factor` from `corner` on.
+
+    Returns:
+        `field_matrix` for the rows, the same for the columns, and the unwarped positions: columns (1, w)
+        and rows (h, 1) in enlarged pixels.
     """
     side, own, matrices = box[2] - box[0], [], []
     for axis in (0, 1):
@@ -84,12 +93,14 @@ def _to_pixels(
 
 
 def field_matrix(pixels: np.ndarray, start: float, side: float) -> Tensor:
-    """What takes a line of a field's cells to the centres of whole pixels (N,): (N, GRID) float32.
+    """The matrix (N, GRID) float32 that interpolates one axis of a field at pixel centres.
 
-    The field is made twice as fine (cubic), then interpolated linearly.
+    The field is enlarged twice by cubic interpolation, then interpolated linearly.
 
     Args:
-        start, side: of the network's crop, in the same pixels.
+        pixels: (N,) whole pixels.
+        start: first coordinate of the network's crop, in pixels.
+        side: side of the crop, in pixels.
     """
     low, high = REGION
     step = (high - low) * side / (2 * GRID)
@@ -100,5 +111,5 @@ def field_matrix(pixels: np.ndarray, start: float, side: float) -> Tensor:
 def warp_image(
     image: np.ndarray, field: np.ndarray, box: np.ndarray, rect: tuple[int, int, int, int]
 ) -> np.ndarray:
-    """As `FinePhoto.warped`, of a photo (H, W, C) uint8 that is warped but once."""
+    """Warps a photo (H, W, C) uint8 once, without enlarging it; see `FinePhoto.warped`."""
     return FinePhoto(image).warped(field, box, rect)

@@ -19,7 +19,7 @@ from atldiff.rendering.warp.spline import displacement_field
 
 def moving_photo(canvas: Canvas, prior: str) -> "WarpedPhoto | StillPhoto":
     """The prior named "warp" or "identity" (see `config.Preset`) of a canvas."""
-    return WarpedPhoto.of(canvas) if prior == "warp" else StillPhoto.of(canvas)
+    return WarpedPhoto.from_canvas(canvas) if prior == "warp" else StillPhoto.from_canvas(canvas)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +32,13 @@ class WarpedPhoto:
     closures: Closures
 
     @classmethod
-    def of(cls, canvas: Canvas) -> "WarpedPhoto":
+    def from_canvas(cls, canvas: Canvas) -> "WarpedPhoto":
         """Of a canvas."""
-        about = canvas.image, canvas.landmarks
         return cls(
-            canvas, FinePhoto.of(canvas.image, canvas.rect), LayeredMouth.of(*about), Closures.of(*about)
+            canvas,
+            FinePhoto.from_photo(canvas.image, canvas.rect),
+            LayeredMouth.from_photo(canvas.image, canvas.landmarks),
+            Closures.from_photo(canvas.image, canvas.landmarks),
         )
 
     def frames(self, points: np.ndarray) -> Iterator[np.ndarray]:
@@ -72,7 +74,7 @@ class StillPhoto:
     part: np.ndarray
 
     @classmethod
-    def of(cls, canvas: Canvas) -> "StillPhoto":
+    def from_canvas(cls, canvas: Canvas) -> "StillPhoto":
         """Of a canvas."""
         return cls(moving_part(canvas.image, canvas))
 

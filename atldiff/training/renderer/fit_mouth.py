@@ -11,8 +11,8 @@ from atldiff.config import FRAME_SIZE
 from atldiff.evaluation.mouth_metrics import INSIDE, inside_ratios, inside_statistics
 from atldiff.rendering.diffusion.guide_noise import fill_masks
 from atldiff.rendering.face_parts.mouth import MouthShape
-from atldiff.rendering.output.composite import view_of
-from atldiff.rendering.warp.canvas import view_canvas
+from atldiff.rendering.output.composite import crop_view
+from atldiff.rendering.warp.canvas import make_view_canvas
 from atldiff.rendering.warp.prior import WarpedPhoto, moving_part
 from atldiff.training.renderer.clips import MAX_YAW_CHANGE, Moment, StoredClip
 from atldiff.training.renderer.reopened import reopened
@@ -52,9 +52,9 @@ class OpenMouth:
         points, still = moment.points[:1], moment.photo_points
         face = lm.crop_box(still)
         box = lm.mouth_box(np.stack([points[0], still]), face)
-        canvas = view_canvas(moment.photo, still, (face, box))
-        photo = WarpedPhoto.of(canvas)
-        truth = view_of(canvas, moving_part(moment.frames[0], canvas), MOUTH_VIEW)
+        canvas = make_view_canvas(moment.photo, still, (face, box))
+        photo = WarpedPhoto.from_canvas(canvas)
+        truth = crop_view(canvas, moving_part(moment.frames[0], canvas), MOUTH_VIEW)
         inside = fill_masks(lm.to_crop(points, box), FRAME_SIZE)[0, 0]
         return cls(photo, next(photo.warped(points)), points, truth, inside)
 
@@ -68,7 +68,7 @@ class OpenMouth:
         mouth = self.photo.mouth
         mouth = replace(mouth, shape=shape, edge=mouth.edge - mouth.shape.edge + shape.edge)
         (frame,) = replace(self.photo, mouth=mouth).painted([self.moving.copy()], self.points)
-        return view_of(self.photo.canvas, frame, MOUTH_VIEW)
+        return crop_view(self.photo.canvas, frame, MOUTH_VIEW)
 
 
 def open_mouths(

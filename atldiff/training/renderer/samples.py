@@ -13,7 +13,7 @@ from atldiff.errors import InputError
 from atldiff.portrait.photo import crop_square
 from atldiff.rendering.diffusion.guide_noise import fill_masks, guide_maps, point_mask
 from atldiff.rendering.output.cpu import HostFrames
-from atldiff.rendering.warp.canvas import view_canvas
+from atldiff.rendering.warp.canvas import make_view_canvas
 from atldiff.rendering.warp.prior import moving_part
 from atldiff.training.data.extract import STORED_MARGIN, STORED_SIZE
 from atldiff.training.renderer.clips import Moment, StoredClip, choose_frames
@@ -126,8 +126,8 @@ def make_sample(moment: Moment, config: SampleConfig, rng: np.random.Generator) 
     if len(config.view_sizes) > 1:
         both = np.concatenate([points, moment.photo_points[None]])
         boxes.append(_mouth_box(both, face, config.augment, rng))
-    canvas = view_canvas(moment.photo, moment.photo_points, tuple(boxes))
-    pictures = HostFrames.of(canvas, config.prior, config.view_sizes)
+    canvas = make_view_canvas(moment.photo, moment.photo_points, tuple(boxes))
+    pictures = HostFrames.from_canvas(canvas, config.prior, config.view_sizes)
     parts = pictures.moving(points), [moving_part(frame, canvas) for frame in moment.frames]
     views = [make_view(pictures, view, *parts, points, config.guide) for view in range(len(boxes))]
     for view, box, size in zip(views, boxes, config.view_sizes, strict=True):
@@ -161,7 +161,7 @@ def make_view(
     maps, mask = guide_maps(torch.from_numpy(in_crop)[None], size, guide)
     result = {"mask": mask[0]}
     for name, parts in (("prior", prior), ("target", truth)):
-        result[name] = _planes(np.stack(pictures.seen(parts, view)))
+        result[name] = _planes(np.stack(pictures.crop_views(parts, view)))
     return result if maps is None else result | {"guide": maps[0]}
 
 

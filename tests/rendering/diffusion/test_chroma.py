@@ -1,18 +1,18 @@
-"""Fine colours in a made mouth go; its brightness, and all that is outside, stay."""
+"""Fine colours inside a generated mouth are removed; luma and all other pixels stay."""
 
 import pytest
 import torch
 
 from atldiff.rendering.diffusion.chroma import soft_colours
 from atldiff.rendering.face_parts.light import LUMA
-from atldiff.rendering.output.filters import blurred
+from atldiff.rendering.output.filters import blur_pictures
 
 SIDE = 32
 
 
 @pytest.fixture
 def pictures():
-    """Prior, residual (2, 3, 2, 32, 32), and a mouth (2, 1, 2, 32, 32) in their middle."""
+    """Prior and residual (2, 3, 2, 32, 32), and a mouth mask (2, 1, 2, 32, 32) in the middle."""
     generator = torch.Generator().manual_seed(0)
     prior, residual = (torch.rand(2, 3, 2, SIDE, SIDE, generator=generator) - 0.5 for _ in range(2))
     mouth = torch.zeros(2, 1, 2, SIDE, SIDE)
@@ -54,8 +54,10 @@ def test_colours_are_blurred_as_if_all_of_the_picture_were():
     mouth = torch.zeros(1, 1, 2, 64, 64)
     mouth[..., 40:44, 3:20] = 1
     before, after = (colour(prior + r) for r in (residual, soft_colours(prior, residual, mouth)))
-    near = (2 * blurred(mouth, [1.0])).clamp(max=1)
-    torch.testing.assert_close(after, torch.lerp(before, blurred(before, [1.0]), near), atol=1e-5, rtol=0)
+    near = (2 * blur_pictures(mouth, [1.0])).clamp(max=1)
+    torch.testing.assert_close(
+        after, torch.lerp(before, blur_pictures(before, [1.0]), near), atol=1e-5, rtol=0
+    )
 
 
 def test_even_colours_stay():

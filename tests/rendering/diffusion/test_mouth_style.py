@@ -1,4 +1,4 @@
-"""The mouth's style: what it tells, and what it does not depend on."""
+"""The mouth's style: what it measures, and what it does not depend on."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ LIP = np.array([150, 90, 80])
 
 
 def marks(opening: float = 16.0) -> np.ndarray:
-    """Landmarks (68, 2) with 60 pixels between the eyes and a mouth 60 wide, open by so many."""
+    """Landmarks (68, 2) with 60 pixels between the eyes and a mouth 60 wide; `opening` in pixels."""
     points = np.full((68, 2), SIZE / 2.0)
     points[36:42], points[42:48] = (70, 60), (130, 60)
     for part, wide, high in ((OUTER_LIPS, 36, 12 + opening / 2), (INNER_LIPS, 30, opening / 2)):
@@ -30,7 +30,7 @@ def marks(opening: float = 16.0) -> np.ndarray:
 
 
 def face(above: float, below: float, light: float = 1.0) -> np.ndarray:
-    """Lips of one colour all over, and in the mouth, row by row, so many times it."""
+    """A picture in the lips' colour; the mouth's rows are `above` to `below` times as bright."""
     x, y = np.arange(SIZE), np.arange(SIZE)[:, None]
     inside = np.hypot((x - 100) / 29, (y - 140) / 7.5) < 1
     times = np.where(inside, np.interp(y, [133, 147], [above, below]), 1)

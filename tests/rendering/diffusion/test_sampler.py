@@ -9,16 +9,16 @@ from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel
 
 
 class Oracle(torch.nn.Module):
-    """Knows r_0 and answers with it, whatever it is shown; notes what it was shown."""
+    """Predicts the true r_0 for all inputs, and records them."""
 
     dtype = torch.float32
 
     def __init__(self, residual: torch.Tensor) -> None:
         super().__init__()
-        self.residual, self.seen = residual, []
+        self.residual, self.calls = residual, []
 
     def forward(self, sample, timestep, prior, identity, emotion, guide, style):
-        self.seen.append((int(timestep), sample - prior))
+        self.calls.append((int(timestep), sample - prior))
         return type("Output", (), {"sample": self.residual})
 
 
@@ -38,14 +38,14 @@ def test_an_oracle_is_sampled_exactly(case, steps):
     oracle = Oracle(residual)
     sampled = sample_residual(oracle, make_scheduler(), condition, noise, steps)
     torch.testing.assert_close(sampled, residual, atol=1e-4, rtol=0)
-    assert len(oracle.seen) == steps
+    assert len(oracle.calls) == steps
 
 
 def test_sampling_starts_from_the_guided_noise_alone(case):
     residual, condition, noise = case
     oracle = Oracle(residual)
     sample_residual(oracle, make_scheduler(), condition, noise, 2)
-    timestep, first = oracle.seen[0]
+    timestep, first = oracle.calls[0]
     assert timestep == 999
     torch.testing.assert_close(first, condition.mask * noise, atol=1e-5, rtol=0)
 
@@ -54,10 +54,10 @@ def test_every_step_follows_the_forward_process(case):
     residual, condition, noise = case
     oracle, scheduler = Oracle(residual), make_scheduler()
     sample_residual(oracle, scheduler, condition, noise, 4)
-    for timestep, seen in oracle.seen:
+    for timestep, noisy in oracle.calls:
         alpha = scheduler.alphas_cumprod[timestep]
         expected = alpha.sqrt() * residual + (1 - alpha).sqrt() * condition.mask * noise
-        torch.testing.assert_close(seen, expected, atol=1e-4, rtol=0)
+        torch.testing.assert_close(noisy, expected, atol=1e-4, rtol=0)
 
 
 def test_known_frames_are_shown_at_each_steps_noise_and_fade_into_the_models(case):
@@ -69,10 +69,10 @@ def test_known_frames_are_shown_at_each_steps_noise_and_fade_into_the_models(cas
         expected = known[:, :, frame] * (1 - share) + residual[:, :, frame] * share
         torch.testing.assert_close(sampled[:, :, frame], expected, atol=1e-4, rtol=0)
     torch.testing.assert_close(sampled[:, :, 2:], residual[:, :, 2:], atol=1e-4, rtol=0)
-    timestep, seen = oracle.seen[-1]
+    timestep, last = oracle.calls[-1]
     alpha = scheduler.alphas_cumprod[timestep]
     expected = alpha.sqrt() * known + (1 - alpha).sqrt() * (condition.mask * noise)[:, :, :2]
-    torch.testing.assert_close(seen[:, :, :2], expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(last[:, :, :2], expected, atol=1e-5, rtol=0)
 
 
 def test_scheduler_is_left_as_it_was(case):
@@ -84,7 +84,7 @@ def test_scheduler_is_left_as_it_was(case):
 
 @pytest.mark.parametrize(("capability", "wanted"), [((7, 5), torch.float16), ((8, 0), torch.bfloat16)])
 def test_a_card_that_only_emulates_bfloat16_takes_float16(capability, wanted, monkeypatch):
-    """A T4 (7.5) and an A100 (8.0), as torch asks them."""
+    """Compute capabilities of a T4 (7.5) and an A100 (8.0)."""
     card = type("Card", (), {"major": capability[0], "minor": capability[1]})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)

@@ -28,7 +28,7 @@ def inputs(frames: int = 3, guide: int = 0, batch: int = 1) -> dict:
 
 
 def awake(**config) -> IdentityUNet3DModel:
-    """A network whose zero-initialised layers are filled, so that something comes out."""
+    """A network with random weights in its zero-initialised layers, so that its output is not zero."""
     torch.manual_seed(0)
     unet = IdentityUNet3DModel(**{**TINY, **config})
     for parameter in unet.parameters():
@@ -45,7 +45,7 @@ def test_a_patch_becomes_channels_row_by_row():
 
 
 def test_the_papers_identity_map_fits_its_latents():
-    """2048 x 4 x 4 become 128 x 16 x 16, each place four by four; then they are enlarged."""
+    """2048 x 4 x 4 become 128 x 16 x 16, four by four cells for each; then they are enlarged."""
     features = torch.randn(1, 2048, 4, 4)
     shaped = identity_map(features, 128, (16, 16))
     assert shaped.shape == (1, 128, 16, 16)
@@ -55,12 +55,12 @@ def test_the_papers_identity_map_fits_its_latents():
 
 
 def test_latents_are_multiplied_by_the_identity_map():
-    unet, given = awake(identity_fusion="map", identity_dim=64), inputs()
-    ones, seen = torch.ones(1, 64, 4, 4), []
-    unet.mid_block.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    unet, arguments = awake(identity_fusion="map", identity_dim=64), inputs()
+    ones, latents = torch.ones(1, 64, 4, 4), []
+    unet.mid_block.register_forward_pre_hook(lambda _, args: latents.append(args[0]))
     for factor in (1.0, 2.0):
-        unet(**{**given, "identity": factor * ones})
-    torch.testing.assert_close(seen[1], 2 * seen[0])
+        unet(**{**arguments, "identity": factor * ones})
+    torch.testing.assert_close(latents[1], 2 * latents[0])
     assert unet.identity_gain is None
 
 
@@ -84,32 +84,32 @@ def test_patches_are_inverse():
     "config", [{}, {"patch_size": 2, "guide_channels": 3}, {"temporal_kernel": 1}, {"separable": True}]
 )
 def test_residual_has_the_frames_shape(config):
-    given = inputs(guide=config.get("guide_channels", 0), batch=2)
-    assert awake(**config)(**given).sample.shape == given["sample"].shape
+    arguments = inputs(guide=config.get("guide_channels", 0), batch=2)
+    assert awake(**config)(**arguments).sample.shape == arguments["sample"].shape
 
 
 @pytest.mark.parametrize("separable", [False, True])
 def test_memory_layout_changes_no_result(separable):
-    unet, given = awake(separable=separable), inputs()
-    before = unet(**given).sample
-    torch.testing.assert_close(channels_last(unet)(**given).sample, before, atol=1e-5, rtol=1e-5)
+    unet, arguments = awake(separable=separable), inputs()
+    before = unet(**arguments).sample
+    torch.testing.assert_close(channels_last(unet)(**arguments).sample, before, atol=1e-5, rtol=1e-5)
 
 
 def test_style_counts_once_it_is_learnt_and_none_is_the_mean():
     torch.manual_seed(0)
-    given, style = inputs(), torch.randn(1, 2)
+    arguments, style = inputs(), torch.randn(1, 2)
     before, new = awake(), IdentityUNet3DModel(**TINY, style_dim=2).eval()
     new.load_state_dict(before.state_dict() | {"style_embedding.weight": new.style_embedding.weight})
-    plain = before(**given).sample
-    torch.testing.assert_close(new(**given, style=style).sample, plain)
+    plain = before(**arguments).sample
+    torch.testing.assert_close(new(**arguments, style=style).sample, plain)
     torch.nn.init.normal_(new.style_embedding.weight, std=0.5)
-    assert not torch.allclose(new(**given, style=style).sample, plain, atol=1e-3)
-    torch.testing.assert_close(new(**given, style=torch.zeros(1, 2)).sample, new(**given).sample)
+    assert not torch.allclose(new(**arguments, style=style).sample, plain, atol=1e-3)
+    torch.testing.assert_close(new(**arguments, style=torch.zeros(1, 2)).sample, new(**arguments).sample)
 
 
 def test_any_square_that_the_levels_divide_is_taken():
-    given = inputs()
-    halved = {k: v[..., :8, :8] if k in ("sample", "prior") else v for k, v in given.items()}
+    arguments = inputs()
+    halved = {k: v[..., :8, :8] if k in ("sample", "prior") else v for k, v in arguments.items()}
     assert awake()(**halved).sample.shape == (1, 3, 3, 8, 8)
 
 
@@ -119,48 +119,48 @@ def test_untrained_network_adds_nothing():
 
 @pytest.mark.parametrize("name", ["identity", "emotion", "prior", "sample"])
 def test_every_condition_matters(name):
-    unet, given = awake(), inputs()
-    before = unet(**given).sample
-    after = unet(**{**given, name: given[name] + 1}).sample
+    unet, arguments = awake(), inputs()
+    before = unet(**arguments).sample
+    after = unet(**{**arguments, name: arguments[name] + 1}).sample
     assert not torch.allclose(before, after)
 
 
 def test_timestep_matters():
-    unet, given = awake(), inputs()
-    assert not torch.allclose(unet(**given).sample, unet(**{**given, "timestep": 1}).sample)
+    unet, arguments = awake(), inputs()
+    assert not torch.allclose(unet(**arguments).sample, unet(**{**arguments, "timestep": 1}).sample)
 
 
 @pytest.mark.parametrize("shape", [{}, {"separable": True}, {"temporal_first": True}], ids=str)
 def test_inflated_network_equals_its_2d_parent_on_every_frame(shape):
-    parent, given = awake(temporal_kernel=1, **shape), inputs(frames=5)
+    parent, arguments = awake(temporal_kernel=1, **shape), inputs(frames=5)
     child = inflate(parent)
     assert child.config.temporal_kernel == 3
-    torch.testing.assert_close(child(**given).sample, parent(**given).sample, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(child(**arguments).sample, parent(**arguments).sample, atol=1e-5, rtol=1e-5)
 
 
 def test_neighbouring_frames_are_seen_only_in_3d():
-    given = inputs(frames=3)
-    changed = {**given, "prior": given["prior"].clone()}
+    arguments = inputs(frames=3)
+    changed = {**arguments, "prior": arguments["prior"].clone()}
     changed["prior"][:, :, 2] += 1
     for kernel, separable, sees in ((1, False, False), (3, False, True), (1, True, False), (3, True, True)):
         unet = awake(temporal_kernel=kernel, separable=separable)
-        same = torch.equal(unet(**given).sample[:, :, 1], unet(**changed).sample[:, :, 1])
+        same = torch.equal(unet(**arguments).sample[:, :, 1], unet(**changed).sample[:, :, 1])
         assert same is not sees
 
 
 def test_saved_network_comes_back(tmp_path):
-    unet, given = awake(patch_size=2, guide_channels=3), inputs(guide=3)
+    unet, arguments = awake(patch_size=2, guide_channels=3), inputs(guide=3)
     unet.save_pretrained(tmp_path)
     assert [p.suffix for p in sorted(tmp_path.iterdir())] == [".json", ".safetensors"]
     again = IdentityUNet3DModel.from_pretrained(tmp_path)
-    torch.testing.assert_close(again(**given).sample, unet(**given).sample, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(again(**arguments).sample, unet(**arguments).sample, atol=1e-5, rtol=1e-5)
 
 
 def test_gradients_are_the_same_with_less_memory():
-    unet, given, gradients = awake(), inputs(), []
+    unet, arguments, gradients = awake(), inputs(), []
     for _ in range(2):
         unet.zero_grad()
-        unet(**given).sample.square().sum().backward()
+        unet(**arguments).sample.square().sum().backward()
         gradients.append([p.grad.clone() for p in unet.parameters()])
         unet.enable_gradient_checkpointing()
     torch.testing.assert_close(*gradients)

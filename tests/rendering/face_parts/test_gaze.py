@@ -35,7 +35,7 @@ def iris_middle(image: np.ndarray, x: int) -> np.ndarray:
 def test_no_shift_changes_nothing(eyes):
     image, points, mesh = eyes
     frame = image.copy()
-    Gaze.of(image, points, mesh).paint(frame, points, np.zeros(2))
+    Gaze.from_photo(image, points, mesh).paint(frame, points, np.zeros(2))
     np.testing.assert_array_equal(frame, image)
 
 
@@ -43,7 +43,7 @@ def test_no_shift_changes_nothing(eyes):
 def test_the_iris_moves_as_far_as_asked_and_keeps_its_form(eyes, shift):
     image, points, mesh = eyes
     frame = image.copy()
-    Gaze.of(image, points, mesh).paint(frame, points, np.array(shift))
+    Gaze.from_photo(image, points, mesh).paint(frame, points, np.array(shift))
     iod = float(np.linalg.norm(points[45] - points[36]))
     for x in (120, 280):
         way = iris_middle(frame, x) - iris_middle(image, x)
@@ -55,7 +55,7 @@ def test_the_iris_moves_as_far_as_asked_and_keeps_its_form(eyes, shift):
 def test_skin_and_corners_stay(eyes):
     image, points, mesh = eyes
     frame = image.copy()
-    Gaze.of(image, points, mesh).paint(frame, points, np.array([0.025, 0.0]))
+    Gaze.from_photo(image, points, mesh).paint(frame, points, np.array([0.025, 0.0]))
     np.testing.assert_array_equal(frame[:180], image[:180])
     np.testing.assert_array_equal(frame[:, 205:275], image[:, 205:275])
 

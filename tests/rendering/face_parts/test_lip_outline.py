@@ -8,7 +8,7 @@ LANDMARKS = [0, 4, 5, 6, 10, 14, 15, 16]  # where they are among the points of `
 
 
 def mouth(height: float) -> np.ndarray:
-    """Inner lips (8, 2) from -1 to 1, three in the middle above and below, as the mesh has them."""
+    """Inner lips (8, 2) from -1 to 1 with three points in the middle above and below, as in the mesh."""
     upper = [(-1, 0), (-0.3, -height), (0, -height), (0.3, -height)]
     return np.array(upper + [(-x, -y) for x, y in upper])
 

@@ -1,4 +1,4 @@
-"""The layered mouth: where it paints, that its rows stand on skull and jaw, how soft it is."""
+"""The layered mouth: painted area, pose of the teeth, light and softness."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from atldiff.rendering.warp.disocclusion import opened_mouth
 
 @pytest.fixture(scope="module")
 def face(request):
-    """(image, closed landmarks, landmarks with the jaw dropped), of a drawn face."""
+    """A drawn face: image, landmarks with a closed mouth, landmarks with the jaw dropped."""
     path = request.getfixturevalue("portrait_path").parent / "drawn.jpg"
     portrait = load_portrait(path)
     opened = portrait.landmarks.copy()
@@ -24,7 +24,7 @@ def face(request):
 
 
 def test_teeth_have_the_colour_of_the_light():
-    """As the whites of the eyes show it; of closed eyes, as the skin does. Grey stays nearly grey."""
+    """Eye whites set the colour; with closed eyes the skin does. Grey stays nearly grey."""
     skin, white = np.array([180.0, 130.0, 105.0]), np.full((40, 3), 200.0)
     plain, warm = teeth_tint(skin, white), teeth_tint(skin, white * (1.2, 0.95, 0.7))
     assert warm[0] > plain[0] + 0.05 and warm[2] < plain[2] - 0.05
@@ -35,7 +35,7 @@ def test_teeth_have_the_colour_of_the_light():
 
 def painted(face, landmarks, **shape):
     image, still, _ = face
-    mouth = LayeredMouth.of(image, still)
+    mouth = LayeredMouth.from_photo(image, still)
     mouth = replace(mouth, shape=replace(mouth.shape, **shape))
     outlines, shares = opened_mouth(landmarks[None], still)
     frame = image.copy()
@@ -55,7 +55,7 @@ def test_paint_stays_near_the_lips(face):
 
 
 def test_upper_teeth_stand_on_the_skull(face):
-    """What is painted above the teeth's edge does not move when the jaw drops further."""
+    """Pixels above the teeth's edge do not move when the jaw drops further."""
     wide = face[2].copy()
     wide[[65, 66, 67], 1] += 8
     wide[6:11, 1] += 8
@@ -65,23 +65,23 @@ def test_upper_teeth_stand_on_the_skull(face):
 
 
 def inside(frame, points, low=0.0, high=1.0):
-    """The luma in the middle of the mouth, from `low` to `high` of the way from upper to lower lip."""
+    """Mean levels of rows in the middle of the mouth, from share `low` to `high` of its height."""
     (x, top), bottom = points[62], points[66][1]
     rows = slice(int(top + low * (bottom - top)), int(top + high * (bottom - top)))
     return frame[rows, int(x) - 6 : int(x) + 6].mean(axis=(1, 2))
 
 
 def test_the_lower_lip_leaves_but_little_of_the_lower_row(face):
-    """In a wide open mouth the row ends `lower_show` mm above the lip, wherever the jaw would have it."""
+    """In a wide open mouth the row ends `lower_show` mm above the lip, whatever the jaw's position."""
     wide = face[2].copy()
     wide[[65, 66, 67, 55, 56, 57, 58, 59], 1] += 30
     wide[6:11, 1] += 6
-    hidden, shown = (
+    hidden, bare = (
         inside(painted(face, wide, lower_show=mm, jaw=0.1, lower_light=1.2, tongue_light=0.2), wide)
         for mm in (2.0, 12.0)
     )
-    brighter = np.flatnonzero(shown > hidden + 10)
-    assert len(brighter) and brighter.min() > 0.4 * len(shown)
+    brighter = np.flatnonzero(bare > hidden + 10)
+    assert len(brighter) and brighter.min() > 0.4 * len(bare)
 
 
 def test_a_rounded_mouth_is_dark(face):
@@ -109,7 +109,7 @@ def test_a_face_that_moves_as_a_whole_takes_its_mouth_along(face):
 
 def test_a_mouth_outside_the_picture_is_no_error(face):
     image, still, opened = face
-    mouth = LayeredMouth.of(image, still)
+    mouth = LayeredMouth.from_photo(image, still)
     far = opened + np.array([0, 5000], np.float32)
     frame = image.copy()
     mouth.paint(frame, far, far[INNER_LIPS], 1.0)
@@ -127,7 +127,7 @@ def test_softness_tells_how_blurred_a_photo_is(face):
 
 def test_frames_drawn_together_are_as_those_drawn_alone(face):
     image, still, opened = face
-    mouth, size = LayeredMouth.of(image, still), image.shape[:2]
+    mouth, size = LayeredMouth.from_photo(image, still), image.shape[:2]
     frames = np.stack([opened, opened + 9, still - 7])
     outlines, _ = opened_mouth(frames, still)
     together = list(mouth.layers(frames, outlines, size))

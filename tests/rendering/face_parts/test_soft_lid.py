@@ -47,7 +47,7 @@ def face(still: np.ndarray) -> np.ndarray:
 
 def painted(still: np.ndarray, share: float) -> np.ndarray:
     image = face(still)
-    lids = tuple(SoftLid.of(image, still, side) for side in (0, 1))
+    lids = tuple(SoftLid.from_photo(image, still, side) for side in (0, 1))
     Closures(still, lids).paint(image, shut(still, share))
     return image
 
@@ -64,13 +64,13 @@ def test_maps_in_closed_form():
 def test_an_open_eye_is_left_alone(still):
     np.testing.assert_array_equal(painted(still, 0.0), face(still))
     np.testing.assert_array_equal(painted(still, 0.15), face(still))
-    lid = SoftLid.of(face(still), still, 0)
+    lid = SoftLid.from_photo(face(still), still, 0)
     assert lid.closing(still) == 0 and lid.closing(shut(still, 0.7)) == 1
 
 
 def test_an_eye_that_is_closed_in_the_photo_stays_so(still):
     closed = shut(still, 0.9)
-    lid = SoftLid.of(face(still), closed, 0)
+    lid = SoftLid.from_photo(face(still), closed, 0)
     assert lid.closing(closed) == lid.closing(shut(still, 1.0)) == 0
 
 
@@ -103,7 +103,7 @@ def test_it_comes_down_step_by_step(still):
 
 
 def test_layers_keep_the_interface_of_closures(still):
-    lid = SoftLid.of(face(still), still, 1)
+    lid = SoftLid.from_photo(face(still), still, 1)
     rect = lid.area(still, (480, 480))
     layers = lid.layers(shut(still, 0.6), 0.8, rect)
     size = (rect[3] - rect[1], rect[2] - rect[0])

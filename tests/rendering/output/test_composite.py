@@ -1,4 +1,4 @@
-"""Full-resolution frames: what is untouched, what is added, what each output shows."""
+"""Full-resolution frames: unchanged pixels, the added residual, and the part that each output shows."""
 
 from dataclasses import replace
 
@@ -27,8 +27,8 @@ def portrait() -> Portrait:
 
 
 def still(canvas, residual: float = 0.0) -> np.ndarray:
-    """The one frame of a face that does not move."""
-    moving = next(WarpedPhoto.of(canvas).frames(canvas.landmarks[None]))
+    """The frame of a face that does not move."""
+    moving = next(WarpedPhoto.from_canvas(canvas).frames(canvas.landmarks[None]))
     views = len(canvas.views)
     residuals = np.full((views, S, S, 3), residual, np.float32)
     return composite(canvas, moving, residuals, np.zeros((views, S, S), np.float32))
@@ -95,7 +95,7 @@ def test_drawn_landmarks_leave_the_photo_alone(portrait):
 )
 def test_fine_residual_is_taken_where_the_photo_shows_nothing_or_is_no_finer(portrait, output, shown, kept):
     canvas = make_canvas(portrait, portrait.landmarks[None], output, mouth=False)
-    moving = next(WarpedPhoto.of(canvas).frames(canvas.landmarks[None]))
+    moving = next(WarpedPhoto.from_canvas(canvas).frames(canvas.landmarks[None]))
     stripes, unseen = np.zeros((1, S, S, 3), np.float32), np.full((1, S, S), 1 - shown, np.float32)
     stripes[:, :, ::2], stripes[:, :, 1::2] = 0.2, -0.2
     plain, fine = (composite(canvas, moving.copy(), r, unseen) for r in (np.zeros_like(stripes), stripes))
@@ -104,7 +104,7 @@ def test_fine_residual_is_taken_where_the_photo_shows_nothing_or_is_no_finer(por
 
 @pytest.mark.parametrize("corner", [(0, 0), (300, 0), (0, 220), (150, 110)])
 def test_the_square_shows_nothing_but_the_photo(portrait, corner):
-    """A gradient that repeats nowhere: every row and column of the square is another place in the photo."""
+    """A gradient without repeated values: each row and column of the square is another place in the photo."""
     ramp = np.stack(np.meshgrid(np.linspace(0, 250, 400), np.linspace(0, 250, 320)), -1)
     image = np.dstack([ramp, np.zeros(ramp.shape[:2])]).astype(np.uint8)
     landmarks = portrait.landmarks - (150, 110) + corner

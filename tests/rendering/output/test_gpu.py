@@ -71,8 +71,8 @@ def test_the_field_is_the_same(portrait, points):
 
 def test_the_warp_is_the_same(portrait, points):
     canvas = make_canvas(portrait, points)
-    made = TensorWarp.of(canvas, "cpu").warped(crop_field(canvas, points, "cpu"))
-    photo, face = WarpedPhoto.of(canvas).photo, canvas.views[0]
+    made = TensorWarp.from_canvas(canvas, "cpu").warped(crop_field(canvas, points, "cpu"))
+    photo, face = WarpedPhoto.from_canvas(canvas).photo, canvas.views[0]
     fields = displacement_field(to_crop(points, face), to_crop(canvas.landmarks, face))
     expected = np.stack([photo.warped(field, face, canvas.rect) for field in fields])
     assert_alike(channels_last(made), expected, most=6, share=1e-3)
@@ -80,7 +80,7 @@ def test_the_warp_is_the_same(portrait, points):
 
 def test_a_photo_too_large_to_be_enlarged_is_looked_up_by_cubic_interpolation(portrait, points):
     canvas = make_canvas(portrait, points)
-    field, warp = crop_field(canvas, points, "cpu"), TensorWarp.of(canvas, "cpu")
+    field, warp = crop_field(canvas, points, "cpu"), TensorWarp.from_canvas(canvas, "cpu")
     photo = torch.from_numpy(canvas.image).permute(2, 0, 1)[None].float()
     x0, y0, x1, y1 = canvas.rect
     rows, columns = torch.arange(y0, y1).float(), torch.arange(x0, x1).float()
@@ -92,7 +92,7 @@ def test_a_photo_too_large_to_be_enlarged_is_looked_up_by_cubic_interpolation(po
 
 def test_the_painted_mouth_is_the_same(portrait, points):
     image, still = portrait.image, portrait.landmarks
-    mouth, (outlines, shares) = LayeredMouth.of(image, still), opened_mouth(points, still)
+    mouth, (outlines, shares) = LayeredMouth.from_photo(image, still), opened_mouth(points, still)
     expected = np.stack([image] * FRAMES)
     for about in zip(expected, points, outlines, shares, strict=True):
         mouth.paint(*about)
@@ -103,7 +103,7 @@ def test_the_painted_mouth_is_the_same(portrait, points):
 
 
 def test_closing_lids_are_the_same(portrait, points):
-    image, closures = portrait.image, Closures.of(portrait.image, portrait.landmarks)
+    image, closures = portrait.image, Closures.from_photo(portrait.image, portrait.landmarks)
     expected = np.stack([image] * FRAMES)
     for frame, marks in zip(expected, points, strict=True):
         closures.paint(frame, marks)
@@ -118,9 +118,12 @@ def both(canvas: Canvas, points: np.ndarray, prior: str = "warp") -> tuple[np.nd
     rng, made = np.random.default_rng(0), []
     residuals = [torch.from_numpy(rng.normal(0, 0.1, (1, 3, FRAMES, s, s)).astype(np.float32)) for s in SIZES]
     unseen = [rng.random((FRAMES, s, s), np.float32) for s in SIZES]
-    for pictures in (TensorFrames.of(canvas, prior, SIZES, CPU), HostFrames.of(canvas, prior, SIZES)):
+    for pictures in (
+        TensorFrames.from_canvas(canvas, prior, SIZES, CPU),
+        HostFrames.from_canvas(canvas, prior, SIZES),
+    ):
         moving = pictures.moving(canvas.to_canvas(points))
-        made.append(np.stack(list(pictures.finished(moving, residuals, unseen))))
+        made.append(np.stack(list(pictures.finish(moving, residuals, unseen))))
     return made[0], made[1]
 
 
@@ -152,16 +155,20 @@ def test_frames_of_a_grey_photo_and_of_a_face_at_the_photos_edge_are_the_same(po
 @pytest.mark.parametrize("output", ["photo", "crop"])
 def test_what_the_network_sees_is_the_same(portrait, points, output):
     canvas = make_canvas(portrait, points, output)
-    pictures, host = TensorFrames.of(canvas, "warp", SIZES, CPU), HostFrames.of(canvas, "warp", SIZES)
+    pictures, host = (
+        TensorFrames.from_canvas(canvas, "warp", SIZES, CPU),
+        HostFrames.from_canvas(canvas, "warp", SIZES),
+    )
     moving = host.moving(canvas.to_canvas(points))
     tensors = [torch.from_numpy(part).permute(2, 0, 1) for part in moving]
     for view in range(len(SIZES)):
         made, expected = (
-            each.signed(each.seen(parts, view)) for each, parts in ((pictures, tensors), (host, moving))
+            each.stack_prior(each.crop_views(parts, view))
+            for each, parts in ((pictures, tensors), (host, moving))
         )
         assert made.shape == (1, 3, FRAMES, SIZES[view], SIZES[view])
         torch.testing.assert_close(made, expected, atol=1.01 / 127.5, rtol=0)
-    assert pictures.seen([], 0) == []
+    assert pictures.crop_views([], 0) == []
 
 
 def test_a_window_worked_on_in_parts_is_the_same(portrait, points, monkeypatch):
@@ -188,9 +195,9 @@ def test_nothing_is_mixed_between_devices(portrait, points, output):
     canvas = make_canvas(portrait, points, output)
     canvas = replace(canvas, tone=np.zeros((256, 3), np.uint8))
     with OneDevice():
-        pictures = TensorFrames.of(canvas, "warp", SIZES, torch.device("meta"))
+        pictures = TensorFrames.from_canvas(canvas, "warp", SIZES, torch.device("meta"))
         moving = pictures.moving(canvas.to_canvas(points))
-        made = [pictures.signed(pictures.seen(moving, view)) for view in range(len(SIZES))]
+        made = [pictures.stack_prior(pictures.crop_views(moving, view)) for view in range(len(SIZES))]
         residuals = [torch.zeros(FRAMES, 3, size, size, device="meta") for size in SIZES]
         masks = [torch.zeros(FRAMES, size, size, device="meta") for size in SIZES]
         made.append(pictures.composite.frames(torch.stack(moving), residuals, masks))

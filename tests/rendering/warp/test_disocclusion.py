@@ -1,4 +1,4 @@
-"""What the photo does not show: its outline and its mask."""
+"""Disoccluded areas: their outline and mask."""
 
 import numpy as np
 import pytest

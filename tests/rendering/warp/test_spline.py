@@ -7,17 +7,17 @@ import torch
 from atldiff.landmarks import INNER_LIPS, LOWER_INNER_LIP, UPPER_INNER_LIP, crop_box, to_crop
 from atldiff.portrait.portrait import load_portrait
 from atldiff.rendering.face_parts.lip_outline import round_lips
-from atldiff.rendering.warp.guard_points import guards, parted
+from atldiff.rendering.warp.guard_points import guard_points, keep_apart
 from atldiff.rendering.warp.photo_warp import FinePhoto, warp_image
 from atldiff.rendering.warp.spline import (
     GRID,
     REGION,
     _anchors,
     displacement_field,
+    evaluate_spline,
     grid_points,
     point_smoothing,
     region_rect,
-    spline_at,
     spline_points,
 )
 
@@ -42,7 +42,7 @@ def test_spline_takes_each_landmark_back_to_its_place_in_the_photo(still):
     source = torch.from_numpy(still[::4]).double()
     target = source + 0.02 * torch.randn(2, len(source), 2, generator=torch.Generator().manual_seed(0))
     for frame in target:
-        back = frame + spline_at(frame[None], source, frame, torch.zeros(len(source)))[0]
+        back = frame + evaluate_spline(frame[None], source, frame, torch.zeros(len(source)))[0]
         torch.testing.assert_close(back, source, atol=1e-4, rtol=0)
 
 
@@ -51,8 +51,8 @@ def test_spline_reproduces_an_affine_map(still):
     target = (source * 1.1 + torch.tensor([0.03, -0.02]))[None]
     where = torch.rand(20, 2, dtype=torch.float64)
     expected = (where - torch.tensor([0.03, -0.02])) / 1.1 - where
-    found = spline_at(target, source, where, point_smoothing(68))[0]
-    torch.testing.assert_close(found.double(), expected, atol=1e-4, rtol=0)
+    shifts = evaluate_spline(target, source, where, point_smoothing(68))[0]
+    torch.testing.assert_close(shifts.double(), expected, atol=1e-4, rtol=0)
 
 
 def test_field_is_zero_at_the_regions_border(still):
@@ -75,14 +75,14 @@ def test_warp_moves_a_dot_with_its_landmark(still):
 def test_warp_by_nothing_is_the_picture_itself():
     image = np.random.default_rng(1).integers(0, 255, (60, 50, 3), np.uint8)
     box = np.array([10, 10, 50, 50], np.float32)
-    for photo in (FinePhoto(image), FinePhoto.of(image, (5, 6, 45, 46))):
+    for photo in (FinePhoto(image), FinePhoto.from_photo(image, (5, 6, 45, 46))):
         same = photo.warped(np.zeros((80, 80, 2), np.float32), box, (5, 6, 45, 46))
         np.testing.assert_array_equal(same, image[6:46, 5:45])
 
 
 def test_beyond_the_photo_its_border_is_repeated():
     image = np.random.default_rng(1).integers(0, 255, (60, 50, 3), np.uint8)
-    photo, box = FinePhoto.of(image, (-8, -5, 58, 60)), np.array([10, 10, 50, 50], np.float32)
+    photo, box = FinePhoto.from_photo(image, (-8, -5, 58, 60)), np.array([10, 10, 50, 50], np.float32)
     wide = photo.warped(np.zeros((80, 80, 2), np.float32), box, (-8, -5, 58, 60))
     np.testing.assert_array_equal(wide, np.pad(image, ((5, 0), (8, 8), (0, 0)), mode="edge"))
 
@@ -103,19 +103,21 @@ def mouth_with_gap(still: np.ndarray, gap: float) -> np.ndarray:
 
 def test_shown_inside_of_the_mouth_hangs_from_the_upper_lip_unstretched(still):
     photo, wide = mouth_with_gap(still, 0.05), mouth_with_gap(still, 0.15)
-    in_mouth = guards(np.stack([photo, wide]), photo)[:, -3:]
+    in_mouth = guard_points(np.stack([photo, wide]), photo)[:, -3:]
     np.testing.assert_allclose(in_mouth[0], in_mouth[1], atol=1e-6)
 
 
 def test_guards_follow_a_turned_and_scaled_face(still):
     turn = 1.2 * np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]])
     moved = (still @ turn + 0.1)[None]
-    np.testing.assert_allclose(guards(moved, still)[0], guards(still[None], still)[0] @ turn + 0.1, atol=1e-5)
+    np.testing.assert_allclose(
+        guard_points(moved, still)[0], guard_points(still[None], still)[0] @ turn + 0.1, atol=1e-5
+    )
 
 
 @pytest.fixture(scope="module")
 def moving_face(portrait_path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frames' landmarks (3, 68, 2) and the photo's (68, 2) in crop units; the photo's crop box."""
+    """Landmarks of frames (3, 68, 2) and of the photo (68, 2), crop units, and the photo's crop box (4,)."""
     portrait = load_portrait(portrait_path)
     still = to_crop(portrait.landmarks, portrait.box)
     moved = np.repeat(still[None], 3, axis=0)
@@ -130,18 +132,18 @@ def test_the_jaw_follows_an_opening_mouth_but_not_a_trackers_noise(moving_face):
     shaken = still.copy()
     shaken[:17] += 0.02 * np.array([1, -1])[np.arange(17) % 2, None]
     target, source = spline_points(np.stack([opened, shaken]), still)
-    fields = spline_at(target, source, source[:17], point_smoothing(len(source))).numpy()
-    assert fields[0, 8, 1] == pytest.approx(-0.03, abs=0.008)  # the chin is found again above its new place
+    fields = evaluate_spline(target, source, source[:17], point_smoothing(len(source))).numpy()
+    assert fields[0, 8, 1] == pytest.approx(-0.03, abs=0.008)  # the photo's chin lies above its new place
     assert np.abs(fields[1]).max() < 0.5 * 0.02
 
 
 def test_the_field_far_from_the_features_is_interpolated_within_a_tenth_of_a_pixel(moving_face):
     moved, still, _ = moving_face
     anchors = _anchors()
-    source = np.concatenate([still, guards(still[None], still)[0], anchors])
-    target = [np.concatenate([points, guards(points[None], still)[0], anchors]) for points in moved]
+    source = np.concatenate([still, guard_points(still[None], still)[0], anchors])
+    target = [np.concatenate([points, guard_points(points[None], still)[0], anchors]) for points in moved]
     target, source = torch.from_numpy(np.stack(target)).double(), torch.from_numpy(source).double()
-    exact = spline_at(target, source, grid_points().view(-1, 2), point_smoothing(len(source)))
+    exact = evaluate_spline(target, source, grid_points().view(-1, 2), point_smoothing(len(source)))
     exact = exact.view(-1, GRID, GRID, 2).numpy()
     field = displacement_field(moved, still)
     inside = ((grid_points() > -0.2) & (grid_points() < 1.2)).all(-1).numpy()  # where nothing fades
@@ -153,19 +155,19 @@ def test_an_enlarged_photo_is_as_sharp_as_cubic_interpolation(moving_face, portr
     (*_, moved), still, box = moving_face
     image = load_portrait(portrait_path).image
     field, rect = displacement_field(moved[None], still)[0], region_rect(box)
-    fine = FinePhoto.of(image, rect)
+    fine = FinePhoto.from_photo(image, rect)
     difference = fine.warped(field, box, rect).astype(float) - warp_image(image, field, box, rect)
     assert fine.factor == 3 and 10 * np.log10(255**2 / (difference**2).mean()) > 48
 
 
 def test_a_large_photo_is_enlarged_less():
     image = np.zeros((3000, 3000, 1), np.uint8)
-    assert FinePhoto.of(image, (0, 0, 3000, 3000)).factor == 2
-    assert FinePhoto.of(np.dstack([image] * 3), (0, 0, 3000, 3000)).factor == 1
+    assert FinePhoto.from_photo(image, (0, 0, 3000, 3000)).factor == 2
+    assert FinePhoto.from_photo(np.dstack([image] * 3), (0, 0, 3000, 3000)).factor == 1
 
 
 def test_a_smile_that_closes_does_not_draw_out_the_nose(request):
-    """Right below it is seen what the photo shows there, however far the upper lip comes down."""
+    """The photo's pixels right below the nose stay there, however far the upper lip comes down."""
     still = load_portrait(request.getfixturevalue("portrait_path").parent / "drawn.jpg").landmarks
     box, moved = crop_box(still), still.copy()
     lip = [*range(49, 54), *range(60, 65)]
@@ -178,27 +180,27 @@ def test_a_smile_that_closes_does_not_draw_out_the_nose(request):
 
 
 def test_lips_that_close_over_teeth_take_what_is_next_to_their_corners_along(request):
-    """A point on the round of the photo's open lips is found on that of the closed ones."""
+    """A point on the round part of the closed lips maps to the round part of the photo's open lips."""
     closed = load_portrait(request.getfixturevalue("portrait_path").parent / "drawn.jpg").landmarks
     smile, box = closed.copy(), crop_box(closed)
     smile[[65, 66, 67, *range(55, 60)], 1] += 16
     smile[[61, 62, 63, *range(49, 54)], 1] -= 10
-    apart = parted(closed[None], smile)[0]
+    apart = keep_apart(closed[None], smile)[0]
     then, now = (round_lips(points[INNER_LIPS])[[2, 8, 12, 18]] for points in (smile, apart))
     target, source = spline_points(to_crop(apart[None], box), to_crop(smile, box))
     places = torch.from_numpy(to_crop(now, box)).double()
-    found = places + spline_at(target, source, places, point_smoothing(len(source)))[0]
-    np.testing.assert_allclose(found, to_crop(then, box), atol=0.004)
+    positions = places + evaluate_spline(target, source, places, point_smoothing(len(source)))[0]
+    np.testing.assert_allclose(positions, to_crop(then, box), atol=0.004)
 
 
 def test_teeth_next_to_the_corners_are_not_stretched_when_a_smile_opens(still):
-    """The guards there stay as far apart as in the photo, whatever the jaw does."""
+    """The guard points there stay as far apart as in the photo, whatever the jaw's position."""
     smile = still.copy()
     angles = np.pi + 2 * np.pi * np.arange(8) / 8
     smile[INNER_LIPS] = np.stack([0.5 + 0.15 * np.cos(angles), 0.6 + 0.06 * np.sin(angles)], axis=1)
     wide = smile.copy()
     wide[[65, 66, 67], 1] += 0.1
-    smiling, opened = guards(np.stack([smile, wide]), smile)[:, 15:19]
+    smiling, opened = guard_points(np.stack([smile, wide]), smile)[:, 15:19]
     np.testing.assert_allclose(opened[:2], smiling[:2], atol=1e-6)
     lengths = [np.linalg.norm(points[2:] - points[:2], axis=1) for points in (smiling, opened)]
     np.testing.assert_allclose(lengths[1], lengths[0], atol=1e-6)

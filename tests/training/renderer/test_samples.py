@@ -15,7 +15,7 @@ from atldiff.rendering.diffusion.sampler import make_scheduler
 from atldiff.rendering.diffusion.unet3d import IdentityUNet3DOutput
 from atldiff.rendering.face_parts.mouth import MouthShape
 from atldiff.rendering.levels import from_signed, to_signed
-from atldiff.rendering.output.composite import view_of
+from atldiff.rendering.output.composite import crop_view
 from atldiff.rendering.renderer import Renderer
 from atldiff.rendering.warp.canvas import make_canvas
 from atldiff.sequence import LandmarkSequence
@@ -89,7 +89,9 @@ def test_the_mouth_is_fitted_in_the_prior_that_is_rendered(moment):
     wide = replace(moment, frames=moment.frames[-1:], points=moment.points[-1:])
     mouth = OpenMouth.of(wide)
     (part,) = mouth.photo.frames(wide.points)
-    np.testing.assert_array_equal(mouth.painted(MouthShape()), view_of(mouth.photo.canvas, part, MOUTH_VIEW))
+    np.testing.assert_array_equal(
+        mouth.painted(MouthShape()), crop_view(mouth.photo.canvas, part, MOUTH_VIEW)
+    )
     assert (mouth.painted(MouthShape(upper_light=0.5, lower_light=0.3)) != mouth.painted(MouthShape())).any()
 
 

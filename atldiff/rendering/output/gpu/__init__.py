@@ -1,1 +1,1 @@
-"""Finished frames from priors and residuals, by tensors on the network's device."""
+"""Composites frames from priors and residuals, with tensors on the network's device."""

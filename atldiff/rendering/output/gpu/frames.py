@@ -32,10 +32,12 @@ class TensorFrames:
     device: torch.device
 
     @classmethod
-    def of(cls, canvas: Canvas, prior: str, sizes: tuple[int, ...], device: torch.device) -> "TensorFrames":
+    def from_canvas(
+        cls, canvas: Canvas, prior: str, sizes: tuple[int, ...], device: torch.device
+    ) -> "TensorFrames":
         """Of a canvas with the prior named "warp" or "identity", on that device."""
-        warp = TensorWarp.of(canvas, device) if prior == "warp" else None
-        composite = TensorComposite.of(canvas, sizes, device)
+        warp = TensorWarp.from_canvas(canvas, device) if prior == "warp" else None
+        composite = TensorComposite.from_canvas(canvas, sizes, device)
         return cls(canvas, moving_photo(canvas, prior), warp, composite, device)
 
     def moving(self, points: np.ndarray) -> list[Tensor]:
@@ -55,18 +57,18 @@ class TensorFrames:
         paint_closures(moving, self.photo.closures, points - corner)
         return moving
 
-    def seen(self, moving: Sequence[Tensor], view: int) -> list[Tensor]:
-        """See `HostFrames.seen`."""
-        return list(self.composite.views[view].of_moving(torch.stack(list(moving)))) if moving else []
+    def crop_views(self, moving: Sequence[Tensor], view: int) -> list[Tensor]:
+        """See `HostFrames.crop_views`."""
+        return list(self.composite.views[view].crop(torch.stack(list(moving)))) if moving else []
 
-    def signed(self, seen: Sequence[Tensor]) -> Tensor:
-        """See `HostFrames.signed`."""
+    def stack_prior(self, seen: Sequence[Tensor]) -> Tensor:
+        """See `HostFrames.stack_prior`."""
         return to_signed(torch.stack(list(seen), dim=1)[None])
 
-    def finished(
+    def finish(
         self, moving: Sequence[Tensor], residuals: Sequence[Tensor], unseen: Sequence[np.ndarray]
     ) -> Iterator[np.ndarray]:
-        """See `HostFrames.finished`; all frames are composited at once and copied to the CPU."""
+        """See `HostFrames.finish`; all frames are composited at once and copied to the CPU."""
         masks = [torch.from_numpy(mask[: len(moving)]).to(self.device) for mask in unseen]
         changes = [residual[0].transpose(0, 1).float() for residual in residuals]
         starts = [0, *self._cuts(len(moving))]

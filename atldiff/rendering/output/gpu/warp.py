@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from atldiff import landmarks as lm
-from atldiff.rendering.output.filters import resize_matrix, resized, to_levels
+from atldiff.rendering.output.filters import resize_matrix, resize_pictures, to_levels
 from atldiff.rendering.warp.canvas import Canvas
-from atldiff.rendering.warp.guard_points import parted
+from atldiff.rendering.warp.guard_points import keep_apart
 from atldiff.rendering.warp.photo_warp import FinePhoto, field_matrix
 from atldiff.rendering.warp.spline import (
     GRID,
@@ -28,13 +28,13 @@ from atldiff.rendering.warp.spline import (
 
 def tensor_field(landmarks: np.ndarray, identity: np.ndarray, device: torch.device | str) -> Tensor:
     """`warp.displacement_field`, as (F, 2, GRID, GRID) on the device."""
-    landmarks = parted(landmarks, identity)
+    landmarks = keep_apart(landmarks, identity)
     target, source = spline_points(landmarks, identity)
     weights = spline_weights(target, source, point_smoothing(len(source))).to(device)
     target = target.float().to(device)
     grid, coarse = (grid_points(cells).float().to(device) for cells in (GRID, GRID // 2))
     enlarge = resize_matrix(GRID // 2, GRID).to(device)
-    field = resized(_spline_values(weights, target, coarse), enlarge, enlarge)
+    field = resize_pictures(_spline_values(weights, target, coarse), enlarge, enlarge)
     rows, columns = feature_cells(landmarks)
     field[:, :, rows, columns] = _spline_values(weights, target, grid[rows, columns])
     return field * torch.from_numpy(border_fade(grid_points(GRID))[..., 0]).to(device)
@@ -69,9 +69,9 @@ class TensorWarp:
     scale: float
 
     @classmethod
-    def of(cls, canvas: Canvas, device: torch.device | str) -> "TensorWarp":
+    def from_canvas(cls, canvas: Canvas, device: torch.device | str) -> "TensorWarp":
         """Of a canvas; the photo is enlarged on the CPU."""
-        fine, rect, box = FinePhoto.of(canvas.image, canvas.rect), canvas.rect, canvas.views[0]
+        fine, rect, box = FinePhoto.from_photo(canvas.image, canvas.rect), canvas.rect, canvas.views[0]
         side = float(box[2] - box[0])
         rows = field_matrix(np.arange(rect[1], rect[3]), float(box[1]), side)
         columns = field_matrix(np.arange(rect[0], rect[2]), float(box[0]), side)
@@ -86,7 +86,7 @@ class TensorWarp:
     def warped(self, field: Tensor) -> Tensor:
         """The canvas's moving part, (F, C, h, w) uint8, by fields (F, 2, GRID, GRID) of `tensor_field`."""
         frames, (height, width) = len(field), self.own.shape[:2]
-        places = resized(field * self.scale, self.rows, self.columns).permute(0, 2, 3, 1) + self.own
+        places = resize_pictures(field * self.scale, self.rows, self.columns).permute(0, 2, 3, 1) + self.own
         last = torch.tensor(self.photo.shape[:1:-1], dtype=torch.float32, device=places.device) - 1
         grid = (places * (2 / last) - 1).reshape(1, frames * height, width, 2)
         mode = "bicubic" if self.factor == 1 else "bilinear"
