@@ -10,7 +10,7 @@ import pytest
 
 from atldiff import system
 from atldiff.errors import InputError
-from atldiff.training.runs.run_folder import LOCK, alone_in
+from atldiff.training.runs.run_folder import LOCK, lock_folder
 from atldiff.web.jobs.temp_folders import claim, remove_leftovers
 
 ROOT = Path(__file__).parent.parent
@@ -81,7 +81,7 @@ def test_a_server_keeps_its_folder_and_a_command_writes_to_its_own(tmp_path):
     assert remove_leftovers(tmp_path) == []
     os.close(lock)
     assert remove_leftovers(tmp_path) == [folder]
-    with alone_in(tmp_path / "run"):
+    with lock_folder(tmp_path / "run"):
         assert (tmp_path / "run" / LOCK).read_text().startswith(f"{os.getpid()} on ")
     assert os.listdir(tmp_path / "run") == []
 
@@ -93,5 +93,5 @@ def test_a_second_command_is_refused_where_bytes_are_locked(tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "msvcrt", types.SimpleNamespace(LK_NBLCK=2, locking=locked))
     monkeypatch.setattr(system, "fcntl", None)
     (tmp_path / LOCK).write_text("77 on there")
-    with pytest.raises(InputError, match="Another process .77 on there. is writing"), alone_in(tmp_path):
+    with pytest.raises(InputError, match="Another process .77 on there. is writing"), lock_folder(tmp_path):
         pass

@@ -208,8 +208,8 @@ def test_ablations_become_a_table_and_are_trained_once(corpus, tiny, tmp_path, m
 
 def test_each_ablation_changes_what_it_names_and_nothing_else():
     row = PRESETS["starter"]
-    assert ABLATIONS["full"].of(row) == row
-    changed = {name: ablation.of(row) for name, ablation in ABLATIONS.items()}
+    assert ABLATIONS["full"].apply_to(row) == row
+    changed = {name: ablation.apply_to(row) for name, ablation in ABLATIONS.items()}
     assert changed["mlp"].landmarks.head == "mlp" and changed["kan"].landmarks.head == "kan"
     assert replace(changed["without-context-domain"], landmarks=row.landmarks) == row
     assert changed["without-context-domain"].landmarks.no_context

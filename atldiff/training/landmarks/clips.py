@@ -67,7 +67,7 @@ class SpeechClip:
 class StoredSpeech(StoredRows[SpeechClip]):
     """Speech clips in a file, which are read when they are asked for."""
 
-    def made(self, row: Row) -> SpeechClip:
+    def decode(self, row: Row) -> SpeechClip:
         """A clip of its row."""
         texts: dict[str, Any] = {name: row[name].tobytes().decode() for name in TEXTS}
         return SpeechClip(**row | texts)

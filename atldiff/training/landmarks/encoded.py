@@ -66,7 +66,7 @@ def fit_features(encoder: Encoder, clips: Sequence[SpeechClip]) -> dict[str, Ten
 class EncodedSpeech(StoredRows[Example]):
     """Encoded clips in a file."""
 
-    def made(self, row: Row) -> Example:
+    def decode(self, row: Row) -> Example:
         """A clip of its row."""
         return Example(**{name: torch.from_numpy(array) for name, array in row.items()})
 
@@ -89,7 +89,7 @@ def encoded_versions(
     versions = []
     for version in range(count):
         path = out / f"speech-{key}-{seed}-{version}{'-raw' if waveform else ''}.bin"
-        rows = ArrayFile.kept(path)
+        rows = ArrayFile.open_existing(path)
         if rows is None:
             rng = np.random.default_rng([seed, version])
             varied = (vary(clip, clips, rng) for clip in clips) if version else clips

@@ -30,19 +30,19 @@ from atldiff.training.landmarks.lags import LandmarkNetworks, measure_lags
 from atldiff.training.landmarks.loss import landmark_loss
 from atldiff.training.landmarks.windows import Batch, clip_shares, draw_batch
 from atldiff.training.runs.checkpoints import (
-    averaged,
-    go_on_at,
     load_state,
+    report_write_errors,
+    resume_schedule,
     save_networks,
     save_state,
     save_text,
-    writing,
+    use_average,
 )
 from atldiff.training.runs.processes import (
     Journal,
-    from_main,
-    generator_of,
-    over_processes,
+    mean_over_processes,
+    run_on_main,
+    sample_generator,
     sample_numbers,
     seed_step,
     start_processes,
@@ -104,7 +104,7 @@ def train_landmarks(
     accelerator = start_processes(device, out, find_unused_parameters=True)
     torch.manual_seed(seed)
     heard = read_speech_clips(data, "train")
-    clips = from_main(accelerator, lambda: StoredSpeech.store(out / "clips.bin", heard))
+    clips = run_on_main(accelerator, lambda: StoredSpeech.store(out / "clips.bin", heard))
     unseen = load_speech_clips(data, "val", MAX_VALIDATION)
     if not clips or not unseen:
         raise InputError(f"{data} has no speech to train on, or none to validate with", "Prepare more clips")
@@ -143,7 +143,7 @@ class LandmarkTrainer:
                 encoder.load_state_dict(torch.load(features, weights_only=True), strict=False)
             else:
                 fitted = fit_features(encoder, clips)
-                with writing(features):
+                with report_write_errors(features):
                     torch.save(fitted, features)
             raw = generator.hears_waveform
             self.versions = encoded_versions(out, key, encoder, clips, stage.versions, seed, raw)
@@ -173,9 +173,9 @@ class LandmarkTrainer:
         while state["step"] < stage.steps and not (self.patience and state["stale"] >= self.patience):
             terms = self.train_step()
             if state["step"] % stage.lag_step == 0:
-                with averaged(self.net, self.average):
+                with use_average(self.net, self.average):
                     measure = partial(measure_lags, self.net, self.speakers, self.versions[0], self.device)
-                    state |= from_main(self.accelerator, measure)
+                    state |= run_on_main(self.accelerator, measure)
                 lags = {"clips": self.stems} | {key: state[key] for key in ("lags", "trust")}
                 if main:
                     save_text(self.out / "lags.json", json.dumps(lags))
@@ -195,7 +195,7 @@ class LandmarkTrainer:
         rng = np.random.default_rng([self.seed, step])
         share = self.shares * self.state["trust"]
         batch = draw_batch(self.versions, share, self.state["lags"], whole, stage.frames, rng)
-        generator = generator_of(self.seed, step, self.device)
+        generator = sample_generator(self.seed, step, self.device)
         noise = torch.randn(batch.acoustic.shape, generator=generator, device=self.device)[rows]
         batch = Batch(**{name: value[rows].to(self.device) for name, value in vars(batch).items()})
         seed_step(accelerator, self.seed, step)
@@ -203,7 +203,7 @@ class LandmarkTrainer:
         frames = batch.target.shape[1]
         predicted = self.model(heard, batch.emotion, batch.identity, frames, batch.samples)
         truth = batch.target, batch.identity, batch.ok
-        loss, terms = landmark_loss(predicted, *truth, stage.velocity, over_processes(accelerator))
+        loss, terms = landmark_loss(predicted, *truth, stage.velocity, mean_over_processes(accelerator))
         self.optimizer.zero_grad()
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(self.net.parameters(), 1.0)
@@ -217,14 +217,14 @@ class LandmarkTrainer:
         """Scores of the averaged weights on people never seen, with the emotion heard in each recording;
         keeps the best.
         """
-        report, state = from_main(self.accelerator, self._report), self.state
+        report, state = run_on_main(self.accelerator, self._report), self.state
         better = report["correlation"] > state["best"]
         state["best"] = max(report["correlation"], state["best"])
         state["stale"] = 0 if better else state["stale"] + 1
         return {name: value for name, value in report.items() if name != "clips"}
 
     def _report(self) -> dict:
-        with averaged(self.net, self.average):
+        with use_average(self.net, self.average):
             report = validate_landmarks(self.encoder, self.generator, self.unseen)
             if report["correlation"] > self.state["best"]:
                 parts = {"speech_encoder": self.encoder, "landmark_generator": self.generator}
@@ -247,4 +247,4 @@ class LandmarkTrainer:
             raise InputError(f"The run in {self.out} was begun with other data", "Choose another --out")
         self.average.to(self.device)
         self.state = state
-        go_on_at(self.schedule, state["step"])
+        resume_schedule(self.schedule, state["step"])

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from atldiff.errors import InputError
 from atldiff.speech.encoders import Encoder
 from atldiff.system import usable_cores
-from atldiff.training.data.shards import shards_of
+from atldiff.training.data.shards import list_shards
 from atldiff.training.renderer.clips import StoredClip, load_clips
 from atldiff.training.renderer.samples import SampleConfig, WindowDataset
 from atldiff.training.renderer.stream import ClipStream, WindowStream
@@ -131,7 +131,7 @@ def _loaded(loader: DataLoader) -> Iterator[dict]:
 
 def prepared_size(data: Path, split: str) -> int:
     """Bytes of a split's prepared clips."""
-    return sum(shard["bytes"] for shard in shards_of(data, split))
+    return sum(shard["bytes"] for shard in list_shards(data, split))
 
 
 def _loading(accelerator: Accelerator) -> dict[str, Any]:

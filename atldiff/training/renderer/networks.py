@@ -19,7 +19,7 @@ from atldiff.rendering.diffusion.identity import (
 from atldiff.rendering.diffusion.sampler import Condition, make_scheduler
 from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel, channels_last, inflate
 from atldiff.training.renderer.losses import colours
-from atldiff.training.runs.processes import generator_of
+from atldiff.training.runs.processes import sample_generator
 
 EMOTION_DROPOUT = 0.2  # of the samples do not know their emotion
 STYLE_DROPOUT = 0.5  # of the samples do not know their mouth's style: zeros, as of clips that never open it
@@ -81,7 +81,7 @@ class Draws:
         """
         rows = []
         for number in numbers:
-            generator = generator_of(seed, number, device)
+            generator = sample_generator(seed, number, device)
             told = torch.rand(4, generator=generator, device=device)
             timestep = torch.where(told[0] < last, 999, (told[1] * 1000).long().clamp(max=999))
             noises = [

@@ -19,8 +19,8 @@ from atldiff.training.export import export, mean_weights
 from atldiff.training.renderer.clips import MIN_FRAMES, stored_clip
 from atldiff.training.renderer.networks import make_networks
 from atldiff.training.renderer.train import DEFAULT_RUN, RunConfig, train_diffusion
-from atldiff.training.runs.checkpoints import save_networks, save_text, writing
-from atldiff.training.runs.processes import from_main, start_processes
+from atldiff.training.runs.checkpoints import report_write_errors, save_networks, save_text
+from atldiff.training.runs.processes import run_on_main, start_processes
 
 STEPS = 600
 UNSEEN = 0.2  # of each video, its end, chooses the best weights
@@ -59,7 +59,7 @@ def fine_tune(
     """
     accelerator = start_processes(device, out)
     row = _row_of(start)
-    from_main(accelerator, partial(prepare_person, videos, out / "data"))
+    run_on_main(accelerator, partial(prepare_person, videos, out / "data"))
     if run.save_seconds is None:
         run = replace(run, save_seconds=SAVE_SECONDS)
     best = train_diffusion(
@@ -81,7 +81,7 @@ def fine_tune(
         mean = mean_weights([first, own], [1 - OWN, OWN])
         parts = {"unet": mean.unet, "identity_encoder": mean.identity}
         save_networks(out / "renderer" / "mean", parts)
-        with writing(out / "pipeline"):
+        with report_write_errors(out / "pipeline"):
             export(out / "pipeline", [out / "renderer" / "mean"], start, row)
     return out / "pipeline"
 

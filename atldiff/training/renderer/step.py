@@ -20,7 +20,7 @@ from atldiff.training.renderer.critic import (
 from atldiff.training.renderer.losses import residual_loss, shading_loss, softened, varied_colours
 from atldiff.training.renderer.networks import Draws, RendererNetworks, renderer_optimizer
 from atldiff.training.renderer.stages import Stage
-from atldiff.training.runs.processes import over_processes
+from atldiff.training.runs.processes import mean_over_processes
 
 MOUTH = 1  # the mouth's place among a sample's views
 
@@ -48,7 +48,7 @@ class RendererStep:
         judging = critic_optimizer(self.critic)
         self.model, self.optimizer = accelerator.prepare(networks, optimizer)
         self.judge, self.critic_optimizer = accelerator.prepare(self.critic, judging)
-        self._over_processes = over_processes(accelerator)
+        self._over_processes = mean_over_processes(accelerator)
 
     @property
     def parts(self) -> dict:

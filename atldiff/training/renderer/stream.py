@@ -8,7 +8,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from atldiff.errors import InputError
 from atldiff.speech.encoders import Encoder
-from atldiff.training.data.shards import read_shard, shards_of
+from atldiff.training.data.shards import list_shards, read_shard
 from atldiff.training.renderer.clips import Moment, StoredClip, choose_frames, stored_clip
 from atldiff.training.renderer.samples import MAX_TRIES, PhotoDraw, SampleConfig, make_sample
 
@@ -47,7 +47,7 @@ class ClipStream(IterableDataset):
         super().__init__()
         self._data, self._seed, self._epochs, self._encoder = data, seed, epochs, encoder
         self._rank, self._world_size, self._repeats = rank, world_size, repeats
-        self._shards = [(shard["name"], shard["samples"]) for shard in shards_of(data, split)]
+        self._shards = [(shard["name"], shard["samples"]) for shard in list_shards(data, split)]
         if not any(samples for _, samples in self._shards):
             raise InputError(f"{data} holds no clips of the split {split!r}", "Prepare more clips")
         self._epoch, self._next = 0, 0

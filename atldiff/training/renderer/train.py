@@ -23,8 +23,14 @@ from atldiff.training.renderer.stages import STAGES, Stage
 from atldiff.training.renderer.step import RendererStep
 from atldiff.training.renderer.validation import contact_sheet, validation_scores, validation_set
 from atldiff.training.runs import hub
-from atldiff.training.runs.checkpoints import averaged, load_state, save_networks, save_state, writing
-from atldiff.training.runs.processes import Journal, from_main, start_processes
+from atldiff.training.runs.checkpoints import (
+    load_state,
+    report_write_errors,
+    save_networks,
+    save_state,
+    use_average,
+)
+from atldiff.training.runs.processes import Journal, run_on_main, start_processes
 
 SHARE_OF_LAST = 0.4  # of the samples at t = T - 1, for presets of several steps
 MAX_VALIDATION = 64  # clips: those of a shard come from all over the corpus
@@ -94,7 +100,7 @@ def train_diffusion(
     chosen = stage_of(row, stage, start is not None, **changes, save_seconds=run.save_seconds)
     accelerator = start_processes(device, out, run.accumulate)
     if run.push_to_hub is not None:
-        from_main(accelerator, partial(hub.reserve, run.push_to_hub))
+        run_on_main(accelerator, partial(hub.reserve, run.push_to_hub))
     torch.manual_seed(seed)
     networks = make_networks(row, stage, start)
     if run.checkpointing:
@@ -112,7 +118,7 @@ def train_diffusion(
         trainer.validate({})
     trainer.run(batches)
     if run.push_to_hub is not None:
-        from_main(accelerator, partial(hub.push, out / "best", run.push_to_hub))
+        run_on_main(accelerator, partial(hub.push, out / "best", run.push_to_hub))
     return out / "best"
 
 
@@ -183,7 +189,7 @@ class Trainer:
 
     def validate(self, losses: dict[str, float]) -> None:
         """Scores the averaged weights on unseen people, keeps the best of them, and logs it."""
-        score = from_main(self.accelerator, lambda: self._score(losses))
+        score = run_on_main(self.accelerator, lambda: self._score(losses))
         better = score > self.best
         self.best, self.stale = max(score, self.best), 0 if better else self.stale + 1
 
@@ -196,9 +202,9 @@ class Trainer:
 
     def _score(self, losses: dict[str, float]) -> float:
         networks = self.take_step.networks
-        with averaged(networks, self.take_step.average), self.take_step.autocast():
+        with use_average(networks, self.take_step.average), self.take_step.autocast():
             scores, frames = validation_scores(networks, self.validation, self.accelerator.device)
-            with writing(self.out):
+            with report_write_errors(self.out):
                 sheet = contact_sheet(frames, self.out / f"sheet-{self.step:06d}.png")
             saved = {"unet": networks.unet, "identity_encoder": networks.identity}
             for name in ("last", "best") if scores["score"] > self.best else ("last",):
