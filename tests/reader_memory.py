@@ -61,7 +61,9 @@ def as_shards(data: Path, out: Path) -> Path:
 def renderer_batches(data: Path, out: Path) -> Callable[[], object]:
     """Streamed, as beyond `--memory`."""
     source = DataConfig(data, memory=0.0, batch=16)
-    feed = iter(Batches(source, SampleConfig.of(PRESETS["starter"]), start_processes("cpu", out / "run")))
+    feed = iter(
+        Batches(source, SampleConfig.from_preset(PRESETS["starter"]), start_processes("cpu", out / "run"))
+    )
     return lambda: next(feed)
 
 

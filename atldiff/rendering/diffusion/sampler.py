@@ -16,11 +16,13 @@ from atldiff.rendering.diffusion.chroma import soft_colours
 from atldiff.rendering.diffusion.guide_noise import noisy_residual
 from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel
 
+TIMESTEPS = 1000  # T of the forward process
+
 
 def make_scheduler() -> DDIMScheduler:
     """The DDIM schedule of every preset: its last timestep is pure guided noise (zero SNR)."""
     return DDIMScheduler(
-        num_train_timesteps=1000,
+        num_train_timesteps=TIMESTEPS,
         prediction_type="sample",
         timestep_spacing="trailing",
         rescale_betas_zero_snr=True,

@@ -36,7 +36,7 @@ def read_labels(rows: ArrayFile) -> tuple[np.ndarray, np.ndarray]:
 def store_emotional_speech(data: Path, encoder: Encoder, path: Path) -> ArrayFile:
     """Writes log-mels of the labelled recordings of `data` to the file `path`.
 
-    `data` has an emotional_speech.csv, or else is what `prepare` wrote; then the validation split is held out.
+    `data` has an emotional_speech.csv, or else `prepare` wrote it; then the validation split is held out.
 
     Returns:
         A row for each recording, levelled: mel (80, M), label (), held_out ().

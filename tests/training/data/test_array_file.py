@@ -13,7 +13,7 @@ from atldiff.training.data.array_file import ArrayFile
 from atldiff.training.emotion.speech import Mels, read_labels, store_emotional_speech
 from atldiff.training.landmarks.clips import StoredSpeech, data_key, load_speech_clips, read_speech_clips
 from atldiff.training.landmarks.components import fit_components
-from atldiff.training.landmarks.encoded import encoded_versions, fit_features
+from atldiff.training.landmarks.encoded import encode_versions, fit_features
 from atldiff.training.landmarks.windows import clip_shares, draw_batch
 
 
@@ -76,7 +76,7 @@ def test_memory_of_landmark_training_does_not_grow_with_the_corpus(tmp_path):
         clips = StoredSpeech.store(data / "clips.bin", read_speech_clips(data, "train"))
         key = data_key(encoder, clips)
         fit_features(encoder, clips)
-        versions = encoded_versions(data, key, encoder, clips, 2, seed=0)
+        versions = encode_versions(data, key, encoder, clips, 2, seed=0)
         fit_components(generator, clips)
         shares = clip_shares([clip.speaker for clip in clips], [len(clip.ok) for clip in clips])
         for seed in range(10):
