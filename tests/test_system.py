@@ -95,3 +95,21 @@ def test_a_second_command_is_refused_where_bytes_are_locked(tmp_path, monkeypatc
     (tmp_path / LOCK).write_text("77 on there")
     with pytest.raises(InputError, match="Another process .77 on there. is writing"), lock_folder(tmp_path):
         pass
+
+
+def test_atomic_write_replaces_the_file_at_the_end(tmp_path):
+    path = tmp_path / "state.json"
+    path.write_text("old")
+    with system.atomic_write(path) as part:
+        part.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_in_an_atomic_write_leaves_the_old_file_alone(tmp_path):
+    path = tmp_path / "state.json"
+    path.write_text("old")
+    with pytest.raises(OSError, match="full"), system.atomic_write(path, tmp_path / "new") as part:
+        part.write_text("ne")
+        raise OSError("The disk is full")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]

@@ -85,7 +85,7 @@ def _log_ratio(speed: np.ndarray, spoken: np.ndarray) -> np.ndarray:
     def mean(where: np.ndarray) -> np.ndarray:
         return (speed * where[..., None]).sum(axis=1) / np.maximum(where.sum(axis=1), 1)[:, None] + 0.1
 
-    both = spoken.any(axis=1) & ~spoken.all(axis=1)
+    both = np.asarray(spoken.any(axis=1) & ~spoken.all(axis=1))
     return np.log(mean(spoken) / mean(~spoken)) * both[:, None]
 
 

@@ -163,7 +163,7 @@ def make_trial(clip: TrackedClip, frames: int = FRAMES) -> Trial | None:
     alike[start:stop] = False
     if stop - start < 10 or not alike.any():
         return None
-    still = min(np.flatnonzero(alike), key=lambda index: lm.mouth_opening(clip.points[index]))
+    still = min(np.flatnonzero(alike).tolist(), key=lambda index: lm.mouth_opening(clip.points[index]))
     points = clip.points[still].astype(np.float32)
     box = lm.crop_box(points)
     portrait = Portrait(clip.frame(still), points, box, None, (box,), 0, ())

@@ -140,5 +140,5 @@ def _json(entry: dict) -> bytes:
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:
     file = io.BytesIO()
-    np.savez(file, allow_pickle=True, **arrays)
+    np.savez(file, allow_pickle=False, **arrays)
     return file.getvalue()

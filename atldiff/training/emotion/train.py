@@ -119,8 +119,8 @@ def train_emotion(
             saved = time.monotonic()
     average.copy_to(net.parameters())
     net.eval()
-    set_prototypes(encoder, (mels[i] for i in known), labels[known])
-    report = test_emotion(encoder, (mels[i] for i in np.flatnonzero(held_out)), labels[held_out])
+    set_prototypes(encoder, (mels[i] for i in known.tolist()), labels[known])
+    report = test_emotion(encoder, (mels[i] for i in np.flatnonzero(held_out).tolist()), labels[held_out])
     journal.write({"stage": asdict(stage)} | report)
     journal.close()
     return report

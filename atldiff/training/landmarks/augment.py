@@ -19,7 +19,7 @@ def augment(clip: SpeechClip, others: Sequence[SpeechClip], rng: np.random.Gener
         samples = reverberate(samples, rng)
     samples = equalise(samples, rng)
     if rng.random() < 0.7:
-        samples = add_noise(samples, others[rng.integers(len(others))].samples, rng)
+        samples = add_noise(samples, others[int(rng.integers(len(others)))].samples, rng)
     clip = replace(clip, samples=samples.astype(np.float32))
     return surround_with_silence(clip, rng) if rng.random() < 0.4 else clip
 

@@ -14,9 +14,9 @@ MOUTH_WEIGHT = 2.0  # of the mouth's coordinates
 
 def fit_components(generator: LandmarkGenerator, clips: Iterable[SpeechClip]) -> None:
     """Sets the generator's basis to the principal components of the clips' displacements."""
-    weight = np.ones((lm.NUM_LANDMARKS, 2))
-    weight[lm.MOUTH] = MOUTH_WEIGHT
-    weight = weight.reshape(-1)
+    weights = np.ones((lm.NUM_LANDMARKS, 2))
+    weights[lm.MOUTH] = MOUTH_WEIGHT
+    weight = weights.reshape(-1)
     count, total, products = 0, np.zeros(len(weight)), np.zeros((len(weight), len(weight)))
     for clip in clips:
         moved = clip.displacements[clip.ok][::3]

@@ -55,7 +55,9 @@ def draw_batch(
         lags: (N,) frames by which each clip's picture comes after its sound.
     """
     drawn = rng.choice(len(share), size, p=share / share.sum())
-    rows = [_window(versions[rng.integers(len(versions))][i], lags[i], frames, rng) for i in drawn]
+    rows = [
+        _window(versions[int(rng.integers(len(versions)))][i], lags[i], frames, rng) for i in drawn.tolist()
+    ]
     columns = [torch.stack(column) for column in zip(*rows, strict=True)]
     for row in columns[0]:  # SpecAugment in time
         start = int(rng.integers(row.shape[0]))

@@ -61,7 +61,7 @@ class StoredClip:
         """A picture (H, W, 3) uint8 after the compression of the clip's stored frames."""
         import cv2
 
-        return cv2.imdecode(encode_picture(picture), cv2.IMREAD_COLOR)[..., ::-1]
+        return np.asarray(cv2.imdecode(encode_picture(picture), cv2.IMREAD_COLOR))[..., ::-1]
 
     @cached_property
     def style(self) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from atldiff.config import Preset, UNetConfig, shape_of
+from atldiff.config import MAX_STEPS, Preset, UNetConfig, shape_of
 from atldiff.errors import InputError
 from atldiff.loading import load_network
 from atldiff.rendering.diffusion.guide_noise import noisy_residual
@@ -16,7 +16,7 @@ from atldiff.rendering.diffusion.identity import (
     ResNetIdentityEncoder,
     make_identity_encoder,
 )
-from atldiff.rendering.diffusion.sampler import TIMESTEPS, Condition, make_scheduler
+from atldiff.rendering.diffusion.sampler import Condition, make_scheduler
 from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel, channels_last, inflate
 from atldiff.training.renderer.losses import draw_colours
 from atldiff.training.runs.processes import sample_generator
@@ -93,7 +93,7 @@ class Draws:
             sizes: S of each view.
             last: share of the samples at t = T - 1.
         """
-        rows, steps = [], TIMESTEPS
+        rows, steps = [], MAX_STEPS
         for number in numbers:
             generator = sample_generator(seed, number, device)
             draws = torch.rand(4, generator=generator, device=device)
