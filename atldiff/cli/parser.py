@@ -95,7 +95,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("--weights", metavar="DIR", help="a pipeline's folder or hub id; the embedded starter if left out")
     _add_device(parser)
     add("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="auto = the fastest")
-    add("--max-seconds", type=positive, default=MAX_SECONDS, metavar="S", help="the longest recording accepted")
+    longest = "the longest recording accepted"
+    add("--max-seconds", type=positive, default=MAX_SECONDS, metavar="S", help=longest)
     add("--quiet", action="store_true", help="no progress bar")
 
 

@@ -15,7 +15,7 @@ from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError
 from atldiff.config import PRESETS
 from atldiff.landmarks import LOWER_INNER_LIP, mouth_opening, to_crop
 from atldiff.rendering.diffusion.mouth_style import MIN_OPENING, mouth_style
-from atldiff.training.data.extract import STORED_SIZE, _lag
+from atldiff.training.data.extract import STORED_SIZE
 from atldiff.training.export import export
 from atldiff.training.renderer import networks as renderer_networks
 from atldiff.training.renderer.batches import Batches, DataConfig
@@ -242,18 +242,6 @@ def test_a_batch_in_halves_gives_the_gradients_of_the_whole(data, tmp_path):
         trainer.train_step(iter([batch_of(data, *numbers) for numbers in batches]))
         weights.append(torch.cat([p.flatten() for p in trainer.take_step.trained]))
     torch.testing.assert_close(*weights, rtol=0, atol=2e-4)
-
-
-def test_lag_of_a_mouth_that_follows_loudness(monkeypatch):
-    rng = np.random.default_rng(0)
-    loud = np.convolve(rng.random(200), np.ones(5) / 5, "same") ** 4
-    samples = np.repeat(loud, 16_000 // 30) * rng.normal(0, 1, 200 * (16_000 // 30))
-    points = np.zeros((200, 68, 2), np.float32)
-    points[:, 45, 0] = 1  # inter-ocular distance 1
-    points[:, (65, 66, 67), 1] = np.log(np.roll(loud, 3) ** 2 + 1e-6)[:, None]
-    points[..., 1] += 20 * (points[..., 1] != 0)  # openings above zero
-    lag, correlation = _lag(points, np.ones(200, bool), samples.astype(np.float32))
-    assert lag == 3 and correlation > 0.8
 
 
 def test_one_batch_is_learned_by_heart(data, tmp_path):
