@@ -10,10 +10,11 @@ from atldiff.errors import InputError
 WEIGHTS = Path(__file__).parent / "weights"  # what the package carries
 FRAME_RATE = 30  # video frames a second (Sec. 3.1)
 SAMPLE_RATE = 16_000  # samples a second of what every network hears
+MAX_SECONDS = 600.0  # the longest recording that is accepted
 FRAME_SIZE = 128  # the network's square frames, pixels (Sec. 3.1)
 WINDOW = 30  # frames the diffusion network sees at once (Sec. 2.3)
 FIRST_WINDOWS = (8, 15)  # frames of a video's first windows
-MAX_STEPS = 1000  # of DDIM; the schedule that networks are trained on has no more
+MAX_STEPS = 1000  # T, the timesteps of training and the most steps of DDIM
 MAX_VIEW = 1024  # pixels of a side that a network sees
 PRIORS = ("identity", "warp")
 MIN_NOISE = 0.1  # the guide mask's floor (Eq. 5)

@@ -1,6 +1,9 @@
-"""What systems do in ways of their own: the cores of a process, locks on files, telemetry."""
+"""What depends on the operating system: the cores of a process, locks on files, atomic writes, telemetry."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 try:
     import fcntl
@@ -20,6 +23,27 @@ def usable_cores() -> int:
 def disable_telemetry() -> None:
     """Call it before ONNX Runtime is imported, which else reports to Microsoft from the home folder."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+@contextmanager
+def atomic_write(path: Path, part: Path | None = None) -> Iterator[Path]:
+    """Writes a file whole or not at all.
+
+    The block writes to the path that it gets. That file replaces `path` at the end of the block; an error in
+    the block removes it and leaves `path` as it was.
+
+    Args:
+        part: where the block writes, in the folder of `path`; None: the name of `path` with ".part" behind.
+
+    Raises:
+        OSError: `path` cannot be replaced.
+    """
+    part = path.with_name(f"{path.name}.part") if part is None else part
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def lock_file(descriptor: int, inherited: bool) -> None:

@@ -13,7 +13,8 @@ import av
 import numpy as np
 import soundfile
 
-RATE = 16_000
+from atldiff.config import SAMPLE_RATE
+
 HERE = Path(__file__).parent
 ALLISON, CARLO = "usr/share/asterisk/sounds/en_US_f_Allison", "usr/share/asterisk/sounds/it_IT_m_Carlo"
 PROMPTS = {
@@ -31,7 +32,7 @@ def read(path: Path) -> np.ndarray:
     """Reads a file's sound: (n,) float at 16 kHz."""
     with av.open(str(path)) as container:
         parts = [f.to_ndarray().reshape(-1) for f in container.decode(audio=0)]
-        assert container.streams.audio[0].rate == RATE, path
+        assert container.streams.audio[0].rate == SAMPLE_RATE, path
     sound = np.concatenate(parts)
     return sound / 32768.0 if sound.dtype == np.int16 else sound
 
@@ -46,7 +47,7 @@ def speak(voice: str, sentence: str) -> np.ndarray:
 
 def join(parts: list[np.ndarray], pause: float) -> np.ndarray:
     """Joins parts with `pause` seconds of silence, and 0.15 s at both ends: (n,) float32, peak 0.8."""
-    gap, edge = np.zeros(round(pause * RATE)), np.zeros(round(0.15 * RATE))
+    gap, edge = np.zeros(round(pause * SAMPLE_RATE)), np.zeros(round(0.15 * SAMPLE_RATE))
     spaced = [piece for part in parts for piece in (gap, part)][1:]
     sound = np.concatenate([edge, *spaced, edge])
     return (0.8 * sound / np.abs(sound).max()).astype(np.float32)
@@ -57,10 +58,10 @@ def main() -> None:
     sounds = Path(sys.argv[1])
     for name, (folder, prompts) in PROMPTS.items():
         parts = [read(sounds / folder / f"{prompt}.g722") for prompt in prompts]
-        soundfile.write(HERE / name, join(parts, pause=0.25), RATE, subtype="PCM_16")
+        soundfile.write(HERE / name, join(parts, pause=0.25), SAMPLE_RATE, subtype="PCM_16")
     for name, (voice, sentences) in SYNTHESISED.items():
         parts = [speak(voice, sentence) for sentence in sentences]
-        soundfile.write(HERE / name, join(parts, pause=1.2), RATE, subtype="PCM_16")
+        soundfile.write(HERE / name, join(parts, pause=1.2), SAMPLE_RATE, subtype="PCM_16")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from atldiff.pipeline import STARTER
 from atldiff.speech.encoders import load_speech_encoder
 from atldiff.training.data.shards import MANIFEST, read_prepared, write_shard
 from atldiff.training.landmarks.clips import StoredSpeech, data_key, read_speech_clips
-from atldiff.training.landmarks.encoded import encoded_versions
+from atldiff.training.landmarks.encoded import encode_versions
 from atldiff.training.landmarks.windows import clip_shares, draw_batch
 from atldiff.training.renderer.batches import Batches, DataConfig
 from atldiff.training.renderer.samples import SampleConfig
@@ -61,7 +61,9 @@ def as_shards(data: Path, out: Path) -> Path:
 def renderer_batches(data: Path, out: Path) -> Callable[[], object]:
     """A reader of streamed batches, as for a corpus above `--memory`."""
     source = DataConfig(data, memory=0.0, batch=16)
-    feed = iter(Batches(source, SampleConfig.of(PRESETS["starter"]), start_processes("cpu", out / "run")))
+    feed = iter(
+        Batches(source, SampleConfig.from_preset(PRESETS["starter"]), start_processes("cpu", out / "run"))
+    )
     return lambda: next(feed)
 
 
@@ -69,7 +71,7 @@ def landmark_windows(data: Path, out: Path, most: int) -> Callable[[], object]:
     encoder = load_speech_encoder(STARTER / "speech_encoder")
     heard = itertools.islice(read_speech_clips(data, "train"), most)
     clips = StoredSpeech.store(out / "clips.bin", heard)
-    versions = encoded_versions(out, data_key(encoder, clips), encoder, clips, 1, seed=0)
+    versions = encode_versions(out, data_key(encoder, clips), encoder, clips, 1, seed=0)
     shares = clip_shares([clip.speaker for clip in clips], [len(clip.ok) for clip in clips])
     rng, lags = np.random.default_rng(0), [0] * len(clips)
     return lambda: draw_batch(versions, shares, lags, 16, 90, rng)

@@ -10,7 +10,7 @@ import pytest
 
 from atldiff import system
 from atldiff.errors import InputError
-from atldiff.training.runs.run_folder import LOCK, alone_in
+from atldiff.training.runs.run_folder import LOCK, lock_folder
 from atldiff.web.jobs.temp_folders import claim, remove_leftovers
 
 ROOT = Path(__file__).parent.parent
@@ -81,7 +81,7 @@ def test_a_server_keeps_its_folder_and_a_command_writes_to_its_own(tmp_path):
     assert remove_leftovers(tmp_path) == []
     os.close(lock)
     assert remove_leftovers(tmp_path) == [folder]
-    with alone_in(tmp_path / "run"):
+    with lock_folder(tmp_path / "run"):
         assert (tmp_path / "run" / LOCK).read_text().startswith(f"{os.getpid()} on ")
     assert os.listdir(tmp_path / "run") == []
 
@@ -93,5 +93,23 @@ def test_a_second_command_is_refused_where_bytes_are_locked(tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "msvcrt", types.SimpleNamespace(LK_NBLCK=2, locking=locked))
     monkeypatch.setattr(system, "fcntl", None)
     (tmp_path / LOCK).write_text("77 on there")
-    with pytest.raises(InputError, match="Another process .77 on there. is writing"), alone_in(tmp_path):
+    with pytest.raises(InputError, match="Another process .77 on there. is writing"), lock_folder(tmp_path):
         pass
+
+
+def test_atomic_write_replaces_the_file_at_the_end(tmp_path):
+    path = tmp_path / "state.json"
+    path.write_text("old")
+    with system.atomic_write(path) as part:
+        part.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_in_an_atomic_write_leaves_the_old_file_alone(tmp_path):
+    path = tmp_path / "state.json"
+    path.write_text("old")
+    with pytest.raises(OSError, match="full"), system.atomic_write(path, tmp_path / "new") as part:
+        part.write_text("ne")
+        raise OSError("The disk is full")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]

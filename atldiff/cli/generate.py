@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from atldiff.animation import Animation, animate
 from atldiff.cli.jobs import Job, check_files, writable
-from atldiff.config import FRAME_RATE
+from atldiff.config import FRAME_RATE, MAX_SECONDS
 from atldiff.loading import load_pipeline
 from atldiff.media.speech import Speech
 from atldiff.media.video_writer import write_video
@@ -39,7 +39,7 @@ class Settings:
         quiet: no progress bar.
     """
 
-    max_seconds: float = 600.0
+    max_seconds: float = MAX_SECONDS
     weights: str | None = None
     device: str = "cpu"
     dtype: torch.dtype | None = None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from atldiff.cli.arguments import positive, whole
 from atldiff.cli.training import add_training
+from atldiff.config import MAX_SECONDS
 from atldiff.errors import InputError
 from atldiff.options import OPTIONS, Options, help_text
 
@@ -94,7 +95,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("--weights", metavar="DIR", help="a pipeline's folder or hub id; the embedded starter if left out")
     _add_device(parser)
     add("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="auto = the fastest")
-    add("--max-seconds", type=positive, default=600.0, metavar="S", help="the longest recording accepted")
+    longest = "the longest recording accepted"
+    add("--max-seconds", type=positive, default=MAX_SECONDS, metavar="S", help=longest)
     add("--quiet", action="store_true", help="no progress bar")
 
 

@@ -131,16 +131,16 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
 
 def _alone(run: Callable, args: argparse.Namespace) -> None:
     """Runs a command while no other one writes to its --out."""
-    from atldiff.training.runs.run_folder import alone_in
+    from atldiff.training.runs.run_folder import lock_folder
 
-    with alone_in(args.out):
+    with lock_folder(args.out):
         run(args)
 
 
 def _prepare(args: argparse.Namespace) -> None:
     from atldiff.training.data.extract import PROTOCOLS, STORED_MARGIN
     from atldiff.training.data.prepare import prepare
-    from atldiff.training.data.shards import broken_shards
+    from atldiff.training.data.shards import find_broken_shards
 
     config = replace(PROTOCOLS[args.protocol], detector=args.detector)
     if args.detector == "face-alignment":
@@ -153,7 +153,7 @@ def _prepare(args: argparse.Namespace) -> None:
         people = manifest["speakers"][split]
         print(f"{split}: {total['clips']} clips ({total['samples']} samples) of {people} people")
     print(f"left out: {manifest['skipped']}, listed in {args.out / 'skipped.csv'}")
-    broken = broken_shards(args.out) if args.check else []
+    broken = find_broken_shards(args.out) if args.check else []
     if broken:
         remedy = f"Remove their .tar from {args.out} and run it again, which makes them anew"
         raise InputError(f"Broken shards: {', '.join(broken)}", remedy)

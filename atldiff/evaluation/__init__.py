@@ -1,1 +1,1 @@
-"""Measures of what the networks make; nothing here is needed to make a video."""
+"""Measures of generated pictures, landmarks and motion. Generation does not need them."""

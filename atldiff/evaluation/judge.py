@@ -1,7 +1,7 @@
-"""Can a classifier tell made mouths from real ones? A two-sample test, people kept apart.
+"""A classifier two-sample test of generated against real mouths, on disjoint sets of people.
 
-A small convolutional judge learns on crops of some people's mouths, real and made at the same moments, and
-is asked about other people's. Area under its ROC curve: 0.5 where it cannot tell, 1 where it always does.
+- A small convolutional judge learns on mouth crops of some people, real and generated at the same moments.
+- The measure is the area under its ROC curve on other people: 0.5 = no difference, 1 = always told apart.
 """
 
 from collections.abc import Sequence
@@ -23,15 +23,21 @@ EPOCHS, BATCH, LEARNING_RATE = 12, 64, 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Mouths:
-    """Crops of mouths: real, made (N, 64, 64, 3) uint8 of the same moments, and whose they are (N,)."""
+    """Crops of mouths.
+
+    Attributes:
+        real: (N, 64, 64, 3) uint8.
+        generated: (N, 64, 64, 3) uint8, of the same moments.
+        people: (N,) str, name of the person.
+    """
 
     real: np.ndarray
-    made: np.ndarray
+    generated: np.ndarray
     people: np.ndarray
 
 
 class Judge(nn.Module):
-    """Crops (N, 3, 64, 64) in [-1, 1] -> (N,) logits, above zero for "real"."""
+    """A convolutional classifier: crops (N, 3, 64, 64) in [-1, 1] -> logits (N,), positive for "real"."""
 
     def __init__(self, channels: Sequence[int] = (32, 64, 96, 128)) -> None:
         super().__init__()
@@ -44,13 +50,13 @@ class Judge(nn.Module):
         self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * width, 1))
 
     def forward(self, crops: Tensor) -> Tensor:
-        """See the class."""
+        """Logits (N,) of crops (N, 3, 64, 64)."""
         h = self.layers(crops)
         return self.head(torch.cat([h.mean(dim=(2, 3)), h.amax(dim=(2, 3))], dim=1))[:, 0]
 
 
 def mouth_crops(frames: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The mouths (F, 64, 64, 3) of frames (F, H, W, 3) uint8 with landmarks (F, 68, 2), pixels."""
+    """Mouth crops (F, 64, 64, 3) of frames (F, H, W, 3) uint8 with landmarks (F, 68, 2) in pixels."""
     crops = []
     for frame, marks in zip(frames, points, strict=True):
         side = REACH * float(lm.inter_ocular_distance(marks))
@@ -59,18 +65,18 @@ def mouth_crops(frames: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def two_sample_auc(train: Mouths, test: Mouths, seed: int = 0, epochs: int = EPOCHS) -> float:
-    """Area under the ROC curve of a judge trained on `train`'s people and asked about `test`'s."""
+    """Area under the ROC curve of a judge that is trained on `train` and tested on `test`, other people."""
     assert not set(train.people) & set(test.people), "people must be kept apart"
-    crops = np.concatenate([train.real, train.made])
-    labels = np.repeat([1.0, 0.0], [len(train.real), len(train.made)])
+    crops = np.concatenate([train.real, train.generated])
+    labels = np.repeat([1.0, 0.0], [len(train.real), len(train.generated)])
     judge = train_judge(crops, labels, seed, epochs)
-    return area_under_curve(judge_scores(judge, test.real), judge_scores(judge, test.made))
+    return area_under_curve(judge_scores(judge, test.real), judge_scores(judge, test.generated))
 
 
 def shuffled_auc(train: Mouths, test: Mouths, seed: int = 0, epochs: int = EPOCHS) -> float:
-    """The same judge where there is nothing to tell: real mouths against other people's real mouths.
+    """The control: the same judge on real mouths against other people's real mouths.
 
-    Far from 0.5 it would judge people, not pictures.
+    A value far from 0.5 means that the judge recognises people, not generated pictures.
     """
     rng = np.random.default_rng(seed)
     halves = [_random_half(mouths.people, rng) for mouths in (train, test)]
@@ -80,7 +86,7 @@ def shuffled_auc(train: Mouths, test: Mouths, seed: int = 0, epochs: int = EPOCH
 
 
 def train_judge(crops: np.ndarray, labels: np.ndarray, seed: int, epochs: int) -> Judge:
-    """A judge trained on crops (N, 64, 64, 3) uint8 with labels (N,), 1 = real."""
+    """Trains a judge on crops (N, 64, 64, 3) uint8 with labels (N,), 1 = real."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         judge, pictures = Judge().train(), _signed(crops)
@@ -90,7 +96,7 @@ def train_judge(crops: np.ndarray, labels: np.ndarray, seed: int, epochs: int) -
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2 * LEARNING_RATE, total_steps=steps)
         for _ in range(steps):
             chosen = torch.randint(len(crops), (min(BATCH, len(crops)),))
-            loss = F.binary_cross_entropy_with_logits(judge(_varied(pictures[chosen])), targets[chosen])
+            loss = F.binary_cross_entropy_with_logits(judge(_augment(pictures[chosen])), targets[chosen])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -99,7 +105,7 @@ def train_judge(crops: np.ndarray, labels: np.ndarray, seed: int, epochs: int) -
 
 
 def judge_scores(judge: Judge, crops: np.ndarray) -> np.ndarray:
-    """How real (N,) the judge takes crops (N, 64, 64, 3) uint8 for; crop and mirror image averaged."""
+    """The judge's logits (N,) of crops (N, 64, 64, 3) uint8, averaged over crop and mirror image."""
     scores = []
     with torch.no_grad():
         for pictures in _signed(crops).split(256):
@@ -108,7 +114,11 @@ def judge_scores(judge: Judge, crops: np.ndarray) -> np.ndarray:
 
 
 def area_under_curve(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Probability that a positive score lies above a negative one; ties count half."""
+    """Area under the ROC curve: how often a positive score exceeds a negative one; ties count half.
+
+    Args:
+        positive, negative: (N,), (M,) scores.
+    """
     values = np.concatenate([positive, negative])
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
@@ -117,13 +127,13 @@ def area_under_curve(positive: np.ndarray, negative: np.ndarray) -> float:
 
 
 def _random_half(people: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(N,) bool: who belongs to a random half of the people."""
+    """(N,) bool, members of a random half of the people."""
     names = np.unique(people)
     return np.isin(people, rng.permutation(names)[: len(names) // 2])
 
 
-def _varied(pictures: Tensor) -> Tensor:
-    """Mirrored, moved by up to four pixels, other light."""
+def _augment(pictures: Tensor) -> Tensor:
+    """Mirrors (N, 3, H, W) at random, moves them by up to four pixels, and changes their light."""
     count = len(pictures)
     pictures = torch.where(torch.rand(count, 1, 1, 1) < 0.5, pictures.flip(-1), pictures)
     dy, dx = (int(v) for v in torch.randint(-4, 5, (2,)))

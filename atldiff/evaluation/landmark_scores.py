@@ -1,4 +1,4 @@
-"""How well landmarks predicted from speech follow the true ones, in face units (inter-ocular distance 1)."""
+"""Scores of landmarks predicted from speech against true ones, in face units (inter-ocular distance 1)."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -18,62 +18,67 @@ from atldiff.speech.motion.bilabials import AFTER, BEFORE, close_bilabials, reco
 from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 
-SHUT = 0.01  # inter-ocular distances between lips that touch
-MAX_LAG = 6  # frames searched for the audio-video lag
+SHUT = 0.01  # inter-ocular distances; the largest opening of closed lips
+MAX_LAG = 6  # frames; the largest audio-video lag that is searched
 
 
 class SpokenClip(Protocol):
-    """A recording with what the face really did (`training.speech_clips.SpeechClip` is one).
-
-    Attributes:
-        displacements: (F, 68, 2) face units at 30 fps, from `identity` (68, 2).
-        ok: (F,) bool, the frame was tracked.
-    """
+    """A recording with the true landmarks, such as `training.landmarks.clips.SpeechClip`."""
 
     @property
     def stem(self) -> str:
-        """Its name."""
+        """Name of the clip."""
 
     @property
     def displacements(self) -> np.ndarray:
-        """(F, 68, 2), as above."""
+        """(F, 68, 2) face units at 30 fps, from `identity`."""
 
     @property
     def identity(self) -> np.ndarray:
-        """(68, 2), as above."""
+        """(68, 2) face units."""
 
     @property
     def ok(self) -> np.ndarray:
-        """(F,), as above."""
+        """(F,) bool, the frame is tracked."""
 
     @property
     def speech(self) -> Speech:
-        """Its sound."""
+        """The sound."""
 
 
 def clip_scores(
     clip: SpokenClip, predicted: np.ndarray, bilabials: np.ndarray | None = None
 ) -> dict[str, float]:
-    """Scores of predicted landmarks (F, 68, 2) against one clip's; a flat curve correlates with none: 0.
+    """Scores of predicted landmarks against one clip's true ones.
 
-    LMD is in % of the inter-ocular distance; `still_*` that of a face that never moves; `silent_lip_motion`
-    is NaN where the recording has no silence. `bilabials_shut`, and `true_bilabials_shut` of the real face,
-    is the share of the (N,) frames `bilabials` round which the lips come within SHUT; NaN if there are none.
+    Args:
+        clip: the recording with its true landmarks.
+        predicted: (F, 68, 2) face units.
+        bilabials: (N,) frames of bilabial sounds; None: unknown.
+
+    Returns:
+        correlation, correlation_at_lag: of the mouth's opening; 0 for a flat curve;
+        lag: frames by which the true lips come after the predicted ones;
+        deviation_ratio: deviation of the opening, predicted over true;
+        lmd, m_lmd, and still_lmd, still_m_lmd of a face without motion: % of the inter-ocular distance;
+        bilabials_shut, and true_bilabials_shut of the true face: share of the bilabials with an opening up to
+        SHUT nearby; NaN without bilabials;
+        silent_lip_motion: see the function; NaN without silence.
     """
     true, ok = clip.displacements + clip.identity, clip.ok
     still = np.broadcast_to(clip.identity, true.shape)
-    opening, wanted = mouth_opening(predicted), np.where(ok, mouth_opening(true), np.nan)
-    lag, at_lag = best_lag(wanted, opening, MAX_LAG)
+    opening, truth = mouth_opening(predicted), np.where(ok, mouth_opening(true), np.nan)
+    lag, at_lag = best_lag(truth, opening, MAX_LAG)
     scores = {
-        "correlation": float(np.nan_to_num(correlation(opening, wanted))),
+        "correlation": float(np.nan_to_num(correlation(opening, truth))),
         "lag": float(lag),
         "correlation_at_lag": float(np.nan_to_num(at_lag)),
-        "deviation_ratio": float(opening[ok].std() / max(wanted[ok].std(), 1e-6)),
+        "deviation_ratio": float(opening[ok].std() / max(truth[ok].std(), 1e-6)),
     }
     for name, points in (("", predicted), ("still_", still)):
         scores[f"{name}lmd"] = float(relative_landmark_distance(points, true)[ok].mean())
         scores[f"{name}m_lmd"] = float(relative_landmark_distance(points, true, MOUTH)[ok].mean())
-    for name, curve in (("", opening), ("true_", wanted)):
+    for name, curve in (("", opening), ("true_", truth)):
         scores[f"{name}bilabials_shut"] = _shut_share(curve, bilabials)
     activity = voice_activity(clip.speech)[: len(ok)]
     return scores | {"silent_lip_motion": silent_lip_motion(predicted[: len(activity)], activity)}
@@ -84,12 +89,11 @@ def validate_landmarks(
     generator: LandmarkGenerator,
     clips: Sequence[SpokenClip],
 ) -> dict:
-    """Scores on clips of people that training never saw.
+    """Scores on clips of unseen people.
 
     Returns:
-        mean of every score over the clips that have it (see `clip_scores`; `lag`, frames by which the true
-        lips come after the predicted, is the median, `lag_of_all` that of all clips' curves together), and
-        `clips`: the scores of each.
+        The mean of each score of `clip_scores` over the clips that have it, but the median of `lag`;
+        `lag_of_all`: the lag of all clips' curves together; `clips`: the scores of each clip by name.
     """
     scores, curves = {}, []
     for clip in clips:
@@ -106,11 +110,13 @@ def validate_landmarks(
     }
     report: dict = {name: _mean(column) for name, column in table.items()}
     report["lag"] = float(np.median(table["lag"]))
-    report["lag_of_all"] = best_lag(*_joined(curves), MAX_LAG)[0]
+    true, predicted = _join_curves(curves)
+    report["lag_of_all"] = best_lag(true, predicted, MAX_LAG)[0]
     return report | {"clips": scores}
 
 
 def _shut_share(opening: np.ndarray, bilabials: np.ndarray | None) -> float:
+    """Share of the bilabial frames (N,) with an opening (F,) up to SHUT nearby; NaN if there are none."""
     if bilabials is None or not len(bilabials):
         return float("nan")
     spans = [opening[max(0, frame - BEFORE) : frame + AFTER + 1] for frame in bilabials]
@@ -119,12 +125,13 @@ def _shut_share(opening: np.ndarray, bilabials: np.ndarray | None) -> float:
 
 
 def _mean(values: np.ndarray) -> float:
+    """Mean of the finite values; NaN if there are none."""
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _joined(curves: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """All clips' (true, predicted) in one pair, each standardised, with MAX_LAG frames of nothing between."""
+def _join_curves(curves: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Joins the clips' (true, predicted) curves into one pair, standardised, with MAX_LAG NaN between."""
     parts = []
     for pair in curves:
         where = np.isfinite(pair[0])

@@ -1,7 +1,7 @@
-"""Measures of landmarks and of the mouth's movement: one of each, for every caller.
+"""Measures of landmarks and of the mouth's motion.
 
-Landmarks are (F, 68, 2) at the frames' rate, curves (F,); frames that do not count are NaN. What is measured
-frame by frame comes back as (F,) float64, so that the caller decides what to average over.
+- Landmarks are (F, 68, 2) at the frame rate, curves (F,); excluded frames are NaN.
+- Measures of single frames are returned as (F,) float64, which the caller averages.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from atldiff.landmarks import WHOLE_FACE, inter_ocular_distance, mouth_opening
 
 
 def landmark_distance(predicted: np.ndarray, truth: np.ndarray, part: slice = WHOLE_FACE) -> np.ndarray:
-    """LMD in the landmarks' unit, as the paper has it in pixels; with part=MOUTH its M-LMD.
+    """LMD in the landmarks' unit (the paper's: pixels); with part=MOUTH the paper's M-LMD.
 
     Returns:
         (F,) mean Euclidean distance of the points; NaN where either face is missing.
@@ -21,7 +21,7 @@ def landmark_distance(predicted: np.ndarray, truth: np.ndarray, part: slice = WH
 def relative_landmark_distance(
     predicted: np.ndarray, truth: np.ndarray, part: slice = WHOLE_FACE
 ) -> np.ndarray:
-    """LMD or M-LMD (F,) in % of the true face's inter-ocular distance: the same for every picture size."""
+    """LMD or M-LMD (F,) in % of the true face's inter-ocular distance, independent of picture size."""
     return 100 * landmark_distance(predicted, truth, part) / inter_ocular_distance(truth)
 
 
@@ -36,19 +36,20 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def best_lag(curve: np.ndarray, reference: np.ndarray, reach: int = 10) -> tuple[int, float]:
-    """By how many frames a (F,) curve, such as the mouth's opening, comes after its reference.
+    """The lag of a curve, such as the mouth's opening, behind its reference, by correlation.
 
     Args:
-        reach: the largest lag tried, either way; a lag that leaves fewer than half of the frames that
-            another can compare is left out.
+        curve, reference: (F,).
+        reach: the largest lag in frames, either way. Lags with fewer than half of the most comparable frames
+            are excluded.
 
     Returns:
-        (lag, correlation there); lag > 0: the curve is late. (0, NaN) if either curve is flat.
+        (lag in frames, correlation at the lag); lag > 0: the curve is late. (0, NaN) if a curve is flat.
     """
     assert len(curve) == len(reference), (len(curve), len(reference))
     reach = min(reach, len(curve) // 2)
     scores, pairs = {}, {}
-    for lag in sorted(range(-reach, reach + 1), key=abs):  # of equals the smallest lag
+    for lag in sorted(range(-reach, reach + 1), key=abs):  # the smallest lag wins a tie
         late = curve[max(lag, 0) : len(curve) + min(lag, 0)]
         early = reference[max(-lag, 0) : len(curve) + min(-lag, 0)]
         scores[lag] = correlation(late, early)
@@ -64,15 +65,16 @@ def best_lag(curve: np.ndarray, reference: np.ndarray, reach: int = 10) -> tuple
 def silent_lip_motion(
     landmarks: np.ndarray, activity: np.ndarray, threshold: float = 0.1, margin: int = 5
 ) -> float:
-    """How much the lips move where nobody speaks: mean change of the mouth's opening from frame to
-    frame, in % of the inter-ocular distance.
+    """Motion of the lips in silence: mean change of the mouth's opening from frame to frame.
 
     Args:
-        landmarks: (F, 68, 2); activity: (F,) voice activity in [0, 1], silence below the threshold.
-        margin: frames round speech that do not count: there the lips part and close.
+        landmarks: (F, 68, 2).
+        activity: (F,) voice activity in [0, 1].
+        threshold: activity below it is silence.
+        margin: excluded frames around speech, in which the lips part and close.
 
     Returns:
-        0 for lips at rest; NaN if there is no silence.
+        % of the inter-ocular distance; 0 for lips at rest; NaN without silence.
     """
     near = np.convolve(activity >= threshold, np.ones(2 * margin + 1), "same") > 0
     pairs = ~near[1:] & ~near[:-1]

@@ -1,18 +1,21 @@
-"""A judge of head motion: can a logistic regression tell generated motion from that of real people?
+"""A judge of head motion: a logistic regression that separates generated motion from real people's.
 
-- Windows of 4 s are described by 32 features: how far, how fast and at which pace each part moves, what moves
-  together, and what the motion has to do with the voice.
-- The judge learns on some people and is asked about others; 0.5 = it cannot tell, 1 = it always can.
+- 32 features describe a window of 4 s: range, speed and pace of each part, correlations of parts, and the
+  relation of motion to voice.
+- The measure is the area under its ROC curve on people outside its training: 0.5 = no difference, 1 = always
+  told apart.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-WINDOW = 120  # frames at 30 a second
-RATE = 30.0
-BANDS = (0.5, 1.0, 2.0, 4.0)  # Hz, borders of the bands whose share of the power is a feature
-_SPOKEN = 0.3  # loudness from which on somebody speaks
+from atldiff.config import FRAME_RATE
+from atldiff.evaluation.judge import area_under_curve
+
+WINDOW = 4 * FRAME_RATE  # frames
+BANDS = (0.5, 1.0, 2.0, 4.0)  # Hz, borders of the frequency bands
+_SPOKEN = 0.3  # least loudness of speech
 _TINY = 1e-4
 FEATURES = 32
 
@@ -24,11 +27,11 @@ def windows(track: np.ndarray, step: int = WINDOW) -> np.ndarray:
 
 
 def motion_features(poses: np.ndarray, loudness: np.ndarray) -> np.ndarray:
-    """What the judge sees of windows of motion.
+    """The judge's features of windows of motion.
 
     Args:
         poses: (N, F, 6) yaw, pitch, roll in degrees, shift x, y in inter-ocular distances, log size.
-        loudness: (N, F) of the voice, about 0 to 1.
+        loudness: (N, F) loudness of the voice, about 0 to 1.
 
     Returns:
         (N, 32) float64: 6 deviations, 5 speeds and 3 accelerations (logarithms), 9 shares of power in bands,
@@ -36,13 +39,13 @@ def motion_features(poses: np.ndarray, loudness: np.ndarray) -> np.ndarray:
         still frames.
     """
     poses = np.asarray(poses, np.float64)
-    speed = np.abs(np.diff(poses, axis=1)) * RATE
-    jerk = np.diff(poses[..., :3], 2, axis=1) * RATE**2
+    speed = np.abs(np.diff(poses, axis=1)) * FRAME_RATE
+    acceleration = np.diff(poses[..., :3], 2, axis=1) * float(FRAME_RATE) ** 2
     spoken = loudness[:, 1:] > _SPOKEN
     columns = [
         np.log(poses.std(axis=1) + _TINY),
         np.log(speed[..., :5].mean(axis=1) + _TINY),
-        np.log(np.sqrt((jerk**2).mean(axis=1)) + _TINY),
+        np.log(np.sqrt((acceleration**2).mean(axis=1)) + _TINY),
         band_shares(poses[..., :3]).reshape(len(poses), -1),
         _correlation(poses[..., 0], poses[..., 3]),
         _correlation(poses[..., 0], poses[..., 2]),
@@ -62,7 +65,7 @@ def band_shares(values: np.ndarray) -> np.ndarray:
     count = values.shape[1]
     tapered = (values - values.mean(axis=1, keepdims=True)) * np.hanning(count)[:, None]
     power = np.abs(np.fft.rfft(tapered, axis=1)) ** 2
-    frequency = np.fft.rfftfreq(count, 1 / RATE)
+    frequency = np.fft.rfftfreq(count, 1 / FRAME_RATE)
     total = power[:, 1:].sum(axis=1) + 1e-12
     borders = zip(BANDS[:-1], BANDS[1:], strict=True)
     parts = [power[:, (frequency >= low) & (frequency < high)].sum(axis=1) / total for low, high in borders]
@@ -70,27 +73,27 @@ def band_shares(values: np.ndarray) -> np.ndarray:
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Correlation of (N, F) with (N, F), (N, 1); 0 where one of them does not change."""
+    """Correlation (N, 1) of (N, F) with (N, F); 0 if one of them is constant."""
     a, b = (x - x.mean(axis=1, keepdims=True) for x in (a, b))
     size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
     return ((a * b).sum(axis=1) / np.maximum(size, 1e-9))[:, None]
 
 
 def _log_ratio(speed: np.ndarray, spoken: np.ndarray) -> np.ndarray:
-    """(N, C) logarithm of the mean speed (N, F, C) where it is spoken (N, F) over that elsewhere."""
+    """Log ratio (N, C) of the mean speed (N, F, C) in speech (N, F) to that in pauses."""
 
     def mean(where: np.ndarray) -> np.ndarray:
         return (speed * where[..., None]).sum(axis=1) / np.maximum(where.sum(axis=1), 1)[:, None] + 0.1
 
-    both = spoken.any(axis=1) & ~spoken.all(axis=1)
+    both = np.asarray(spoken.any(axis=1) & ~spoken.all(axis=1))
     return np.log(mean(spoken) / mean(~spoken)) * both[:, None]
 
 
 def logistic(features: np.ndarray, labels: np.ndarray, ridge: float = 1.0) -> np.ndarray:
-    """Weights (D + 1,) of a logistic regression with ridge (the constant, last, is free), by Newton's method.
+    """Weights (D + 1,) of a ridge logistic regression by Newton's method; the last is the free constant.
 
     Args:
-        features: (N, D), about standardised.
+        features: (N, D), roughly standardised.
         labels: (N,) 0 or 1.
     """
     design = np.column_stack([features, np.ones(len(features))])
@@ -108,21 +111,16 @@ def logistic(features: np.ndarray, labels: np.ndarray, ridge: float = 1.0) -> np
     return weights
 
 
-def auc(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Chance that a random one with label 1 scores above a random one with label 0; ties count half."""
-    above = scores[labels == 1][:, None] - scores[labels == 0]
-    return float(((above > 0) + 0.5 * (above == 0)).mean())
-
-
 def judge_auc(
     real: np.ndarray, generated: np.ndarray, real_people: Sequence[str], voices: Sequence[str], folds: int = 5
 ) -> float:
-    """How well the judge tells generated windows from real ones of people that it has not seen.
+    """Area under the ROC curve of the judge, by cross-validation over people.
 
     Args:
         real, generated: (N, 32) and (M, 32) features.
-        real_people: (N,) who moves.  voices: (M,) whose voice the motion was generated for.
-        folds: parts of the people; each is judged by what was learnt on the others.
+        real_people: (N,) names of the moving people.
+        voices: (M,) names of the people to whose voice the motion was generated.
+        folds: parts of the people; the others' features train the judge of each.
     """
     features = np.concatenate([real, generated])
     labels = np.concatenate([np.ones(len(real)), np.zeros(len(generated))])
@@ -137,11 +135,11 @@ def judge_auc(
         mean, spread = features[learn].mean(axis=0), features[learn].std(axis=0) + 1e-6
         weights = logistic((features[learn] - mean) / spread, labels[learn])
         scores[ask] = (features[ask] - mean) / spread @ weights[:-1] + weights[-1]
-    return auc(scores, labels)
+    return area_under_curve(scores[labels == 1], scores[labels == 0])
 
 
 def halvings(people: Sequence[str], count: int = 5, seed: int = 0) -> list[tuple[set[str], set[str]]]:
-    """`count` random halvings of the people, each as (one half, the other)."""
+    """`count` random halvings of the people, each as (one half, other half)."""
     names, rng = sorted(set(people)), np.random.default_rng(seed)
     shuffled = [rng.permutation(names) for _ in range(count)]
     return [(set(names[: len(names) // 2]), set(names[len(names) // 2 :])) for names in shuffled]

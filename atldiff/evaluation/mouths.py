@@ -1,4 +1,4 @@
-"""How real made mouths are, on people no network was trained on: inside the lips, over time, to a judge."""
+"""Scores of generated mouths on unseen people: inside the lips, over time, and by a judge."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,14 +16,14 @@ from atldiff.pipeline import ATLDiffPipeline
 from atldiff.rendering.diffusion.guide_noise import fill_masks
 from atldiff.sequence import LandmarkSequence
 
-JUDGED = 8  # frames of a clip that the judge sees
-MIN_OPENING = 0.04  # of a mouth that is shown to it, inter-ocular distances
+JUDGED = 8  # frames of a clip for the judge
+MIN_OPENING = 0.04  # inter-ocular distances; the judge sees wider mouths alone
 
 Maker = Callable[[Trial], np.ndarray]
 
 
-def made_by(pipeline: ATLDiffPipeline, steps: int) -> Maker:
-    """Renders a trial's frames at the size of its photo, from its true landmarks."""
+def render_by(pipeline: ATLDiffPipeline, steps: int) -> Maker:
+    """A function that renders a trial's frames at the size of its photo, from its true landmarks."""
 
     def make(trial: Trial) -> np.ndarray:
         sequence = LandmarkSequence(trial.points, trial.portrait.landmarks, trial.emotion)
@@ -33,7 +33,7 @@ def made_by(pipeline: ATLDiffPipeline, steps: int) -> Maker:
 
 
 def score_mouths(ways: dict[str, Maker], clips: Sequence[TrackedClip]) -> dict[str, dict[str, float]]:
-    """Ratios made/real inside the lips (1 is perfect), and of the flicker of mouths held open.
+    """Ratios generated/real of the statistics inside the lips and of the flicker; 1 is perfect.
 
     Returns:
         {way: {"gradient", "deviation", "brightness", "flicker"}} at the size of the clips' pictures.
@@ -56,12 +56,12 @@ def score_mouths(ways: dict[str, Maker], clips: Sequence[TrackedClip]) -> dict[s
     return scores
 
 
-def judged_mouths(way: Maker, clips: Sequence[TrackedClip]) -> Mouths:
-    """Real and made crops of up to JUDGED open mouths of each clip, for `two_sample`.
+def collect_mouths(way: Maker, clips: Sequence[TrackedClip]) -> Mouths:
+    """Real and generated crops of up to JUDGED open mouths of each clip, for `judge.two_sample_auc`.
 
-    Made frames are stored as the real ones are: a judge is to tell mouths, not the traces of a codec.
+    Generated frames are compressed like the real ones, so that the judge does not learn a codec's traces.
     """
-    real, made, people = [], [], []
+    real, generated, people = [], [], []
     for clip in tqdm(clips, desc="judged"):
         trial = make_trial(clip)
         if trial is None:
@@ -74,10 +74,10 @@ def judged_mouths(way: Maker, clips: Sequence[TrackedClip]) -> Mouths:
         few = Trial(trial.portrait, trial.points[chosen], trial.truth[chosen], trial.emotion, trial.first)
         truth = np.stack([clip.frame(trial.first + index) for index in chosen])
         real.append(mouth_crops(truth, few.points))
-        stored = np.stack([clip.stored(frame) for frame in way(few)])
-        made.append(mouth_crops(stored, few.points))
+        frames = np.stack([clip.recompress(frame) for frame in way(few)])
+        generated.append(mouth_crops(frames, few.points))
         people += [clip.identity] * len(chosen)
-    return Mouths(np.concatenate(real), np.concatenate(made), np.array(people))
+    return Mouths(np.concatenate(real), np.concatenate(generated), np.array(people))
 
 
 def validate_mouths(
@@ -90,19 +90,22 @@ def validate_mouths(
     """All measures of the mouth.
 
     Args:
-        train: clips of the people the judge learns on.  test: of those it is asked about.
+        pipeline: the pipeline to score.
+        train: clips of people on whom the judge learns.
+        test: clips of people on whom it is tested.
+        steps: numbers of sampling steps to compare.
         out: file for the result, as JSON.
 
     Returns:
-        {"inside": of `score_mouths`, "auc": {way: area under the judge's ROC curve}, "shuffled": the same
-        for real mouths against other people's real mouths, about 0.5}.
+        {"inside": result of `score_mouths`, "auc": {way: area under the judge's ROC curve}, "shuffled": the
+        same for real mouths against other people's real mouths, about 0.5}.
     """
-    ways = {f"{count} steps": made_by(pipeline, count) for count in steps}
+    ways = {f"{count} steps": render_by(pipeline, count) for count in steps}
     result: dict = {"inside": score_mouths(ways, test), "auc": {}}
     for name, way in ways.items():
-        judged = judged_mouths(way, train), judged_mouths(way, test)
-        result["auc"][name] = two_sample_auc(*judged)
-        result["shuffled"] = shuffled_auc(*judged)
+        learn, ask = collect_mouths(way, train), collect_mouths(way, test)
+        result["auc"][name] = two_sample_auc(learn, ask)
+        result["shuffled"] = shuffled_auc(learn, ask)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(as_json(result))
@@ -120,5 +123,5 @@ def mouths_as_table(result: dict) -> str:
 
 
 def real_frames(clip: TrackedClip, trial: Trial) -> np.ndarray:
-    """(F, H, W, 3) uint8: what the trial's face really did, at the clip's own size."""
+    """The trial's true frames (F, H, W, 3) uint8, at the clip's own size."""
     return np.stack([clip.frame(trial.first + index) for index in range(len(trial.points))])

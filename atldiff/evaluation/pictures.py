@@ -1,7 +1,7 @@
-"""The paper's measures of pictures (Sec. 3.3.1): PSNR, SSIM, FID; landmarks' are in `landmark_metrics`.
+"""The paper's measures of pictures (Sec. 3.3.1): PSNR, SSIM, FID; `landmarks` has those of landmarks.
 
-Frames are (F, H, W, 3) uint8. What is measured frame by frame comes back as (F,) float64, so that the
-caller decides what to average over, and says of which size.
+Frames are (F, H, W, 3) uint8. Measures of single frames are returned as (F,) float64, which the caller
+averages.
 """
 
 import json
@@ -20,17 +20,17 @@ _BATCH = 16  # frames at once
 
 
 def as_json(scores: Any) -> str:
-    """Nested scores as JSON; what could not be measured (NaN, which JSON does not have) is null."""
+    """Nested scores as JSON, with null for NaN, which JSON does not have."""
 
-    def known(value: Any) -> Any:
-        """The value, NaN in it made null."""
+    def replace_nan(value: Any) -> Any:
+        """The value with None for NaN."""
         if isinstance(value, dict):
-            return {name: known(part) for name, part in value.items()}
+            return {name: replace_nan(part) for name, part in value.items()}
         if isinstance(value, list | tuple):
-            return [known(part) for part in value]
+            return [replace_nan(part) for part in value]
         return None if isinstance(value, float) and math.isnan(value) else value
 
-    return json.dumps(known(scores), indent=1)
+    return json.dumps(replace_nan(scores), indent=1)
 
 
 def psnr(frames: np.ndarray, truth: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:
@@ -38,14 +38,15 @@ def psnr(frames: np.ndarray, truth: np.ndarray, boxes: np.ndarray | None = None)
 
     Args:
         frames, truth: (F, H, W, 3) uint8.
-        boxes: (F, 4) or (4,) pixels x0, y0, x1, y1 to look at; None = the whole frame.
+        boxes: (F, 4) or (4,) pixels x0, y0, x1, y1 of the compared region; None = the whole frame.
 
     Returns:
-        (F,) dB; infinite where the two are equal.
+        (F,) dB; infinite for equal regions.
     """
     _check(frames, truth)
     errors = ((a.astype(np.float64) - b) ** 2 for a, b in zip(frames, truth, strict=True))
-    mean = np.array([_region(e, box).mean() for e, box in zip(errors, _each(boxes, frames), strict=True)])
+    regions = _frame_boxes(boxes, frames)
+    mean = np.array([_region(e, box).mean() for e, box in zip(errors, regions, strict=True)])
     with np.errstate(divide="ignore"):
         return 10 * np.log10(255**2 / mean)
 
@@ -63,19 +64,21 @@ def ssim(frames: np.ndarray, truth: np.ndarray, boxes: np.ndarray | None = None)
     """
     _check(frames, truth)
     scores, edge = [], SSIM_RADIUS
-    whole = np.array([edge, edge, frames.shape[2] - edge, frames.shape[1] - edge])
+    inner = np.array([edge, edge, frames.shape[2] - edge, frames.shape[1] - edge])
     for first in range(0, len(frames), _BATCH):
         maps = _ssim_map(frames[first : first + _BATCH], truth[first : first + _BATCH])
-        each = _each(whole if boxes is None else boxes, frames)[first : first + _BATCH]
-        scores += [_region(m, box).mean() for m, box in zip(maps, each, strict=True)]
+        regions = _frame_boxes(inner if boxes is None else boxes, frames)[first : first + _BATCH]
+        scores += [_region(m, box).mean() for m, box in zip(maps, regions, strict=True)]
     return np.array(scores)
 
 
 def part_box(landmarks: np.ndarray, part: slice = WHOLE_FACE, margin: float = 0.15) -> np.ndarray:
-    """The box round some landmarks, wider on each side by `margin` of the inter-ocular distance.
+    """The box around some landmarks, with a margin on each side.
 
     Args:
-        landmarks: (..., 68, 2) pixels; part: which of the 68, such as MOUTH.
+        landmarks: (..., 68, 2) pixels.
+        part: slice of the 68, such as MOUTH.
+        margin: in inter-ocular distances.
 
     Returns:
         (..., 4) pixels x0, y0, x1, y1.
@@ -85,10 +88,10 @@ def part_box(landmarks: np.ndarray, part: slice = WHOLE_FACE, margin: float = 0.
 
 
 class FrechetDistance:
-    """Frechet Inception Distance of made frames from true ones, of thousands each, added bit by bit.
+    """Frechet Inception Distance of generated from true frames, added batch by batch; it needs thousands.
 
     Raises:
-        InputError: torch-fidelity, which carries the Inception network, or its weights are missing.
+        InputError: torch-fidelity, which has the Inception network, or its weights are missing.
     """
 
     def __init__(self) -> None:
@@ -101,14 +104,14 @@ class FrechetDistance:
             raise InputError("FID needs the Inception network of torch-fidelity", remedy) from error
 
     def add(self, frames: np.ndarray, truth: np.ndarray) -> None:
-        """Made and true frames (F, H, W, 3) uint8."""
+        """Adds generated and true frames (F, H, W, 3) uint8."""
         for images, real in ((truth, True), (frames, False)):
             for first in range(0, len(images), _BATCH):
                 batch = np.ascontiguousarray(images[first : first + _BATCH].transpose(0, 3, 1, 2))
                 self._measure.update(torch.from_numpy(batch), real=real)
 
     def value(self) -> float:
-        """The distance of all that was added."""
+        """The distance of all added frames."""
         return float(self._measure.compute())
 
 
@@ -117,10 +120,10 @@ def _check(frames: np.ndarray, truth: np.ndarray) -> None:
     assert frames.dtype == truth.dtype == np.uint8, (frames.dtype, truth.dtype)
 
 
-def _each(boxes: np.ndarray | None, frames: np.ndarray) -> np.ndarray:
-    """One box (F, 4) a frame."""
-    whole = np.array([0, 0, frames.shape[2], frames.shape[1]], np.float64)
-    return np.broadcast_to(whole if boxes is None else boxes, (len(frames), 4))
+def _frame_boxes(boxes: np.ndarray | None, frames: np.ndarray) -> np.ndarray:
+    """A box for each frame, (F, 4); None gives the whole frame."""
+    full = np.array([0, 0, frames.shape[2], frames.shape[1]], np.float64)
+    return np.broadcast_to(full if boxes is None else boxes, (len(frames), 4))
 
 
 def _region(values: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -132,7 +135,7 @@ def _region(values: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def _ssim_map(frames: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(B, H, W, 3) similarity of each pixel's neighbourhood, edges mirrored."""
+    """Similarity (B, H, W, 3) of each pixel's neighbourhood, with mirrored edges."""
     a, b = (torch.from_numpy(x.astype(np.float64)).permute(0, 3, 1, 2) for x in (frames, truth))
     mean_a, mean_b, aa, bb, ab = (_blur(x) for x in (a, b, a * a, b * b, a * b))
     contrast = 2 * (ab - mean_a * mean_b) + SSIM_C2
@@ -142,7 +145,7 @@ def _ssim_map(frames: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def _blur(images: torch.Tensor) -> torch.Tensor:
-    """The SSIM window's weighted mean round each pixel of (B, C, H, W)."""
+    """Weighted mean in the SSIM window around each pixel of (B, C, H, W)."""
     channels, r = images.shape[1], SSIM_RADIUS
     window = torch.exp(-0.5 * (torch.arange(-r, r + 1, dtype=images.dtype) / SSIM_SIGMA) ** 2)
     window = (window / window.sum()).expand(channels, 1, 1, -1)

@@ -22,47 +22,47 @@ from atldiff.rendering.warp.canvas import make_canvas
 from atldiff.rendering.warp.prior import moving_photo
 from atldiff.sequence import LandmarkSequence
 
-FRAMES = 30  # of each clip, in a row
-MARGIN = 0.1  # of the boxes round mouth and face, in inter-ocular distances
+FRAMES = 30  # consecutive frames of each clip
+MARGIN = 0.1  # of the boxes around mouth and face, in inter-ocular distances
 MAX_YAW_CHANGE = 0.12  # between the portrait and the frames
 
 
 class TrackedClip(Protocol):
-    """A clip with its true landmarks (`training.clips.StoredClip` is one).
-
-    Attributes:
-        points: (T, 68, 2) pixels of its frames.
-        usable: (T,) bool, the face was found and turned to the camera.
-        emotion: (E,) embedding of how it is spoken; zeros: not known.
-    """
+    """A clip with its true landmarks, such as `training.renderer.clips.StoredClip`."""
 
     @property
     def identity(self) -> str:
-        """Who it is."""
+        """Name of the person."""
 
     @property
     def points(self) -> np.ndarray:
-        """(T, 68, 2), as above."""
+        """(T, 68, 2) landmarks, pixels of the frames."""
 
     @property
     def usable(self) -> np.ndarray:
-        """(T,), as above."""
+        """(T,) bool, the face is tracked and turned to the camera."""
 
     @property
     def emotion(self) -> np.ndarray:
-        """(E,), as above."""
+        """(E,) embedding of the speech; zeros: unknown."""
 
     def frame(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
 
-    def stored(self, picture: np.ndarray) -> np.ndarray:
-        """A picture (H, W, 3) uint8 as it would come out of what the clip's frames are stored in."""
+    def recompress(self, picture: np.ndarray) -> np.ndarray:
+        """A picture (H, W, 3) uint8 after the compression of the clip's stored frames."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A portrait and what its face really did next: photo pixels (F, 68, 2), (F, 128, 128, 3) crops, the
-    emotion embedding (E,) of what was said, and the number of the first of these frames in its clip.
+    """A portrait and the true frames of its face.
+
+    Attributes:
+        portrait: the portrait.
+        points: (F, 68, 2) landmarks, pixels of the photo.
+        truth: (F, 128, 128, 3) uint8, crops of the true frames.
+        emotion: (E,) embedding of the speech.
+        first: number of the first frame in its clip.
     """
 
     portrait: Portrait
@@ -81,15 +81,20 @@ def validate(
     out: Path | None = None,
     fid: bool = False,
 ) -> dict:
-    """Renders clips from their true landmarks, and predicts landmarks from the sound of the spoken ones.
+    """Scores pictures that are rendered from true landmarks, and landmarks that are predicted from speech.
 
     Args:
-        max_clips: of those to render.  out: file for the result, as JSON.
-        fid: also the Frechet Inception Distance of all frames of a way; it wants thousands of them.
+        pipeline: the pipeline to score.
+        clips: clips to render.
+        spoken: clips whose landmarks to predict.
+        steps: numbers of sampling steps to compare.
+        max_clips: the largest number of clips to render; None: all.
+        out: file for the result, as JSON.
+        fid: whether to add the Frechet Inception Distance of all frames; it needs thousands of them.
 
     Returns:
         {"pictures": {way: {measure: mean}}, "landmarks": {measure: mean}, "clips", "people", "frames",
-        "heard"}; the ways are "still photo", "prior alone" and "N steps". Means are of the clips' means.
+        "heard"}; the ways are "still photo", "prior alone" and "N steps". Means are means over clips' means.
 
     Raises:
         InputError: `fid` without the Inception network's weights.
@@ -98,7 +103,7 @@ def validate(
     ways: dict[str, Callable[[Trial], np.ndarray]] = {"still photo": _still}
     ways["prior alone"] = partial(_prior, pipeline.preset)
     for count in steps:
-        ways[f"{count} steps"] = partial(_rendered, pipeline, count)
+        ways[f"{count} steps"] = partial(_render, pipeline, count)
     scores: dict[str, list[dict]] = {name: [] for name in ways}
     distances = {name: metrics.FrechetDistance() for name in ways} if fid else {}
     for _, trial in tqdm(trials, desc="pictures"):
@@ -107,12 +112,12 @@ def validate(
             scores[name].append(picture_scores(frames, trial))
             if fid:
                 distances[name].add(frames, trial.truth)
-    heard = validate_landmarks(pipeline.speech_encoder, pipeline.landmark_generator, spoken)
+    landmarks = validate_landmarks(pipeline.speech_encoder, pipeline.landmark_generator, spoken)
     result: dict = {"pictures": {name: _mean(values) for name, values in scores.items()}}
     for name, distance in distances.items():
         result["pictures"][name]["FID"] = distance.value()
     result |= {"clips": len(trials), "people": len({clip.identity for clip, _ in trials})}
-    result |= {"heard": len(heard.pop("clips")), "landmarks": heard}
+    result |= {"heard": len(landmarks.pop("clips")), "landmarks": landmarks}
     result["frames"] = int(sum(len(trial.points) for _, trial in trials))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -140,8 +145,10 @@ def as_table(result: dict) -> str:
 
 
 def make_trial(clip: TrackedClip, frames: int = FRAMES) -> Trial | None:
-    """The clip's longest run of usable frames turned like its portrait (at most `frames`, and 70 % of
-    them), and as portrait the frame outside of it with the most closed mouth; None if there are none.
+    """Chooses a trial of a clip; None if there is none.
+
+    The window is the longest run of usable frames with the portrait's yaw, at most `frames` and 70 % of them.
+    The portrait is the frame outside of it with the most closed mouth.
     """
     if not clip.usable.any():
         return None
@@ -156,7 +163,7 @@ def make_trial(clip: TrackedClip, frames: int = FRAMES) -> Trial | None:
     alike[start:stop] = False
     if stop - start < 10 or not alike.any():
         return None
-    still = min(np.flatnonzero(alike), key=lambda index: lm.mouth_opening(clip.points[index]))
+    still = min(np.flatnonzero(alike).tolist(), key=lambda index: lm.mouth_opening(clip.points[index]))
     points = clip.points[still].astype(np.float32)
     box = lm.crop_box(points)
     portrait = Portrait(clip.frame(still), points, box, None, (box,), 0, ())
@@ -166,7 +173,7 @@ def make_trial(clip: TrackedClip, frames: int = FRAMES) -> Trial | None:
 
 
 def picture_scores(frames: np.ndarray, trial: Trial) -> dict[str, float]:
-    """PSNR in dB and SSIM of the whole 128x128 frame, the face's box and the mouth's box."""
+    """PSNR in dB and SSIM of frames (F, 128, 128, 3) uint8: whole frame, face's box and mouth's box."""
     canvas = make_canvas(trial.portrait, trial.points, "crop")
     points = lm.to_crop(canvas.to_canvas(trial.points), canvas.frame_box) * FRAME_SIZE
     mouth, face = (metrics.part_box(points, part, MARGIN) for part in (lm.MOUTH, lm.WHOLE_FACE))
@@ -178,27 +185,31 @@ def picture_scores(frames: np.ndarray, trial: Trial) -> dict[str, float]:
 
 
 def _crop(portrait: Portrait, points: np.ndarray) -> np.ndarray:
-    """The portrait's picture as the "crop" output would show it, (128, 128, 3) uint8."""
+    """The portrait's picture in the "crop" output, (128, 128, 3) uint8."""
     canvas = make_canvas(portrait, points, "crop")
     return crop_square(canvas.image, canvas.frame_box, FRAME_SIZE)
 
 
 def _still(trial: Trial) -> np.ndarray:
+    """The portrait for every frame, (F, 128, 128, 3) uint8."""
     return np.repeat(_crop(trial.portrait, trial.points)[None], len(trial.points), axis=0)
 
 
 def _prior(preset: Preset, trial: Trial) -> np.ndarray:
-    """The preset's prior with a residual of zero. An untrained pipeline renders the same frames, but for the
-    fine colours inside an open mouth, which `soft_colours` removes.
+    """The preset's prior with a residual of zero, (F, 128, 128, 3) uint8.
+
+    An untrained pipeline renders the same, except for fine colours in an open mouth, which `soft_colours`
+    removes.
     """
     canvas = make_canvas(trial.portrait, trial.points, "crop", mouth=len(preset.view_sizes) > 1)
     size = (len(canvas.views), FRAME_SIZE, FRAME_SIZE)
-    nothing = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
+    residual, mask = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
     moving = moving_photo(canvas, preset.prior).frames(canvas.to_canvas(trial.points))
-    return np.stack([composite(canvas, part, list(nothing[0]), list(nothing[1])) for part in moving])
+    return np.stack([composite(canvas, part, list(residual), list(mask)) for part in moving])
 
 
-def _rendered(pipeline: ATLDiffPipeline, steps: int, trial: Trial) -> np.ndarray:
+def _render(pipeline: ATLDiffPipeline, steps: int, trial: Trial) -> np.ndarray:
+    """The pipeline's frames (F, 128, 128, 3) uint8 from the true landmarks."""
     sequence = LandmarkSequence(trial.points, trial.portrait.landmarks, trial.emotion)
     return np.stack(list(pipeline.render(trial.portrait, sequence, Options(steps=steps, output="crop"))))
 

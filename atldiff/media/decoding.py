@@ -8,12 +8,11 @@ import av
 import numpy as np
 import soundfile
 
-from atldiff.config import SAMPLE_RATE
+from atldiff.config import MAX_SECONDS, SAMPLE_RATE
 from atldiff.errors import InputError, TooLong
 from atldiff.media.sound import appended, is_silent, level, mono, resample, within_full_scale
 from atldiff.media.speech_presence import contains_speech
 
-MAX_SECONDS = 600.0
 PTS_SLACK = 0.05  # seconds; timestamps jitter, a larger step is a real gap or overlap
 MAX_PADDING = 4096  # samples; codecs work in blocks of up to half of this
 MAX_GAP = 60.0  # seconds; a longer step is a clock that was reset, not silence

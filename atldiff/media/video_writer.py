@@ -17,6 +17,7 @@ from atldiff.errors import InputError
 from atldiff.media.speech import Speech, resample
 from atldiff.media.yuv import Pictures
 from atldiff.memory import forget, on_disk
+from atldiff.system import atomic_write
 
 # File ending -> video codec, pixel format that keeps alpha, its options, sound codec.
 _CODECS = {
@@ -83,7 +84,7 @@ def writing_video(
     suffix = path.suffix.lower()
     part = path.with_name(f".{uuid4().hex[:16]}{suffix}")  # short: the video's name may be as long as allowed
     _claim(path, part)
-    try:
+    with atomic_write(path, part):
         frames = iter(frames)
         first = next(frames, None)
         if first is None:
@@ -95,9 +96,6 @@ def writing_video(
             container.metadata.update(_marked(metadata or {}))
             shown = chain([first], frames)
             yield from _encode(container, suffix, shown, first.shape, speech, rate)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Ablations by name: the rows of the paper's Table 3 and ours, trained alike and put into one table."""
+"""Ablations: the rows of the paper's Table 3 and our own, trained alike and put into one table."""
 
 import json
 from collections.abc import Sequence
@@ -17,13 +17,16 @@ from atldiff.training.runs.checkpoints import save_text
 
 @dataclass(frozen=True)
 class Ablation:
-    """What is changed of a preset before one of its parts is trained.
+    """Changes of a preset for the training of one of its parts.
 
     Attributes:
         part: "landmarks" or "renderer".
-        landmarks, unet, guide: changes of these shapes.  preset: changes of the row itself.
+        landmarks: changed fields of the preset's `landmarks`.
+        unet: changed fields of its `unet`.
+        guide: changed fields of its `guide`.
+        preset: other changed fields.
         velocity: weight of the speed in the landmarks' loss.
-        pretrained: the renderer's spatial stage comes before the temporal one; None: spatial alone.
+        pretrained: whether the spatial stage precedes the temporal one; None: the spatial stage alone.
     """
 
     part: str
@@ -34,8 +37,8 @@ class Ablation:
     velocity: float = LandmarkStage().velocity
     pretrained: bool | None = None
 
-    def of(self, row: Preset) -> Preset:
-        """The changed row."""
+    def apply_to(self, row: Preset) -> Preset:
+        """The preset with the changes."""
         parts: dict[str, Any] = {
             "landmarks": replace(row.landmarks, **self.landmarks),
             "unet": replace(row.unet, **self.unet),
@@ -80,21 +83,27 @@ def run_ablations(
     seed: int = 0,
     device: str = "cpu",
 ) -> dict:
-    """Trains every row that `out` has no result of yet; run again to resume. Rows that are the same of this
-    preset, such as "full" and "kan" of the starter, are trained once.
+    """Trains every row without a result in `out`; a second run resumes.
 
-    Writes `out/NAME/` (the row's run, with result.json), `out/ablations.json` and `out/ablations.md`. All
-    renderers are trained without the critic, which needs the guide maps.
+    Rows that are equal for the preset, such as "full" and "kan" of the starter, are trained once. Renderers
+    are trained without the critic, which needs the guide maps. Writes `out/NAME/` (the row's run, with
+    result.json), `out/ablations.json` and `out/ablations.md`.
 
     Args:
-        steps: of the landmark generator.  renderer_steps: of each of the renderer's stages.
+        data: prepared clips.
+        out: the output folder.
+        preset: the preset that rows change.
+        speech_encoder: folder of the saved encoder.
+        names: keys of ABLATIONS.
+        steps: training steps of the landmark generator; None: the stage's.
+        renderer_steps: training steps of each renderer stage; None: the stage's.
 
     Returns:
         {"preset", "seed", "rows": {name: {"part", "steps", measure: value}}}
 
     Raises:
-        InputError: no such row; `data` was not prepared; `out` was begun with another preset, seed or number
-            of steps; the disk is full.
+        InputError: no such row; `data` was not prepared; `out` has rows of another preset, seed or number of
+            steps; the disk is full.
     """
     unknown = [name for name in names if name not in ABLATIONS]
     if unknown:
@@ -103,45 +112,45 @@ def run_ablations(
     _check_begun(out, result)
     for name in names:
         run, ablation = out / name, ABLATIONS[name]
-        done, same = run / "result.json", _same(ablation, preset, result["rows"])
+        file, same = run / "result.json", _find_same(ablation, preset, result["rows"])
         if same is not None:
             result["rows"][name] = result["rows"][same]
             continue
-        if done.exists():
-            _check_steps(done, _steps_of(ablation, steps, renderer_steps))
+        if file.exists():
+            _check_steps(file, _last_steps(ablation, steps, renderer_steps))
         else:
-            common = (data, run, ablation.of(preset), ablation)
+            row = ablation.apply_to(preset)
             if ablation.part == "landmarks":
-                scores = _landmarks(*common, speech_encoder, steps, seed, device)
+                scores = _score_landmarks(data, run, row, ablation, speech_encoder, steps, seed, device)
             else:
-                scores = _renderer(*common, renderer_steps, seed, device)
-            save_text(done, json.dumps({"part": ablation.part} | scores))
-        result["rows"][name] = json.loads(done.read_text())
+                scores = _score_renderer(data, run, row, ablation, renderer_steps, seed, device)
+            save_text(file, json.dumps({"part": ablation.part} | scores))
+        result["rows"][name] = json.loads(file.read_text())
         _write(out, result)
     _write(out, result)
     return result
 
 
 def _check_begun(out: Path, result: dict) -> None:
-    """The rows that `out` has are of this preset and seed."""
+    """Checks that the rows in `out` have the same preset and seed."""
     table = out / "ablations.json"
-    kept = json.loads(table.read_text()) if table.exists() else result
+    saved = json.loads(table.read_text()) if table.exists() else result
     for name in ("preset", "seed"):
-        if kept[name] != result[name]:
-            problem = f"The rows in {out} are of the {name} {kept[name]}, not {result[name]}"
+        if saved[name] != result[name]:
+            problem = f"The rows in {out} are of the {name} {saved[name]}, not {result[name]}"
             raise InputError(problem, "Give another --out")
 
 
-def _check_steps(done: Path, steps: int) -> None:
-    """A row that was trained for so many steps, before it is put beside others."""
-    kept = json.loads(done.read_text())["steps"]
-    if kept != steps:
-        problem = f"The row {done.parent.name} was trained for {kept} steps, not {steps}"
-        raise InputError(problem, f"Remove {done.parent} to train it anew, or give another --out")
+def _check_steps(file: Path, steps: int) -> None:
+    """Checks that a row's result comes from this number of steps."""
+    saved = json.loads(file.read_text())["steps"]
+    if saved != steps:
+        problem = f"The row {file.parent.name} was trained for {saved} steps, not {steps}"
+        raise InputError(problem, f"Remove {file.parent} to train it anew, or give another --out")
 
 
-def _steps_of(ablation: Ablation, steps: int | None, renderer_steps: int | None) -> int:
-    """Those of the row's last stage."""
+def _last_steps(ablation: Ablation, steps: int | None, renderer_steps: int | None) -> int:
+    """Number of steps of the row's last stage."""
     if ablation.part == "landmarks":
         return steps or LandmarkStage().steps
     return renderer_steps or STAGES["spatial" if ablation.pretrained is None else "temporal"].steps
@@ -152,18 +161,18 @@ def _write(out: Path, result: dict) -> None:
     save_text(out / "ablations.md", as_table(result))
 
 
-def _same(ablation: Ablation, preset: Preset, rows: dict) -> str | None:
-    """The row that has trained the same already: of this preset not every name changes anything."""
+def _find_same(ablation: Ablation, preset: Preset, rows: dict) -> str | None:
+    """The finished row with the same training, if there is one: not every ablation changes every preset."""
     for name in rows:
         other = ABLATIONS[name]
-        alike = other.of(preset) == ablation.of(preset) and other.velocity == ablation.velocity
+        alike = other.apply_to(preset) == ablation.apply_to(preset) and other.velocity == ablation.velocity
         if alike and other.part == ablation.part and other.pretrained == ablation.pretrained:
             return name
     return None
 
 
 def as_table(result: dict) -> str:
-    """The rows as Markdown, a table a part."""
+    """The rows as Markdown, one table for each part."""
     lines = [f"Preset {result['preset']}, seed {result['seed']}."]
     for part, columns in COLUMNS.items():
         rows = {name: row for name, row in result["rows"].items() if row["part"] == part}
@@ -175,7 +184,7 @@ def as_table(result: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _landmarks(
+def _score_landmarks(
     data: Path,
     run: Path,
     row: Preset,
@@ -185,6 +194,7 @@ def _landmarks(
     seed: int,
     device: str,
 ) -> dict[str, float]:
+    """Trains the landmark generator; returns its best validation scores."""
     encoder = load_speech_encoder(speech_encoder)
     generator = begin_generator(encoder, row.landmarks, seed)
     stage = replace(LandmarkStage(), velocity=ablation.velocity)
@@ -193,10 +203,10 @@ def _landmarks(
     return {name: scores[name] for name in COLUMNS["landmarks"]} | {"steps": stage.steps}
 
 
-def _renderer(
+def _score_renderer(
     data: Path, run: Path, row: Preset, ablation: Ablation, steps: int | None, seed: int, device: str
 ) -> dict[str, float]:
-    """Scores of the last stage's last step: PSNR in dB of face and lips, given the true landmarks."""
+    """Trains the renderer; returns the last step's PSNR in dB of face and lips, given the true landmarks."""
     options: dict[str, Any] = {"preset": row, "steps": steps, "seed": seed, "device": device, "critic": False}
     last = run / "spatial"
     if ablation.pretrained is not False:

@@ -1,4 +1,4 @@
-"""Trained parts -> one folder that `ATLDiffPipeline.from_pretrained` reads."""
+"""Trained parts -> one folder for `ATLDiffPipeline.from_pretrained`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,26 +24,25 @@ def export(
     preset: str | Preset = "starter",
     shares: Sequence[float] | None = None,
 ) -> ATLDiffPipeline:
-    """Writes the pipeline's folder, the U-Net's weights as float16 (half the size; loaded as float32).
+    """Writes the pipeline's folder. The U-Net's weights are stored as float16 and load as float32.
 
     Args:
-        out: the folder; what it holds of the same parts is overwritten.
-        renderers: diffusion runs' best/ or last/, with unet/ and identity_encoder/; of several, the mean.
-        shares: of each renderer in the mean, together 1; below nought for one to be led away from. None =
-            all alike.
+        out: the output folder; the parts that it has are overwritten.
+        renderers: best/ or last/ of diffusion runs, with unet/ and identity_encoder/; several give the mean.
         speech: a folder with speech_encoder/ and landmark_generator/; may be `out` itself.
+        preset: the preset of the networks.
+        shares: weight of each renderer in the mean, with sum 1; a negative one extrapolates. None = equal.
 
     Raises:
-        InputError: the shares are not one for each renderer, or not 1 together; a folder lacks its
-            networks, or holds those of another preset; the renderers are of different shapes; the disk is
-            full.
+        InputError: there is not one share for each renderer, or their sum is not 1; a folder lacks its
+            networks, or has those of another preset; the renderers have different shapes; the disk is full.
     """
     row = preset if isinstance(preset, Preset) else read_preset(preset)
     shares = [1 / len(renderers)] * len(renderers) if shares is None else shares
     if len(shares) != len(renderers) or not abs(sum(shares) - 1) < 1e-3:
-        told = ", ".join(f"{share:g}" for share in shares)
+        listing = ", ".join(f"{share:g}" for share in shares)
         raise InputError(
-            f"{len(renderers)} renderers cannot have the shares {told}",
+            f"{len(renderers)} renderers cannot have the shares {listing}",
             "Give one share for each renderer, 1 together",
         )
     networks = [make_networks(row, "spatial", folder) for folder in renderers]
@@ -58,21 +57,24 @@ def export(
         unet=renderer.unet,
     )
     pipeline.unet.to(torch.float16)
-    kept = ("speech_encoder", "landmark_generator") if speech.resolve() == out.resolve() else ()
-    save_networks(out, {name: part for name, part in pipeline.components.items() if name not in kept})
+    present = ("speech_encoder", "landmark_generator") if speech.resolve() == out.resolve() else ()
+    save_networks(out, {name: part for name, part in pipeline.components.items() if name not in present})
     pipeline.save_config(out)
     return pipeline
 
 
 @torch.no_grad()
 def mean_weights(networks: Sequence[RendererNetworks], shares: Sequence[float]) -> RendererNetworks:
-    """The first of the networks, with the mean of all their weights under these shares, whose sum is 1.
+    """Averages the networks' weights into the first network, and returns it.
 
-    States of one run, and of runs that began from each other, lie in one basin: their mean keeps the
-    likeness of the one and the sharpness of the other (Wortsman et al. 2022, "Model soups").
+    States of one run, or of runs with a common start, lie in one basin of the loss. Their mean keeps the
+    likeness of one and the sharpness of the other (Wortsman et al. 2022, "Model soups").
+
+    Args:
+        shares: weight of each network, with sum 1.
 
     Raises:
-        InputError: the networks are of different shapes.
+        InputError: the networks have different shapes.
     """
     columns = [list(network.parameters()) for network in networks]
     shapes = [[weight.shape for weight in column] for column in columns]

@@ -15,7 +15,7 @@ from atldiff.errors import InputError
 from atldiff.evaluation import validate
 from atldiff.evaluation.benchmark import compare as benchmark
 from atldiff.evaluation.benchmark.run import STAGES, Row, peak_mib
-from atldiff.evaluation.mouths import judged_mouths
+from atldiff.evaluation.mouths import collect_mouths
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.portrait.photo import crop_square
 from atldiff.portrait.portrait import load_portrait
@@ -89,9 +89,9 @@ def test_the_judge_sees_made_mouths_through_the_codec_of_the_real_ones(clip):
     jpeg, opened = encode_picture(picture), clip.points.copy()
     opened[:, [56, 57, 58, 65, 66, 67], 1] += 0.2 * lm.inter_ocular_distance(opened[0])
     stored = StoredClip("noise", "nobody", np.tile(jpeg, 30), np.arange(31) * len(jpeg), opened, clip.usable)
-    mouths = judged_mouths(lambda trial: np.repeat(picture[None], len(trial.points), axis=0), [stored])
+    mouths = collect_mouths(lambda trial: np.repeat(picture[None], len(trial.points), axis=0), [stored])
     assert len(mouths.real) == 8 and (mouths.people == "nobody").all()
-    assert np.array_equal(mouths.real, mouths.made)
+    assert np.array_equal(mouths.real, mouths.generated)
 
 
 def test_scores_become_a_table():

@@ -22,7 +22,7 @@ from atldiff.speech.encoders import load_speech_encoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 from atldiff.training.ablations import ABLATIONS, run_ablations
 from atldiff.training.data.extract import STORED_MARGIN, STORED_SIZE
-from atldiff.training.renderer.train import stage_of
+from atldiff.training.renderer.train import make_stage
 
 
 @pytest.fixture(scope="module")
@@ -133,12 +133,12 @@ def test_a_paper_preset_renders_a_window_of_30_frames(tiny, portrait_path):
 
 def test_the_papers_presets_train_on_the_papers_windows():
     for name, frames, batch in (("paper-crema-d", 30, 1), ("paper-mead", 30, 1), ("starter", 6, 3)):
-        stage = stage_of(PRESETS[name], "temporal", False)
+        stage = make_stage(PRESETS[name], "temporal", False)
         assert (stage.frames, stage.batch) == (frames, batch)
-        assert stage_of(PRESETS[name], "spatial", False).frames == 1
-    chosen = stage_of(PRESETS["starter"], "temporal", False, frames=9)
+        assert make_stage(PRESETS[name], "spatial", False).frames == 1
+    chosen = make_stage(PRESETS["starter"], "temporal", False, frames=9)
     assert (chosen.frames, chosen.batch) == (9, 2)
-    assert stage_of(PRESETS["starter"], "temporal", False, frames=9, batch=5).batch == 5
+    assert make_stage(PRESETS["starter"], "temporal", False, frames=9, batch=5).batch == 5
 
 
 @pytest.mark.parametrize("name", ["paper-mead", "starter"])
@@ -208,8 +208,8 @@ def test_ablations_become_a_table_and_are_trained_once(corpus, tiny, tmp_path, m
 
 def test_each_ablation_changes_what_it_names_and_nothing_else():
     row = PRESETS["starter"]
-    assert ABLATIONS["full"].of(row) == row
-    changed = {name: ablation.of(row) for name, ablation in ABLATIONS.items()}
+    assert ABLATIONS["full"].apply_to(row) == row
+    changed = {name: ablation.apply_to(row) for name, ablation in ABLATIONS.items()}
     assert changed["mlp"].landmarks.head == "mlp" and changed["kan"].landmarks.head == "kan"
     assert replace(changed["without-context-domain"], landmarks=row.landmarks) == row
     assert changed["without-context-domain"].landmarks.no_context

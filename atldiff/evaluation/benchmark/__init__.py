@@ -1,1 +1,1 @@
-"""Time and memory, end to end and by stage."""
+"""Benchmarks of time and memory, end to end and by stage."""

@@ -1,4 +1,4 @@
-"""Time by stage, first picture and peak memory of whole runs; compared with a saved result or a checkout."""
+"""Benchmarks whole runs (time by stage, first picture, peak memory) against a saved result or a checkout."""
 
 import json
 import os
@@ -9,22 +9,30 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.evaluation.benchmark.run import STAGES, Row
 from atldiff.system import usable_cores
 
-WARM_SECONDS = 60.0  # longer recordings are run once only: their second run would tell nothing new
-TOLERANCE = 1.1  # time or memory over this share of the other's is a regression
+WARM_SECONDS = 60.0  # longer recordings have no warm run
+TOLERANCE = 1.1  # a larger ratio of time or memory is a regression
 AVX2_ONLY = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 _COMPARED = {"total": "time", "first_picture": "first picture", "peak_mib": "memory"}
 _HERE = Path(__file__).resolve()
-_FAST = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16")  # what a CPU's networks gain by
+_FAST = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16")  # CPU features that speed networks up
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: a photo, resized to (size, size); a recording, repeated or cut to length; a device;
-    a pipeline's folder, None = the embedded one; `avx2`: as on a CPU that has no more than AVX2 (float32).
+    """The input and the machine of a benchmark.
+
+    Attributes:
+        photo: file, resized to (size, size).
+        recording: file, repeated or cut to length.
+        size: pixels.
+        device: torch device.
+        weights: a pipeline's folder; None = the embedded one.
+        avx2: whether to use no CPU features beyond AVX2 (float32).
     """
 
     photo: Path
@@ -35,18 +43,23 @@ class Case:
     avx2: bool = False
 
     def rows(self, seconds: float, checkout: Path = _HERE.parents[3], runs: int | None = None) -> list[Row]:
-        """In a fresh process: the cold run and, if the recording is short, warm ones.
+        """Runs the benchmark in a fresh process: a cold run and, for short recordings, a warm one.
 
         Args:
-            checkout: the folder whose `atldiff` is measured.  runs: how many; None = 2 if short.
+            seconds: length of the recording.
+            checkout: folder with the `atldiff` to measure.
+            runs: number of runs; None = 2 for a short recording, else 1.
+
+        Raises:
+            InputError: the benchmark failed.
         """
         runs = runs or (2 if seconds <= WARM_SECONDS else 1)
-        about = {"seconds": seconds, "size": self.size, "device": self.device, "weights": self.weights}
-        about |= {"photo": str(self.photo.resolve()), "recording": str(self.recording.resolve())}
-        about |= {"float32": self.avx2, "runs": runs}
+        arguments = {"seconds": seconds, "size": self.size, "device": self.device, "weights": self.weights}
+        arguments |= {"photo": str(self.photo.resolve()), "recording": str(self.recording.resolve())}
+        arguments |= {"float32": self.avx2, "runs": runs}
         settings = os.environ | {"PYTHONPATH": str(checkout)} | (AVX2_ONLY if self.avx2 else {})
         script = _HERE.with_name("run.py")
-        command = [sys.executable, "-P", str(script), json.dumps(about)]
+        command = [sys.executable, "-P", str(script), json.dumps(arguments)]
         done = subprocess.run(command, env=settings, cwd=checkout, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             raise InputError(f"The benchmark of {checkout} failed", "See what it wrote above")
@@ -56,13 +69,15 @@ class Case:
 def benchmark(
     case: Case, seconds: Sequence[float] = (4, 30, 300), against: Path | None = None
 ) -> tuple[list[Row], list[Row]]:
-    """Makes a video of each length, cold (a fresh process) and, if short, again warm.
+    """Makes a video of each length, cold (in a fresh process) and, if it is short, also warm.
 
     Args:
-        against: another checkout, which is run by turns with this one, each twice; or a saved result.
+        case: input and machine.
+        seconds: lengths of the recording.
+        against: another checkout, which runs in turns with this one, each twice; or a saved result.
 
     Returns:
-        The rows, one a run, and those of `against` to the same lengths.
+        The rows, one for each run, and those of `against` for the same lengths.
 
     Raises:
         InputError: photo, recording or `against` cannot be used.
@@ -85,17 +100,17 @@ def benchmark(
 
 
 def save(path: Path, rows: list[Row]) -> None:
-    """Writes the rows, and what machine they are from, as JSON."""
+    """Writes the rows and a description of the machine as JSON."""
     path.write_text(
         json.dumps({"machine": machine(), "rows": [asdict(row) for row in rows]}, indent=1) + "\n"
     )
 
 
 def load(path: Path) -> list[Row]:
-    """Reads what `save` wrote.
+    """Reads the rows that `save` wrote.
 
     Raises:
-        InputError: it is no such file.
+        InputError: the file is not a saved benchmark.
     """
     try:
         return [Row(**row) for row in json.loads(path.read_text())["rows"]]
@@ -104,25 +119,25 @@ def load(path: Path) -> list[Row]:
 
 
 def ratios(rows: list[Row], others: list[Row]) -> dict[str, float]:
-    """This version's seconds, first picture and memory over the other's; of several runs the least counts."""
-    found = {}
+    """Ratios of time, first picture and memory of `rows` to `others`, by name, each of the best runs."""
+    results = {}
     for key in dict.fromkeys((row.seconds, row.size, row.warm) for row in rows):
         mine, theirs = ([r for r in some if (r.seconds, r.size, r.warm) == key] for some in (rows, others))
         for what, title in _COMPARED.items() if theirs else ():
             less, more = (min(getattr(row, what) for row in some) for some in (mine, theirs))
             name = f"{key[0]:g} s {key[1]}x{key[1]} {'warm' if key[2] else 'cold'} {title}"
             if more > 0:
-                found[name] = less / more
-    return found
+                results[name] = less / more
+    return results
 
 
 def as_table(rows: list[Row]) -> str:
-    """The rows and the machine, as Markdown."""
+    """The rows and the machine as Markdown."""
     titles = ["recording", "photo", "", *STAGES, "total", "s per s of video", "first picture", "peak memory"]
     lines = [" | ".join(titles), " | ".join("---" for _ in titles)]
     for row in rows:
         stages = [f"{row.stages[stage]:.2f}" for stage in STAGES]
-        pace = row.total / (row.frames / 30)
+        pace = row.total / (row.frames / FRAME_RATE)
         cells = [f"{row.seconds:g} s", f"{row.size}x{row.size}", "warm" if row.warm else "cold", *stages]
         cells += [
             f"{row.total:.1f} s",
@@ -135,18 +150,19 @@ def as_table(rows: list[Row]) -> str:
 
 
 def machine() -> str:
-    """CPU and what it has for networks, cores this process may use, GPU if any, and versions, in one line."""
+    """CPU with its features for networks, usable cores, GPU if there is one, and versions, in one line."""
     import torch
 
-    about = {"model name": "", "flags": ""}
+    fields = {"model name": "", "flags": ""}
     for line in _lines("/proc/cpuinfo"):
         key, _, value = line.partition(":")
-        about[key.strip()] = value.strip() if key.strip() in about else ""
+        fields[key.strip()] = value.strip() if key.strip() in fields else ""
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    has = " ".join(flag for flag in _FAST if flag in about["flags"].split()) or "none of AVX2, AVX-512, AMX"
-    model = about["model name"] or platform.processor() or platform.machine()
+    features = " ".join(flag for flag in _FAST if flag in fields["flags"].split())
+    features = features or "none of AVX2, AVX-512, AMX"
+    model = fields["model name"] or platform.processor() or platform.machine()
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-    return f"{model} ({has}), {usable_cores()} cores{gpu}; {versions}"
+    return f"{model} ({features}), {usable_cores()} cores{gpu}; {versions}"
 
 
 def _lines(path: str) -> list[str]:

@@ -1,6 +1,6 @@
 """One benchmark in a process of its own: `python run.py '{...}'` prints its rows as JSON.
 
-It is run by path, so that it measures whichever checkout of the package PYTHONPATH names; so it uses public
+It is run by path and measures the package that PYTHONPATH names, perhaps another version. So it uses public
 names alone.
 """
 
@@ -20,8 +20,16 @@ STAGES = ("import", "load", "read", "listen", "landmarks", "render", "encode")
 
 @dataclass
 class Row:
-    """One run: length and picture's side, seconds by stage, seconds from the click to the first picture,
-    and the process's peak memory so far in MiB.
+    """One run.
+
+    Attributes:
+        seconds: length of the recording.
+        size: side of the photo in pixels.
+        warm: whether the networks were loaded before.
+        frames: number of frames.
+        first_picture: seconds from the start to the first picture.
+        peak_mib: the process's peak memory so far.
+        stages: seconds of each stage.
     """
 
     seconds: float
@@ -34,12 +42,12 @@ class Row:
 
     @property
     def total(self) -> float:
-        """Seconds of all stages."""
+        """Seconds of all stages together."""
         return sum(self.stages.values())
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Adds what runs inside to a stage."""
+        """Adds the time of the block to a stage."""
         begin = time.perf_counter()
         yield
         self.stages[stage] += time.perf_counter() - begin
@@ -55,11 +63,17 @@ def run(
     float32: bool,
     runs: int,
 ) -> list[Row]:
-    """A cold run (nothing loaded) and `runs` - 1 warm ones.
+    """Measures a cold run (nothing is loaded) and `runs` - 1 warm ones.
 
     Args:
-        photo: is resized to (size, size); recording: is repeated or cut to `seconds`.
-        float32: the network's type, whatever the CPU has.
+        photo: file, resized to (size, size).
+        recording: file, repeated or cut to `seconds`.
+        seconds: length of the recording.
+        size: pixels.
+        device: torch device.
+        weights: a pipeline's folder; None = the embedded one.
+        float32: keep the U-Net in float32 on every CPU.
+        runs: number of runs.
     """
     cold = Row(seconds, size, warm=False)
     with cold.timed("import"):
@@ -90,7 +104,7 @@ def run(
 
 
 def _write_speech(recording: str, seconds: float, file: Path) -> None:
-    """The recording, repeated or cut, as a file: what is held of it afterwards is the product's own."""
+    """Writes the recording, repeated or cut, to a file; afterwards only the package holds it in memory."""
     import soundfile
 
     from atldiff import load_speech
@@ -101,8 +115,10 @@ def _write_speech(recording: str, seconds: float, file: Path) -> None:
 
 
 def _make(pipeline, picture: np.ndarray, listen: Callable, row: Row) -> None:  # noqa: ANN001 - of any checkout
-    """One video, its stages timed; "listen" is the speech encoder's part of the landmarks. Rendering runs
-    in another thread while frames are encoded: "render" is what the encoder waits for.
+    """Makes one video and times its stages.
+
+    "listen" is the speech encoder's part of the landmarks. Rendering runs in another thread while frames are
+    encoded; "render" is the time that the encoder waits.
     """
     from atldiff import write_video
 
@@ -115,8 +131,8 @@ def _make(pipeline, picture: np.ndarray, listen: Callable, row: Row) -> None:  #
     row.stages["landmarks"] = max(0.0, row.stages["landmarks"] - row.stages["listen"])
     row.frames = len(sequence.points)
 
-    def rendered() -> Iterator[np.ndarray]:
-        """The frames; waiting for one is the time of "render"."""
+    def render() -> Iterator[np.ndarray]:
+        """The frames; the wait for each counts as "render"."""
         frames = pipeline.render(portrait, sequence)
         while True:
             with row.timed("render"):
@@ -127,12 +143,12 @@ def _make(pipeline, picture: np.ndarray, listen: Callable, row: Row) -> None:  #
             yield frame
 
     with tempfile.TemporaryDirectory() as folder, row.timed("encode"):
-        write_video(Path(folder) / "video.mp4", rendered(), speech)
+        write_video(Path(folder) / "video.mp4", render(), speech)
     row.stages["encode"] -= row.stages["render"]
 
 
 def peak_mib() -> float:
-    """Peak resident memory of this process, without what its parent had before it (as ru_maxrss has)."""
+    """Peak resident memory of this process in MiB; unlike ru_maxrss, without its parent's."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     peaks = [line.split()[1] for line in lines if line.startswith("VmHWM")]
@@ -144,12 +160,12 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def main(about: str) -> None:
-    """Prints the rows; a photo or recording that cannot be used ends in its sentence."""
+def main(arguments: str) -> None:
+    """Prints the rows, or the sentence about an unusable photo or recording."""
     try:
-        rows = run(**json.loads(about))
+        rows = run(**json.loads(arguments))
     except Exception as error:
-        from atldiff.errors import InputError  # not before: the time of imports is measured
+        from atldiff.errors import InputError  # here, because the time of imports is measured
 
         if not isinstance(error, InputError):
             raise

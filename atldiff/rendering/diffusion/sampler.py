@@ -12,6 +12,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
+from atldiff.config import MAX_STEPS
 from atldiff.rendering.batching import WindowBatcher
 from atldiff.rendering.diffusion.chroma import soft_colours
 from atldiff.rendering.diffusion.guide_noise import noisy_residual
@@ -21,7 +22,7 @@ from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel
 def make_scheduler() -> DDIMScheduler:
     """Makes the DDIM scheduler of every preset; its last timestep is pure guided noise (zero SNR)."""
     return DDIMScheduler(
-        num_train_timesteps=1000,
+        num_train_timesteps=MAX_STEPS,
         prediction_type="sample",
         timestep_spacing="trailing",
         rescale_betas_zero_snr=True,

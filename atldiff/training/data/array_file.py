@@ -1,4 +1,4 @@
-"""Rows of arrays in one file, of which only what is looked at is in memory."""
+"""Rows of arrays in one file. Only the arrays in use are in memory."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -7,21 +7,22 @@ from typing import TypeVar
 
 import numpy as np
 
-from atldiff.training.runs.checkpoints import writing
+from atldiff.system import atomic_write
+from atldiff.training.runs.checkpoints import report_write_errors
 
 Row = dict[str, np.ndarray]
 T = TypeVar("T")
-DIMENSIONS = 4  # that an array may have at most
+DIMENSIONS = 4  # the most that an array may have
 
 
 class ArrayFile(Sequence[Row]):
     """Row i: named arrays, the same names and types in all rows, of any shape.
 
-    They are mapped from the file while somebody holds them: memory grows neither with the number of rows nor
-    with their length, but for 48 bytes an array.
+    An array is mapped from the file while somebody holds it. Memory grows by 48 bytes an array and does not
+    depend on the arrays' length.
 
     Args:
-        path: as given to `write`.
+        path: the path that `write` took.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,38 +49,32 @@ class ArrayFile(Sequence[Row]):
 
     @classmethod
     def write(cls, path: Path, rows: Iterable[Row]) -> "ArrayFile":
-        """Writes rows, one after the other, to `path` and its index beside it; whole or not at all.
+        """Writes rows one by one to `path`, and the index beside it; whole or not at all.
 
         Raises:
             InputError: the disk is full or the folder cannot be written.
         """
         names, types, places = [], [], []
-        part, part_index = path.with_suffix(".part"), path.with_suffix(".part.npz")
-        part.unlink(missing_ok=True)
-        try:
+        with atomic_write(_index(path)) as part_index, atomic_write(path) as part:
+            with report_write_errors(path):
+                part.write_bytes(b"")  # a part of a run that was killed may lie there
             for row in rows:
                 names, types = list(row), [array.dtype.str for array in row.values()]
-                with writing(path), open(part, "ab") as file:
+                with report_write_errors(path), open(part, "ab") as file:
                     places.append([_append(file, array) for array in row.values()])
             table = np.array(places, np.int64).reshape(len(places), len(names), 2 + DIMENSIONS)
-            with writing(path):
-                np.savez(part_index, names=np.array(names, str), types=np.array(types, str), places=table)
-                part.touch()  # there may be no rows
-                part.replace(path)
-                part_index.replace(_index(path))
-        finally:
-            part.unlink(missing_ok=True)
-            part_index.unlink(missing_ok=True)
+            with report_write_errors(path), open(part_index, "wb") as file:
+                np.savez(file, names=np.array(names, str), types=np.array(types, str), places=table)
         return cls(path)
 
     @classmethod
-    def kept(cls, path: Path) -> "ArrayFile | None":
-        """What `write` has written to `path` whole; None: nothing."""
+    def open_existing(cls, path: Path) -> "ArrayFile | None":
+        """The file that `write` completed at `path`; None if there is none."""
         return cls(path) if _index(path).exists() else None
 
 
 class StoredRows(Sequence[T]):
-    """Things in a file, made of their rows when they are asked for."""
+    """Objects in a file, each decoded from its row on access."""
 
     def __init__(self, rows: ArrayFile) -> None:
         self._rows = rows
@@ -88,11 +83,11 @@ class StoredRows(Sequence[T]):
         return len(self._rows)
 
     def __getitem__(self, row: int) -> T:  # type: ignore[override]  # no slices
-        return self.made(self._rows[row])
+        return self.decode(self._rows[row])
 
     @abstractmethod
-    def made(self, row: Row) -> T:
-        """A thing of its row."""
+    def decode(self, row: Row) -> T:
+        """Builds the object of a row."""
 
 
 def _index(path: Path) -> Path:
@@ -100,7 +95,7 @@ def _index(path: Path) -> Path:
 
 
 def _append(file, array: np.ndarray) -> list[int]:
-    """Writes an array; returns where it begins, the number of its dimensions, and these."""
+    """Writes an array; returns its offset in bytes, its number of dimensions, and its shape padded by 0."""
     place = [file.tell(), array.ndim, *array.shape]
     np.ascontiguousarray(array).tofile(file)
     return place + [0] * (DIMENSIONS - array.ndim)

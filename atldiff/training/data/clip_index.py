@@ -1,7 +1,7 @@
-"""What is known of each clip of a corpus while it is prepared: an SQLite file, so that memory stays constant.
+"""The state of each clip of a corpus during `prepare`, in an SQLite file, so that memory stays constant.
 
-A clip is `new` until its samples are `made`, then `packed` into its shard, or `skipped`. Only the process
-that runs `prepare` writes here; a run that was ended goes on from what the file says.
+- A clip is `new`, then `made` (its samples are written) and `packed` into its shard, or it is `skipped`.
+- Only the process that runs `prepare` writes the file; a later run resumes from it.
 """
 
 import json
@@ -28,10 +28,10 @@ CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT);
 
 
 class ClipIndex:
-    """The file; use it with `with`.
+    """The index file; use it with `with`.
 
     Raises:
-        InputError: it cannot be opened or written, for example because the disk is full.
+        InputError: the file cannot be opened or written, for example because the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,25 +51,27 @@ class ClipIndex:
         self._base.close()
 
     def settle(self, settings: dict) -> None:
-        """Keeps the settings of the first run.
+        """Stores the settings in the first run and compares them in later ones.
 
         Raises:
-            InputError: this run has others.
+            InputError: the settings differ from those of the first run.
         """
-        given = {name: json.dumps(value) for name, value in settings.items()}
-        kept = dict(self._rows("SELECT name, value FROM settings"))
-        for name, value in given.items():
-            if kept.setdefault(name, value) != value:
-                problem = f"{self._path.parent} was begun with {name} = {kept[name]}, not {value}"
+        texts = {name: json.dumps(value) for name, value in settings.items()}
+        stored = dict(self._rows("SELECT name, value FROM settings"))
+        for name, value in texts.items():
+            if stored.setdefault(name, value) != value:
+                problem = f"{self._path.parent} was begun with {name} = {stored[name]}, not {value}"
                 raise InputError(problem, "Give another --out, or the settings it was begun with")
-        self._many("INSERT OR IGNORE INTO settings VALUES (?, ?)", given.items())
+        self._many("INSERT OR IGNORE INTO settings VALUES (?, ?)", texts.items())
 
     def plan(self, listing: Iterable[ClipRecord | Skipped], root: Path, rule: str, shard_clips: int) -> None:
-        """Takes in what a corpus holds now, and gives every new clip its split and its shard.
+        """Takes in a corpus's listing, and gives every new clip its split and its shard.
 
         Args:
-            rule: one of `splits.RULES`, for clips whose corpus names no split.
-            shard_clips: clips a shard; those of a shard come from all over the corpus.
+            listing: the corpus's clips and unusable files.
+            root: the corpus's folder.
+            rule: one of `splits.RULES`, for corpora without splits of their own.
+            shard_clips: clips a shard; each shard's clips come from all over the corpus.
         """
         self._do("BEGIN")
         self._do("DELETE FROM left_out")
@@ -91,18 +93,18 @@ class ClipIndex:
         self._do("COMMIT")
 
     def unfinished(self) -> Iterator[tuple[str, list[ClipRecord]]]:
-        """Each shard that is not packed, by name, with its clips that are new."""
+        """(shard, its new clips) of each shard that is not packed, by name."""
         last = ""
         open_shard = """SELECT min(shard) FROM clips WHERE shard > ? AND state IN ('new', 'made')"""
         while (last := next(self._rows(open_shard, last))[0]) is not None:
             query = "SELECT record FROM clips WHERE shard = ? AND state = 'new' ORDER BY rank, key"
             yield last, [_record(text) for (text,) in self._rows(query, last)]
 
-    def made(self, key: str, samples: int, reason: str | None) -> str | None:
-        """Notes that a clip became `samples` samples, or is skipped for a reason.
+    def record_clip(self, key: str, samples: int, reason: str | None) -> str | None:
+        """Notes a clip's number of samples, or the reason why it is skipped.
 
         Returns:
-            The shard, if this was the last of its new clips.
+            The clip's shard if no new clips are left in it, else None.
         """
         state = "made" if reason is None else "skipped"
         self._do(
@@ -113,12 +115,12 @@ class ClipIndex:
         return None if next(self._rows(open_clips, shard))[0] else shard
 
     def keys(self, shard: str) -> list[str]:
-        """The clips of a shard that were made, in their order in it."""
+        """Keys of the clips with samples of a shard, in the shard's order."""
         query = "SELECT key FROM clips WHERE shard = ? AND state IN ('made', 'packed') ORDER BY rank, key"
         return [key for (key,) in self._rows(query, shard)]
 
-    def packed(self, shard: str, samples: int, size: int, sha256: str) -> None:
-        """Notes that a shard of so many samples and bytes is whole."""
+    def record_shard(self, shard: str, samples: int, size: int, sha256: str) -> None:
+        """Notes a finished shard: number of samples, size in bytes, checksum."""
         split, clips = shard.rsplit("-", 1)[0], len(self.keys(shard))
         self._do("BEGIN")
         self._do(
@@ -129,38 +131,38 @@ class ClipIndex:
         self._do("COMMIT")
 
     def reopen(self, shard: str) -> None:
-        """Notes that a shard is lost: its clips are new again."""
+        """Makes the clips of a lost shard new again."""
         self._do("BEGIN")
         self._do("DELETE FROM shards WHERE name = ?", shard)
         self._do("UPDATE clips SET state = 'new' WHERE shard = ? AND state = 'packed'", shard)
         self._do("COMMIT")
 
     def count(self, state: str) -> int:
-        """Clips in that state."""
+        """Number of clips in a state."""
         return next(self._rows("SELECT count(*) FROM clips WHERE state = ?", state))[0]
 
-    def known(self) -> int:
-        """Clips of any state, and files that cannot be one."""
+    def count_files(self) -> int:
+        """Number of clips of any state and of unusable files."""
         return next(self._rows("SELECT (SELECT count(*) FROM clips) + (SELECT count(*) FROM left_out)"))[0]
 
     def shards(self) -> list[dict]:
-        """What `packed` noted, by name."""
+        """The entries of `record_shard`, by name."""
         names = ("name", "split", "clips", "samples", "bytes", "sha256")
         query = f"SELECT {', '.join(names)} FROM shards ORDER BY name"
         return [dict(zip(names, row, strict=True)) for row in self._rows(query)]
 
     def speakers(self) -> dict[str, int]:
-        """How many speakers the shards of each split have."""
+        """Number of speakers in the shards of each split."""
         query = "SELECT split, count(DISTINCT identity) FROM clips WHERE state = 'packed' GROUP BY split"
         return dict(self._rows(query))
 
     def skipped(self) -> Iterator[tuple[str, str]]:
-        """(file, reason) of all that is left out."""
+        """(file, reason) of each clip and file that is left out."""
         query = "SELECT file, reason FROM clips WHERE state = 'skipped' UNION ALL SELECT * FROM left_out"
         return self._rows(f"SELECT * FROM ({query}) ORDER BY 1")
 
     def _number_shards(self, split: str, shard_clips: int) -> None:
-        """Deals the clips of a split that have no shard out to new ones, by their ranks."""
+        """Deals the clips without a shard out to new shards, by their ranks."""
         last = next(self._rows("SELECT max(substr(shard, -6) + 0) FROM clips WHERE split = ?", split))[0]
         self._do(
             """UPDATE clips SET shard = dealt.shard FROM (
@@ -171,7 +173,7 @@ class ClipIndex:
         )
 
     def _take(self, clip: ClipRecord, file: str) -> None:
-        """A new clip, or news of one that is known: one that was skipped and has changed is new again."""
+        """Adds a clip, or updates it. A skipped clip becomes new again when its files have changed."""
         stamp, text = _stamp(clip), json.dumps(vars(clip), default=str)
         known = next(self._rows("SELECT file, stamp, state FROM clips WHERE key = ?", clip.key), None)
         if known is None:
@@ -204,15 +206,15 @@ class ClipIndex:
 
 
 def _record(text: str) -> ClipRecord:
-    told = json.loads(text)
-    audio = Path(told.pop("audio")) if told["audio"] else told.pop("audio")
-    return ClipRecord(video=Path(told.pop("video")), audio=audio, **told)
+    entry = json.loads(text)
+    audio = Path(entry.pop("audio")) if entry["audio"] else entry.pop("audio")
+    return ClipRecord(video=Path(entry.pop("video")), audio=audio, **entry)
 
 
 def _stamp(clip: ClipRecord) -> str:
-    """Size and time of a clip's files."""
-    found = [path.stat() for path in (clip.video, clip.audio) if path is not None and path.exists()]
-    return " ".join(f"{s.st_size}:{s.st_mtime_ns}" for s in found)
+    """Sizes (bytes) and modification times (ns) of a clip's files."""
+    stats = [path.stat() for path in (clip.video, clip.audio) if path is not None and path.exists()]
+    return " ".join(f"{s.st_size}:{s.st_mtime_ns}" for s in stats)
 
 
 def _unwritable(path: Path, error: sqlite3.Error) -> InputError:

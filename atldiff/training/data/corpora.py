@@ -1,8 +1,8 @@
 """Talking-head corpora as their authors publish them -> clip records; nothing is decoded here.
 
-A reader yields a `ClipRecord` for each clip and a `Skipped` for each file that cannot be one, folder by
-folder: memory does not grow with the corpus. A download that is not finished is no error: what is missing or
-half there is left out, and found by the next run.
+- A reader yields a `ClipRecord` for each clip and a `Skipped` for each unusable file, folder by folder.
+- Memory does not grow with the corpus.
+- An unfinished download is no error: incomplete files are skipped, and a later run takes them.
 """
 
 import csv
@@ -28,12 +28,17 @@ class ClipRecord:
     """One clip of a corpus.
 
     Attributes:
-        key: its name in the training data: the path below the corpus's folder without ending.
-        video: its pictures.  audio: its sound, where that is a file of its own.
-        identity: who is seen.  sentence, emotion, level: what is said and how; "" = unknown.
-        split: train, val or test, where the corpus says so; "" = to be decided.
-        kind: speech or silent.  use: both, frames or landmarks: what it may be trained on.
-        details: what else the corpus tells, such as age and sex.
+        key: name in the training data: the path below the corpus's folder without ending.
+        video: file with the pictures.
+        audio: file with the sound; None: the sound is in `video`.
+        identity: name of the person.
+        sentence: spoken text; "" = unknown.
+        emotion: name of the emotion; "" = unknown.
+        level: strength of the emotion; "" = unknown.
+        split: train, val or test, where the corpus has splits; "" = to be decided.
+        kind: speech or silent.
+        use: both, frames or landmarks: the training that may use the clip.
+        details: other fields of the corpus, such as age and sex.
     """
 
     key: str
@@ -51,7 +56,12 @@ class ClipRecord:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that is left out, by its path below the corpus's folder, and why."""
+    """A file that is left out.
+
+    Attributes:
+        file: path below the corpus's folder.
+        reason: why, in words.
+    """
 
     file: str
     reason: str
@@ -64,7 +74,8 @@ def read_corpus(root: Path, corpus: str = "auto") -> Listing:
     """The clips of a corpus.
 
     Args:
-        corpus: a key of CORPORA, or "auto": by what lies in the folder.
+        root: the corpus's folder.
+        corpus: a key of CORPORA, or "auto" to recognise it by its folder.
 
     Raises:
         InputError: no such folder, no such corpus, or its table is broken.
@@ -85,68 +96,68 @@ def recognise(root: Path) -> str:
     if {"VideoFlash", "AudioWAV"} & set(folders):
         return "crema-d"
     patterns = {"mead": r"[MW]\d{3}", "ravdess": r"((Video|Audio)_\w+_)?Actor_\d\d", "grid": r"s\d{1,2}"}
-    found = [key for key, p in patterns.items() if any(re.fullmatch(p, folder) for folder in folders)]
-    return found[0] if found else "folder"
+    matches = [key for key, p in patterns.items() if any(re.fullmatch(p, folder) for folder in folders)]
+    return matches[0] if matches else "folder"
 
 
 def _crema_d(root: Path) -> Listing:
-    """The sound from AudioWAV where it is there, else the video's own; age and sex of the actors."""
+    """CREMA-D: sound from AudioWAV where it exists, else from the video; age and sex of the actors."""
     people, table = {}, root / "VideoDemographics.csv"
     if table.is_file():
         people = {row["ActorID"]: row for row in table_rows(table, ("ActorID",))}
-    for told in _named(root, names.crema_d, names.CREMA_D_EXAMPLE):
-        if isinstance(told, Skipped):
-            yield told
+    for entry in _named(root, names.parse_crema_d, names.CREMA_D_EXAMPLE):
+        if isinstance(entry, Skipped):
+            yield entry
             continue
-        person = people.get(told["identity"], {})
+        person = people.get(entry["identity"], {})
         details = {key.lower(): person[key].lower() for key in ("Age", "Sex") if person.get(key)}
-        sound = _sound(root / "AudioWAV" / told["video"].stem)
-        yield ClipRecord(**told, audio=sound, details=details)
+        sound = _sound(root / "AudioWAV" / entry["video"].stem)
+        yield ClipRecord(**entry, audio=sound, details=details)
 
 
 def _mead(root: Path) -> Listing:
-    """Frontal views, with the separately recorded sound."""
+    """MEAD: frontal views, with the separately recorded sound."""
     for actor in sorted(entry.name for entry in os.scandir(root) if entry.is_dir()):
         if (root / actor / "video.tar").exists() and not (root / actor / "video").is_dir():
             yield Skipped(f"{actor}/video.tar", "not unpacked")
-    for told in _named(root, names.mead, names.MEAD_EXAMPLE):
-        if isinstance(told, Skipped):
-            yield told
+    for entry in _named(root, names.parse_mead, names.MEAD_EXAMPLE):
+        if isinstance(entry, Skipped):
+            yield entry
             continue
-        actor, _, view, emotion, level, take = told["key"].split("/")
+        actor, _, view, emotion, level, take = entry["key"].split("/")
         sound = _sound(root / actor / "audio" / emotion / level / take)
         if view != "front":
-            yield _left_out(root, told["video"], "not the frontal view")
+            yield _left_out(root, entry["video"], "not the frontal view")
         elif sound is None:
-            yield _left_out(root, told["video"], NO_SOUND)
+            yield _left_out(root, entry["video"], NO_SOUND)
         else:
-            yield ClipRecord(**told, audio=sound)
+            yield ClipRecord(**entry, audio=sound)
 
 
 def _ravdess(root: Path) -> Listing:
-    """The files with sound and pictures; those with pictures alone show the same takes."""
-    for told in _named(root, names.ravdess, names.RAVDESS_EXAMPLE):
-        if isinstance(told, Skipped):
-            yield told
-        elif told["details"]["modality"] == "audio-video":
-            yield ClipRecord(**told)
+    """RAVDESS: files with sound and pictures. Files with pictures alone show the same takes."""
+    for entry in _named(root, names.parse_ravdess, names.RAVDESS_EXAMPLE):
+        if isinstance(entry, Skipped):
+            yield entry
+        elif entry["details"]["modality"] == "audio-video":
+            yield ClipRecord(**entry)
         else:
-            yield _left_out(root, told["video"], "a video-only file")
+            yield _left_out(root, entry["video"], "a video-only file")
 
 
 def _grid(root: Path) -> Listing:
-    """The sound from audio_25k or the speaker's own audio folder where it is there, else the video's own."""
-    for told in _named(root, names.grid, names.GRID_EXAMPLE):
-        if isinstance(told, Skipped):
-            yield told
+    """GRID: sound from audio_25k or the speaker's audio folder where it exists, else from the video."""
+    for entry in _named(root, names.parse_grid, names.GRID_EXAMPLE):
+        if isinstance(entry, Skipped):
+            yield entry
             continue
-        speaker, stem = told["identity"], told["video"].stem
+        speaker, stem = entry["identity"], entry["video"].stem
         sounds = (root / "audio_25k" / speaker / stem, root / speaker / "audio" / stem)
-        yield ClipRecord(**told, audio=next(filter(None, map(_sound, sounds)), None))
+        yield ClipRecord(**entry, audio=next(filter(None, map(_sound, sounds)), None))
 
 
 def _folder(root: Path) -> Listing:
-    """Any videos: each folder below `root` is one person; a video directly in `root` is a person too."""
+    """Any videos: each folder in `root` is one person, and so is each video directly in `root`."""
     for path in _videos(root):
         if isinstance(path, Skipped):
             yield path
@@ -164,9 +175,9 @@ def _clips_csv(root: Path) -> Listing:
         if problem:
             yield Skipped(row["file"], problem)
             continue
-        given: dict[str, Any] = {name: row[name] for name in known if row.get(name)}
+        columns: dict[str, Any] = {name: row[name] for name in known if row.get(name)}
         sound = root / row["audio"] if row.get("audio") else None
-        yield ClipRecord(_key(root, path), path, audio=sound, **given)
+        yield ClipRecord(_key(root, path), path, audio=sound, **columns)
 
 
 CORPORA = {
@@ -180,7 +191,7 @@ CORPORA = {
 
 
 def _videos(root: Path, folder: Path | None = None) -> Iterator[Path | Skipped]:
-    """Every video below `root` (of `folder`) in alphabetical order, or why it is none."""
+    """Every video below `root` (or `folder` in it) in alphabetical order; unusable ones as `Skipped`."""
     for entry in sorted(os.scandir(folder or root), key=lambda entry: entry.name):
         path = Path(entry.path)
         if entry.name.startswith((".", "__MACOSX")):
@@ -195,7 +206,7 @@ def _videos(root: Path, folder: Path | None = None) -> Iterator[Path | Skipped]:
 
 
 def _unfit(path: Path) -> str | None:
-    """What is wrong with a file that one look at its head shows, or None."""
+    """The fault that a file's first bytes show; None if there is none."""
     try:
         with open(path, "rb") as file:
             head = file.read(len(LFS_POINTER))
@@ -209,16 +220,16 @@ def _unfit(path: Path) -> str | None:
 def _named(
     root: Path, grammar: Callable[[tuple[str, ...]], dict | None], example: str
 ) -> Iterator[dict | Skipped]:
-    """The fields of a ClipRecord that the path of each video tells, or why there are none."""
+    """The fields of a ClipRecord from the path of each video; `Skipped` for names outside the grammar."""
     for path in _videos(root):
         if isinstance(path, Skipped):
             yield path
             continue
-        told = grammar(path.relative_to(root).with_suffix("").parts)
-        if told is None:
+        entry = grammar(path.relative_to(root).with_suffix("").parts)
+        if entry is None:
             yield _left_out(root, path, f"its name is not like {example}")
         else:
-            yield {"key": _key(root, path), "video": path} | told
+            yield {"key": _key(root, path), "video": path} | entry
 
 
 def _left_out(root: Path, path: Path, reason: str) -> Skipped:
@@ -226,14 +237,14 @@ def _left_out(root: Path, path: Path, reason: str) -> Skipped:
 
 
 def _key(root: Path, path: Path) -> str:
-    """The path below `root` without ending; WebDataset cuts names at their first dot, so it has none."""
+    """The path below `root` without ending and dots: WebDataset cuts names at their first dot."""
     return path.relative_to(root).with_suffix("").as_posix().replace(".", "_")
 
 
 def _sound(base: Path) -> Path | None:
-    """The sound file `base`.* if it is there and holds something."""
-    found = (base.with_name(base.name + ending) for ending in AUDIO_ENDINGS)
-    return next((path for path in found if path.is_file() and _unfit(path) is None), None)
+    """The sound file `base`.* if it exists and can be used."""
+    candidates = (base.with_name(base.name + ending) for ending in AUDIO_ENDINGS)
+    return next((path for path in candidates if path.is_file() and _unfit(path) is None), None)
 
 
 def table_rows(table: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:

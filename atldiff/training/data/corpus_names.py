@@ -1,8 +1,8 @@
-"""What the file names of published talking-head corpora say: who speaks, what, how.
+"""Grammars of the file names of published talking-head corpora: speaker, sentence, emotion.
 
-Each function takes a clip's path below the corpus's folder, without ending, as its parts, and returns the
-fields of a `ClipRecord`, or None for a name that is outside the corpus's grammar. Emotions have the names
-that the starter's recogniser knows, where it knows them.
+- Each function takes the parts of a clip's path below the corpus's folder, without ending.
+- It returns fields of a `ClipRecord`, or None for a name outside the grammar.
+- Emotions have the names of the starter's recogniser where it has them.
 """
 
 import re
@@ -69,7 +69,7 @@ GRID_WORDS = (
 )
 
 
-def crema_d(parts: tuple[str, ...]) -> dict | None:
+def parse_crema_d(parts: tuple[str, ...]) -> dict | None:
     """.../1001_DFA_ANG_XX: actor, sentence, emotion, level."""
     match = re.fullmatch(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_(XX?|LO|MD|HI)", parts[-1])
     if match is None or match[2] not in CREMA_D_SENTENCES or match[3] not in CREMA_D_EMOTIONS:
@@ -82,7 +82,7 @@ def crema_d(parts: tuple[str, ...]) -> dict | None:
     }
 
 
-def mead(parts: tuple[str, ...]) -> dict | None:
+def parse_mead(parts: tuple[str, ...]) -> dict | None:
     """M003/video/front/happy/level_2/001: actor, view, emotion, level, take (another sentence each)."""
     if len(parts) != 6 or parts[1] != "video" or parts[3] not in MEAD_EMOTIONS:
         return None
@@ -98,7 +98,7 @@ def mead(parts: tuple[str, ...]) -> dict | None:
     }
 
 
-def ravdess(parts: tuple[str, ...]) -> dict | None:
+def parse_ravdess(parts: tuple[str, ...]) -> dict | None:
     """.../01-01-03-02-01-01-01: modality, channel, emotion, intensity, sentence, take, actor."""
     match = re.fullmatch(r"0([123])-0([12])-0([1-8])-0([12])-0([12])-0([12])-(\d\d)", parts[-1])
     if match is None:
@@ -119,7 +119,7 @@ def ravdess(parts: tuple[str, ...]) -> dict | None:
     }
 
 
-def grid(parts: tuple[str, ...]) -> dict | None:
+def parse_grid(parts: tuple[str, ...]) -> dict | None:
     """s1/.../bbaf2n: command, colour, preposition, letter, digit, adverb."""
     speaker = next((part for part in parts[:-1] if re.fullmatch(r"s\d{1,2}", part)), None)
     letters = parts[-1]

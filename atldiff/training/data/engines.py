@@ -1,4 +1,4 @@
-"""Where the jobs of `prepare` run: in processes of this machine or on a Ray cluster, driven alike."""
+"""Engines that run the jobs of `prepare`: processes of this machine, or a Ray cluster."""
 
 import os
 import secrets
@@ -16,20 +16,20 @@ from typing import Any
 from atldiff.errors import InputError
 
 ENGINES = ("local", "ray")
-RETRIES = 2  # of a job whose machine went away; Ray's business
+RETRIES = 2  # of a job after its machine went away; Ray counts them
 GRACE = 10.0  # seconds for a worker to end by itself
-OBJECT_STORE = 100 * 2**20  # bytes; jobs hand over names and counts, files carry the data
+OBJECT_STORE = 100 * 2**20  # bytes; small, because files carry the data
 
 
 class WorkerDied(InputError):
-    """A worker process was ended from outside, or by what it read."""
+    """A worker process has died: the system ended it, or its input made it crash."""
 
 
 class LocalEngine:
     """Worker processes of this machine.
 
     Attributes:
-        slots: jobs that are kept running.
+        slots: jobs that run at once.
     """
 
     def __init__(self, workers: int) -> None:
@@ -55,11 +55,11 @@ class LocalEngine:
             raise _died() from error
 
     def wait(self, jobs: Iterable[Future]) -> tuple[list, set[Future]]:
-        """(answers of jobs that have ended, those that go on); waits for one at least.
+        """Waits for one job at least; returns (answers of finished jobs, jobs that still run).
 
         Raises:
-            InputError: a job's own.
-            WorkerDied: its process was ended.
+            InputError: raised by a job.
+            WorkerDied: a process has ended.
         """
         done, going = wait(jobs, return_when=FIRST_COMPLETED)
         try:
@@ -69,10 +69,13 @@ class LocalEngine:
 
 
 class RayEngine:
-    """A Ray cluster: the one that RAY_ADDRESS names, or one of `workers` processes on this machine.
+    """A Ray cluster: the one at RAY_ADDRESS, or one of `workers` processes on this machine.
 
-    Ray schedules the jobs and repeats those whose machine went away. All machines see the corpus and the
+    Ray schedules the jobs and repeats them when a machine goes away. All machines see the corpus and the
     output under the same paths, and have this package installed.
+
+    Attributes:
+        slots: jobs that run at once.
     """
 
     def __init__(self, workers: int) -> None:
@@ -103,11 +106,11 @@ class RayEngine:
         return self._ray.remote(max_retries=RETRIES, num_cpus=1)(call).remote(*args)
 
     def wait(self, jobs: Iterable[object]) -> tuple[list, set]:
-        """(answers of jobs that have ended, those that go on); waits for one at least.
+        """Waits for one job at least; returns (answers of finished jobs, jobs that still run).
 
         Raises:
-            InputError: a job's own.
-            WorkerDied: Ray gave it up.
+            InputError: raised by a job.
+            WorkerDied: Ray gave a job up.
         """
         done, going = self._ray.wait(list(jobs), num_returns=1)
         try:
@@ -124,14 +127,14 @@ def _died() -> WorkerDied:
 
 
 def _follow_parent() -> None:
-    """A worker's start: it ends with the process that started it, also when that is killed."""
+    """Makes a worker end with its parent process, even if that is killed."""
     parent = parent_process()
     assert parent is not None, "not a worker"
 
     def leave() -> None:
         """Waits for the parent's end, then ends this process."""
         parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)  # as the pool would: the clip is not what ended it
+        os.kill(os.getpid(), signal.SIGTERM)  # as the pool does: the clip is not to blame
         time.sleep(GRACE)
         os._exit(1)
 
@@ -139,10 +142,10 @@ def _follow_parent() -> None:
 
 
 def open_engine(name: str, workers: int) -> LocalEngine | RayEngine:
-    """The engine of that name, to be used with `with`.
+    """The engine of that name; use it with `with`.
 
     Raises:
-        InputError: there is none, or Ray is not installed.
+        InputError: no such engine, or Ray is not installed.
     """
     if name not in ENGINES:
         raise InputError(f"There is no engine {name!r}", f"Choose one of {', '.join(ENGINES)}")
@@ -150,13 +153,13 @@ def open_engine(name: str, workers: int) -> LocalEngine | RayEngine:
 
 
 def run_jobs(engine: LocalEngine | RayEngine, next_job: Callable[[], tuple | None]) -> Iterator:
-    """Answers of the jobs that `next_job` names, in the order in which they end.
+    """Yields the jobs' answers in the order in which the jobs end.
 
-    Only twice as many jobs as there are slots are known at a time. An answer that is handled may make
-    `next_job` name more.
+    At most two jobs a slot are submitted at a time. `next_job` is asked again after each answer, so that
+    answers may lead to new jobs.
 
     Args:
-        next_job: (function, arguments, ...), or None while there is none.
+        next_job: returns (function, arguments, ...), or None while there is no job.
     """
     going: set = set()
     while True:

@@ -2,8 +2,8 @@
 
     python -m atldiff.training.data.head_tracks DATA atldiff/weights/starter/head_motion.safetensors
 
-Only clips of the training split are read. Speeches from a podium and drills are left out: their motion is
-another one.
+Only clips of the training split are read. Speeches from a podium and drills are left out, because their
+motion is not that of a conversation.
 """
 
 import argparse
@@ -20,22 +20,22 @@ from atldiff.portrait.mesh import track_meshes
 from atldiff.speech.motion.head_motion import MOVES, POSE_PARTS, loudness
 from atldiff.training.data.corpora import ClipRecord, read_corpus
 
-# Identities of clips.csv that speak from a podium, or read syllables and commands with a still head.
+# Identities in clips.csv who speak from a podium, or read syllables and commands with a still head.
 LEFT_OUT = ("Obama", "JFK", "RD_Radio10", "GRID_s1", "VidTIMIT_fadg0", "mcgurk_filyp", "mcgurk_luvgho")
 SECONDS_A_PERSON = 12.0
-MAX_SECONDS = 40.0  # of a clip that are looked at
+MAX_SECONDS = 40.0  # the most that is read of a clip
 MIN_FRAMES = 100
-CUT = 7.0  # degrees in one frame: the film's cut, not the head's turn
-YAW_DEVIATION, MOST_PITCH_DEVIATION = (0.7, 8.0), 6.0  # degrees; less is no motion, more is no conversation
+CUT = 7.0  # degrees in one frame; a larger step is a cut of the film
+YAW_DEVIATION, MOST_PITCH_DEVIATION = (0.7, 8.0), 6.0  # degrees; the range of a conversation
 MOST_SHIFT = 0.5  # inter-ocular distances
-MOST_SPEED = 100.0  # degrees a second; who turns faster looks at somebody else
+MOST_SPEED = 100.0  # degrees a second; a faster head turns to another person
 _SMOOTH = 1.5  # frames
 
 
 def usable_pieces(track: np.ndarray) -> list[np.ndarray]:
-    """The pieces of a track (F, MOVES + 1) between the film's cuts that show a head in conversation.
+    """The pieces of a track (F, MOVES + 1) between cuts that show a head in conversation.
 
-    They are smoothed, each about its own median.
+    Each piece is smoothed and has its median subtracted.
     """
     cuts = np.flatnonzero(np.abs(np.diff(track[:, :3], axis=0)).max(axis=1) > CUT) + 1
     pieces = []
@@ -59,7 +59,7 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 
 def clip_track(clip: ClipRecord) -> np.ndarray | None:
-    """(F, MOVES + 1) of a clip: `head_track`, and the loudness; None: no sound, or a frame without a face."""
+    """A clip's `head_track` and loudness, (F, MOVES + 1); None without sound or if a frame has no face."""
     with open_video(clip.video) as video:
         meshes = []
         for _, mesh in track_meshes(video.frames):
@@ -77,7 +77,7 @@ def clip_track(clip: ClipRecord) -> np.ndarray | None:
 
 
 def training_tracks(data: Path, without: Sequence[str] = LEFT_OUT) -> Iterator[tuple[str, np.ndarray]]:
-    """(identity, usable piece (F, MOVES + 1)) of the clips with speech of the training split.
+    """(identity, usable piece (F, MOVES + 1)) of the training split's clips with speech.
 
     Raises:
         InputError: the folder holds no such clip.
@@ -95,7 +95,7 @@ def training_tracks(data: Path, without: Sequence[str] = LEFT_OUT) -> Iterator[t
 def balance_tracks(
     tracks: Iterable[tuple[str, np.ndarray]], seconds: float = SECONDS_A_PERSON
 ) -> list[np.ndarray]:
-    """Tracks of (identity, (F, C)), the longest first, at most so many seconds of a person."""
+    """Chooses among (identity, track (F, C)) the longest tracks, at most `seconds` of a person."""
     left: dict[str, int] = {}
     chosen = []
     for identity, track in sorted(tracks, key=lambda item: (-len(item[1]), item[0])):
@@ -107,7 +107,7 @@ def balance_tracks(
 
 
 def save_bank(tracks: Sequence[np.ndarray], path: Path) -> None:
-    """Writes tracks (F, MOVES + 1) at half the rate in 256 levels a column and track (safetensors)."""
+    """Writes tracks (F, MOVES + 1) as safetensors, at half the rate, with 256 levels a column and track."""
     from safetensors.numpy import save_file
 
     halves = [np.asarray(track[::2], np.float64) for track in tracks]
@@ -121,7 +121,7 @@ def save_bank(tracks: Sequence[np.ndarray], path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Builds the bank, as at the top."""
+    """Builds the bank from command-line arguments."""
     parser = argparse.ArgumentParser(description="Build the bank of head tracks.")
     parser.add_argument("data", type=Path, help="folder with clips.csv")
     parser.add_argument("out", type=Path, help="the bank, .safetensors")

@@ -1,10 +1,8 @@
 """Prepared clips as WebDataset shards: plain tar files, read from front to back.
 
-Why WebDataset: a shard is a tar file that every tool opens and that streams alike from a disk, an object
-store or a pipe; it keeps for each clip a .json (who, what, how) and a .npz (pictures as JPEG, landmarks,
-sound). The library is pure Python with one small dependency. MosaicML Streaming resumes by itself, but its
-last release wants transformers below 5 and brings the clients of four cloud stores; resuming is
-`clip_stream`'s few lines.
+- A shard holds for each clip a .json (names and numbers) and a .npz (JPEG pictures, landmarks, sound).
+- Every tool opens a tar file, and it streams alike from a disk, an object store or a pipe.
+- WebDataset has one small dependency. `renderer.stream` adds the resuming that it lacks.
 """
 
 import hashlib
@@ -17,48 +15,49 @@ from pathlib import Path
 import numpy as np
 
 from atldiff.errors import InputError
+from atldiff.system import atomic_write
 
 MANIFEST = "manifest.json"
-Sample = tuple[dict, dict[str, np.ndarray]]  # what is known of a clip, and its arrays
+Sample = tuple[dict, dict[str, np.ndarray]]  # a clip's entry of names and numbers, and its arrays
 
 
 def write_shard(path: Path, samples: Iterable[Sample]) -> tuple[int, int, str]:
-    """Writes samples, each under its entry's "stem", into a tar file that appears when it is whole.
+    """Writes samples, each under its entry's "stem", into a tar file; whole or not at all.
 
     Returns:
-        how many there were, bytes, SHA-256; the same samples give the same file.
+        Number of samples, bytes, SHA-256; the same samples give the same file.
 
     Raises:
-        InputError: nothing can be written there, for example because the disk is full.
+        InputError: the file cannot be written, for example because the disk is full.
     """
     return _write(path, ({"__key__": e["stem"], "json": _json(e), "npz": _npz(a)} for e, a in samples))
 
 
 def join_shards(path: Path, parts: Iterable[Path]) -> tuple[int, int, str]:
-    """One shard of all the samples of other shards; see `write_shard`."""
+    """Writes the samples of some shards into one; see `write_shard`."""
     return _write(path, (sample for part in parts for sample in _read(part)))
 
 
 def read_shard(path: Path, keys: Iterable[int] | None = None) -> Iterator[Sample]:
-    """The samples of a shard, in their order, or those with these places in it, in that order.
+    """The samples of a shard, in its order or in that of `keys`, their places in the shard.
 
     Raises:
         InputError: the shard is missing or broken.
     """
     raw: Iterable[dict] = _read(path)
     if keys is not None:
-        held = list(raw)  # undecoded: the shard's size in memory
-        raw = (held[key] for key in keys)
+        samples = list(raw)  # undecoded, so that memory holds the shard's size
+        raw = (samples[key] for key in keys)
     for sample in raw:
         with np.load(io.BytesIO(sample["npz"])) as arrays:
             yield json.loads(sample["json"]), dict(arrays)
 
 
 def read_manifest(data: Path) -> dict:
-    """What `prepare` wrote about its shards.
+    """The manifest that `prepare` wrote.
 
     Raises:
-        InputError: it has not been there, or its file is broken.
+        InputError: the manifest is missing or broken.
     """
     try:
         return json.loads((data / MANIFEST).read_text())
@@ -71,7 +70,7 @@ def read_manifest(data: Path) -> dict:
         raise InputError(f"{data / MANIFEST} is broken", remedy) from error
 
 
-def shards_of(data: Path, split: str) -> list[dict]:
+def list_shards(data: Path, split: str) -> list[dict]:
     """The manifest's entries of a split's shards."""
     return [shard for shard in read_manifest(data)["shards"] if shard["split"] == split]
 
@@ -82,40 +81,38 @@ def read_prepared(data: Path, split: str) -> Iterator[Sample]:
     Raises:
         InputError: nothing was prepared there, or a shard is broken.
     """
-    for shard in shards_of(data, split):
+    for shard in list_shards(data, split):
         yield from read_shard(data / f"{shard['name']}.tar")
 
 
-def broken_shards(data: Path) -> list[str]:
-    """Names of the shards whose file is missing or not what the manifest says."""
+def find_broken_shards(data: Path) -> list[str]:
+    """Names of the shards with a missing file or another checksum than the manifest's."""
     files = [(data / f"{shard['name']}.tar", shard["sha256"]) for shard in read_manifest(data)["shards"]]
     return [file.stem for file, sha256 in files if not file.is_file() or _checksum(file) != sha256]
 
 
-def unwritable(path: Path, error: OSError) -> InputError:
-    """The sentence for a file or folder that cannot be written."""
+def write_error(path: Path, error: OSError) -> InputError:
+    """The error for a file or folder that cannot be written."""
     return InputError(f"{path} cannot be written ({error.strerror})", "Make room, and run it again to go on")
 
 
 def _write(path: Path, samples: Iterable[dict]) -> tuple[int, int, str]:
     import webdataset
 
-    part, count = path.with_suffix(".writing"), 0
+    count = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            open(part, "wb") as file,
-            webdataset.TarWriter(file, encoder=False, mtime=0, format="PAX_FORMAT") as writer,
-        ):
-            for sample in samples:
-                writer.write(sample)
-                count += 1
-        size, checksum = part.stat().st_size, _checksum(part)
-        part.replace(path)
+        with atomic_write(path) as part:
+            with (
+                open(part, "wb") as file,
+                webdataset.TarWriter(file, encoder=False, mtime=0, format="PAX_FORMAT") as writer,
+            ):
+                for sample in samples:
+                    writer.write(sample)
+                    count += 1
+            size, checksum = part.stat().st_size, _checksum(part)
     except OSError as error:
-        raise unwritable(path, error) from error
-    finally:
-        part.unlink(missing_ok=True)
+        raise write_error(path, error) from error
     return count, size, checksum
 
 
@@ -143,5 +140,5 @@ def _json(entry: dict) -> bytes:
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:
     file = io.BytesIO()
-    np.savez(file, **arrays)
+    np.savez(file, allow_pickle=False, **arrays)
     return file.getvalue()

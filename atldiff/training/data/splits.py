@@ -1,25 +1,24 @@
-"""Which clips train, validate and test: by speaker (the default), or by clip as in the paper.
+"""Splits of a corpus into training, validation and test: by speaker (the default), or by clip (the paper).
 
-Both are functions of names alone, so a corpus that is still being downloaded keeps its splits: clips that
-come later never move those that were there.
+A split depends on names alone, so clips that are added later do not move earlier ones.
 """
 
 import hashlib
 from collections.abc import Iterable
 
 TEST_SHARE = 0.1  # of all (Sec. 3.1: 90/10)
-VALIDATION_SHARE = 0.1  # of what is left
+VALIDATION_SHARE = 0.1  # of the rest
 SPLITS = ("train", "val", "test")
 RULES = ("speakers", "clips")
 
 
 def rank(name: str) -> int:
-    """A number below 2**62 that looks random and depends on the name alone."""
+    """A pseudo-random number below 2**62 that depends on the name alone."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) >> 2
 
 
 def clip_split(key: str) -> str:
-    """The paper's split: a tenth of the clips tests, a tenth of the rest validates; people are in all three.
+    """The paper's split: a tenth of the clips for test, a tenth of the rest for validation; people overlap.
 
     The one-second pieces of a clip stay together.
     """
@@ -30,24 +29,25 @@ def clip_split(key: str) -> str:
 
 
 def speaker_splits(speakers: Iterable[str], known: dict[str, str]) -> dict[str, str]:
-    """The split of each speaker: a tenth of them tests, a tenth of the rest validates; at least one each of
-    three or more.
+    """The split of each speaker: a tenth for test, a tenth of the rest for validation.
+
+    Three or more speakers give at least one to each split.
 
     Args:
-        known: speakers that were placed before; they stay.
+        known: speakers with a split already, which stay where they are.
 
     Returns:
-        All speakers, the known ones as they were.
+        {speaker: split} of all speakers.
     """
-    placed = dict(known)
-    new = sorted(set(speakers) - set(placed), key=rank)
-    total = len(placed) + len(new)
+    splits = dict(known)
+    new = sorted(set(speakers) - set(splits), key=rank)
+    total = len(splits) + len(new)
     wanted = {"test": 0, "val": 0}
     if total >= len(SPLITS):
         wanted["test"] = max(1, round(TEST_SHARE * total))
         wanted["val"] = max(1, round(VALIDATION_SHARE * (total - wanted["test"])))
     for speaker in new:
-        held = list(placed.values())
-        short = [split for split, count in wanted.items() if held.count(split) < count]
-        placed[speaker] = short[0] if short else "train"
-    return placed
+        taken = list(splits.values())
+        short = [split for split, count in wanted.items() if taken.count(split) < count]
+        splits[speaker] = short[0] if short else "train"
+    return splits

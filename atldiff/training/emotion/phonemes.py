@@ -1,8 +1,8 @@
-"""Where the starter's phonetic encoder comes from: the weights of an openly licensed recogniser.
+"""The source of the starter's phonetic encoder: the weights of an openly licensed phoneme recogniser.
 
-`hama` (PyPI, Apache-2.0, https://github.com/hamanlp/hama) ships a 2-million-parameter
-Conformer-CTC that recognises 191 IPA symbols. Its file is a small container of named float
-arrays; `copy_recogniser` puts them into our layout, which computes the same log-probabilities.
+- `hama` (PyPI, Apache-2.0, https://github.com/hamanlp/hama) ships a Conformer-CTC of 2 M parameters.
+- It recognises 191 IPA symbols; its file is a container of named float arrays.
+- `copy_recogniser` puts them into our layout, which computes the same log-probabilities.
 """
 
 import struct
@@ -23,7 +23,7 @@ ALIGNMENT = 16
 
 
 def read_container(path: Path | None = None) -> dict[str, Tensor]:
-    """The named arrays of a `.hama` file (None = the one in the installed package), as float32.
+    """The named arrays of a `.hama` file as float32; None = the file of the installed package.
 
     Raises:
         InputError: the package is not installed, or the file is something else.

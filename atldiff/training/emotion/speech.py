@@ -1,4 +1,4 @@
-"""Recordings with labelled emotions: RAVDESS, split by actor, or a prepared corpus, as log-mels in a file."""
+"""Recordings with emotion labels as log-mels in a file: RAVDESS, split by actor, or a prepared corpus."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,51 +20,52 @@ TEST_ACTORS = ("19", "20", "21", "22")  # two men, two women
 
 
 class Mels(StoredRows[Tensor]):
-    """Log-mels (80, M) of recordings, which are read from a file when they are asked for."""
+    """Log-mels (80, M) of recordings in a file, read on access."""
 
-    def made(self, row: Row) -> Tensor:
-        """A recording's log-mel of its row."""
+    def decode(self, row: Row) -> Tensor:
+        """A row's log-mel (80, M)."""
         return torch.from_numpy(row["mel"])
 
 
-def labels_of(rows: ArrayFile) -> tuple[np.ndarray, np.ndarray]:
-    """What recordings are called, (n,) int64, and whether they are held out, (n,) bool."""
+def read_labels(rows: ArrayFile) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (n,) int64 of the recordings, and which are held out, (n,) bool."""
     return np.array([int(row["label"]) for row in rows]), np.array([bool(row["held_out"]) for row in rows])
 
 
 def store_emotional_speech(data: Path, encoder: Encoder, path: Path) -> ArrayFile:
-    """Writes every labelled recording of `data/emotional_speech.csv`, or else of what `prepare` wrote to
-    `data`, whose validation split is held out, to the file `path`.
+    """Writes log-mels of the labelled recordings of `data` to the file `path`.
+
+    `data` has an emotional_speech.csv, or else `prepare` wrote it; then the validation split is held out.
 
     Returns:
-        of each recording, levelled: mel (80, M), label (), held_out ().
+        A row for each recording, levelled: mel (80, M), label (), held_out ().
 
     Raises:
-        InputError: no such data, no recording with an emotion that the encoder has, or one that cannot be
-            read; the disk is full.
+        InputError: no such data; no recording with an emotion of the encoder; a recording cannot be read;
+            the disk is full.
     """
     recordings = _table(data) if (data / "emotional_speech.csv").exists() else _prepared(data)
     names, counts = encoder.emotion.names, [0, 0]
 
     def rows() -> Iterator[dict[str, np.ndarray]]:
-        """One recording each, of the emotions that have a name here."""
-        for samples, emotion, apart in recordings:
+        """A row for each recording with an emotion of the encoder."""
+        for samples, emotion, held_out in recordings:
             if emotion in names:
-                counts[apart] += 1
+                counts[held_out] += 1
                 leveled = to_training_level(torch.from_numpy(samples)[None].to(encoder.device))
                 mel = encoder.mel(leveled)[0].cpu()
-                told = {"label": np.array(names.index(emotion)), "held_out": np.array(apart)}
-                yield {"mel": mel.numpy()} | told
+                labels = {"label": np.array(names.index(emotion)), "held_out": np.array(held_out)}
+                yield {"mel": mel.numpy()} | labels
 
-    written = ArrayFile.write(path, rows())
+    file = ArrayFile.write(path, rows())
     if 0 in counts:
         problem = f"{data} has no recordings of {', '.join(names)} to train on, or none to validate with"
         raise InputError(problem, "Name a corpus with labels, or the folder that holds emotional_speech.csv")
-    return written
+    return file
 
 
 def _table(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
-    """Samples (n,) at 16 kHz, emotion, held out."""
+    """(samples (n,) at 16 kHz, emotion, held out) of RAVDESS's recordings."""
     import librosa
 
     for row in table_rows(data / "emotional_speech.csv", ("file", "emotion", "actor")):
@@ -79,6 +80,7 @@ def _table(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
 
 
 def _prepared(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
+    """(samples (n,) at 16 kHz, emotion, held out) of prepared clips with speech."""
     for split in ("train", "val"):
         for entry, arrays in read_prepared(data, split):
             if entry["kind"] == "speech":

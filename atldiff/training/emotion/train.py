@@ -17,12 +17,12 @@ from atldiff.speech.emotion_recogniser import EmotionRecogniser
 from atldiff.speech.encoders import Encoder, load_speech_encoder, make_speech_encoder
 from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.training.emotion.phonemes import copy_recogniser
-from atldiff.training.emotion.speech import Mels, labels_of, store_emotional_speech
-from atldiff.training.runs.checkpoints import go_on_at, load_state, save_state
+from atldiff.training.emotion.speech import Mels, read_labels, store_emotional_speech
+from atldiff.training.runs.checkpoints import load_state, resume_schedule, save_state
 from atldiff.training.runs.processes import (
     Journal,
-    from_main,
-    over_processes,
+    mean_over_processes,
+    run_on_main,
     sample_numbers,
     seed_step,
     start_processes,
@@ -31,7 +31,16 @@ from atldiff.training.runs.processes import (
 
 @dataclass(frozen=True)
 class EmotionStage:
-    """Settings: recordings a batch, steps, peak learning rate, mel columns (10 ms) of an example."""
+    """Settings of the training.
+
+    Attributes:
+        batch: recordings a batch of each process.
+        steps: optimiser steps.
+        learning_rate: peak of the one-cycle schedule.
+        columns: mel columns of an example, 10 ms each.
+        ema: decay of the averaged weights.
+        save_seconds: seconds between saved states.
+    """
 
     batch: int = 32
     steps: int = 2200
@@ -42,11 +51,10 @@ class EmotionStage:
 
 
 def begin_encoder(preset: Preset, start: Path | None, seed: int) -> Encoder:
-    """The encoder that training begins from: that of the folder `start`, or a new one of the preset, the same
-    for the same seed.
+    """The encoder to train: that of the folder `start`, or a new one of the preset, determined by the seed.
 
     Raises:
-        InputError: there is none in `start`; no hub is reached for a new one.
+        InputError: `start` has no encoder; the hub cannot be reached for a new one.
     """
     if start is not None:
         return load_speech_encoder(start)
@@ -65,22 +73,21 @@ def train_emotion(
     seed: int = 0,
     device: str = "cpu",
 ) -> dict:
-    """Trains `encoder.emotion` on `data` (see `store_emotional_speech`); run again to resume exactly.
+    """Trains `encoder.emotion` on `data` (see `store_emotional_speech`); a second run resumes exactly.
 
-    Writes `out/emotion.pt` (state to resume from), `out/emotion.jsonl` (losses) and `out/mels.bin` (what it
-    hears, read as it is drawn: memory does not grow with the corpus), and leaves the trained weights and the
-    emotions' prototypes in `encoder`.
+    Writes `out/emotion.pt` (state), `out/emotion.jsonl` (losses) and `out/mels.bin` (log-mels, read from disk
+    on access). Leaves the trained weights and the emotions' prototypes in `encoder`.
 
     Returns:
-        accuracy, confusion (rows = truth) and per-emotion counts on the actors that were held out.
+        accuracy, and confusion (counts, rows = truth), on the held-out recordings.
 
     Raises:
-        InputError: there is no such data; the run in `out` was begun with other emotions or another seed.
+        InputError: no such data; the run in `out` has other emotions or another seed.
     """
     accelerator = start_processes(device, out, find_unused_parameters=True)
     encoder.to(accelerator.device)
-    rows = from_main(accelerator, lambda: store_emotional_speech(data, encoder, out / "mels.bin"))
-    mels, labels, held_out = Mels(rows), *labels_of(rows)
+    rows = run_on_main(accelerator, lambda: store_emotional_speech(data, encoder, out / "mels.bin"))
+    mels, labels, held_out = Mels(rows), *read_labels(rows)
     net = encoder.emotion.train()
     average = EMAModel(net.parameters(), decay=stage.ema)
     optimizer = torch.optim.AdamW(net.parameters(), stage.learning_rate, weight_decay=0.05)
@@ -90,7 +97,7 @@ def train_emotion(
     step, known, begun = 0, np.flatnonzero(~held_out), {"list of emotions": list(net.names), "seed": seed}
     if (out / "emotion.pt").exists():
         step = load_state(out / "emotion.pt", parts, accelerator.device, begun)["step"]
-        go_on_at(schedule, step)
+        resume_schedule(schedule, step)
     journal, weight = Journal(accelerator, "emotion", step), rarity(labels[known], len(net.names))
     batches, saved = sample_numbers(accelerator, stage.batch, step), time.monotonic()
     while step < stage.steps:
@@ -112,37 +119,37 @@ def train_emotion(
             saved = time.monotonic()
     average.copy_to(net.parameters())
     net.eval()
-    set_prototypes(encoder, (mels[i] for i in known), labels[known])
-    report = test_emotion(encoder, (mels[i] for i in np.flatnonzero(held_out)), labels[held_out])
+    set_prototypes(encoder, (mels[i] for i in known.tolist()), labels[known])
+    report = test_emotion(encoder, (mels[i] for i in np.flatnonzero(held_out).tolist()), labels[held_out])
     journal.write({"stage": asdict(stage)} | report)
     journal.close()
     return report
 
 
 class Classifier(nn.Module):
-    """The recogniser with its head, as it is trained: log-mels (B, 80, M) -> scores (B, emotions)."""
+    """The recogniser with its head: log-mels (B, 80, M) -> logits (B, emotions)."""
 
     def __init__(self, emotion: EmotionRecogniser) -> None:
         super().__init__()
         self.emotion = emotion
 
     def forward(self, mels: Tensor) -> Tensor:
-        """Scores of the emotions."""
+        """Logits (B, emotions) of log-mels (B, 80, M), with dropout in training."""
         return self.emotion.head(F.dropout(self.emotion(mels), 0.2, self.training))
 
 
 def emotion_loss(
     model: nn.Module, examples: Tensor, truth: Tensor, weight: Tensor, accelerator: Accelerator
 ) -> Tensor:
-    """Cross entropy of log-mels (B, 80, M) and labels (B,), weighted (emotions,) by how rare they are."""
+    """Cross entropy of log-mels (B, 80, M) with labels (B,), under class weights (emotions,)."""
     truth, share = truth.to(accelerator.device), weight.to(accelerator.device)
     scores = model(examples.to(accelerator.device))
     loss = F.cross_entropy(scores, truth, share, label_smoothing=0.1, reduction="sum")
-    return loss / over_processes(accelerator)(share[truth].sum())
+    return loss / mean_over_processes(accelerator)(share[truth].sum())
 
 
 def rarity(labels: np.ndarray, count: int) -> Tensor:
-    """Weights (count,) of the emotions, by how rare they are among labels (n,); 1 in the mean."""
+    """Class weights (count,): inverse frequencies among labels (n,), with mean 1."""
     weight = len(labels) / np.maximum(np.bincount(labels, minlength=count), 1)
     return torch.tensor(weight / weight.mean(), dtype=torch.float32)
 
@@ -150,7 +157,13 @@ def rarity(labels: np.ndarray, count: int) -> Tensor:
 def draw_examples(
     mels: Sequence[Tensor], labels: np.ndarray, known: np.ndarray, numbers: range, columns: int, seed: int
 ) -> tuple[Tensor, Tensor]:
-    """The examples with these numbers: augmented log-mels (B, 80, columns) and labels (B,)."""
+    """Augmented log-mels (B, 80, columns) and labels (B,) of the examples with these numbers.
+
+    Args:
+        mels: all log-mels (80, M).
+        labels: (n,) of all.
+        known: (k,) indices of the recordings to train on.
+    """
     generators = [np.random.default_rng([seed, number]) for number in numbers]
     chosen = [int(rng.choice(known)) for rng in generators]
     versions = [augment(mels[i], columns, rng) for i, rng in zip(chosen, generators, strict=True)]
@@ -160,8 +173,8 @@ def draw_examples(
 def augment(mel: Tensor, columns: int, rng: np.random.Generator) -> Tensor:
     """One random version (80, columns) of a log-mel (80, M).
 
-    Another speed, another vocal tract (bands shifted), another microphone (slope over the
-    bands), a noise floor, and SpecAugment's masks; shorter recordings are padded with silence.
+    It changes speed, vocal tract (shifted bands), microphone (slope over the bands) and noise floor, and
+    adds SpecAugment's masks. Short recordings are padded with silence.
     """
     bands, length = mel.shape
     stretched = int(length * rng.uniform(0.87, 1.15))
@@ -183,7 +196,7 @@ def augment(mel: Tensor, columns: int, rng: np.random.Generator) -> Tensor:
 
 @torch.no_grad()
 def set_prototypes(encoder: Encoder, mels: Iterable[Tensor], labels: np.ndarray) -> None:
-    """Stores the mean embedding of each label: what `EmotionRecogniser.prototype` returns."""
+    """Stores the mean embedding of each label, which `EmotionRecogniser.prototype` returns."""
     embeddings = torch.cat([encoder.emotion(mel[None].to(encoder.device)) for mel in mels])
     for label in set(labels.tolist()):
         encoder.emotion.prototypes[label] = embeddings[labels == label].mean(0)
@@ -191,7 +204,7 @@ def set_prototypes(encoder: Encoder, mels: Iterable[Tensor], labels: np.ndarray)
 
 @torch.no_grad()
 def test_emotion(encoder: Encoder, mels: Iterable[Tensor], labels: np.ndarray) -> dict:
-    """Accuracy and confusion (rows = truth, columns = answer, counts) on log-mels with these labels."""
+    """Accuracy, and confusion (counts, rows = truth, columns = prediction), on log-mels with labels (n,)."""
     embeddings = [encoder.emotion(mel[None].to(encoder.device)) for mel in mels]
     answers = np.array([int(encoder.emotion.head(embedding).argmax()) for embedding in embeddings])
     count = len(encoder.emotion.names)

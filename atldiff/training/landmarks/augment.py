@@ -1,4 +1,4 @@
-"""Random versions of a speech clip: another speed and voice, room, microphone, noise, silence around it."""
+"""Augmentation of speech clips: speed and pitch, room, microphone, noise, silence before and after."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,21 +11,21 @@ from atldiff.media.speech import SAMPLE_RATE
 from atldiff.training.landmarks.clips import SpeechClip
 
 
-def vary(clip: SpeechClip, others: Sequence[SpeechClip], rng: np.random.Generator) -> SpeechClip:
-    """A random version: another speed and voice, room, microphone, noise, and silence around it."""
+def augment(clip: SpeechClip, others: Sequence[SpeechClip], rng: np.random.Generator) -> SpeechClip:
+    """A random version of a clip; the voices of `others` serve as noise."""
     clip = change_speed(clip, float(rng.uniform(0.86, 1.16)))
     samples = clip.samples / (np.abs(clip.samples).max() + 1e-6)
     if rng.random() < 0.4:
         samples = reverberate(samples, rng)
     samples = equalise(samples, rng)
     if rng.random() < 0.7:
-        samples = add_noise(samples, others[rng.integers(len(others))].samples, rng)
+        samples = add_noise(samples, others[int(rng.integers(len(others)))].samples, rng)
     clip = replace(clip, samples=samples.astype(np.float32))
     return surround_with_silence(clip, rng) if rng.random() < 0.4 else clip
 
 
 def change_speed(clip: SpeechClip, speed: float) -> SpeechClip:
-    """Played `speed` times as fast, like a tape: tempo, pitch and formants move together."""
+    """Plays the clip `speed` times as fast, like a tape: tempo, pitch and formants change together."""
     samples = soxr.resample(clip.samples, SAMPLE_RATE * speed, SAMPLE_RATE)
     frames = int(len(samples) / SAMPLE_RATE * FRAME_RATE)
     place = np.clip(np.arange(frames) * speed, 0, len(clip.ok) - 1)
@@ -36,7 +36,7 @@ def change_speed(clip: SpeechClip, speed: float) -> SpeechClip:
 
 
 def reverberate(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """In a room whose echo is noise that decays within 0.1 to 0.4 s."""
+    """Adds a room's echo: noise that decays within 0.1 to 0.4 s."""
     length = int(SAMPLE_RATE * rng.uniform(0.1, 0.4))
     echo = rng.standard_normal(length) * np.exp(-6.9 * np.arange(length) / length)
     echo *= rng.uniform(0.05, 0.5) / np.linalg.norm(echo)
@@ -47,7 +47,7 @@ def reverberate(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def equalise(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Through a microphone whose response wanders by some 6 dB over five octaves."""
+    """Applies a microphone with a random response, about 6 dB over five octaves."""
     spectrum = np.fft.rfft(samples)
     octave = np.log2(np.maximum(np.linspace(0, SAMPLE_RATE / 2, len(spectrum)), 60.0) / 60.0)
     response = np.interp(octave, np.linspace(0, 7.1, 8), rng.normal(0, 4.0, 8))
@@ -55,7 +55,7 @@ def equalise(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def add_noise(samples: np.ndarray, babble: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """With coloured noise or somebody else's voice, 6 to 30 dB below the speech."""
+    """Adds coloured noise or another voice, 6 to 30 dB below the speech."""
     if rng.random() < 0.3 and len(babble):
         noise = np.resize(np.roll(babble, rng.integers(len(babble))), len(samples)).astype(np.float64)
         decibels = rng.uniform(12, 30)
@@ -69,9 +69,9 @@ def add_noise(samples: np.ndarray, babble: np.ndarray, rng: np.random.Generator)
 
 
 def surround_with_silence(clip: SpeechClip, rng: np.random.Generator) -> SpeechClip:
-    """With 0.4 to 1.2 s of room noise before and after, in which the lips are closed.
+    """Adds 0.4 to 1.2 s of room noise with closed lips before and after.
 
-    The quarter second on either side of the speech is not learned from: nobody saw it.
+    Frames within a quarter second of the speech are not ok: the true lips are unknown there.
     """
     before, after = (int(FRAME_RATE * rng.uniform(0.4, 1.2)) for _ in range(2))
     hop, guard = SAMPLE_RATE // FRAME_RATE, FRAME_RATE // 4

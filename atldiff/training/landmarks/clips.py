@@ -1,7 +1,7 @@
 """Prepared clips for the landmark network: speech with pose-free displacements.
 
-A target is what the face does beside moving as a whole: each frame is aligned to the clip's
-identity frame by the points of the skull, then expressed in face units.
+A target excludes the motion of the head: each frame is aligned to the clip's identity frame by the points of
+the skull, then expressed in face units.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ from atldiff.speech.encoders import Encoder
 from atldiff.training.data.array_file import ArrayFile, Row, StoredRows
 from atldiff.training.data.shards import read_prepared
 
-MAX_YAW = 0.5  # frames that are turned further show the mouth too foreshortened to learn from
-TEXTS = ("stem", "speaker")  # what a clip has beside arrays
-# McGurk stimuli: the sound is another syllable than the one the lips form.
+MAX_YAW = 0.5  # frames turned further show the mouth too foreshortened
+TEXTS = ("stem", "speaker")  # a clip's fields that are no arrays
+# McGurk stimuli: the sound is another syllable than that of the lips.
 INCONGRUENT = (
     "mcgurk_filyp__0c261e1f",
     "mcgurk_filyp__4def856c",
@@ -44,11 +44,12 @@ class SpeechClip:
     """One clip.
 
     Attributes:
-        stem, speaker: names.
+        stem: name of the clip.
+        speaker: name of the person.
         samples: (n,) float32 at 16 kHz.
         displacements: (F, 68, 2) float32 face units at 30 fps, from `identity`.
         identity: (68, 2) float32 face units, a closed-mouth frame of the clip.
-        ok: (F,) bool, the frame was tracked and faces the camera.
+        ok: (F,) bool, the frame is tracked and faces the camera.
     """
 
     stem: str
@@ -60,15 +61,15 @@ class SpeechClip:
 
     @property
     def speech(self) -> Speech:
-        """The sound as the encoder takes it."""
+        """The sound as the encoder's input."""
         return Speech(self.samples, self.samples[:, None], SAMPLE_RATE)
 
 
 class StoredSpeech(StoredRows[SpeechClip]):
-    """Speech clips in a file, which are read when they are asked for."""
+    """Speech clips in a file, read on access."""
 
-    def made(self, row: Row) -> SpeechClip:
-        """A clip of its row."""
+    def decode(self, row: Row) -> SpeechClip:
+        """The clip of a row."""
         texts: dict[str, Any] = {name: row[name].tobytes().decode() for name in TEXTS}
         return SpeechClip(**row | texts)
 
@@ -87,7 +88,7 @@ def _row(clip: SpeechClip) -> dict[str, np.ndarray]:
 
 
 def load_speech_clips(data: Path, split: str, most: int | None = None) -> list[SpeechClip]:
-    """The split's speech clips from `prepare`'s folder, `most` of them at most.
+    """The split's speech clips from the folder `data` that `prepare` wrote; at most `most` of them.
 
     Raises:
         InputError: the folder was not prepared.
@@ -96,7 +97,7 @@ def load_speech_clips(data: Path, split: str, most: int | None = None) -> list[S
 
 
 def read_speech_clips(data: Path, split: str) -> Iterator[SpeechClip]:
-    """Those clips, one at a time; arguments and errors as of `load_speech_clips`."""
+    """The same clips one at a time; arguments and errors as in `load_speech_clips`."""
     for entry, arrays in read_prepared(data, split):
         if entry["kind"] != "speech" or Path(entry["stem"]).name in INCONGRUENT:
             continue
@@ -105,11 +106,11 @@ def read_speech_clips(data: Path, split: str) -> Iterator[SpeechClip]:
         points, ok = points[:frames], ok[:frames] & (np.abs(lm.yaw(points[:frames])) < MAX_YAW)
         if ok.sum() < FRAME_RATE // 2:
             continue
-        displacements, identity = pose_free(points, ok)
+        displacements, identity = remove_pose(points, ok)
         yield SpeechClip(entry["stem"], entry["identity"], samples, displacements, identity, ok)
 
 
-def pose_free(points: np.ndarray, ok: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def remove_pose(points: np.ndarray, ok: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Displacements (F, 68, 2) and identity (68, 2), face units, of landmarks (F, 68, 2) in any unit.
 
     The identity frame is the one with the mouth most closed at the clip's usual yaw.
@@ -123,7 +124,7 @@ def pose_free(points: np.ndarray, ok: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def data_key(encoder: Encoder, clips: Iterable[SpeechClip]) -> str:
-    """A name for these clips as this encoder hears them: what is cached for others is not found under it."""
+    """A hash of the clips and of the encoder's fixed weights, which names their cached features."""
     digest = hashlib.blake2b(digest_size=8)
     for clip in clips:
         digest.update(clip.stem.encode())

@@ -1,4 +1,4 @@
-"""Speech clips as the landmark network sees them: encoded once, kept on disk, read as they are drawn."""
+"""Encoded speech clips, the landmark network's examples: encoded once, stored on disk, read on access."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,14 +12,21 @@ from atldiff.speech.encoders import Encoder
 from atldiff.speech.features import SpeechFeatures
 from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.training.data.array_file import ArrayFile, Row, StoredRows
-from atldiff.training.landmarks.augment import vary
+from atldiff.training.landmarks.augment import augment
 from atldiff.training.landmarks.clips import SpeechClip
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A clip as the network sees it: features (1, T, D) half precision, its targets, and levelled samples
-    (1, n) half precision; none (n = 0) where the network does not hear them.
+    """A clip as the landmark network's input and target.
+
+    Attributes:
+        acoustic: (1, T, D) float16 features.
+        emotion: (1, E) embedding.
+        displacements: (F, 68, 2) face units at 30 fps, from `identity`.
+        identity: (68, 2) face units.
+        ok: (F,) bool, frames to learn from.
+        samples: (1, n) float16, levelled; n = 0 if the network does not take the waveform.
     """
 
     acoustic: Tensor
@@ -32,7 +39,7 @@ class Example:
 
 @torch.no_grad()
 def encode_clip(encoder: Encoder, clip: SpeechClip, waveform: bool = False) -> Example:
-    """The clip's features (without the gate, which is trained) and targets; samples where `waveform`."""
+    """The clip's features (before the gate, which is trained) and targets; with samples if `waveform`."""
     features: SpeechFeatures = encoder.encode(clip.speech, waveform=waveform)
     samples = {} if features.samples is None else {"samples": features.samples.half().cpu()}
     return Example(
@@ -47,7 +54,7 @@ def encode_clip(encoder: Encoder, clip: SpeechClip, waveform: bool = False) -> E
 
 @torch.no_grad()
 def fit_features(encoder: Encoder, clips: Sequence[SpeechClip]) -> dict[str, Tensor]:
-    """Sets the buffers that standardise the starter's features from the clips, and returns them."""
+    """Sets the starter encoder's mean and std of features from the clips; returns both, else nothing."""
     if not isinstance(encoder, StarterSpeechEncoder):
         return {}
     encoder.mean.zero_()
@@ -64,14 +71,14 @@ def fit_features(encoder: Encoder, clips: Sequence[SpeechClip]) -> dict[str, Ten
 
 
 class EncodedSpeech(StoredRows[Example]):
-    """Encoded clips in a file."""
+    """Encoded clips in a file, read on access."""
 
-    def made(self, row: Row) -> Example:
-        """A clip of its row."""
+    def decode(self, row: Row) -> Example:
+        """The example of a row."""
         return Example(**{name: torch.from_numpy(array) for name, array in row.items()})
 
 
-def encoded_versions(
+def encode_versions(
     out: Path,
     key: str,
     encoder: Encoder,
@@ -80,20 +87,20 @@ def encoded_versions(
     seed: int,
     waveform: bool = False,
 ) -> list[EncodedSpeech]:
-    """`count` encoded versions of every clip, the first one unchanged; encoded once and kept in `out`.
+    """Encodes `count` versions of every clip, the first one unchanged, and caches them in `out`.
 
     Args:
-        key: of clips and encoder (`data_key`); the versions of other ones, or of another seed, are others.
-        waveform: with the samples, for a network that hears them.
+        key: hash of clips and encoder (`data_key`), which names the cache together with the seed.
+        waveform: include the samples, for a network that takes them.
     """
     versions = []
     for version in range(count):
         path = out / f"speech-{key}-{seed}-{version}{'-raw' if waveform else ''}.bin"
-        rows = ArrayFile.kept(path)
+        rows = ArrayFile.open_existing(path)
         if rows is None:
             rng = np.random.default_rng([seed, version])
-            varied = (vary(clip, clips, rng) for clip in clips) if version else clips
-            examples = (vars(encode_clip(encoder, clip, waveform)) for clip in varied)
+            inputs = (augment(clip, clips, rng) for clip in clips) if version else clips
+            examples = (vars(encode_clip(encoder, clip, waveform)) for clip in inputs)
             rows = ArrayFile.write(path, ({k: v.numpy() for k, v in e.items()} for e in examples))
         versions.append(EncodedSpeech(rows))
     return versions

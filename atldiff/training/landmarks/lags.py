@@ -1,4 +1,4 @@
-"""How late the clips' pictures are against their sound, as the landmark network itself finds out."""
+"""The lag of each clip's pictures behind its sound, measured by the landmark network itself."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from atldiff.training.landmarks.encoded import Example
 
 
 class LandmarkNetworks(nn.ModuleDict):
-    """What is trained: the landmark generator and the speech encoder's gate, as one network."""
+    """The landmark generator and the speech encoder's gate, trained as one network."""
 
     def __init__(self, generator: LandmarkGenerator, gate: nn.Module) -> None:
         super().__init__({"generator": generator, "gate": gate})
@@ -23,8 +23,17 @@ class LandmarkNetworks(nn.ModuleDict):
     def forward(
         self, acoustic: Tensor, emotion: Tensor, identity: Tensor, frames: int, samples: Tensor
     ) -> Tensor:
-        """Displacements (B, F, 68, 2) of F frames from identities (B, 68, 2), in face units, from acoustic
-        features (B, T, D), emotion (B, E) and, where the generator hears them, samples (B, n).
+        """Predicts displacements from the identity.
+
+        Args:
+            acoustic: (B, T, D) features.
+            emotion: (B, E) embedding.
+            identity: (B, 68, 2) face units.
+            frames: F.
+            samples: (B, n), n = 0 if the generator does not take the waveform.
+
+        Returns:
+            (B, F, 68, 2) face units.
         """
         features = SpeechFeatures(acoustic, self["gate"](acoustic, emotion), emotion, samples=samples)
         return self["generator"](features, identity, frames)
@@ -34,29 +43,35 @@ class LandmarkNetworks(nn.ModuleDict):
 def measure_lags(
     net: LandmarkNetworks, speakers: Sequence[str], examples: Sequence[Example], device: torch.device
 ) -> dict[str, list]:
-    """How late each clip's picture comes after its sound, in frames, and how far the network trusts it.
+    """Measures how many frames each clip's picture comes after its sound, and how reliable the clip is.
 
-    The network itself may be early or late; speakers vote on that, one vote each. A clip's trust is
-    its correlation at its lag, at least 0.1.
+    The network may be early or late as a whole; the speakers' median lags, averaged, correct that.
+
+    Args:
+        speakers: (N,) names.
+        examples: (N,) clips.
+
+    Returns:
+        "lags": (N,) frames; "trust": (N,) correlation at the lag, at least 0.1.
     """
-    found: list[int | None] = []
+    measured: list[int | None] = []
     trust: list[float] = []
     for example in examples:
         acoustic, emotion = example.acoustic.float().to(device), example.emotion.to(device)
         identity = example.identity[None].to(device)
         samples = example.samples.float().to(device)
         moved = net(acoustic, emotion, identity, len(example.ok), samples)[0].cpu()
-        opening, seen = (
+        opening, truth = (
             lm.mouth_opening((d + example.identity).numpy()) for d in (moved, example.displacements)
         )
-        seen = np.where(example.ok.numpy(), seen, np.nan)
-        lag, at_lag = best_lag(seen, opening, MAX_LAG)
-        at_lag, at_zero = np.nan_to_num([at_lag, correlation(seen, opening)]).tolist()
-        found.append((lag if at_lag > at_zero + 0.02 else 0) if at_lag > 0.4 else None)
+        truth = np.where(example.ok.numpy(), truth, np.nan)
+        lag, at_lag = best_lag(truth, opening, MAX_LAG)
+        at_lag, at_zero = np.nan_to_num([at_lag, correlation(truth, opening)]).tolist()
+        measured.append((lag if at_lag > at_zero + 0.02 else 0) if at_lag > 0.4 else None)
         trust.append(max(0.1, at_lag))
     votes: dict[str, list[int]] = {}
-    for speaker, vote in zip(speakers, found, strict=True):
+    for speaker, vote in zip(speakers, measured, strict=True):
         if vote is not None:
             votes.setdefault(speaker, []).append(vote)
     centre = round(float(np.mean([np.median(lags) for lags in votes.values()]))) if votes else 0
-    return {"lags": [0 if vote is None else vote - centre for vote in found], "trust": trust}
+    return {"lags": [0 if vote is None else vote - centre for vote in measured], "trust": trust}

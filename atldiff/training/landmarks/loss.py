@@ -1,4 +1,4 @@
-"""What the landmark network is asked for: right places, right speed, lips that open and close as they do."""
+"""The landmark network's loss: position, speed, and the opening of the lips."""
 
 from collections.abc import Callable
 
@@ -19,15 +19,20 @@ def landmark_loss(
     velocity: float = 0.5,
     across: Callable[[Tensor], Tensor] = lambda total: total,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of displacements (B, F, 68, 2) against targets, both from identity (B, 68, 2), face units.
+    """Loss of displacements against targets.
 
-    Beside the released code's mean squares: velocity, the gap and width of the lips, and for each
-    window the correlation and the deviation of the lips' opening, because plain regression opens
-    the mouth too little. Frames that are not ok (B, F) do not count. `velocity` weighs the speed;
-    `across` makes of a number of frames in this batch its mean over the processes.
+    The released code has the mean squares alone. Here speed, gap and width of the lips join, and for each
+    window correlation and deviation of the lips' opening: plain regression opens the mouth too little.
+
+    Args:
+        predicted, target: (B, F, 68, 2) face units, from `identity`.
+        identity: (B, 68, 2) face units.
+        ok: (B, F) bool, frames that count.
+        velocity: weight of the speed.
+        across: averages the number of frames of a batch over the processes.
 
     Returns:
-        the loss, and its terms by name.
+        The loss, and its terms by name.
     """
     frames = ok.float()
     pairs = frames[:, 1:] * frames[:, :-1]
@@ -35,8 +40,8 @@ def landmark_loss(
     lips, wanted = lip_shape(predicted + identity[:, None]), lip_shape(target + identity[:, None])
     agreement, deviation = opening_agreement(lips[..., 0], wanted[..., 0], frames)
     terms = {
-        "place": _mean(_weighted(error), frames, across),
-        "speed": _mean(_weighted(speed), pairs, across),
+        "place": _mean(_weigh_parts(error), frames, across),
+        "speed": _mean(_weigh_parts(speed), pairs, across),
         "lips": _mean(((lips - wanted) / UNIT).abs().mean(-1), frames, across),
         "correlation": (1 - agreement).mean(),
         "deviation": deviation.mean(),
@@ -46,7 +51,8 @@ def landmark_loss(
     return sum(weighted, start=error.new_zeros(())), terms
 
 
-def _weighted(error: Tensor) -> Tensor:
+def _weigh_parts(error: Tensor) -> Tensor:
+    """Mean squares (...,) of errors (..., 68, 2), under the weights of face and mouth."""
     square = error.square().mean(-1)
     return FACE_SHARE * square.mean(-1) + MOUTH_SHARE * square[..., lm.MOUTH].mean(-1)
 
@@ -56,7 +62,7 @@ def _mean(values: Tensor, weights: Tensor, across: Callable[[Tensor], Tensor]) -
 
 
 def lip_shape(points: Tensor) -> Tensor:
-    """(..., 68, 2) landmarks in face units -> (..., 3): inner gap, outer gap, width of the mouth."""
+    """Inner gap, outer gap and width of the mouth, (..., 3), of landmarks (..., 68, 2) in face units."""
     inner = points[..., lm.LOWER_INNER_LIP, :] - points[..., lm.UPPER_INNER_LIP, :]
     outer = points[..., (58, 57, 56), :] - points[..., (50, 51, 52), :]
     width = points[..., 54, 0] - points[..., 48, 0]
@@ -66,7 +72,7 @@ def lip_shape(points: Tensor) -> Tensor:
 def opening_agreement(predicted: Tensor, wanted: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
     """Correlation (B,) and |log ratio of deviations| (B,) of two curves (B, F) over the frames that count.
 
-    Windows whose lips hardly move are left out: 1 and 0.
+    Windows with almost still lips get 1 and 0.
     """
     count = frames.sum(1, keepdim=True).clamp_min(1)
     a, b = ((c - (c * frames).sum(1, keepdim=True) / count) * frames for c in (predicted, wanted))

@@ -25,38 +25,46 @@ from atldiff.training.landmarks.clips import (
     read_speech_clips,
 )
 from atldiff.training.landmarks.components import fit_components
-from atldiff.training.landmarks.encoded import encoded_versions, fit_features
+from atldiff.training.landmarks.encoded import encode_versions, fit_features
 from atldiff.training.landmarks.lags import LandmarkNetworks, measure_lags
 from atldiff.training.landmarks.loss import landmark_loss
 from atldiff.training.landmarks.windows import Batch, clip_shares, draw_batch
 from atldiff.training.runs.checkpoints import (
-    averaged,
-    go_on_at,
     load_state,
+    report_write_errors,
+    resume_schedule,
     save_networks,
     save_state,
     save_text,
-    writing,
+    use_average,
 )
 from atldiff.training.runs.processes import (
     Journal,
-    from_main,
-    generator_of,
-    over_processes,
+    mean_over_processes,
+    run_on_main,
+    sample_generator,
     sample_numbers,
     seed_step,
     start_processes,
 )
 
-MAX_VALIDATION = 64  # clips: those of a shard come from all over the corpus
+MAX_VALIDATION = 64  # clips; a shard's clips come from all over the corpus
 
 
 @dataclass(frozen=True)
 class LandmarkStage:
-    """Settings: windows a batch, frames a window, steps, peak learning rate, versions of each clip.
+    """Settings of the training.
 
-    Every `lag_step` steps the network measures how late each clip's picture is against its sound,
-    and from there on the training corrects it. `velocity` weighs the loss of the speed.
+    Attributes:
+        batch: windows a batch of each process.
+        frames: frames a window.
+        steps: optimiser steps.
+        learning_rate: peak of the one-cycle schedule.
+        versions: augmented versions of each clip.
+        lag_step: steps between measurements of the clips' lags, which training then corrects.
+        ema: decay of the averaged weights.
+        validate_every: steps between validations.
+        velocity: weight of the speed's loss.
     """
 
     batch: int = 16
@@ -71,7 +79,7 @@ class LandmarkStage:
 
 
 def begin_generator(encoder: Encoder, shape: LandmarkConfig, seed: int) -> LandmarkGenerator:
-    """A new generator for the encoder's features, the same for the same seed."""
+    """A new generator for the encoder's features, determined by the seed."""
     torch.manual_seed(seed)
     return LandmarkGenerator(encoder.feature_dim, **asdict(shape))
 
@@ -86,14 +94,17 @@ def train_landmarks(
     device: str = "cpu",
     patience: int | None = None,
 ) -> dict:
-    """Trains `generator` and `encoder.gate` on `data` (see `prepare`); run again to resume exactly.
+    """Trains `generator` and `encoder.gate` on `data` (see `prepare`); a second run resumes exactly.
 
-    Clips lie in files of `out` and are read as they are drawn: memory does not grow with the corpus.
-    Writes `out/landmarks.pt` (state to resume from), `out/lags.json` (a second run on the same clips
-    that finds it there knows their lags from its first step), `out/landmarks.jsonl` (losses and
-    validation scores), `out/best.json` and, at each best validation correlation, `out/speech_encoder`
-    and `out/landmark_generator`. Leaves the best weights in both networks. Ends after `patience` validations
-    without a better one.
+    Clips are stored in `out` and read on access, so memory does not grow with the corpus. It writes to `out`
+    landmarks.pt: the state to resume from;
+    lags.json: the clips' lags, which another run on the same clips uses from its first step;
+    landmarks.jsonl: losses and validation scores;
+    speech_encoder, landmark_generator, best.json: the weights with the best correlation, and their scores.
+    Both networks end with the best weights.
+
+    Args:
+        patience: validations without a better score after which training ends; None: all steps.
 
     Returns:
         The best step's validation scores.
@@ -103,8 +114,8 @@ def train_landmarks(
     """
     accelerator = start_processes(device, out, find_unused_parameters=True)
     torch.manual_seed(seed)
-    heard = read_speech_clips(data, "train")
-    clips = from_main(accelerator, lambda: StoredSpeech.store(out / "clips.bin", heard))
+    training = read_speech_clips(data, "train")
+    clips = run_on_main(accelerator, lambda: StoredSpeech.store(out / "clips.bin", training))
     unseen = load_speech_clips(data, "val", MAX_VALIDATION)
     if not clips or not unseen:
         raise InputError(f"{data} has no speech to train on, or none to validate with", "Prepare more clips")
@@ -119,7 +130,11 @@ def train_landmarks(
 
 
 class LandmarkTrainer:
-    """Networks, optimiser, encoded clips and run folder; `state` is what else a resumed run must know."""
+    """Networks, optimiser, encoded clips and run folder.
+
+    Attributes:
+        state: other values that a resumed run needs: step, best score, validations since, lags, trust.
+    """
 
     def __init__(
         self,
@@ -137,16 +152,16 @@ class LandmarkTrainer:
         self.generator, self.stage, self.seed = generator.to(self.device), stage, seed
         self.patience = patience
         key = data_key(encoder, clips)
-        with accelerator.main_process_first():  # the others find it there
+        with accelerator.main_process_first():  # the others read its files
             features = out / f"features-{key}.pt"
             if features.exists():
                 encoder.load_state_dict(torch.load(features, weights_only=True), strict=False)
             else:
                 fitted = fit_features(encoder, clips)
-                with writing(features):
+                with report_write_errors(features):
                     torch.save(fitted, features)
             raw = generator.hears_waveform
-            self.versions = encoded_versions(out, key, encoder, clips, stage.versions, seed, raw)
+            self.versions = encode_versions(out, key, encoder, clips, stage.versions, seed, raw)
         fit_components(generator, clips)
         self.net = LandmarkNetworks(generator, encoder.gate).train()
         self.average = EMAModel(self.net.parameters(), decay=stage.ema)
@@ -155,8 +170,8 @@ class LandmarkTrainer:
         self.model, self.optimizer = accelerator.prepare(self.net, optimizer)
         self.state: dict[str, Any] = {"step": 0, "best": -1.0, "stale": 0, "data": key}
         self.state |= {"lags": [0] * len(clips), "trust": [1.0] * len(clips)}
-        told = [(clip.stem, clip.speaker, len(clip.ok)) for clip in clips]
-        self.stems, self.speakers, frames = (list(column) for column in zip(*told, strict=True))
+        rows = [(clip.stem, clip.speaker, len(clip.ok)) for clip in clips]
+        self.stems, self.speakers, frames = (list(column) for column in zip(*rows, strict=True))
         self.shares = clip_shares(self.speakers, frames)
         if (out / "lags.json").exists():
             known = json.loads((out / "lags.json").read_text())
@@ -166,16 +181,14 @@ class LandmarkTrainer:
         self.journal = Journal(accelerator, "landmarks", self.state["step"])
 
     def run(self) -> None:
-        """Trains to the stage's last step, or until the score has not risen for `patience` validations; looks
-        at the unseen clips and saves now and then.
-        """
+        """Trains to the last step, or until `patience` validations bring no better score."""
         stage, state, main = self.stage, self.state, self.accelerator.is_main_process
         while state["step"] < stage.steps and not (self.patience and state["stale"] >= self.patience):
             terms = self.train_step()
             if state["step"] % stage.lag_step == 0:
-                with averaged(self.net, self.average):
+                with use_average(self.net, self.average):
                     measure = partial(measure_lags, self.net, self.speakers, self.versions[0], self.device)
-                    state |= from_main(self.accelerator, measure)
+                    state |= run_on_main(self.accelerator, measure)
                 lags = {"clips": self.stems} | {key: state[key] for key in ("lags", "trust")}
                 if main:
                     save_text(self.out / "lags.json", json.dumps(lags))
@@ -188,22 +201,22 @@ class LandmarkTrainer:
         self.journal.close()
 
     def train_step(self) -> dict[str, Tensor]:
-        """One optimiser step; returns the loss's terms."""
+        """Takes one optimiser step; returns the loss's terms."""
         accelerator, stage, step = self.accelerator, self.stage, self.state["step"]
         mine = next(sample_numbers(accelerator, stage.batch, 0))
-        whole, rows = stage.batch * accelerator.num_processes, slice(mine.start, mine.stop)
+        total, rows = stage.batch * accelerator.num_processes, slice(mine.start, mine.stop)
         rng = np.random.default_rng([self.seed, step])
         share = self.shares * self.state["trust"]
-        batch = draw_batch(self.versions, share, self.state["lags"], whole, stage.frames, rng)
-        generator = generator_of(self.seed, step, self.device)
+        batch = draw_batch(self.versions, share, self.state["lags"], total, stage.frames, rng)
+        generator = sample_generator(self.seed, step, self.device)
         noise = torch.randn(batch.acoustic.shape, generator=generator, device=self.device)[rows]
         batch = Batch(**{name: value[rows].to(self.device) for name, value in vars(batch).items()})
         seed_step(accelerator, self.seed, step)
-        heard = batch.acoustic + 0.2 * noise
+        acoustic = batch.acoustic + 0.2 * noise
         frames = batch.target.shape[1]
-        predicted = self.model(heard, batch.emotion, batch.identity, frames, batch.samples)
-        truth = batch.target, batch.identity, batch.ok
-        loss, terms = landmark_loss(predicted, *truth, stage.velocity, over_processes(accelerator))
+        predicted = self.model(acoustic, batch.emotion, batch.identity, frames, batch.samples)
+        across = mean_over_processes(accelerator)
+        loss, terms = landmark_loss(predicted, batch.target, batch.identity, batch.ok, stage.velocity, across)
         self.optimizer.zero_grad()
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(self.net.parameters(), 1.0)
@@ -214,17 +227,16 @@ class LandmarkTrainer:
         return {name: value.detach() for name, value in terms.items()}
 
     def validate(self) -> dict[str, float]:
-        """Scores of the averaged weights on people never seen, with the emotion heard in each recording;
-        keeps the best.
-        """
-        report, state = from_main(self.accelerator, self._report), self.state
+        """Scores the averaged weights on unseen people, with each recording's own emotion; saves the best."""
+        report, state = run_on_main(self.accelerator, self._report), self.state
         better = report["correlation"] > state["best"]
         state["best"] = max(report["correlation"], state["best"])
         state["stale"] = 0 if better else state["stale"] + 1
         return {name: value for name, value in report.items() if name != "clips"}
 
     def _report(self) -> dict:
-        with averaged(self.net, self.average):
+        """Validation scores; saves the networks if they are the best."""
+        with use_average(self.net, self.average):
             report = validate_landmarks(self.encoder, self.generator, self.unseen)
             if report["correlation"] > self.state["best"]:
                 parts = {"speech_encoder": self.encoder, "landmark_generator": self.generator}
@@ -247,4 +259,4 @@ class LandmarkTrainer:
             raise InputError(f"The run in {self.out} was begun with other data", "Choose another --out")
         self.average.to(self.device)
         self.state = state
-        go_on_at(self.schedule, state["step"])
+        resume_schedule(self.schedule, state["step"])

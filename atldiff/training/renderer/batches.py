@@ -1,4 +1,4 @@
-"""The batches that a renderer's training reads: from memory where the clips fit, else from shards."""
+"""Batches of the renderer's training: from memory if the clips fit, else streamed from shards."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,25 +13,28 @@ from torch.utils.data import DataLoader
 from atldiff.errors import InputError
 from atldiff.speech.encoders import Encoder
 from atldiff.system import usable_cores
-from atldiff.training.data.shards import shards_of
+from atldiff.training.data.shards import list_shards
 from atldiff.training.renderer.clips import StoredClip, load_clips
 from atldiff.training.renderer.samples import SampleConfig, WindowDataset
 from atldiff.training.renderer.stream import ClipStream, WindowStream
 from atldiff.training.runs.processes import sample_numbers
 
-MEMORY = 4.0  # GB of prepared clips that are held in each process, unless more are allowed
+MEMORY = 4.0  # GB of prepared clips that each process holds by default
 REPEATS = 4  # samples of a streamed clip while its shard is open
-MAX_WORKERS = 16  # each made some 30 samples a second, where an H200 took 310
+MAX_WORKERS = 16  # enough to feed one GPU
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where samples come from.
+    """The source of training samples.
 
     Attributes:
-        data: what `prepare` wrote.  memory: GB that its train split may take; more is streamed.
-        encoder: hears the clips' emotion; None: it is unknown.  photos: single faces (`faces.load_faces`).
-        seed: of the samples.  batch: samples a batch of one process.
+        data: folder that `prepare` wrote.
+        memory: GB that the train split may take in memory; a larger one is streamed.
+        encoder: recognises the clips' emotion; None: it is unknown.
+        photos: single faces (`reopened.load_faces`).
+        seed: seed of the samples.
+        batch: samples a batch of one process.
     """
 
     data: Path
@@ -43,14 +46,19 @@ class DataConfig:
 
 
 class Batches:
-    """Endless batches for this process, each with its samples' numbers, from batch `first` on.
+    """Endless batches for this process, each with its samples' numbers.
 
-    Clips in memory give the samples with just these numbers (`WindowDataset`). Streamed ones come in their
-    shards' order; what their number decides is what is drawn in the step. Then `places` says where each
-    process's stream stands.
+    - Clips in memory: a number determines its sample (`WindowDataset`).
+    - Streamed clips come in their shards' order; a number determines only the step's random draws.
+
+    Args:
+        source: the source of samples.
+        config: what a sample holds.
+        first: number of the first batch.
+        places: state of each process's stream, from `places()`; empty: from the start.
 
     Raises:
-        InputError: nothing was prepared; a stream that was begun with another number of processes.
+        InputError: nothing was prepared; the stream has the state of another number of processes.
     """
 
     def __init__(
@@ -73,7 +81,7 @@ class Batches:
         return zip(numbers, _loaded(self._loader), strict=False)
 
     def places(self) -> list[dict]:
-        """Where every process's stream stands; none where the number of steps says it. All must ask."""
+        """State of every process's stream; empty without a stream. All processes must call it."""
         return gather_object([self._place()]) if self.streamed else []
 
     def _place(self) -> dict[str, Any]:
@@ -86,7 +94,7 @@ class Batches:
             raise InputError(f"{source.data} has no pictures to train on", "Prepare more clips")
         dataset = WindowDataset(clips, self._config, source.seed, source.photos)
         numbers = sample_numbers(self._accelerator, source.batch, self._first)
-        batches = cast(Iterable[list[int]], numbers)  # ranges, which serve as lists
+        batches = cast(Iterable[list[int]], numbers)  # ranges serve as lists
         return DataLoader(dataset, batch_sampler=batches, **_loading(self._accelerator))
 
     def _stream(self, places: Sequence[dict]) -> DataLoader:
@@ -109,10 +117,10 @@ class Batches:
 
 
 def _loaded(loader: DataLoader) -> Iterator[dict]:
-    """The batches; what ends one of the loader's processes is said in a sentence.
+    """Yields the loader's batches, and turns a worker's end into a sentence.
 
     Raises:
-        InputError: a process's own, which torch hands on as the text of its trace; one that was ended.
+        InputError: raised in a worker (torch passes it on as text), or a worker was killed.
     """
     try:
         yield from loader
@@ -130,12 +138,12 @@ def _loaded(loader: DataLoader) -> Iterator[dict]:
 
 
 def prepared_size(data: Path, split: str) -> int:
-    """Bytes of a split's prepared clips."""
-    return sum(shard["bytes"] for shard in shards_of(data, split))
+    """Size in bytes of a split's shards."""
+    return sum(shard["bytes"] for shard in list_shards(data, split))
 
 
 def _loading(accelerator: Accelerator) -> dict[str, Any]:
-    """The loader's workers: a core each beside the process itself."""
+    """The loader's settings: one worker for each core but one."""
     local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     workers = usable_cores() // local - 1
     return {

@@ -1,4 +1,4 @@
-"""Fits the numbers of the layered mouth to open mouths of training people, by random search."""
+"""Fits the parameters of the layered mouth to open mouths of training people, by random search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +15,11 @@ from atldiff.rendering.output.composite import crop_view
 from atldiff.rendering.warp.canvas import make_view_canvas
 from atldiff.rendering.warp.prior import WarpedPhoto, moving_part
 from atldiff.training.renderer.clips import MAX_YAW_CHANGE, Moment, StoredClip
-from atldiff.training.renderer.reopened import reopened
+from atldiff.training.renderer.reopened import reopen_mouth
 
 MOUTH_VIEW = 1  # the mouth's place among a canvas's views
-SHUT = 0.04  # openings up to here are a closed portrait's
-OPENINGS = (0.03, 0.07, 0.13, 1.0)  # borders of the little, half and wide open mouths that are painted
+SHUT = 0.04  # inter-ocular distances; the largest opening of a portrait's mouth
+OPENINGS = (0.03, 0.07, 0.13, 1.0)  # borders of little, half and wide open mouths
 LIMITS = {
     "edge": (-1, 5), "jaw": (0.8, 1.1), "overbite": (0, 4), "lower_show": (0, 8), "dim": (0, 6),
     "pucker": (0, 0.8), "upper_light": (0.5, 1.5),
@@ -30,14 +30,14 @@ LIMITS = {
 
 @dataclass(frozen=True, eq=False)
 class OpenMouth:
-    """A warped portrait whose mouth is to be painted, and what it really looked like.
+    """A warped portrait without a painted mouth, and the true frame.
 
     Attributes:
         photo: the prior of the portrait.
-        moving: (h, w, 3) uint8 its moving part in this frame, nothing painted.
-        points: (1, 68, 2) of this frame, pixels of the photo's canvas.
-        truth: (128, 128, 3) uint8 the true frame's mouth view.
-        inside: (128, 128) float32 in [0, 1], the filled inner lips in it.
+        moving: (h, w, 3) uint8, the prior's moving part in this frame, without paint.
+        points: (1, 68, 2) landmarks of this frame, pixels of the photo's canvas.
+        truth: (128, 128, 3) uint8, mouth view of the true frame.
+        inside: (128, 128) float32 in [0, 1], the filled inner lips in the mouth view.
     """
 
     photo: WarpedPhoto
@@ -47,7 +47,7 @@ class OpenMouth:
     inside: np.ndarray
 
     @classmethod
-    def of(cls, moment: Moment) -> "OpenMouth":
+    def from_moment(cls, moment: Moment) -> "OpenMouth":
         """The mouth view of a moment's first frame."""
         points, still = moment.points[:1], moment.photo_points
         face = lm.crop_box(still)
@@ -60,11 +60,11 @@ class OpenMouth:
 
     @property
     def opening(self) -> float:
-        """Of the mouth, see `landmarks.mouth_opening`."""
+        """Opening of the mouth, see `landmarks.mouth_opening`."""
         return float(lm.mouth_opening(self.points[0]))
 
-    def painted(self, shape: MouthShape) -> np.ndarray:
-        """The mouth view of the prior, (128, 128, 3) uint8, with a mouth of that shape."""
+    def paint(self, shape: MouthShape) -> np.ndarray:
+        """The prior's mouth view (128, 128, 3) uint8 with a mouth of this shape."""
         mouth = self.photo.mouth
         mouth = replace(mouth, shape=shape, edge=mouth.edge - mouth.shape.edge + shape.edge)
         (frame,) = replace(self.photo, mouth=mouth).painted([self.moving.copy()], self.points)
@@ -74,30 +74,29 @@ class OpenMouth:
 def open_mouths(
     clips: Sequence[StoredClip], photos: Sequence[StoredClip], count: int, seed: int = 0
 ) -> list[OpenMouth]:
-    """About `count` open mouths, four fifths of them from clips, which speak, the others from single photos,
-    most of which smile.
-    """
+    """About `count` open mouths: four fifths from clips (speech), the rest from single photos (smiles)."""
     rng = np.random.default_rng(seed)
-    found: list[OpenMouth] = []
+    mouths: list[OpenMouth] = []
     for index in rng.permutation(len(clips)):
         clip = clips[index]
         opening = np.where(clip.usable, lm.mouth_opening(clip.points), np.nan)
         still = int(np.nanargmin(opening))
         alike = np.abs(lm.yaw(clip.points) - lm.yaw(clip.points[still])) < MAX_YAW_CHANGE
-        if opening[still] >= SHUT or len(found) > 0.8 * count:
+        if opening[still] >= SHUT or len(mouths) > 0.8 * count:
             continue
         for least, most in pairwise(OPENINGS):
-            open_so_far = np.flatnonzero((opening > least) & (opening <= most) & alike)
-            if len(open_so_far):
-                found.append(OpenMouth.of(Moment.of(clip, still, int(rng.choice(open_so_far)), 1)))
+            numbers = np.flatnonzero((opening > least) & (opening <= most) & alike)
+            if len(numbers):
+                moment = Moment.from_clip(clip, still, int(rng.choice(numbers)), 1)
+                mouths.append(OpenMouth.from_moment(moment))
     gaping = [photo for photo in photos if lm.mouth_opening(photo.points[0]) > OPENINGS[1]]
-    for index in rng.permutation(len(gaping))[: count - len(found)]:
-        found.append(OpenMouth.of(reopened(gaping[index], rng)))
-    return [mouth for mouth in found if (mouth.inside > INSIDE).sum() > 25]
+    for index in rng.permutation(len(gaping))[: count - len(mouths)]:
+        mouths.append(OpenMouth.from_moment(reopen_mouth(gaping[index], rng)))
+    return [mouth for mouth in mouths if (mouth.inside > INSIDE).sum() > 25]
 
 
 def fit_mouth(mouths: Sequence[OpenMouth], tries: int = 400, seed: int = 0) -> tuple[MouthShape, float]:
-    """The best shape found, and its loss (see `shape_loss`)."""
+    """Searches the best shape; returns it and its loss (see `shape_loss`)."""
     rng, best = np.random.default_rng(seed), MouthShape()
     lowest, reach = shape_loss(best, mouths), 0.25
     for _ in range(tries):
@@ -113,20 +112,22 @@ def fit_mouth(mouths: Sequence[OpenMouth], tries: int = 400, seed: int = 0) -> t
 
 
 def shape_loss(shape: MouthShape, mouths: Sequence[OpenMouth]) -> float:
-    """How far painted mouths are from real ones: their blurred difference, and the logarithms of the ratios
-    of gradient, deviation and brightness inside the lips of little, half and wide open mouths, each.
+    """Distance of painted mouths from true ones.
+
+    It is the blurred difference, and the |log ratios| of gradient, deviation and brightness inside the lips,
+    each for little, half and wide open mouths.
     """
     import cv2
 
-    painted = np.stack([mouth.painted(shape) for mouth in mouths])
+    pictures = np.stack([mouth.paint(shape) for mouth in mouths])
     truth, inside = (np.stack([getattr(m, name) for m in mouths]) for name in ("truth", "inside"))
-    made, real = (inside_statistics(frames, inside) for frames in (painted, truth))
-    difference = painted.astype(np.float32) - truth
+    generated, real = (inside_statistics(frames, inside) for frames in (pictures, truth))
+    difference = pictures.astype(np.float32) - truth
     blurred = [cv2.GaussianBlur(d, (0, 0), 1.5)[i > INSIDE] for d, i in zip(difference, inside, strict=True)]
     distance = np.abs(np.concatenate(blurred)).mean() / 60
     openings, unlike = np.array([mouth.opening for mouth in mouths]), []
     for least, most in pairwise(OPENINGS):
         chosen = (openings > least) & (openings <= most)
-        ratios = inside_ratios(made[chosen], real[chosen])
+        ratios = inside_ratios(generated[chosen], real[chosen])
         unlike.append(np.nan_to_num([abs(np.log(ratio)) for ratio in ratios.values()]).sum())
     return float(distance + 0.4 * np.mean(unlike))

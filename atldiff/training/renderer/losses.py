@@ -1,4 +1,4 @@
-"""Losses of the renderer, and the colours its samples are varied in."""
+"""Losses of the renderer, and the colour augmentation of its samples."""
 
 from collections.abc import Callable
 
@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from atldiff.rendering.diffusion.chroma import soft_colours
 from atldiff.rendering.levels import to_signed
 
-SHADING = 20.0  # weight of `shading_loss`: an error of 1/20 costs what it costs in L1
-COARSE = 8  # pixels of a 128-pixel view; the critic decides what is finer inside the mouth
+SHADING = 20.0  # weight of `shading_loss`: an error of 1/20 costs as much as in L1
+COARSE = 8  # pixels of a 128-pixel view; finer detail inside the mouth is left to the critic
 
 
 def residual_loss(
@@ -23,17 +23,17 @@ def residual_loss(
 ) -> Tensor:
     """Weighted L1 of the residual, of its image gradients and, in windows, of its frame differences.
 
-    Inside the mouth it is mostly the coarse picture that counts: an L1 loss on detail that nobody can
-    foretell asks for its median. Coarse colours are told by L2: teeth that are seen more often than not are
-    not to be seen always. Outside of it, where the prior is a warped photo, L2 joins too: the residual is
-    mostly light and shade there, whose median is next to nothing.
+    - Inside the mouth, fine detail is down-weighted: it is unpredictable, and L1 leads to its median.
+    - There, coarse colours have an L2 loss (the mean); otherwise teeth appear in every frame.
+    - Outside the mouth L2 joins: the residual of a warped photo is light and shade, with a median near zero.
 
     Args:
-        prediction, residual: (B, 3, F, S, S).  view: its `weight` (B, 1, F, S, S) and, where the network
-            has guide maps, `guide`, whose second map is the filled mouth.
-        fine_share: of the weight of fine errors inside the mouth; 1 = as everywhere.
-        coarse_share: of the weight of coarse errors there.
-        across: makes of this batch's total weights their mean over the processes.
+        prediction, residual: (B, 3, F, S, S).
+        view: `weight` (B, 1, F, S, S) and, if the network has guide maps, `guide`; its second map is the
+            filled mouth.
+        fine_share: weight of fine errors inside the mouth; 1 = as elsewhere.
+        coarse_share: weight of coarse errors inside the mouth.
+        across: averages a batch's total weights over the processes.
     """
     error, weight = prediction - residual, view["weight"]
     if "guide" in view:
@@ -60,10 +60,9 @@ def shading_loss(
     view: dict[str, Tensor],
     across: Callable[[Tensor], Tensor] = lambda total: total,
 ) -> Tensor:
-    """Weighted L2 of a face view beside a mouth view.
+    """Weighted L2 of a face view beside a mouth view; arguments as in `residual_loss`.
 
-    Its residual is mostly light and shade, of which the mean is wanted; the median, which L1 asks for, is
-    next to nothing. Arguments as of `residual_loss`.
+    The residual is mostly light and shade. Its mean is the target; its median, which L1 finds, is near zero.
     """
     error, weight = prediction - residual, view["weight"]
     return SHADING * (error.square() * weight).sum() / across(3 * weight.sum()).clamp(min=1e-6)
@@ -75,32 +74,35 @@ def _blocks(x: Tensor) -> Tensor:
     return F.avg_pool2d(x.flatten(0, 2)[:, None], block, block // 2).unflatten(0, x.shape[:3])[..., 0, :, :]
 
 
-def colours(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_colours(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A random gain and offset of each channel, (3, 1, 1, 1)."""
     drawn = torch.rand(7, 1, 1, 1, generator=generator, device=generator.device) - 0.5
     return 1 + 0.2 * drawn[:3], 0.2 * drawn[6:] + 0.1 * drawn[3:6]
 
 
-def varied_colours(
+def vary_colours(
     still: Tensor, views: list[dict[str, Tensor]], gain: Tensor, offset: Tensor
 ) -> tuple[Tensor, list[dict[str, Tensor]]]:
-    """uint8 pictures -> [-1, 1], all of a sample with its own gain and offset (B, 3, 1, 1, 1).
+    """Converts uint8 pictures to [-1, 1], with one gain and offset for all pictures of a sample.
 
     Args:
-        still: (B, 3, S, S) uint8.  views: with prior and target (B, 3, F, S, S) uint8.
+        still: (B, 3, S, S) uint8.
+        views: each with prior and target (B, 3, F, S, S) uint8.
+        gain, offset: (B, 3, 1, 1, 1).
     """
-    coloured = []
+    results = []
     for view in views:
         pictures = {
             name: (to_signed(view[name]) * gain + offset).clamp(-1, 1) for name in ("prior", "target")
         }
-        coloured.append(view | pictures)
-    return (to_signed(still) * gain[..., 0] + offset[..., 0]).clamp(-1, 1), coloured
+        results.append(view | pictures)
+    return (to_signed(still) * gain[..., 0] + offset[..., 0]).clamp(-1, 1), results
 
 
-def softened(view: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The view with a target as soft in its mouth's colours as all that is made (`soft_colours`): a critic
-    that sees the traces of a codec in real colours looks at nothing else.
+def soften_target(view: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Softens the colours in the target's mouth like those of generated frames (`soft_colours`).
+
+    Otherwise the critic looks only at the traces of a codec in real colours.
     """
     if "guide" not in view:
         return view

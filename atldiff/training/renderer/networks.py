@@ -1,4 +1,4 @@
-"""The networks that the renderer's training teaches, what is random about their samples, their optimiser."""
+"""The trained networks of the renderer, the random draws of their samples, and their optimiser."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from atldiff.config import Preset, UNetConfig, shape_of
+from atldiff.config import MAX_STEPS, Preset, UNetConfig, shape_of
 from atldiff.errors import InputError
 from atldiff.loading import load_network
 from atldiff.rendering.diffusion.guide_noise import noisy_residual
@@ -18,16 +18,16 @@ from atldiff.rendering.diffusion.identity import (
 )
 from atldiff.rendering.diffusion.sampler import Condition, make_scheduler
 from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel, channels_last, inflate
-from atldiff.training.renderer.losses import colours
-from atldiff.training.runs.processes import generator_of
+from atldiff.training.renderer.losses import draw_colours
+from atldiff.training.runs.processes import sample_generator
 
-EMOTION_DROPOUT = 0.2  # of the samples do not know their emotion
-STYLE_DROPOUT = 0.5  # of the samples do not know their mouth's style: zeros, as of clips that never open it
-STYLE_RATE = 8.0  # of the learning rate for the style's weights: four numbers are to move whole pictures
+EMOTION_DROPOUT = 0.2  # probability of replacing the emotion by zeros
+STYLE_DROPOUT = 0.5  # probability of replacing the style by zeros, the style of a mouth that never opens
+STYLE_RATE = 8.0  # factor of the learning rate for the style's weights, which have only four inputs
 
 
 class RendererNetworks(nn.Module):
-    """U-Net and identity encoder as one network, through which all that is trained with gradients passes."""
+    """U-Net and identity encoder as one network, so that data parallelism sees one forward call."""
 
     alphas: Tensor
 
@@ -44,7 +44,15 @@ class RendererNetworks(nn.Module):
         views: list[dict[str, Tensor]],
         draws: "Draws",
     ) -> list[Tensor]:
-        """r_0 (B, 3, F, S, S) of each view, noised as drawn; one noise for all frames of a window."""
+        """Predicts r_0 (B, 3, F, S, S) of each view, with one noise for all frames of a window.
+
+        Args:
+            still: (B, 3, 128, 128) in [-1, 1], face crop of the portrait.
+            emotion: (B, E) embedding.
+            style: (B, 4) style of the mouth.
+            views: each with prior, target (B, 3, F, S, S) in [-1, 1], mask and perhaps guide.
+            draws: timesteps and noises.
+        """
         features, predictions = self.identity(still), []
         for view, noise in zip(views, draws.noises, strict=True):
             residual = view["target"] - view["prior"]
@@ -58,46 +66,52 @@ class RendererNetworks(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """What is random about the steps of B samples: timesteps (B,), whether the emotion is heard and the style
-    seen (B, 1), gain and offset of the colours (B, 3, 1, 1, 1), and each view's noise (B, 3, 1, S, S) in
-    [-1, 1].
+    """The random draws of B samples.
+
+    Attributes:
+        timesteps: (B,) int.
+        use_emotion: (B, 1) bool; False replaces the emotion by zeros.
+        use_style: (B, 1) bool; False replaces the style by zeros.
+        gain, offset: (B, 3, 1, 1, 1) of the colours.
+        noises: (B, 3, 1, S, S) in [-1, 1], for each view.
     """
 
     timesteps: Tensor
-    heard: Tensor
-    seen: Tensor
+    use_emotion: Tensor
+    use_style: Tensor
     gain: Tensor
     offset: Tensor
     noises: list[Tensor]
 
     @classmethod
-    def of(
+    def from_seed(
         cls, seed: int, numbers: Iterable[int], sizes: list[int], last: float, device: torch.device
     ) -> "Draws":
         """The draws of the samples with these numbers.
 
         Args:
-            sizes: S of the views.  last: share of the samples at t = T - 1.
+            sizes: S of each view.
+            last: share of the samples at t = T - 1.
         """
-        rows = []
+        rows, steps = [], MAX_STEPS
         for number in numbers:
-            generator = generator_of(seed, number, device)
-            told = torch.rand(4, generator=generator, device=device)
-            timestep = torch.where(told[0] < last, 999, (told[1] * 1000).long().clamp(max=999))
+            generator = sample_generator(seed, number, device)
+            draws = torch.rand(4, generator=generator, device=device)
+            timestep = torch.where(draws[0] < last, steps - 1, (draws[1] * steps).long().clamp(max=steps - 1))
             noises = [
                 torch.rand(3, 1, size, size, generator=generator, device=device) * 2 - 1 for size in sizes
             ]
-            known = told[2:3] > EMOTION_DROPOUT, told[3:] > STYLE_DROPOUT
-            rows.append((timestep, *known, *colours(generator), *noises))
-        timesteps, heard, seen, gain, offset, *noises = map(torch.stack, zip(*rows, strict=True))
-        return cls(timesteps, heard, seen, gain, offset, noises)
+            use_emotion, use_style = draws[2:3] > EMOTION_DROPOUT, draws[3:] > STYLE_DROPOUT
+            rows.append((timestep, use_emotion, use_style, *draw_colours(generator), *noises))
+        timesteps, emotions, styles, gain, offset, *noises = map(torch.stack, zip(*rows, strict=True))
+        return cls(timesteps, emotions, styles, gain, offset, noises)
 
 
 def make_networks(preset: Preset, stage: str, start: Path | None) -> RendererNetworks:
     """The stage's U-Net and identity encoder: new, or those of the folder `start`.
 
     Raises:
-        InputError: there are none in `start`, or those of another preset; no hub is reached for new ones.
+        InputError: `start` has no networks, or those of another preset; the hub cannot be reached.
     """
     if start is None:
         kernel = 1 if stage == "spatial" else preset.unet.temporal_kernel
@@ -118,7 +132,7 @@ def make_networks(preset: Preset, stage: str, start: Path | None) -> RendererNet
 
 
 def renderer_optimizer(networks: RendererNetworks, learning_rate: float) -> torch.optim.Optimizer:
-    """Each group's `share` is of the stage's learning rate."""
+    """AdamW; each group's `share` is a factor of the stage's learning rate."""
     groups: dict[float, list] = {1.0: [], STYLE_RATE: []}
     for name, weight in networks.named_parameters():
         if weight.requires_grad:

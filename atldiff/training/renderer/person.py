@@ -1,4 +1,4 @@
-"""One person's video -> a checkpoint whose renderer is fine-tuned on them, from the shipped weights."""
+"""Fine-tunes the renderer of a pipeline on one person's videos."""
 
 import json
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ from atldiff.training.export import export, mean_weights
 from atldiff.training.renderer.clips import MIN_FRAMES, stored_clip
 from atldiff.training.renderer.networks import make_networks
 from atldiff.training.renderer.train import DEFAULT_RUN, RunConfig, train_diffusion
-from atldiff.training.runs.checkpoints import save_networks, save_text, writing
-from atldiff.training.runs.processes import from_main, start_processes
+from atldiff.training.runs.checkpoints import report_write_errors, save_networks, save_text
+from atldiff.training.runs.processes import run_on_main, start_processes
 
 STEPS = 600
-UNSEEN = 0.2  # of each video, its end, chooses the best weights
-PIECE = 1.0  # seconds of each piece of it
+UNSEEN = 0.2  # share of each video, at its end, that chooses the best weights
+PIECE = 1.0  # seconds of each piece of that end
 SAVE_SECONDS = 90.0
-OWN = 0.7  # of the person's weights in the mean with those that training began from
+OWN = 0.7  # share of the person's weights in the mean with the starting weights
 
 
 def fine_tune(
@@ -40,26 +40,29 @@ def fine_tune(
     device: str = "cpu",
     run: RunConfig = DEFAULT_RUN,
 ) -> Path:
-    """Fine-tunes the renderer of a pipeline's folder on somebody's videos; run again to resume.
+    """Fine-tunes the renderer of a pipeline's folder on a person's videos; a second run resumes.
 
-    Writes `out/data` (the prepared video), `out/renderer` (the run, as `train_diffusion`) and `out/pipeline`.
-    The pipeline's weights are a mean of the best ones and those of `start` (Wortsman et al. 2022, "Robust
-    fine-tuning"): with the best alone, a mouth that is held flickers more than before. Where training does
-    not make the end of the videos better, they stay those of `start`.
+    Writes `out/data` (prepared videos), `out/renderer` (the run, as `train_diffusion`) and `out/pipeline`.
+    The pipeline has the mean of the best weights and those of `start` (Wortsman et al. 2022, "Robust
+    fine-tuning"); the best alone flicker more in a still mouth. If training does not improve the end of the
+    videos, the best weights are those of `start`.
 
     Args:
-        videos: with one face, of the same person; a minute is enough.
+        videos: videos of one face and the same person; a minute is enough.
+        out: the output folder.
+        start: a pipeline's folder.
+        steps, batch, learning_rate, seed, device, run: as in `train_diffusion`.
 
     Returns:
         The pipeline's folder, for `--weights`.
 
     Raises:
-        InputError: a video cannot be used, or `out` was begun with others; `start` is no pipeline's folder;
-            the disk is full.
+        InputError: a video cannot be used; `out` has other videos; `start` is no pipeline's folder; the disk
+            is full.
     """
     accelerator = start_processes(device, out)
     row = _row_of(start)
-    from_main(accelerator, partial(prepare_person, videos, out / "data"))
+    run_on_main(accelerator, partial(prepare_person, videos, out / "data"))
     if run.save_seconds is None:
         run = replace(run, save_seconds=SAVE_SECONDS)
     best = train_diffusion(
@@ -81,7 +84,7 @@ def fine_tune(
         mean = mean_weights([first, own], [1 - OWN, OWN])
         parts = {"unet": mean.unet, "identity_encoder": mean.identity}
         save_networks(out / "renderer" / "mean", parts)
-        with writing(out / "pipeline"):
+        with report_write_errors(out / "pipeline"):
             export(out / "pipeline", [out / "renderer" / "mean"], start, row)
     return out / "pipeline"
 
@@ -96,11 +99,12 @@ def _row_of(pipeline: Path) -> Preset:
 
 
 def prepare_person(videos: Sequence[Path], out: Path) -> None:
-    """Writes the training data of somebody's videos to `out`, unless it is there: of each its end to validate
-    with, in pieces, and the rest to train on.
+    """Writes the training data of a person's videos to `out`, unless it exists.
+
+    The end of each video, cut into pieces, is for validation, the rest for training.
 
     Raises:
-        InputError: a video cannot be read or hardly shows a face; `out` was made from others.
+        InputError: a video cannot be read or hardly shows a face; `out` has the data of other videos.
     """
     names = [f"{video.name} ({video.stat().st_size if video.exists() else 0} bytes)" for video in videos]
     if (out / MANIFEST).exists():
@@ -109,8 +113,8 @@ def prepare_person(videos: Sequence[Path], out: Path) -> None:
         return
     parts: dict[str, list[Sample]] = {"train": [], "val": []}
     for number, video in enumerate(videos):
-        (whole,) = extract(ClipRecord(f"{number:03d}", video, identity="person"))
-        for sample in split_clip(*whole):
+        ((entry, arrays),) = extract(ClipRecord(f"{number:03d}", video, identity="person"))
+        for sample in split_clip(entry, arrays):
             parts[sample[0]["split"]].append(sample)
     for samples in parts.values():
         if not any(stored_clip(*sample) for sample in samples):
@@ -125,20 +129,20 @@ def prepare_person(videos: Sequence[Path], out: Path) -> None:
 
 
 def split_clip(entry: dict, arrays: dict[str, np.ndarray]) -> list[Sample]:
-    """A prepared clip's beginning, to train on, and the pieces of its end, to validate with."""
+    """Splits a prepared clip into its beginning (training) and pieces of its end (validation)."""
     frames, piece = entry["frames"], max(MIN_FRAMES, round(PIECE * entry["fps"]))
-    seen = frames - round(UNSEEN * frames)
-    bounds = [(0, seen), *((first, first + piece) for first in range(seen, frames - piece + 1, piece))]
+    border = frames - round(UNSEEN * frames)
+    bounds = [(0, border), *((first, first + piece) for first in range(border, frames - piece + 1, piece))]
     samples = []
     for number, (first, last) in enumerate(bounds):
-        told = {"stem": f"{entry['stem']}/{number:03d}", "split": "val" if number else "train"}
-        told |= {"frames": last - first, "seconds": (last - first) / entry["fps"]}
-        samples.append((entry | told, _cut(arrays, first, last, entry["fps"])))
+        changes = {"stem": f"{entry['stem']}/{number:03d}", "split": "val" if number else "train"}
+        changes |= {"frames": last - first, "seconds": (last - first) / entry["fps"]}
+        samples.append((entry | changes, _cut(arrays, first, last, entry["fps"])))
     return samples
 
 
 def _cut(arrays: dict[str, np.ndarray], first: int, last: int, fps: float) -> dict[str, np.ndarray]:
-    """Frames `first` to `last` of a prepared clip, and what was said meanwhile."""
+    """Frames `first` to `last` (exclusive) of a prepared clip, with their sound."""
     cut = dict(arrays)
     offsets = arrays["offsets"][first : last + 1]
     cut |= {"jpeg": arrays["jpeg"][offsets[0] : offsets[-1]], "offsets": offsets - offsets[0]}

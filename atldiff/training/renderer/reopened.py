@@ -1,5 +1,7 @@
-"""Single photos as training data: a face with an open mouth is closed by our own warp, taken as the portrait,
-and opened again; what is to be learnt is the person's real teeth, lit as they were.
+"""Single photos of open mouths as training data.
+
+The photo's mouth is closed by our own warp to make the portrait; the photo itself is the target. The network
+learns real teeth in their own light.
 """
 
 from pathlib import Path
@@ -16,9 +18,9 @@ from atldiff.training.data.extract import STORED_SIZE
 from atldiff.training.renderer.clips import Moment, StoredClip
 
 FACES_FILE = "faces.npz"
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)  # of a file that is missing or broken
-SEAM = 0.45  # how much darker than the lips the line between them is
-# Outer-lip points over each inner one, as `lm.UPPER_INNER_LIP` and `lm.LOWER_INNER_LIP` list them.
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)  # errors of a missing or broken file
+SEAM = 0.45  # share of light that the line between the lips lacks
+# Outer-lip points next to each inner one, in the order of `lm.UPPER_INNER_LIP` and `lm.LOWER_INNER_LIP`.
 _UPPER_OUTER, _LOWER_OUTER = ((49, 50), (51,), (52, 53)), ((59, 58), (57,), (56, 55))
 _JAW_FOLLOWS = {4: 0.3, 5: 0.6, 6: 0.8, 7: 0.9, 8: 0.9, 9: 0.9, 10: 0.8, 11: 0.6, 12: 0.3}
 
@@ -27,7 +29,7 @@ def load_faces(out: Path, split: str) -> list[StoredClip]:
     """The photos of `split` that `prepare_faces` wrote to `out`, each a clip of one frame.
 
     Raises:
-        InputError: it has not been there, or its file is broken.
+        InputError: the file is missing or broken.
     """
     try:
         with np.load(out / FACES_FILE) as arrays:
@@ -40,16 +42,16 @@ def load_faces(out: Path, split: str) -> list[StoredClip]:
     clips = []
     for i in chosen:
         data = jpeg[offsets[i] : offsets[i + 1]].copy()
-        about = (f"face{i}", str(identity[i]), data, np.array([0, len(data)]))
-        clips.append(StoredClip(*about, points[i : i + 1].astype(np.float32), np.ones(1, bool)))
+        ends, marks = np.array([0, len(data)]), points[i : i + 1].astype(np.float32)
+        clips.append(StoredClip(f"face{i}", str(identity[i]), data, ends, marks, np.ones(1, bool)))
     return clips
 
 
 def closed_landmarks(points: np.ndarray, meet: float = 0.3) -> np.ndarray:
-    """Landmarks (68, 2) of the same face with its lips together.
+    """Landmarks (68, 2) of the same face with closed lips.
 
     Args:
-        meet: where the lips meet, as a share of the gap below the upper one.
+        meet: where the lips meet, as a share of the gap from the upper lip down.
     """
     closed = points.copy()
     gap = points[list(lm.LOWER_INNER_LIP)] - points[list(lm.UPPER_INNER_LIP)]
@@ -63,10 +65,10 @@ def closed_landmarks(points: np.ndarray, meet: float = 0.3) -> np.ndarray:
 
 
 def close_mouth(photo: np.ndarray, points: np.ndarray, closed: np.ndarray) -> np.ndarray:
-    """The photo (S, S, 3) uint8 of a face with landmarks `points`, warped to the landmarks `closed`.
+    """Warps a photo (S, S, 3) uint8 from landmarks `points` to landmarks `closed`, both (68, 2) pixels.
 
-    Its teeth are first covered with the lips' own skin, darker towards the middle, which closes to the
-    line between the lips: teeth left at their rim would show again when the mouth is opened.
+    The lips' skin first covers the teeth, which would show again in the opened mouth. It is darker in the
+    middle, where it closes to the line between the lips.
     """
     import cv2
 
@@ -76,17 +78,17 @@ def close_mouth(photo: np.ndarray, points: np.ndarray, closed: np.ndarray) -> np
     rim = cv2.dilate(
         (inside > 0.02).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach,) * 2)
     )
-    covered = cv2.inpaint(np.ascontiguousarray(photo), rim, 3, cv2.INPAINT_TELEA).astype(np.float32)
+    skin = cv2.inpaint(np.ascontiguousarray(photo), rim, 3, cv2.INPAINT_TELEA).astype(np.float32)
     line = cv2.GaussianBlur(cv2.erode(inside, np.ones((3, 3), np.uint8)), (0, 0), 1.0)
-    covered *= 1 - SEAM * line[..., None]
+    skin *= 1 - SEAM * line[..., None]
     box = lm.crop_box(points)
     field = displacement_field(lm.to_crop(closed[None], box), lm.to_crop(points, box))[0]
-    return warp_image(covered.round().astype(np.uint8), field, box, (0, 0, photo.shape[1], size))
+    return warp_image(skin.round().astype(np.uint8), field, box, (0, 0, photo.shape[1], size))
 
 
-def reopened(photo: StoredClip, rng: np.random.Generator) -> Moment:
-    """A photo closed by our own warp as the portrait, and the photo itself as what its face did next."""
+def reopen_mouth(photo: StoredClip, rng: np.random.Generator) -> Moment:
+    """A moment with the photo, its mouth closed by our own warp, as portrait and the photo as true frame."""
     points, picture = photo.points[0], photo.frame(0)
     closed = closed_landmarks(points, rng.uniform(0.1, 0.5)).astype(np.float32)
-    about = photo.emotion, photo.style
-    return Moment(close_mouth(picture, points, closed), closed, picture[None], points[None], *about)
+    portrait = close_mouth(picture, points, closed)
+    return Moment(portrait, closed, picture[None], points[None], photo.emotion, photo.style)

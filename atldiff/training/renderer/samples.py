@@ -1,4 +1,4 @@
-"""Training samples of the diffusion network: a portrait, a window of frames, their prior and guide."""
+"""Training samples of the diffusion network: a portrait, a window of frames, their prior and guide maps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,16 +17,22 @@ from atldiff.rendering.warp.canvas import make_view_canvas
 from atldiff.rendering.warp.prior import moving_part
 from atldiff.training.data.extract import STORED_MARGIN, STORED_SIZE
 from atldiff.training.renderer.clips import Moment, StoredClip, choose_frames
-from atldiff.training.renderer.reopened import reopened
+from atldiff.training.renderer.reopened import reopen_mouth
 
-MAX_TRIES = 1000  # to find frames that go together
+MAX_TRIES = 1000  # draws of a portrait and a window with similar poses
 
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """What a sample holds: `frames` in a row, seen as the preset's views, over its prior, with its guide.
+    """What a sample holds.
 
-    `photo_share` of the samples are single photos, closed and opened again, where there are any.
+    Attributes:
+        frames: frames of a window.
+        prior: kind of prior, "warp" or "identity".
+        guide: settings of guide maps and mask.
+        view_sizes: pixels of each view: face, and perhaps mouth.
+        augment: whether samples are mirrored, moved and scaled.
+        photo_share: share of samples from single photos (`reopened`), if there are any.
     """
 
     frames: int = 1
@@ -37,18 +43,21 @@ class SampleConfig:
     photo_share: float = 0.3
 
     @classmethod
-    def of(cls, preset: Preset, frames: int = 1, augment: bool = True) -> "SampleConfig":
-        """The samples that a preset's network is trained on."""
+    def from_preset(cls, preset: Preset, frames: int = 1, augment: bool = True) -> "SampleConfig":
+        """The training samples of a preset's network."""
         return cls(frames, preset.prior, preset.guide, preset.view_sizes, augment)
 
 
 class WindowDataset(Dataset):
-    """Random samples without end (see `make_sample`): number i is the same for the same seed, always.
+    """Endless random samples (see `make_sample`); seed and number determine a sample.
 
-    Identities weigh as the square root of their length.
+    A person's weight is the square root of their usable frames.
 
     Args:
-        photos: clips of one frame (`faces.load_faces`); for windows of one frame only.
+        clips: the clips.
+        config: what a sample holds.
+        seed: seed of the samples.
+        photos: clips of one frame (`reopened.load_faces`), repeated to a window.
     """
 
     def __init__(
@@ -66,7 +75,7 @@ class WindowDataset(Dataset):
         """Sample number `index`.
 
         Raises:
-            InputError: hardly a window of the clips goes with a portrait.
+            InputError: no portrait with the pose of a window comes up.
         """
         rng = np.random.default_rng((self.seed, index))
         for _ in range(MAX_TRIES):
@@ -75,16 +84,14 @@ class WindowDataset(Dataset):
             clip = self.clips[rng.choice(len(self.clips), p=self.weights)]
             chosen = choose_frames(clip, self.config.frames, rng)
             if chosen is not None:
-                return make_sample(Moment.of(clip, *chosen, self.config.frames), self.config, rng)
+                return make_sample(Moment.from_clip(clip, *chosen, self.config.frames), self.config, rng)
         raise InputError(
             "The clips have no frames in a row with another one that looks alike", "Prepare others"
         )
 
 
 class PhotoDraw:
-    """Single photos, closed and opened again, as `photo_share` of the samples; wide-open mouths are few and
-    come more often.
-    """
+    """Draws single photos (`reopened`) for `photo_share` of the samples, wide-open mouths more often."""
 
     def __init__(self, photos: Sequence[StoredClip], config: SampleConfig) -> None:
         self._photos, self._config = list(photos), config
@@ -92,15 +99,15 @@ class PhotoDraw:
         self._weights = (openings + 0.02) / max((openings + 0.02).sum(), 1e-9)
 
     def draw(self, rng: np.random.Generator) -> dict | None:
-        """A sample of a photo, or None: it is a clip's turn."""
+        """A sample of a photo; None if the sample is to come from a clip."""
         if not self._photos or rng.random() >= self._config.photo_share:
             return None
-        moment = reopened(self._photos[rng.choice(len(self._photos), p=self._weights)], rng)
-        return make_sample(moment.held(self._config.frames), self._config, rng)
+        moment = reopen_mouth(self._photos[rng.choice(len(self._photos), p=self._weights)], rng)
+        return make_sample(moment.repeat(self._config.frames), self._config, rng)
 
 
 def clip_weights(clips: list[StoredClip]) -> np.ndarray:
-    """Probability (N,) of each clip: its usable frames, over the root of its identity's."""
+    """Probability (N,) of each clip: its usable frames over the root of its person's usable frames."""
     totals: dict[str, int] = {}
     for clip in clips:
         totals[clip.identity] = totals.get(clip.identity, 0) + int(clip.usable.sum())
@@ -112,12 +119,13 @@ def make_sample(moment: Moment, config: SampleConfig, rng: np.random.Generator) 
     """One sample.
 
     Returns:
-        identity: (3, 128, 128) uint8, the face crop of the portrait; emotion: (E,), style: (4,) float32;
-        views: a dict for each of the config's views with prior, target: (3, F, S, S) uint8,
+        identity: (3, 128, 128) uint8, face crop of the portrait;
+        emotion: (E,) float32; style: (4,) float32;
+        views: a dict for each view with prior, target: (3, F, S, S) uint8,
         guide: (G, F, S, S), mask: (1, F, S, S), weight: (1, F, S, S) float32.
     """
     if config.augment and rng.random() < 0.5:
-        moment = moment.mirrored()
+        moment = moment.mirror()
     points = moment.points
     if config.augment:
         points = points + rng.normal(0, 0.25, (1, *points.shape[1:]))
@@ -128,15 +136,15 @@ def make_sample(moment: Moment, config: SampleConfig, rng: np.random.Generator) 
         boxes.append(_mouth_box(both, face, config.augment, rng))
     canvas = make_view_canvas(moment.photo, moment.photo_points, tuple(boxes))
     pictures = HostFrames.from_canvas(canvas, config.prior, config.view_sizes)
-    parts = pictures.moving(points), [moving_part(frame, canvas) for frame in moment.frames]
-    views = [make_view(pictures, view, *parts, points, config.guide) for view in range(len(boxes))]
+    prior, truth = pictures.moving(points), [moving_part(frame, canvas) for frame in moment.frames]
+    views = [make_view(pictures, view, prior, truth, points, config.guide) for view in range(len(boxes))]
     for view, box, size in zip(views, boxes, config.view_sizes, strict=True):
-        # A mouth view takes the mouth's place in the loss of the face view.
+        # The loss of a face view leaves the mouth to the mouth view.
         weigh = face_weight if box is face and len(views) > 1 else loss_weight
         view["weight"] = weigh(lm.to_crop(points, box), size)
     identity = torch.from_numpy(crop_square(moment.photo, face, FRAME_SIZE)).permute(2, 0, 1)
-    told = {"emotion": torch.from_numpy(moment.emotion), "style": torch.from_numpy(moment.style)}
-    return {"identity": identity, **told, "views": views}
+    emotion, style = torch.from_numpy(moment.emotion), torch.from_numpy(moment.style)
+    return {"identity": identity, "emotion": emotion, "style": style, "views": views}
 
 
 def make_view(
@@ -147,11 +155,14 @@ def make_view(
     points: np.ndarray,
     guide: GuideConfig,
 ) -> dict[str, torch.Tensor]:
-    """What the network sees in one of the pictures' views, and what it should make of it.
+    """The network's input and target in one view.
 
     Args:
+        pictures: the canvas with its views.
+        view: number of the view.
         prior, truth: moving parts (h, w, 3) uint8 of F frames.
         points: (F, 68, 2) pixels of the canvas.
+        guide: settings of guide maps and mask.
 
     Returns:
         A view of `make_sample` without its weight.
@@ -166,8 +177,9 @@ def make_view(
 
 
 def loss_weight(in_crop: np.ndarray, size: int) -> torch.Tensor:
-    """Weights (1, F, size, size) of the loss: inner mouth 6, lips 4, eyes 3, near landmarks 2, face 0.5,
-    elsewhere 0.1.
+    """Weights (1, F, size, size) of the loss by region, from landmarks (F, 68, 2) in crop units.
+
+    Inner mouth 6, lips 4, eyes 3, near landmarks 2, face 0.5, elsewhere 0.1.
     """
     import cv2
 
@@ -186,7 +198,7 @@ def loss_weight(in_crop: np.ndarray, size: int) -> torch.Tensor:
 
 
 def face_weight(in_crop: np.ndarray, size: int) -> torch.Tensor:
-    """Weights (1, F, size, size) of the loss in a face view beside a mouth view: eyes 2, face 1, else 0.1."""
+    """Weights (1, F, size, size) of a face view beside a mouth view: eyes 2, face 1, elsewhere 0.1."""
     import cv2
 
     weight = np.full((len(in_crop), size, size), 0.1, np.float32)
@@ -198,7 +210,7 @@ def face_weight(in_crop: np.ndarray, size: int) -> torch.Tensor:
 
 
 def _face_box(config: SampleConfig, rng: np.random.Generator) -> np.ndarray:
-    """The network's crop inside the stored one, moved and scaled a little."""
+    """The network's crop inside the stored crop, moved and scaled a little in augmentation."""
     side = STORED_SIZE / STORED_MARGIN
     centre = np.full(2, STORED_SIZE / 2)
     if config.augment:
@@ -208,6 +220,7 @@ def _face_box(config: SampleConfig, rng: np.random.Generator) -> np.ndarray:
 
 
 def _mouth_box(points: np.ndarray, face: np.ndarray, augment: bool, rng: np.random.Generator) -> np.ndarray:
+    """The mouth view's box, moved and scaled a little in augmentation."""
     box = lm.mouth_box(points, face)
     side = float(box[2] - box[0])
     shift, zoom = rng.uniform(-0.08, 0.08, 2) * side, rng.uniform(0.9, 1.2)

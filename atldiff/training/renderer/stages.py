@@ -1,4 +1,4 @@
-"""The stages of the renderer's training."""
+"""Settings of the renderer's training stages."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,20 @@ class Stage:
     """Settings of one stage.
 
     Attributes:
-        frames: of a window; of the temporal stage a preset has its own.  batch: windows.
+        frames: frames a window; presets have their own number for the temporal stage.
+        batch: windows a batch of each process.
+        steps: optimiser steps.
         learning_rate: peak; it falls linearly over the last fifth.
-        critic_from: step at which the critic joins.  critic_lead: steps in which it then learns alone, so
-            that what it asks for makes sense when it is first heard; at most a tenth of all.
-        adversarial: how hard it pulls at the pictures, beside the loss on them.  matching: weight of its
-            features' loss.
-        fine_share, coarse_share: of the loss inside the mouth is on its fine detail and on its coarse
-            colours, which are else left to the critic.
-        share_of_last: of the samples are at t = T - 1, the only timestep that one-step sampling sees.
+        critic_from: step at which the critic joins.
+        critic_lead: steps in which the critic then learns alone; at most a tenth of all.
+        adversarial: weight of the critic's gradient against that of the loss on pictures.
+        matching: weight of the feature matching loss.
+        fine_share: weight of fine detail inside the mouth (1 = as elsewhere).
+        coarse_share: weight of coarse colours inside the mouth (1 = as elsewhere).
+        share_of_last: share of samples at t = T - 1, the only timestep of one-step sampling.
+        warmup: steps of the linear warm-up.
+        ema: decay of the averaged weights.
+        save_seconds: seconds between validations.
     """
 
     frames: int

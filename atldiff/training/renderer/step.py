@@ -1,4 +1,4 @@
-"""One step of the renderer's training: the losses, and what the critic says."""
+"""One step of the renderer's training: the losses and the critic."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
@@ -12,15 +12,15 @@ from atldiff.rendering.diffusion.sampler import compute_dtype
 from atldiff.training.renderer.critic import (
     MouthCritic,
     Pairs,
-    balanced,
+    balance_terms,
     critic_loss,
     critic_optimizer,
     generator_losses,
 )
-from atldiff.training.renderer.losses import residual_loss, shading_loss, softened, varied_colours
+from atldiff.training.renderer.losses import residual_loss, shading_loss, soften_target, vary_colours
 from atldiff.training.renderer.networks import Draws, RendererNetworks, renderer_optimizer
 from atldiff.training.renderer.stages import Stage
-from atldiff.training.runs.processes import over_processes
+from atldiff.training.runs.processes import mean_over_processes
 
 MOUTH = 1  # the mouth's place among a sample's views
 
@@ -29,14 +29,15 @@ class RendererStep:
     """Networks, critic, their optimisers and the averaged weights; a call takes one optimiser step.
 
     Attributes:
-        networks, critic: as they are; what is trained is their wrappers for many processes.
-        judged: the critic takes part.
+        networks, critic: the bare networks.
+        model, judge: their wrappers for several processes, which training calls.
+        use_critic: whether the critic takes part.
     """
 
     def __init__(
-        self, networks: RendererNetworks, stage: Stage, accelerator: Accelerator, seed: int, judged: bool
+        self, networks: RendererNetworks, stage: Stage, accelerator: Accelerator, seed: int, use_critic: bool
     ) -> None:
-        self.stage, self.accelerator, self.seed, self.judged = stage, accelerator, seed, judged
+        self.stage, self.accelerator, self.seed, self.use_critic = stage, accelerator, seed, use_critic
         device = accelerator.device
         self.networks = networks.to(device)
         self.trained = [p for p in networks.parameters() if p.requires_grad]
@@ -48,19 +49,23 @@ class RendererStep:
         judging = critic_optimizer(self.critic)
         self.model, self.optimizer = accelerator.prepare(networks, optimizer)
         self.judge, self.critic_optimizer = accelerator.prepare(self.critic, judging)
-        self._over_processes = over_processes(accelerator)
+        self._over_processes = mean_over_processes(accelerator)
 
     @property
     def parts(self) -> dict:
-        """What an exact resume needs."""
+        """All parts whose state an exact resume needs, by name."""
         names = ("networks", "average", "optimizer", "critic", "critic_optimizer")
         return {name: getattr(self, name) for name in names}
 
     def __call__(self, batches: Sequence[tuple[Iterable[int], dict]], step: int) -> dict[str, Tensor]:
-        """One optimiser step on some batches of `samples.make_sample`, each with its samples' numbers.
+        """Takes one optimiser step.
+
+        Args:
+            batches: (sample numbers, batch of `samples.make_sample`), one for each accumulation.
+            step: number of the step.
 
         Returns:
-            The losses, as means over batches and processes after `Accelerator.reduce`.
+            The losses by name, means over batches; `Accelerator.reduce` averages them over processes.
         """
         sums: dict[str, Tensor] = {}
         for numbers, batch in batches:
@@ -72,21 +77,21 @@ class RendererStep:
         return sums
 
     def _accumulate(self, numbers: Iterable[int], batch: dict, step: int) -> dict[str, Tensor]:
-        """One batch's gradients, and with those of the last one the step."""
+        """Computes one batch's gradients; the last batch also takes the step."""
         batch = _to(batch, self.accelerator.device)
         sizes = [view["prior"].shape[-1] for view in batch["views"]]
         share, device = self.stage.share_of_last, self.accelerator.device
-        draws = Draws.of(self.seed, numbers, sizes, share, device)
-        still, views = varied_colours(batch["identity"], batch["views"], draws.gain, draws.offset)
-        views = [softened(view) for view in views]
-        judging = step - self.stage.critic_from if self.judged else -1
+        draws = Draws.from_seed(self.seed, numbers, sizes, share, device)
+        still, views = vary_colours(batch["identity"], batch["views"], draws.gain, draws.offset)
+        views = [soften_target(view) for view in views]
+        judging = step - self.stage.critic_from if self.use_critic else -1
         alone, losses = 0 <= judging < self.stage.critic_lead, {}
-        told = batch["emotion"] * draws.heard, batch["style"] * draws.seen
+        emotion, style = batch["emotion"] * draws.use_emotion, batch["style"] * draws.use_style
         with self.autocast(), torch.set_grad_enabled(not alone):
-            predictions = self.model(still, *told, views, draws)
+            predictions = self.model(still, emotion, style, views, draws)
         if judging >= 0:
-            noise = draws.noises[MOUTH].flip(-2)  # another one than what made the pictures
-            pairs = Pairs.of(views[MOUTH], predictions[MOUTH], noise)
+            noise = draws.noises[MOUTH].flip(-2)  # not the noise of the pictures
+            pairs = Pairs.from_view(views[MOUTH], predictions[MOUTH], noise)
             losses["critic"] = self._teach_critic(pairs)
         if alone:
             return losses
@@ -109,33 +114,33 @@ class RendererStep:
         return losses
 
     def _view_loss(self, number: int, view: dict, prediction: Tensor, views: int) -> Tensor:
-        """The loss of a sample's view number `number`."""
+        """The loss of view number `number`."""
         residual, over = view["target"] - view["prior"], self._over_processes
         if views > MOUTH and number < MOUTH:
             return shading_loss(prediction, residual, view, over)
         return residual_loss(prediction, residual, view, self.stage.fine_share, self.stage.coarse_share, over)
 
     def _teach_critic(self, pairs: Pairs) -> Tensor:
-        """Two steps of the critic, on the mouths as they are and mirrored; its loss."""
-        for shown in pairs.for_critic():
+        """Takes two steps of the critic, on the mouths and their mirror images; returns the last loss."""
+        for version in pairs.for_critic():
             with self.autocast():
-                loss = critic_loss(self.judge, shown, self._over_processes)
+                loss = critic_loss(self.judge, version, self._over_processes)
             self.accelerator.backward(loss)
             self.critic_optimizer.step()
             self.critic_optimizer.zero_grad()
         return loss
 
     def _critic_losses(self, pairs: Pairs, prediction: Tensor, loss: Tensor) -> dict[str, Tensor]:
-        """What the critic asks for, balanced with the loss on pictures where both pull at the prediction."""
+        """The critic's losses; the adversarial one is balanced with the loss on pictures."""
         self.critic.requires_grad_(False)
         with self.autocast():
             kinds, matching = generator_losses(self.critic, pairs, self._over_processes)
-            adversarial = balanced(loss, kinds, prediction, self._over_processes)
+            adversarial = balance_terms(loss, kinds, prediction, self._over_processes)
         self.critic.requires_grad_(True)
         return {"adversarial": adversarial, "matching": matching}
 
     def autocast(self) -> torch.autocast | nullcontext:
-        """bfloat16 where the device computes it faster."""
+        """Autocast to bfloat16 if the device computes it faster."""
         device = self.accelerator.device
         half = compute_dtype(device) is torch.bfloat16
         return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()

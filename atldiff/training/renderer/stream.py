@@ -1,4 +1,4 @@
-"""Prepared clips from shards in a shuffled order that can be taken up where it was left."""
+"""Prepared clips streamed from shards in a shuffled order, which a resumed run continues."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from atldiff.errors import InputError
 from atldiff.speech.encoders import Encoder
-from atldiff.training.data.shards import read_shard, shards_of
+from atldiff.training.data.shards import list_shards, read_shard
 from atldiff.training.renderer.clips import Moment, StoredClip, choose_frames, stored_clip
 from atldiff.training.renderer.samples import MAX_TRIES, PhotoDraw, SampleConfig, make_sample
 
@@ -16,18 +16,19 @@ from atldiff.training.renderer.samples import MAX_TRIES, PhotoDraw, SampleConfig
 class ClipStream(IterableDataset):
     """A split's clips, each `repeats` times an epoch, with one shard at a time in memory.
 
-    Shards come in an order drawn from (seed, epoch), the clips of a shard, which `prepare` dealt from all
-    over the corpus, in one drawn from (seed, epoch, shard). The processes of a distributed run, and the
-    workers of each one's loader, share the shards out; where there are fewer shards than of them, the clips.
-
-    `state_dict` says which clip comes next, and `load_state_dict` takes it up there, having read nothing but
-    its shard. torchdata's StatefulDataLoader keeps both for loaders with workers.
+    - (seed, epoch) determines the order of shards, (seed, epoch, shard) that of a shard's clips.
+    - Training processes and their loader workers share the shards, or the clips if shards are too few.
+    - `load_state_dict` continues at the clip of `state_dict` and reads only its shard. torchdata's
+      StatefulDataLoader calls both in its workers.
 
     Args:
-        epochs: how often all of it comes; None: for ever.
+        data: folder that `prepare` wrote.
+        split: "train", "val" or "test".
+        seed: seed of the order.
+        epochs: number of epochs; None: endless.
         repeats: how often a clip comes in an epoch, while its shard is open.
-        encoder: hears the emotion of clips with sound; None: it is unknown.
-        rank, world_size: which of how many training processes this one is.
+        encoder: recognises the emotion of clips with sound; None: it is unknown.
+        rank, world_size: number of this training process, and of all of them.
 
     Raises:
         InputError: nothing was prepared in `data`, or the split is empty.
@@ -47,43 +48,43 @@ class ClipStream(IterableDataset):
         super().__init__()
         self._data, self._seed, self._epochs, self._encoder = data, seed, epochs, encoder
         self._rank, self._world_size, self._repeats = rank, world_size, repeats
-        self._shards = [(shard["name"], shard["samples"]) for shard in shards_of(data, split)]
+        self._shards = [(shard["name"], shard["samples"]) for shard in list_shards(data, split)]
         if not any(samples for _, samples in self._shards):
             raise InputError(f"{data} holds no clips of the split {split!r}", "Prepare more clips")
         self._epoch, self._next = 0, 0
 
     def state_dict(self) -> dict[str, int]:
-        """Where the stream stands: epoch, and clips of it that this process has had."""
+        """The stream's position: seed, epoch, and number of clips that this process has read in it."""
         return {"seed": self._seed, "epoch": self._epoch, "clip": self._next}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Goes on from there; the prepared data, seed and number of processes must be the same."""
+        """Moves to a position; prepared data, seed and number of processes must be the same."""
         assert state["seed"] == self._seed, (state["seed"], self._seed)
         self._epoch, self._next = state["epoch"], state["clip"]
 
     def key(self) -> tuple[int, int, int]:
-        """What tells this process's and worker's stream from the others: seed, rank and worker."""
+        """(seed, rank, worker), which identifies this process's and worker's stream."""
         info = get_worker_info()
         return self._seed, self._rank, info.id if info else 0
 
     def __iter__(self) -> Iterator[StoredClip]:
         while self._epochs is None or self._epoch < self._epochs:
-            first, begun, held_any = 0, self._next, False
+            first, begin, usable = 0, self._next, False
             for name, places in self._order(self._epoch):
-                held = places[max(0, self._next - first) :]
+                rest = places[max(0, self._next - first) :]
                 first += len(places)
-                for entry, arrays in read_shard(self._data / f"{name}.tar", held) if len(held) else ():
+                for entry, arrays in read_shard(self._data / f"{name}.tar", rest) if len(rest) else ():
                     self._next += 1
                     clip = stored_clip(entry, arrays, self._encoder)
                     if clip is not None:
-                        held_any = True
+                        usable = True
                         yield clip
-            if begun == 0 and not held_any:
+            if begin == 0 and not usable:
                 raise InputError("No clip has enough usable pictures", "Prepare others")
             self._epoch, self._next = self._epoch + 1, 0
 
     def _order(self, epoch: int) -> Iterator[tuple[str, np.ndarray]]:
-        """(shard, places in it) that are this process's and worker's in that epoch."""
+        """(shard, places in it) of this process and worker in an epoch."""
         info = get_worker_info()
         workers, worker = (info.num_workers, info.id) if info else (1, 0)
         takers, taker = self._world_size * workers, self._rank * workers + worker
@@ -97,13 +98,14 @@ class ClipStream(IterableDataset):
 
 
 class WindowStream(IterableDataset):
-    """Samples of the renderer (see `make_sample`), one of each clip that a stream brings, for corpora that do
-    not fit into memory; taken up where it was left like the stream.
+    """Samples (see `make_sample`) for corpora that do not fit into memory, one from each clip of a stream.
 
-    A sample draws from a generator of its own, keyed by the clip's place in the stream.
+    The clip's place in the stream seeds the sample. A resumed run continues like the stream.
 
     Args:
-        photos: clips of one frame (`faces.load_faces`), which come between the clips.
+        clips: the stream.
+        config: what a sample holds.
+        photos: clips of one frame (`reopened.load_faces`), drawn between the clips.
     """
 
     def __init__(self, clips: ClipStream, config: SampleConfig, photos: Sequence[StoredClip] = ()) -> None:
@@ -111,11 +113,11 @@ class WindowStream(IterableDataset):
         self._clips, self._config, self._photos = clips, config, PhotoDraw(photos, config)
 
     def state_dict(self) -> dict[str, int]:
-        """Where the stream stands."""
+        """The stream's position."""
         return self._clips.state_dict()
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Goes on from there."""
+        """Moves to a position."""
         self._clips.load_state_dict(state)
 
     def __iter__(self) -> Iterator[dict]:
@@ -132,7 +134,7 @@ class WindowStream(IterableDataset):
             chosen = choose_frames(clip, self._config.frames, rng)
             failed = failed + 1 if chosen is None else 0
             if chosen is not None:
-                yield make_sample(Moment.of(clip, *chosen, self._config.frames), self._config, rng)
+                yield make_sample(Moment.from_clip(clip, *chosen, self._config.frames), self._config, rng)
             elif failed == MAX_TRIES:
                 raise InputError(
                     "No clip has frames in a row with another that looks alike", "Prepare others"

@@ -1,4 +1,4 @@
-"""Trains the U-Net and the compact identity encoder: spatial first (2D), then inflated (3D)."""
+"""Trains the U-Net and the identity encoder: the spatial stage (2D), then the temporal one (inflated, 3D)."""
 
 import math
 import time
@@ -23,23 +23,30 @@ from atldiff.training.renderer.stages import STAGES, Stage
 from atldiff.training.renderer.step import RendererStep
 from atldiff.training.renderer.validation import contact_sheet, validation_scores, validation_set
 from atldiff.training.runs import hub
-from atldiff.training.runs.checkpoints import averaged, load_state, save_networks, save_state, writing
-from atldiff.training.runs.processes import Journal, from_main, start_processes
+from atldiff.training.runs.checkpoints import (
+    load_state,
+    report_write_errors,
+    save_networks,
+    save_state,
+    use_average,
+)
+from atldiff.training.runs.processes import Journal, run_on_main, start_processes
 
-SHARE_OF_LAST = 0.4  # of the samples at t = T - 1, for presets of several steps
-MAX_VALIDATION = 64  # clips: those of a shard come from all over the corpus
+SHARE_OF_LAST = 0.4  # share of samples at t = T - 1, for presets with several sampling steps
+MAX_VALIDATION = 64  # clips; a shard's clips come from all over the corpus
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """How a run uses its machines and when it ends.
+    """A run's use of its machines, and its end.
 
     Attributes:
-        accumulate: batches an optimiser step.  checkpointing: less memory for activations, more arithmetic.
+        accumulate: batches an optimiser step.
+        checkpointing: recompute activations, which saves memory.
         memory: GB of clips that each process holds; a larger corpus is streamed.
-        patience: validations without a better score after which training ends.
-        push_to_hub: repository for the best weights, USER/NAME.
-        save_seconds: between validations; None: the stage's own.
+        patience: validations without a better score after which training ends; None: all steps.
+        push_to_hub: repository for the best weights, USER/NAME; None: no upload.
+        save_seconds: seconds between validations; None: the stage's.
     """
 
     accumulate: int = 1
@@ -70,31 +77,39 @@ def train_diffusion(
     frames: int | None = None,
     run: RunConfig = DEFAULT_RUN,
 ) -> Path:
-    """Trains one stage on the processes of `accelerate launch`; run again with the same arguments to resume.
+    """Trains one stage on the processes of `accelerate launch`; a run with the same arguments resumes.
 
     Args:
-        data: prepared clips (`atldiff.training.data.extract`).
+        data: prepared clips (`atldiff.training.data.prepare`).
         out: run folder: log.jsonl, curves/ (TensorBoard), state.pt, sheet-*.png, best/ and last/ (unet/ and
             identity_encoder/, averaged weights).
         stage: "spatial" (temporal kernel 1) or "temporal" (`start` is a spatial run's best/ or last/).
-        batch: windows a batch of each process; None: as many frames as the stage's.  frames: of a window;
-            None: the stage's, or the preset's.  start: unet/ and identity_encoder/ to begin from.
-        speech_encoder: saved encoder that hears the clips' emotion; None = the U-Net learns none.
-        faces: prepared single photos, None = clips alone.  critic: joins where the preset has a mouth view.
+        preset: name or file of a preset, or the preset.
+        steps: optimiser steps; None: the stage's.
+        batch: windows a batch of each process; None: as many frames as the stage's.
+        learning_rate: peak; None: the stage's.
+        seed: seed of weights and samples.
+        device: "cpu", else this process's GPU is used.
+        start: folder with unet/ and identity_encoder/ to begin from; None: new ones.
+        speech_encoder: folder of an encoder that recognises the clips' emotion; None: the emotion is unknown.
+        faces: folder of prepared single photos; None: clips alone.
+        critic: whether the critic joins if the preset has a mouth view.
+        frames: frames a window; None: the stage's, or the preset's.
+        run: use of the machines, and the end.
 
     Returns:
         The folder of the best weights by validation score.
 
     Raises:
-        InputError: `data` was not prepared; the disk is full (the last state stays); no hub is reached; the
-            run in `out` was begun with another preset, stage or seed.
+        InputError: `data` was not prepared; the disk is full (the last state stays); the hub cannot be
+            reached; the run in `out` has another preset, stage or seed.
     """
     row = preset if isinstance(preset, Preset) else read_preset(preset)
     changes = {"steps": steps, "batch": batch, "learning_rate": learning_rate, "frames": frames}
-    chosen = stage_of(row, stage, start is not None, **changes, save_seconds=run.save_seconds)
+    chosen = make_stage(row, stage, start is not None, **changes, save_seconds=run.save_seconds)
     accelerator = start_processes(device, out, run.accumulate)
     if run.push_to_hub is not None:
-        from_main(accelerator, partial(hub.reserve, run.push_to_hub))
+        run_on_main(accelerator, partial(hub.reserve, run.push_to_hub))
     torch.manual_seed(seed)
     networks = make_networks(row, stage, start)
     if run.checkpointing:
@@ -104,7 +119,7 @@ def train_diffusion(
     encoder = None if speech_encoder is None else load_speech_encoder(speech_encoder)
     photos = () if faces is None else load_faces(faces, "train")
     source = DataConfig(data, run.memory, encoder, photos, seed, chosen.batch)
-    first, config = trainer.step * run.accumulate, SampleConfig.of(row, chosen.frames)
+    first, config = trainer.step * run.accumulate, SampleConfig.from_preset(row, chosen.frames)
     batches = Batches(source, config, accelerator, first, trainer.places)
     if accelerator.is_main_process:
         trainer.validation = validation_set(load_clips(data, "val", encoder, MAX_VALIDATION), config)
@@ -112,33 +127,40 @@ def train_diffusion(
         trainer.validate({})
     trainer.run(batches)
     if run.push_to_hub is not None:
-        from_main(accelerator, partial(hub.push, out / "best", run.push_to_hub))
+        run_on_main(accelerator, partial(hub.push, out / "best", run.push_to_hub))
     return out / "best"
 
 
-def stage_of(row: Preset, name: str, taught: bool, **changes: Any) -> Stage:
-    """The stage of that name, with what is not None changed; the critic joins taught networks at once."""
-    if taught:
+def make_stage(row: Preset, name: str, pretrained: bool, **changes: Any) -> Stage:
+    """The stage of that name, with every change that is not None.
+
+    Args:
+        row: the preset.
+        pretrained: whether the networks are trained already; the critic then joins at once.
+    """
+    if pretrained:
         changes["critic_from"] = 0
-    if row.steps > 1:  # one-step sampling sees t = T - 1 alone, the others see it among others
+    if row.steps > 1:  # one-step sampling uses t = T - 1 alone
         changes["share_of_last"] = SHARE_OF_LAST
     if name == "temporal" and changes.get("frames") is None:
         changes["frames"] = row.training_frames
     usual = STAGES[name]
     stage = replace(usual, **{key: value for key, value in changes.items() if value is not None})
-    if changes.get("batch") is None:  # a step costs what the usual one costs
+    if changes.get("batch") is None:  # as many frames a step as usual
         stage = replace(stage, batch=max(1, usual.batch * usual.frames // stage.frames))
     return replace(stage, critic_lead=min(stage.critic_lead, stage.steps // 10))
 
 
 class Trainer:
-    """The loop: steps, looks at unseen people, saved states, and when to end.
+    """The training loop: steps, validation on unseen people, saved states, and early end.
 
     Attributes:
-        step: optimiser steps taken.  best: validation score.  stale: validations since then.
-        places: where the processes' streams of clips stood when the state was saved.
+        step: number of optimiser steps taken.
+        best: best validation score.
+        stale: validations since the best one.
+        places: positions of the processes' streams of clips in the saved state.
         validation: samples of `validation_set`, in the main process.
-        begun: what a resumed run must have been begun with (see `load_state`).
+        begun: settings that may not change in a run (see `load_state`).
     """
 
     def __init__(
@@ -156,11 +178,9 @@ class Trainer:
         self.journal = Journal(accelerator, "log", self.step)
 
     def run(self, batches: Batches) -> None:
-        """Trains to the stage's last step, or until the score has not risen for so many validations; saves
-        and validates every `save_seconds`.
-        """
+        """Trains to the last step, or until the score stops rising; validates and saves meanwhile."""
         saved, losses, feed = time.monotonic(), [], iter(batches)
-        while self.step < self.stage.steps and not self.exhausted():
+        while self.step < self.stage.steps and not self.is_exhausted():
             losses.append(self.train_step(feed))
             if self.accelerator.is_main_process and time.monotonic() - saved > self.stage.save_seconds:
                 self.accelerator.set_trigger()
@@ -171,44 +191,45 @@ class Trainer:
         self.journal.close()
 
     def train_step(self, feed: Iterator[tuple[range, dict]]) -> dict[str, Tensor]:
-        """One optimiser step on as many batches as it accumulates; returns this process's losses."""
-        taken = [next(feed) for _ in range(self.accelerator.gradient_accumulation_steps)]
-        losses = self.take_step(taken, self.step)
+        """Takes one optimiser step on its accumulated batches; returns this process's losses."""
+        batches = [next(feed) for _ in range(self.accelerator.gradient_accumulation_steps)]
+        losses = self.take_step(batches, self.step)
         self.step += 1
         return losses
 
-    def exhausted(self) -> bool:
-        """The score has not risen for too long."""
+    def is_exhausted(self) -> bool:
+        """Whether `patience` validations brought no better score."""
         return self.patience is not None and self.stale >= self.patience
 
     def validate(self, losses: dict[str, float]) -> None:
-        """Scores the averaged weights on unseen people, keeps the best of them, and logs it."""
-        score = from_main(self.accelerator, lambda: self._score(losses))
+        """Scores the averaged weights on unseen people, saves the best, and logs the scores."""
+        score = run_on_main(self.accelerator, lambda: self._score(losses))
         better = score > self.best
         self.best, self.stale = max(score, self.best), 0 if better else self.stale + 1
 
     def save(self, batches: Batches) -> None:
-        """Everything that resuming needs, written whole or not at all."""
+        """Saves all that an exact resume needs, whole or not at all."""
         values = {"step": self.step, "best": self.best, "stale": self.stale, "places": batches.places()}
         values |= {"begun": self.begun}
         if self.accelerator.is_main_process:
             save_state(self.out / "state.pt", self.take_step.parts, **values)
 
     def _score(self, losses: dict[str, float]) -> float:
+        """Validates, saves and logs in the main process; returns the score."""
         networks = self.take_step.networks
-        with averaged(networks, self.take_step.average), self.take_step.autocast():
+        with use_average(networks, self.take_step.average), self.take_step.autocast():
             scores, frames = validation_scores(networks, self.validation, self.accelerator.device)
-            with writing(self.out):
+            with report_write_errors(self.out):
                 sheet = contact_sheet(frames, self.out / f"sheet-{self.step:06d}.png")
-            saved = {"unet": networks.unet, "identity_encoder": networks.identity}
+            parts = {"unet": networks.unet, "identity_encoder": networks.identity}
             for name in ("last", "best") if scores["score"] > self.best else ("last",):
-                save_networks(self.out / name, saved)
+                save_networks(self.out / name, parts)
         rounded = {name: round(value, 6) for name, value in (losses | scores).items()}
         self.journal.write({"step": self.step} | rounded, sheet)
         return scores["score"]
 
     def _means(self, losses: list[dict[str, Tensor]]) -> dict[str, float]:
-        """Of the steps that had each loss, over all processes."""
+        """Means of each loss over the steps that have it and over all processes."""
         names = sorted(set().union(*losses))
         means = [torch.stack([x[name] for x in losses if name in x]).mean() for name in names]
         return dict(zip(names, self.accelerator.reduce(torch.stack(means), "mean").tolist(), strict=True))

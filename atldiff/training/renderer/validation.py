@@ -1,4 +1,4 @@
-"""Scores of the renderer on unseen people, ground-truth landmarks given, and sheets to look at."""
+"""Scores of the renderer on unseen people from true landmarks, and contact sheets."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,26 +12,27 @@ from atldiff.evaluation.mouth_metrics import inside_ratios, inside_statistics
 from atldiff.rendering.diffusion.guide_noise import frame_noise
 from atldiff.rendering.diffusion.sampler import Condition, make_scheduler, sample_residual
 from atldiff.rendering.levels import from_signed, to_signed
+from atldiff.system import atomic_write
 from atldiff.training.renderer.clips import Moment, StoredClip, choose_frames
 from atldiff.training.renderer.networks import RendererNetworks
 from atldiff.training.renderer.samples import SampleConfig, make_sample
 
 STEPS = (1, 2)
-LIPS, FACE = 4.0, 0.5  # weights of `clips.loss_weight` from which on a pixel belongs to lips, to the face
+LIPS, FACE = 4.0, 0.5  # least weights of `samples.loss_weight` for pixels of the lips, of the face
 
 
 def validation_set(clips: list[StoredClip], config: SampleConfig) -> list[dict]:
-    """The same samples at every call, one a clip, not augmented.
+    """One fixed sample of each clip, without augmentation.
 
     Raises:
-        InputError: there are none.
+        InputError: no clip gives a sample.
     """
     config, samples = replace(config, augment=False), []
     for number, clip in enumerate(clips):
         rng = np.random.default_rng(number)
         chosen = choose_frames(clip, config.frames, rng)
         if chosen is not None:
-            samples.append(make_sample(Moment.of(clip, *chosen, config.frames), config, rng))
+            samples.append(make_sample(Moment.from_clip(clip, *chosen, config.frames), config, rng))
     if not samples:
         raise InputError("No clip can be used to validate with", "Prepare more clips")
     return samples
@@ -40,13 +41,15 @@ def validation_set(clips: list[StoredClip], config: SampleConfig) -> list[dict]:
 def validation_scores(
     networks: RendererNetworks, samples: list[dict], device: torch.device
 ) -> tuple[dict[str, float], list[Tensor]]:
-    """PSNR in dB of the prior and of 1 and 2 steps, of the face (first view) and of the lips (last view).
+    """Scores of the prior and of 1 and 2 sampling steps, in the face (first view) and the lips (last view).
 
     Returns:
-        Means by name: `face_1` (one step), `lips_prior`, ...; `gradient_1`, `deviation_1`, `brightness_1`,
-        ratios made/real inside the inner lips; `score`, by which the best weights are kept: lips_1 less
-        4 dB for each doubling or halving of sharpness and contrast. And per sample (4, 3, S, S) uint8 of
-        the last view: prior, 1 step, 2 steps, target of its middle frame.
+        Means by name:
+        `face_1` (one step), `lips_prior`, ...: PSNR in dB;
+        `gradient_1`, `deviation_1`, `brightness_1`: ratios generated/real inside the inner lips;
+        `score`, which chooses the best weights: lips_1 less 4 dB for each doubling or halving of gradient
+        and deviation.
+        And per sample (4, 3, S, S) uint8, the last view's middle frame: prior, 1 step, 2 steps, target.
     """
     sums: dict[str, list[float]] = {}
     inside: dict[str, list[np.ndarray]] = {}
@@ -54,7 +57,7 @@ def validation_scores(
     for number, sample in enumerate(samples):
         results = []
         for view in sample["views"]:
-            results.append(_rendered(networks, sample, view, number, device))
+            results.append(_render(networks, sample, view, number, device))
         face, last = sample["views"][0], sample["views"][-1]
         for name in results[0]:
             for part, view, frames in (("face", face, results[0][name]), ("lips", last, results[-1][name])):
@@ -83,10 +86,10 @@ def validation_scores(
     return scores, sheet
 
 
-def _rendered(
+def _render(
     networks: RendererNetworks, sample: dict, view: dict[str, Tensor], number: int, device: torch.device
 ) -> dict[str, Tensor]:
-    """(1, 3, F, S, S) frames in [-1, 1] of the prior and after so many steps, by name."""
+    """Frames (1, 3, F, S, S) in [-1, 1] of the prior and of each number of steps, by name."""
     view = {key: value[None].to(device) for key, value in view.items()}
     prior, still = to_signed(view["prior"]), to_signed(sample["identity"][None]).to(device)
     with torch.no_grad():
@@ -113,7 +116,7 @@ def psnr_in(frames: Tensor, target: Tensor, where: Tensor) -> float:
 
 
 def contact_sheet(rows: list[Tensor], path: Path, columns: int = 4) -> np.ndarray:
-    """Writes rows of frames (N, 3, S, S) uint8, `columns` rows side by side, as a PNG; whole or not at all.
+    """Writes rows of frames (N, 3, S, S) uint8 as a PNG, `columns` rows side by side; whole or not at all.
 
     Returns:
         (H, W, 3) uint8.
@@ -124,9 +127,6 @@ def contact_sheet(rows: list[Tensor], path: Path, columns: int = 4) -> np.ndarra
     strips += [np.zeros_like(strips[0])] * (-len(strips) % columns)
     lines = [np.concatenate(strips[i : i + columns], axis=1) for i in range(0, len(strips), columns)]
     sheet = np.concatenate(lines)
-    try:
-        Image.fromarray(sheet).save(path)
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
+    with atomic_write(path) as part:
+        Image.fromarray(sheet).save(part, "PNG")
     return sheet

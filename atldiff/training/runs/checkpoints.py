@@ -1,4 +1,4 @@
-"""What the training loops share: averaged weights to look at, and the state that an exact resume needs."""
+"""Files of the training loops: averaged weights, and the state that an exact resume needs."""
 
 import pickle
 import shutil
@@ -13,11 +13,12 @@ from safetensors import SafetensorError
 from torch import nn
 
 from atldiff.errors import InputError
+from atldiff.system import atomic_write
 
 
 @contextmanager
-def averaged(net: nn.Module, average: EMAModel) -> Iterator[None]:
-    """In this block the network has its averaged weights and is in eval mode; afterwards it is as it was."""
+def use_average(net: nn.Module, average: EMAModel) -> Iterator[None]:
+    """Gives the network its averaged weights and eval mode inside the block, and restores both after it."""
     training = [(module, module.training) for module in net.modules()]
     average.store(net.parameters())
     average.copy_to(net.parameters())
@@ -31,11 +32,11 @@ def averaged(net: nn.Module, average: EMAModel) -> Iterator[None]:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """What cannot be written in this block, for example because the disk is full, is told in a sentence.
+def report_write_errors(path: Path) -> Iterator[None]:
+    """Turns an error of writing inside the block, such as a full disk, into a sentence about `path`.
 
     Raises:
-        InputError: names `path`.
+        InputError: something in the block cannot be written.
     """
     try:
         yield
@@ -45,48 +46,39 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def save_text(path: Path, text: str) -> None:
-    """Writes a file, whole or not at all.
+    """Writes a text file, whole or not at all.
 
     Raises:
-        InputError: the disk is full or the folder cannot be written; the file before stays.
+        InputError: the disk is full or the folder cannot be written; the old file stays.
     """
-    part = path.with_suffix(".part")
-    try:
-        with writing(path):
-            part.write_text(text)
-            part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with report_write_errors(path), atomic_write(path) as part:
+        part.write_text(text)
 
 
 def save_state(path: Path, parts: dict[str, Any], **values: Any) -> None:
     """Writes the parts' states and plain values; whole or not at all.
 
-    Random generators need no saving: each step draws from those of its number (`processes`).
+    Random generators are not saved: each step seeds its own by its number (`processes`).
 
     Raises:
-        InputError: the disk is full or the folder cannot be written; the state before stays.
+        InputError: the disk is full or the folder cannot be written; the old state stays.
     """
     state = {name: part.state_dict() for name, part in parts.items()} | values
-    part = path.with_suffix(".part")
-    try:
-        with writing(path):
-            torch.save(state, part)
-            part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with report_write_errors(path), atomic_write(path) as file:
+        torch.save(state, file)
 
 
 def save_networks(folder: Path, networks: dict[str, Any]) -> None:
-    """Writes each network to `folder/NAME`; a file that is there stays until the new one is whole. Where it
-    was loaded from is left out: weights that are shared tell nothing of this machine's folders.
+    """Writes each network to `folder/NAME`; an old file stays until the new one is whole.
+
+    The path that a network was loaded from is left out: weights are shared, folders of a machine are not.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.
     """
     part = folder.with_name(f"{folder.name}.part")
     try:
-        with writing(folder):
+        with report_write_errors(folder):
             for name, network in networks.items():
                 if "_name_or_path" in getattr(network, "config", {}):
                     network.register_to_config(_name_or_path="")
@@ -102,11 +94,11 @@ def save_networks(folder: Path, networks: dict[str, Any]) -> None:
 def load_state(
     path: Path, parts: dict[str, Any], device: torch.device, begun: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Takes up what `save_state` wrote; returns the plain values.
+    """Loads what `save_state` wrote into the parts; returns the plain values.
 
     Args:
-        begun: what must be as it was when the run was begun, by the words for it; a state whose plain value
-            `begun` differs is refused. Fields of a preset that the state does not know are not compared.
+        begun: settings that may not change in a run, by the words for them in the error. They are compared
+            with the state's own `begun`, except for fields of a preset that the state does not have.
 
     Raises:
         InputError: the run was begun with other settings or networks; the file is broken.
@@ -117,9 +109,9 @@ def load_state(
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         remedy = "Remove it to begin again, or give another --out"
         raise InputError(f"{path} cannot be read", remedy) from error
-    told = state.get("begun") or {}
+    settings = state.get("begun") or {}
     for name, value in (begun or {}).items():
-        if not _agree(told.get(name, value), value):
+        if not _agree(settings.get(name, value), value):
             raise InputError(f"The run in {path.parent} was begun with another {name}", other)
     try:
         for name, part in parts.items():
@@ -130,14 +122,16 @@ def load_state(
 
 
 def _agree(saved: Any, now: Any) -> bool:
-    """Whether all that a saved value holds is what the value holds now."""
+    """Whether every entry of a saved value equals that of the present one."""
     if isinstance(saved, dict) and isinstance(now, dict):
         return all(_agree(value, now.get(name)) for name, value in saved.items())
     return saved == now
 
 
-def go_on_at(schedule: torch.optim.lr_scheduler.LRScheduler, step: int) -> None:
-    """A resumed run's learning rates: those of its present number of steps, which may be another than that
-    with which it was begun. The rate of the next step is in the optimiser's state.
+def resume_schedule(schedule: torch.optim.lr_scheduler.LRScheduler, step: int) -> None:
+    """Moves a schedule to a resumed run's step.
+
+    The schedule is that of the present number of steps, which may differ from the number of the first run.
+    The optimiser's state holds the rate of the next step.
     """
     schedule.last_epoch = step

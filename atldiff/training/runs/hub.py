@@ -1,4 +1,4 @@
-"""Trained weights to the Hugging Face Hub, where somebody asks for it by name."""
+"""Uploads trained weights to the Hugging Face Hub; only on request."""
 
 from pathlib import Path
 
@@ -6,26 +6,26 @@ from atldiff.errors import InputError
 
 
 def reserve(name: str) -> None:
-    """Makes the private repository `name` unless it is there: what would fail after days fails at once.
+    """Creates the private repository `name` if it does not exist, so that a mistake shows before training.
 
     Raises:
-        InputError: no network, nobody is logged in, or the name is not theirs.
+        InputError: no network, nobody is logged in, or the name belongs to somebody else.
     """
-    _ask(name, lambda api: api.create_repo(name, private=True, exist_ok=True))
+    _call_hub(name, lambda api: api.create_repo(name, private=True, exist_ok=True))
 
 
 def push(folder: Path, name: str) -> str:
-    """Uploads the files of a folder to the repository `name`; returns where they are.
+    """Uploads the files of a folder to the repository `name`; returns their address.
 
     Raises:
         InputError: as `reserve`.
     """
-    return str(_ask(name, lambda api: api.upload_folder(repo_id=name, folder_path=folder)))
+    return str(_call_hub(name, lambda api: api.upload_folder(repo_id=name, folder_path=folder)))
 
 
-def _ask(name: str, request):  # noqa: ANN202 - what the hub answers
+def _call_hub(name: str, request):  # noqa: ANN202 - the hub's answer
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HTTPError  # of the client that this version of it speaks through
+    from huggingface_hub.errors import HTTPError  # httpx's or requests', by version
 
     try:
         return request(HfApi())

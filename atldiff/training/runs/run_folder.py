@@ -1,4 +1,4 @@
-"""A folder that one command at a time writes to."""
+"""A lock that lets one command at a time write to a run's folder."""
 
 import errno
 import os
@@ -14,18 +14,18 @@ from atldiff.system import lock_file
 
 LOCK = ".lock"
 RANKS = ["RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK"]  # as Accelerate reads them
-_LOCKLESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # file systems on which nothing can be locked
+_LOCKLESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # errors of file systems without locks
 
 
 @contextmanager
-def alone_in(out: Path) -> Iterator[None]:
-    """In this block no other command writes to the folder `out`, which is made.
+def lock_folder(out: Path) -> Iterator[None]:
+    """Keeps other commands from writing to the folder `out` inside the block; creates the folder.
 
-    Of the processes of one command the first holds it for all. The system releases it when that process ends,
-    however it ends: the lock is the process's own, which its workers do not inherit.
+    The first process of a command holds the lock for all. Its workers do not inherit the lock, so the
+    system releases it when that process ends in any way.
 
     Raises:
-        InputError: another process holds the folder; it cannot be made.
+        InputError: another process holds the folder; the folder cannot be made.
     """
     if get_int_from_env(RANKS, 0) > 0:
         yield
@@ -43,12 +43,12 @@ def alone_in(out: Path) -> Iterator[None]:
 
 
 def _lock(out: Path) -> int:
-    """Locks the folder; returns the descriptor that holds the lock until it is closed."""
+    """Locks the folder; returns the descriptor, which holds the lock until it is closed."""
     while True:
         lock = os.open(out / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             lock_file(lock, inherited=False)
-            if _is(lock, out / LOCK):  # else its holder has just removed it
+            if _is_file(lock, out / LOCK):  # else the last holder has just removed it
                 os.ftruncate(lock, 0)
                 os.write(lock, f"{os.getpid()} on {socket.gethostname()}".encode())
                 return lock
@@ -66,7 +66,7 @@ def _lock(out: Path) -> int:
 
 
 def _release(lock: int, path: Path) -> None:
-    """Removes the lock's file and releases the lock; Windows removes no open file, so it closes it first."""
+    """Removes the lock's file and releases the lock; Windows has to close the file before it removes it."""
     try:
         path.unlink(missing_ok=True)
         os.close(lock)
@@ -76,8 +76,8 @@ def _release(lock: int, path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _is(lock: int, path: Path) -> bool:
-    """The open file is the one of that path."""
+def _is_file(lock: int, path: Path) -> bool:
+    """Whether the open file is the one at that path."""
     try:
         return os.path.samestat(os.fstat(lock), path.stat())
     except FileNotFoundError:

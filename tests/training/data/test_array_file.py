@@ -10,10 +10,10 @@ from training.made_speech import corpus, emotional_speech, networks
 
 from atldiff.errors import InputError
 from atldiff.training.data.array_file import ArrayFile
-from atldiff.training.emotion.speech import Mels, labels_of, store_emotional_speech
+from atldiff.training.emotion.speech import Mels, read_labels, store_emotional_speech
 from atldiff.training.landmarks.clips import StoredSpeech, data_key, load_speech_clips, read_speech_clips
 from atldiff.training.landmarks.components import fit_components
-from atldiff.training.landmarks.encoded import encoded_versions, fit_features
+from atldiff.training.landmarks.encoded import encode_versions, fit_features
 from atldiff.training.landmarks.windows import clip_shares, draw_batch
 
 
@@ -26,7 +26,7 @@ def rows(count):
 def test_rows_come_back_as_they_were_whatever_their_shape(tmp_path):
     written = ArrayFile.write(tmp_path / "rows.bin", rows(5))
     assert len(written) == 5 and len(list(written)) == 5
-    for kept in (written, ArrayFile.kept(tmp_path / "rows.bin")):
+    for kept in (written, ArrayFile.open_existing(tmp_path / "rows.bin")):
         for wanted, row in zip(rows(5), kept, strict=True):
             for name, array in wanted.items():
                 assert row[name].dtype == array.dtype
@@ -42,7 +42,7 @@ def test_what_was_not_written_whole_is_not_there(tmp_path):
 
     with pytest.raises(InputError, match="third"):
         ArrayFile.write(tmp_path / "rows.bin", breaks())
-    assert ArrayFile.kept(tmp_path / "rows.bin") is None and not list(tmp_path.iterdir())
+    assert ArrayFile.open_existing(tmp_path / "rows.bin") is None and not list(tmp_path.iterdir())
     with pytest.raises(InputError, match=r"rows\.bin cannot be written"):
         ArrayFile.write(tmp_path / "nowhere" / "rows.bin", rows(2))
 
@@ -76,7 +76,7 @@ def test_memory_of_landmark_training_does_not_grow_with_the_corpus(tmp_path):
         clips = StoredSpeech.store(data / "clips.bin", read_speech_clips(data, "train"))
         key = data_key(encoder, clips)
         fit_features(encoder, clips)
-        versions = encoded_versions(data, key, encoder, clips, 2, seed=0)
+        versions = encode_versions(data, key, encoder, clips, 2, seed=0)
         fit_components(generator, clips)
         shares = clip_shares([clip.speaker for clip in clips], [len(clip.ok) for clip in clips])
         for seed in range(10):
@@ -97,7 +97,7 @@ def test_recordings_are_read_from_their_file(tmp_path):
     (tmp_path / "emotional_speech.csv").write_text("\n".join(table))
     encoder, _ = networks()
     kept = store_emotional_speech(tmp_path, encoder, tmp_path / "mels.bin")
-    labels, held_out = labels_of(kept)
+    labels, held_out = read_labels(kept)
     assert [encoder.emotion.names[label] for label in labels] == ["angry", "sad"]
     assert held_out.tolist() == [False, True]
     assert isinstance(kept[0]["mel"], np.memmap) and len(Mels(kept)) == 2

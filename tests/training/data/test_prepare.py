@@ -29,7 +29,7 @@ from atldiff.training.data import prepare as prepare_corpus
 from atldiff.training.data.corpora import ClipRecord, read_corpus
 from atldiff.training.data.extract import PROTOCOLS, STORED_SIZE, extract
 from atldiff.training.data.prepare import make_part, prepare
-from atldiff.training.data.shards import broken_shards, read_manifest, read_prepared
+from atldiff.training.data.shards import find_broken_shards, read_manifest, read_prepared
 from atldiff.training.landmarks.clips import load_speech_clips
 from atldiff.training.renderer.clips import load_clips
 from atldiff.training.renderer.samples import SampleConfig
@@ -167,17 +167,17 @@ def test_manifest_tells_the_shards_and_finds_a_damaged_one(data, prepared, tmp_p
     manifest = read_manifest(prepared)
     assert sum(total["clips"] for total in manifest["splits"].values()) == 4
     assert manifest["speakers"] == {"train": 1, "val": 1, "test": 1} and manifest["unfinished"] == 0
-    assert broken_shards(prepared) == []
+    assert find_broken_shards(prepared) == []
     copy = shutil.copytree(prepared, tmp_path / "copy")
     shard = copy / "train-000000.tar"
     shard.write_bytes(shard.read_bytes()[:-2000] + b"x" * 2000)
-    assert broken_shards(copy) == ["train-000000"]
+    assert find_broken_shards(copy) == ["train-000000"]
     command = ["prepare", "--data", str(data), "--workers", "1", "--check", "--out"]
     assert main([*command, str(prepared)]) == 0
     assert main([*command, str(copy)]) == 2 and "train-000000" in capsys.readouterr().err
     shard.unlink()
     prepare(data, copy, workers=1, shard_clips=1)
-    assert broken_shards(copy) == [] and read_manifest(copy) == manifest
+    assert find_broken_shards(copy) == [] and read_manifest(copy) == manifest
 
 
 def test_a_broken_manifest_is_said_and_written_anew(data, prepared, tmp_path):

@@ -26,7 +26,7 @@ from atldiff.training.landmarks import train as train_landmarks
 from atldiff.training.landmarks.components import fit_components
 from atldiff.training.landmarks.loss import landmark_loss, opening_agreement
 from atldiff.training.landmarks.train import LandmarkStage
-from atldiff.training.landmarks.windows import draw_batch, mirrored
+from atldiff.training.landmarks.windows import draw_batch, mirror_vectors
 
 test_emotion.__test__ = False  # a function of the package, not a test
 
@@ -39,8 +39,8 @@ def test_pose_is_taken_out_of_the_targets():
         [np.stack([np.cos(angle), np.sin(angle)], -1), np.stack([-np.sin(angle), np.cos(angle)], -1)], -2
     )
     swaying = 3.0 * (upright @ turn) + np.linspace(0, 5, 40)[:, None, None]
-    plain, identity = speech_clips.pose_free(upright, ok)
-    posed, posed_identity = speech_clips.pose_free(swaying.astype(np.float32), ok)
+    plain, identity = speech_clips.remove_pose(upright, ok)
+    posed, posed_identity = speech_clips.remove_pose(swaying.astype(np.float32), ok)
     np.testing.assert_allclose(posed, plain, atol=1e-4)
     np.testing.assert_allclose(posed_identity, identity, atol=1e-4)
     assert np.abs(plain[20]).max() < 1e-6 and lm.mouth_opening(identity) < 1e-6
@@ -58,7 +58,7 @@ def test_variants_keep_sound_and_lips_of_one_length(tmp_path):
     corpus(tmp_path)
     clips = speech_clips.load_speech_clips(tmp_path, "train")
     for seed in range(8):
-        clip = speech_variants.vary(clips[0], clips, np.random.default_rng(seed))
+        clip = speech_variants.augment(clips[0], clips, np.random.default_rng(seed))
         assert clip.samples.dtype == np.float32 and np.isfinite(clip.samples).all()
         assert len(clip.displacements) == len(clip.ok)
         assert abs(len(clip.samples) / 16_000 * 30 - len(clip.ok)) < 2
@@ -99,7 +99,7 @@ def test_agreement_is_correlation_and_log_ratio():
 
 def test_mirroring_twice_changes_nothing():
     points = torch.randn(3, 68, 2)
-    torch.testing.assert_close(mirrored(mirrored(points)), points)
+    torch.testing.assert_close(mirror_vectors(mirror_vectors(points)), points)
 
 
 def test_scores_of_the_truth_of_a_late_truth_and_of_stillness(tmp_path):
@@ -182,8 +182,8 @@ def test_encoded_speech_is_kept_by_data_encoder_and_seed(tmp_path):
     other = StarterSpeechEncoder(width=8, layers=1, heads=2, kernel=7, symbols=3, bilabials=(1,), taps=(0,))
     keys = {key, speech_clips.data_key(encoder, louder), speech_clips.data_key(other, clips)}
     assert len(keys) == 3
-    one = encoded_speech.encoded_versions(tmp_path, key, encoder, clips, 2, seed=0)
-    two = encoded_speech.encoded_versions(tmp_path, key, encoder, clips, 2, seed=1)
+    one = encoded_speech.encode_versions(tmp_path, key, encoder, clips, 2, seed=0)
+    two = encoded_speech.encode_versions(tmp_path, key, encoder, clips, 2, seed=1)
     torch.testing.assert_close(one[0][0].acoustic, two[0][0].acoustic)
     assert (
         one[1][0].acoustic.shape != two[1][0].acoustic.shape

@@ -10,7 +10,7 @@ from atldiff.training.renderer.critic import (
     MouthCritic,
     Pairs,
     SharedNorm,
-    balanced,
+    balance_terms,
     critic_loss,
     generator_losses,
 )
@@ -47,9 +47,9 @@ def test_critics_see_and_move_nothing_but_the_inside_of_the_mouth():
     guide[:, 1, :, 28:36, 24:40] = 1
     prediction = torch.randn(1, 3, 2, 64, 64, requires_grad=True)
     view = {"target": target, "prior": torch.zeros_like(target), "guide": guide}
-    pairs = Pairs.of(view, prediction, torch.zeros(1, 3, 1, 64, 64))
-    torch.testing.assert_close(pairs.made[:, :, 20, 24], prediction[0, :, :, 32, 32].T)
-    torch.testing.assert_close(pairs.made[..., :8, :], pairs.real[..., :8, :])
+    pairs = Pairs.from_view(view, prediction, torch.zeros(1, 3, 1, 64, 64))
+    torch.testing.assert_close(pairs.generated[:, :, 20, 24], prediction[0, :, :, 32, 32].T)
+    torch.testing.assert_close(pairs.generated[..., :8, :], pairs.real[..., :8, :])
     for loss in generator_losses(MouthCritic(channels=(8, 8, 8)), pairs)[0]:
         (moved,) = torch.autograd.grad(loss, prediction, retain_graph=True)
         assert moved[..., 30:34, 28:36].abs().sum() > 0
@@ -63,9 +63,9 @@ def test_no_critic_pulls_harder_than_the_truth_and_a_weak_one_as_it_does():
     def pull(term: torch.Tensor) -> float:
         return float(torch.autograd.grad(term, pictures, retain_graph=True)[0].norm())
 
-    assert pull(balanced(loss, [strong], pictures)) == pytest.approx(pull(loss), rel=1e-4)
-    assert pull(balanced(loss, [weak], pictures)) == pytest.approx(pull(weak), rel=1e-4)
-    assert pull(balanced(loss, [strong, strong], pictures)) == pytest.approx(pull(loss), rel=1e-4)
+    assert pull(balance_terms(loss, [strong], pictures)) == pytest.approx(pull(loss), rel=1e-4)
+    assert pull(balance_terms(loss, [weak], pictures)) == pytest.approx(pull(weak), rel=1e-4)
+    assert pull(balance_terms(loss, [strong, strong], pictures)) == pytest.approx(pull(loss), rel=1e-4)
 
 
 def test_the_critics_norm_is_a_batch_norm():

@@ -22,8 +22,8 @@ def mouths(request):
         points[[65, 66, 67, 55, 56, 57, 58, 59, 7, 8, 9], 1] += drop
         nothing = np.zeros(64, np.float32)
         moment = Moment(portrait.image, portrait.landmarks, portrait.image[None], points[None], nothing)
-        mouth = OpenMouth.of(moment)
-        found.append(replace(mouth, truth=mouth.painted(truth)))
+        mouth = OpenMouth.from_moment(moment)
+        found.append(replace(mouth, truth=mouth.paint(truth)))
     return truth, found
 
 
@@ -39,7 +39,7 @@ def test_search_comes_nearer(mouths):
     shape, loss = fit_mouth(found, tries=60)
     assert loss < 0.5 * before
     wanted, before, after = (  # darker is darker, whether by the teeth's light or by what comes in
-        np.mean([mouth.painted(s)[mouth.inside > 0.9].mean() for mouth in found])
+        np.mean([mouth.paint(s)[mouth.inside > 0.9].mean() for mouth in found])
         for s in (truth, MouthShape(), shape)
     )
     assert abs(after - wanted) < 0.3 * abs(before - wanted)

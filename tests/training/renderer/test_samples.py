@@ -54,7 +54,9 @@ class Recorder:
 @pytest.mark.parametrize("prior", ["warp", "identity"])
 def test_training_sees_what_rendering_shows(moment, prior):
     preset = replace(PRESETS["starter"], prior=prior)
-    sample = make_sample(moment, SampleConfig.of(preset, FRAMES, augment=False), np.random.default_rng(0))
+    sample = make_sample(
+        moment, SampleConfig.from_preset(preset, FRAMES, augment=False), np.random.default_rng(0)
+    )
     face = square_box(np.full(2, STORED_SIZE / 2), STORED_SIZE / STORED_MARGIN)
     portrait = Portrait(moment.photo, moment.photo_points, face)
     sequence = LandmarkSequence(moment.points, moment.photo_points, moment.emotion)
@@ -80,19 +82,17 @@ def test_the_target_of_the_portrait_itself_is_its_still_prior(moment):
     """Prior and target pass the same resampling: a face that does not move leaves no residual."""
     still = replace(moment, frames=moment.photo[None], points=moment.photo_points[None])
     preset = replace(PRESETS["starter"], prior="identity")
-    sample = make_sample(still, SampleConfig.of(preset, augment=False), np.random.default_rng(0))
+    sample = make_sample(still, SampleConfig.from_preset(preset, augment=False), np.random.default_rng(0))
     for view in sample["views"]:
         assert torch.equal(view["prior"], view["target"])
 
 
 def test_the_mouth_is_fitted_in_the_prior_that_is_rendered(moment):
     wide = replace(moment, frames=moment.frames[-1:], points=moment.points[-1:])
-    mouth = OpenMouth.of(wide)
+    mouth = OpenMouth.from_moment(wide)
     (part,) = mouth.photo.frames(wide.points)
-    np.testing.assert_array_equal(
-        mouth.painted(MouthShape()), crop_view(mouth.photo.canvas, part, MOUTH_VIEW)
-    )
-    assert (mouth.painted(MouthShape(upper_light=0.5, lower_light=0.3)) != mouth.painted(MouthShape())).any()
+    np.testing.assert_array_equal(mouth.paint(MouthShape()), crop_view(mouth.photo.canvas, part, MOUTH_VIEW))
+    assert (mouth.paint(MouthShape(upper_light=0.5, lower_light=0.3)) != mouth.paint(MouthShape())).any()
 
 
 def test_the_prior_alone_is_the_presets_own(data):

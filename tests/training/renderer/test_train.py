@@ -22,7 +22,7 @@ from atldiff.training.renderer.batches import Batches, DataConfig
 from atldiff.training.renderer.clips import StoredClip, choose_frames, load_clips
 from atldiff.training.renderer.losses import residual_loss, shading_loss
 from atldiff.training.renderer.networks import STYLE_RATE, make_networks
-from atldiff.training.renderer.reopened import reopened
+from atldiff.training.renderer.reopened import reopen_mouth
 from atldiff.training.renderer.samples import PhotoDraw, SampleConfig, WindowDataset, face_weight, loss_weight
 from atldiff.training.renderer.stages import Stage
 from atldiff.training.renderer.step import RendererStep
@@ -32,7 +32,7 @@ from atldiff.training.runs.processes import sample_numbers, start_processes
 
 
 def dataset(data, frames=1, augment=True, photos=()):
-    config = SampleConfig.of(PRESETS["starter"], frames, augment)
+    config = SampleConfig.from_preset(PRESETS["starter"], frames, augment)
     return WindowDataset(load_clips(data, "train"), config, 0, photos)
 
 
@@ -44,7 +44,7 @@ def trainer_of(out, stage, channels=(8, 8), accumulate=1) -> Trainer:
     torch.manual_seed(0)
     preset = replace(PRESETS["starter"], unet=replace(PRESETS["starter"].unet, block_out_channels=channels))
     accelerator = start_processes("cpu", out, accumulate)
-    step = RendererStep(make_networks(preset, "spatial", None), stage, accelerator, 0, judged=True)
+    step = RendererStep(make_networks(preset, "spatial", None), stage, accelerator, 0, use_critic=True)
     return Trainer(step, accelerator, None, {})
 
 
@@ -58,7 +58,7 @@ def test_sample_has_the_networks_shapes(data):
 
 
 def test_paper_presets_see_the_face_alone(data):
-    config = SampleConfig.of(PRESETS["paper-mead"], 2)
+    config = SampleConfig.from_preset(PRESETS["paper-mead"], 2)
     (view,) = WindowDataset(load_clips(data, "train"), config, 0)[0]["views"]
     assert view["prior"].shape == (3, 2, 128, 128) and "guide" not in view
     assert torch.equal(view["prior"][:, 0], view["prior"][:, 1])  # the still photo
@@ -73,7 +73,7 @@ def test_prior_of_a_picture_that_does_not_change_is_near_the_target(data):
 def test_processes_and_workers_share_the_samples_by_number(data, tmp_path):
     accelerator = start_processes("cpu", tmp_path)
     source = DataConfig(data, batch=2)
-    batches = iter(Batches(source, SampleConfig.of(PRESETS["starter"]), accelerator, first=3))
+    batches = iter(Batches(source, SampleConfig.from_preset(PRESETS["starter"]), accelerator, first=3))
     for wanted in ([6, 7], [8, 9]):  # the fourth and fifth batch of two
         numbers, batch = next(batches)
         assert list(numbers) == wanted
@@ -87,7 +87,7 @@ def test_photo_is_closed_and_opened_again(data):
     clip = load_clips(data, "train")[0]
     photo = StoredClip("p", "p", clip.jpeg, clip.offsets[:2], clip.points[7:8], clip.usable[:1])
     photo.points[0, list(LOWER_INNER_LIP), 1] += 12
-    moment = reopened(photo, np.random.default_rng(0))
+    moment = reopen_mouth(photo, np.random.default_rng(0))
     assert mouth_opening(moment.photo_points) == pytest.approx(0, abs=1e-6)
     np.testing.assert_array_equal(moment.frames[0], photo.frame(0))
     np.testing.assert_array_equal(moment.points, photo.points)

@@ -7,7 +7,7 @@ import torch
 from diffusers.training_utils import EMAModel
 
 from atldiff.errors import InputError
-from atldiff.training.runs.checkpoints import averaged, load_state, save_networks, save_state
+from atldiff.training.runs.checkpoints import load_state, save_networks, save_state, use_average
 
 
 def parts() -> dict:
@@ -44,7 +44,7 @@ def test_the_average_is_there_inside_the_block_alone():
         step(mine)
     frozen = mine["net"].frozen = torch.nn.BatchNorm1d(2, affine=False).eval()
     net, before = mine["net"], mine["net"].weight.detach().clone()
-    with averaged(net, mine["average"]):
+    with use_average(net, mine["average"]):
         assert not net.training
         torch.testing.assert_close(net.weight.detach(), mine["average"].shadow_params[0])
         assert not torch.equal(net.weight, before)

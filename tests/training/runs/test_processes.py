@@ -163,12 +163,12 @@ def test_a_shard_that_is_missing_when_it_is_streamed_is_said(data, tmp_path):
     accelerator = train_diffusion.start_processes("cpu", tmp_path)
     source = train_diffusion.DataConfig(broken, memory=1e-6, batch=2)
     with pytest.raises(InputError, match=r"^The shard .*tar cannot be read: Remove"):
-        next(iter(Batches(source, train_diffusion.SampleConfig.of(TINY), accelerator)))
+        next(iter(Batches(source, train_diffusion.SampleConfig.from_preset(TINY), accelerator)))
 
 
 def test_a_reader_that_is_killed_is_said(data, tmp_path):
     accelerator = train_diffusion.start_processes("cpu", tmp_path)
-    source, config = train_diffusion.DataConfig(data, batch=2), train_diffusion.SampleConfig.of(TINY)
+    source, config = train_diffusion.DataConfig(data, batch=2), train_diffusion.SampleConfig.from_preset(TINY)
     feed = iter(Batches(source, config, accelerator))
     next(feed)
     for process in multiprocessing.active_children():
@@ -182,7 +182,7 @@ def test_a_corpus_larger_than_the_memory_is_streamed(data, tmp_path, monkeypatch
     monkeypatch.setattr("atldiff.training.renderer.batches.load_clips", None)  # nothing is loaded whole
     accelerator = train_diffusion.start_processes("cpu", tmp_path)
     source = train_diffusion.DataConfig(data, memory=1e-6, batch=2)
-    config = train_diffusion.SampleConfig.of(TINY)
+    config = train_diffusion.SampleConfig.from_preset(TINY)
     batches = Batches(source, config, accelerator)
     feed = iter(batches)
     next(feed)
@@ -240,11 +240,11 @@ def test_what_is_random_about_a_sample_is_its_numbers():
     many = drawn(range(400))
     assert (many.timesteps == 999).float().mean() == pytest.approx(0.8, abs=0.07)
     assert np.unique(many.timesteps).size > 50 and many.noises[0].abs().max() <= 1
-    assert many.heard.float().mean() == pytest.approx(1 - EMOTION_DROPOUT, abs=0.07)
-    assert many.seen.float().mean() == pytest.approx(1 - STYLE_DROPOUT, abs=0.07)
+    assert many.use_emotion.float().mean() == pytest.approx(1 - EMOTION_DROPOUT, abs=0.07)
+    assert many.use_style.float().mean() == pytest.approx(1 - STYLE_DROPOUT, abs=0.07)
 
 
 def drawn(numbers):
     from atldiff.training.renderer.networks import Draws
 
-    return Draws.of(0, numbers, [4, 8], 0.8, torch.device("cpu"))
+    return Draws.from_seed(0, numbers, [4, 8], 0.8, torch.device("cpu"))

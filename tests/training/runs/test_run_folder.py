@@ -8,15 +8,15 @@ import pytest
 
 from atldiff.cli.parser import main
 from atldiff.errors import InputError
-from atldiff.training.runs.run_folder import LOCK, alone_in
+from atldiff.training.runs.run_folder import LOCK, lock_folder
 
 # Holds a folder, starts a worker that outlives it, as a loader's may for seconds, and waits.
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from atldiff.training.runs.run_folder import alone_in
+from atldiff.training.runs.run_folder import lock_folder
 
-with alone_in(Path(sys.argv[1])):
+with lock_folder(Path(sys.argv[1])):
     worker = os.fork()
     if worker:
         print(worker, flush=True)
@@ -35,7 +35,7 @@ def test_a_folder_in_use_is_refused_until_its_process_is_killed(tmp_path, capsys
         assert os.listdir(out) == [LOCK]
         holder.kill()
         holder.wait()
-        with alone_in(out):
+        with lock_folder(out):
             assert (out / LOCK).read_text().startswith(f"{os.getpid()} on ")
     finally:
         holder.kill()
@@ -45,13 +45,13 @@ def test_a_folder_in_use_is_refused_until_its_process_is_killed(tmp_path, capsys
 
 def test_other_processes_of_the_same_command_do_not_ask(tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "1")
-    with alone_in(tmp_path):
+    with lock_folder(tmp_path):
         assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be written"), alone_in(tmp_path / "file" / "run"):
+    with pytest.raises(InputError, match="cannot be written"), lock_folder(tmp_path / "file" / "run"):
         pass
 
 
@@ -68,8 +68,8 @@ def test_processes_that_do_not_know_of_each_other_are_refused(tmp_path):
 
 @pytest.mark.parametrize("size", ["WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"])
 def test_a_process_that_is_told_its_rank_is_not_alone(monkeypatch, size):
-    from atldiff.training.runs.processes import _left_alone
+    from atldiff.training.runs.processes import _lacks_rank
 
     told = {"ACCELERATE_USE_CPU": "True", "MASTER_ADDR": "10.0.0.1"}
-    assert _left_alone(told) and not _left_alone(told | {size: "2"})
-    assert not _left_alone({"MASTER_ADDR": "10.0.0.1"})  # a script's own habit
+    assert _lacks_rank(told) and not _lacks_rank(told | {size: "2"})
+    assert not _lacks_rank({"MASTER_ADDR": "10.0.0.1"})  # a script's own habit
