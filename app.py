@@ -94,7 +94,7 @@ if WORKERS:
     atexit.register(WORKERS.close)
 elif AT_ONCE > 1:
     PIPELINE.batch_windows()
-HEARD = None if SHARED_GPU else PIPELINE.heard_emotion
+HEARD = None if SHARED_GPU else PIPELINE.recognise_emotion
 SERVICE = Service(predict, make, HEARD, TEMP.name, FORECAST, AT_ONCE)
 
 # What libraries import at the first photo holds on to it: that photo is to be an example, not a visitor's.
@@ -109,7 +109,7 @@ with Blocks(title=texts.TITLE, delete_cache=(600, KEEP)) as demo:
 
 if __name__ == "__main__":
     theme = gr.themes.Soft(primary_hue="orange", font=["system-ui", "sans-serif"]).set(**THEME)
-    request.leave_tidily()
+    request.stop_on_sigterm()
     demo.queue(api_open=False, default_concurrency_limit=4)
     examples = [str(texts.FOLDER)]  # whose files an example's click hands out
     told = {

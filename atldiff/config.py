@@ -74,10 +74,10 @@ class GuideConfig:
 
     def __post_init__(self) -> None:
         """Raises InputError for a value that no mask can be made with."""
-        odd = _whole(self.kernel, 1, FRAME_SIZE) and self.kernel % 2 == 1
-        _demand("kernel", odd, f"an odd whole number from 1 to {FRAME_SIZE}")
+        odd = _is_whole(self.kernel, 1, FRAME_SIZE) and self.kernel % 2 == 1
+        _check("kernel", odd, f"an odd whole number from 1 to {FRAME_SIZE}")
         share = isinstance(self.minimum, (int, float)) and 0 <= self.minimum <= 1
-        _demand("minimum", share, "a number from 0 to 1")
+        _check("minimum", share, "a number from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -114,22 +114,22 @@ class Preset:
 
     def __post_init__(self) -> None:
         """Checks every value that the renderer depends on."""
-        _demand("prior", self.prior in PRIORS, f"one of {', '.join(PRIORS)}")
-        _demand("steps", _whole(self.steps, 1, MAX_STEPS), f"a whole number from 1 to {MAX_STEPS}")
+        _check("prior", self.prior in PRIORS, f"one of {', '.join(PRIORS)}")
+        _check("steps", _is_whole(self.steps, 1, MAX_STEPS), f"a whole number from 1 to {MAX_STEPS}")
         longest = min(FIRST_WINDOWS) - 1
-        _demand("overlap", _whole(self.overlap, 0, longest), f"a whole number from 0 to {longest}")
+        _check("overlap", _is_whole(self.overlap, 0, longest), f"a whole number from 0 to {longest}")
         named = bool(self.emotions) and all(isinstance(name, str) and name for name in self.emotions)
-        _demand("emotions", named, "a list of names")
+        _check("emotions", named, "a list of names")
         channels = self.unet.block_out_channels
-        _demand(
-            "block_out_channels", bool(channels) and all(map(_positive, channels)), "whole numbers above 0"
+        _check(
+            "block_out_channels", bool(channels) and all(map(_is_positive, channels)), "whole numbers above 0"
         )
         for value in (*astuple(self.unet)[1:], *astuple(self.landmarks)):
             fine = isinstance(value, str) or (isinstance(value, (int, float)) and value >= 0)
-            _demand("the networks' shape", fine, "numbers from 0 on")
+            _check("the networks' shape", fine, "numbers from 0 on")
         unit = max(1, self.unet.patch_size) * 2 ** (len(channels) - 1)
-        fitting = all(_whole(size, unit, MAX_VIEW) and size % unit == 0 for size in self.view_sizes)
-        _demand("view_sizes", len(self.view_sizes) in (1, 2) and fitting, f"one or two multiples of {unit}")
+        fitting = all(_is_whole(size, unit, MAX_VIEW) and size % unit == 0 for size in self.view_sizes)
+        _check("view_sizes", len(self.view_sizes) in (1, 2) and fitting, f"one or two multiples of {unit}")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Preset":
@@ -139,8 +139,8 @@ class Preset:
             InputError: it was made by another version, or a value is out of its range.
         """
         try:
-            parts = {name: kind(**_tuples(values[name])) for name, kind in _PARTS.items()}
-            return cls(**(_tuples(values) | parts))
+            parts = {name: kind(**_with_tuples(values[name])) for name, kind in _PARTS.items()}
+            return cls(**(_with_tuples(values) | parts))
         except (AttributeError, KeyError, TypeError) as error:
             problem = f"This preset was written by another version of atldiff ({error})"
             raise InputError(
@@ -151,23 +151,23 @@ class Preset:
 _PARTS = {"unet": UNetConfig, "guide": GuideConfig, "landmarks": LandmarkConfig}
 
 
-def _demand(name: str, met: bool, wanted: str) -> None:
+def _check(name: str, met: bool, wanted: str) -> None:
     """Raises InputError, unless the demand on a preset's value is met."""
     if not met:
         raise InputError(f"The preset's {name} cannot be used", f"Give {wanted}")
 
 
-def _whole(value: object, low: int, high: int) -> bool:
+def _is_whole(value: object, low: int, high: int) -> bool:
     """Whether a value is a whole number within bounds."""
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-def _positive(value: object) -> bool:
+def _is_positive(value: object) -> bool:
     """Whether a value is a whole number above 0."""
-    return _whole(value, 1, 2**31)
+    return _is_whole(value, 1, 2**31)
 
 
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
     """JSON's lists as tuples."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
@@ -190,7 +190,7 @@ def read_preset(name: str) -> Preset:
 
 def shape_of(kind: type, config: dict[str, Any]) -> Any:
     """The UNetConfig or LandmarkConfig (`kind`) of a network with that config."""
-    return kind(**_tuples({field.name: config[field.name] for field in fields(kind)}))
+    return kind(**_with_tuples({field.name: config[field.name] for field in fields(kind)}))
 
 
 # The paper's networks: all convolutions of a block are 3D, the identity is a map (Sec. 2.3), and the Global

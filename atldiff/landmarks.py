@@ -135,7 +135,7 @@ class FaceFrame:
     axes: np.ndarray
 
     @classmethod
-    def of(cls, landmarks: np.ndarray) -> "FaceFrame":
+    def from_landmarks(cls, landmarks: np.ndarray) -> "FaceFrame":
         """The frame of one face, landmarks (68, 2)."""
         right, left = landmarks[36], landmarks[45]
         x = left - right

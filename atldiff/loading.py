@@ -47,7 +47,7 @@ def load_network(folder: Path, kinds: Iterable[Any], what: str, remedy: str) -> 
         raise InputError(f"The {what} in {folder} cannot be read", "Save it again") from error
 
 
-def fetched(kind: Any, name: str) -> Any:
+def load_published(kind: Any, name: str) -> Any:
     """A published network of the class `kind`, from the hub, its cache or a folder.
 
     Raises:

@@ -33,17 +33,17 @@ def keep_memory() -> None:
 
 
 def give_back(*mapped: np.ndarray) -> None:
-    """Gives the system the freed memory that glibc holds, wherever in its pools it lies, and see `forget`."""
+    """Gives the system the freed memory that glibc holds, wherever in its pools it lies, and see `release_pages`."""
     for array in mapped:
-        forget(array)
+        release_pages(array)
     if _GLIBC:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def on_disk(array: np.ndarray) -> np.ndarray:
+def map_to_disk(array: np.ndarray) -> np.ndarray:
     """The same values, mapped from a nameless temporary file that goes with the array; small ones as is.
 
-    What is read of them takes memory until `forget`. Where no such file can be written: the array itself.
+    What is read of them takes memory until `release_pages`. Where no such file can be written: the array itself.
     """
     if array.nbytes < _LARGE:
         return array
@@ -57,7 +57,7 @@ def on_disk(array: np.ndarray) -> np.ndarray:
     return np.frombuffer(pages, array.dtype).reshape(array.shape)
 
 
-def forget(array: np.ndarray) -> None:
+def release_pages(array: np.ndarray) -> None:
     """Gives back the memory that a mapped array takes; its values are read from the file when used again."""
     owner: object = array
     while not isinstance(owner, mmap.mmap):

@@ -14,7 +14,7 @@ BACKGROUNDS = ("keep", "green", "matte")
 DETECTORS = ("mediapipe", "face-alignment")
 MAX_FACES = 8  # of a crowd, the largest
 _ON, _OFF = (True, "yes", "true", "on", "1"), (False, "no", "false", "off", "0")
-_SHOWN = 40  # characters of a wrong value that a message repeats
+_MAX_QUOTE = 40  # characters of a wrong value that a message repeats
 
 
 def _number(default: float | int | None, low: float, high: float, text: str, label: str) -> Any:
@@ -102,17 +102,17 @@ class Options(Motion):
     def __post_init__(self) -> None:
         """Checks every value and brings it to its type."""
         for option in fields(self):
-            object.__setattr__(self, option.name, _checked(option, getattr(self, option.name)))
+            object.__setattr__(self, option.name, _parse(option, getattr(self, option.name)))
 
 
 def help_text(name: str) -> str:
     """What an option means, with its range: for a command line's or an API's help."""
     about = OPTIONS[name].metadata
-    within = f" ({_range(about['range'])})" if "range" in about else ""
+    within = f" ({_range_text(about['range'])})" if "range" in about else ""
     return about["help"] + (" (yes or no)" if "switch" in about else within)
 
 
-def _checked(option: Field, value: object) -> object:
+def _parse(option: Field, value: object) -> object:
     """The value in the option's type.
 
     Raises:
@@ -125,22 +125,22 @@ def _checked(option: Field, value: object) -> object:
         if isinstance(value, str) and (value in choices or not choices):
             return value
         remedy = f"Choose one of {', '.join(choices)}" if choices else "Give its name"
-        raise InputError(f"{option.name} cannot be {_shown(value)}", remedy)
+        raise InputError(f"{option.name} cannot be {_quote(value)}", remedy)
     if "switch" in option.metadata:
         word = value.strip().lower() if isinstance(value, str) else value
         if word not in _ON + _OFF:
-            raise InputError(f"{option.name} cannot be {_shown(value)}", "Choose yes or no")
+            raise InputError(f"{option.name} cannot be {_quote(value)}", "Choose yes or no")
         return word in _ON
     low, high = option.metadata["range"]
-    number = _as_number(value)
+    number = _parse_number(value)
     whole = isinstance(low, int)
     if number is None or not low <= number <= high or (whole and number != int(number)):
         kind = "a whole number from" if whole else "a number from"
-        raise InputError(f"{option.name} cannot be {_shown(value)}", f"Choose {kind} {_range((low, high))}")
+        raise InputError(f"{option.name} cannot be {_quote(value)}", f"Choose {kind} {_range_text((low, high))}")
     return int(number) if whole else float(number)
 
 
-def _as_number(value: Any) -> Any:
+def _parse_number(value: Any) -> Any:
     """A number as it is, or as text; None for anything else, and for what is no finite number."""
     if isinstance(value, str):
         try:
@@ -155,16 +155,16 @@ def _as_number(value: Any) -> Any:
     return value
 
 
-def _shown(value: object) -> str:
+def _quote(value: object) -> str:
     """A wrong value as a message repeats it."""
     try:
         text = str(value)
     except ValueError:  # Python does not write out numbers of thousands of digits
         return "a number of so many digits"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= _MAX_QUOTE else f"{text[:_MAX_QUOTE]}..."
 
 
-def _range(bounds: tuple[float, float]) -> str:
+def _range_text(bounds: tuple[float, float]) -> str:
     low, high = bounds
     return f"{low:g} to {high:g}" if isinstance(low, float) else f"{low} to {high}"
 

@@ -177,7 +177,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         return LandmarkSequence(points.astype(np.float32), portrait.landmarks, embedding)
 
     @torch.no_grad()
-    def heard_emotion(self, sequence: LandmarkSequence) -> str | None:
+    def recognise_emotion(self, sequence: LandmarkSequence) -> str | None:
         """The one of `emotions` heard in the speech behind the landmarks; None: none for sure.
 
         Raises:

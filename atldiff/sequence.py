@@ -109,7 +109,7 @@ class LandmarkSequence:
             raise InputError(f"The eyes of the face in {name} lie in one place", _REMEDY)
         if np.abs(self.emotion).max(initial=0) > MAX_EMOTION:
             raise InputError(f"{name} holds an emotion that no network gives", _REMEDY)
-        moved = FaceFrame.of(identity).vectors_to_face(self.points - identity)
+        moved = FaceFrame.from_landmarks(identity).vectors_to_face(self.points - identity)
         furthest = float(np.linalg.norm(moved, axis=-1).max())
         if not furthest <= REACH:
             raise InputError(
@@ -133,7 +133,7 @@ class LandmarkSequence:
 
     def on_face(self, landmarks: np.ndarray) -> "LandmarkSequence":
         """The same motion on another face's landmarks (68, 2): displacements move in face units."""
-        mine, theirs = FaceFrame.of(self.identity), FaceFrame.of(landmarks)
+        mine, theirs = FaceFrame.from_landmarks(self.identity), FaceFrame.from_landmarks(landmarks)
         moved = theirs.vectors_from_face(mine.vectors_to_face(self.points - self.identity))
         points = (landmarks + moved).astype(np.float32)
         return replace(self, points=points, identity=np.asarray(landmarks, np.float32))

@@ -9,7 +9,7 @@ T = TypeVar("T")
 _END: Any = object()
 
 
-def one_ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
+def prefetch(items: Generator[T, None, None]) -> Generator[T, None, None]:
     """The same items; the next one is made while the caller is busy with the last.
 
     No more than one is made ahead, so memory stays bounded. What the generator raises is raised here. It
@@ -29,7 +29,7 @@ def one_ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
             items.close()
 
 
-def or_none(items: Iterator[T], seconds: float) -> Generator[T | None, None, None]:
+def poll(items: Iterator[T], seconds: float) -> Generator[T | None, None, None]:
     """The same items; None each time that the next one has not come for so many seconds.
 
     So whoever waits can leave. This iterator then ends at once; the call that waits for an item goes on in

@@ -4,7 +4,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 
 
-def whole(least: int) -> Callable[[str], int]:
+def whole_number(least: int) -> Callable[[str], int]:
     """Reads a whole number that is no smaller than `least`."""
 
     def read(text: str) -> int:
@@ -20,7 +20,7 @@ def whole(least: int) -> Callable[[str], int]:
     return read
 
 
-def positive(text: str) -> float:
+def positive_number(text: str) -> float:
     """Reads a number above nought."""
     try:
         value = float(text)

@@ -26,7 +26,7 @@ RECORDINGS = (
     " mp2 mp3 mp4 mpeg mpg mts oga ogg ogv opus spx ts tta w64 wav webm wma wmv wv"
 )
 
-Kind = Literal["photo", "recording", "made", "other", "folder"]
+Kind = Literal["photo", "recording", "own", "other", "folder"]
 _REASONS: dict[Kind, str] = {
     "photo": "no recording of this name",
     "recording": "no photo of this name",
@@ -89,7 +89,7 @@ def kind_of(path: Path) -> Kind:
         with open_media(path, "recording") as container:
             if container.streams.audio:
                 made = any(MADE_BY in str(value) for value in container.metadata.values())
-                return "made" if made else "recording"
+                return "own" if made else "recording"
     except InputError:
         pass
     try:
@@ -111,8 +111,8 @@ def _read_folder(source: Path, out: Path, options: Options) -> Batch:
     in_place = same_file(source, out)
     seen = [path for path in sorted(source.iterdir()) if not path.name.startswith(".")]
     kinds = {path: kind_of(path) for path in seen if not same_file(path, out)}
-    photos, sounds = (_by_stem(kinds, kind) for kind in ("photo", "recording"))
-    made = _by_stem(kinds, "made")
+    photos, sounds = (_group_by_stem(kinds, kind) for kind in ("photo", "recording"))
+    made = _group_by_stem(kinds, "own")
     jobs: list[Job] = []
     replaced: set[Path] = set()
     for stem, pictures in photos.items():
@@ -122,13 +122,13 @@ def _read_folder(source: Path, out: Path, options: Options) -> Batch:
             replaced |= set(heard) - set(others)
         jobs += [Job(*pair, options=options) for pair in product(pictures, others or heard)]
     used = {path for job in jobs for path in job.inputs}
-    kept = used.union(path for path, kind in kinds.items() if kind != "made")
+    kept = used.union(path for path, kind in kinds.items() if kind != "own")
     names = _Names(out, kept)
     jobs = [replace(job, output=names.free(job.photo.stem, options)) for job in jobs]
     return Batch(jobs, tuple(_notes(kinds, used, replaced)))
 
 
-def _by_stem(kinds: dict[Path, Kind], wanted: Kind) -> dict[str, list[Path]]:
+def _group_by_stem(kinds: dict[Path, Kind], wanted: Kind) -> dict[str, list[Path]]:
     """Name without ending -> the files of that kind; systems spell an accented letter in two ways."""
     stems: dict[str, list[Path]] = {}
     for path, kind in kinds.items():

@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from atldiff.animation import Animation, animate
-from atldiff.cli.jobs import Job, check_files, writable
+from atldiff.cli.jobs import Job, check_files, reserve_files
 from atldiff.config import FRAME_RATE
 from atldiff.loading import load_pipeline
 from atldiff.media.speech import Speech
@@ -68,7 +68,7 @@ class Runner:
         """
         begin, settings = time.perf_counter(), self.settings
         check_files(job)
-        with writable(list(job.outputs)), progress_bar(settings.quiet) as bar:
+        with reserve_files(list(job.outputs)), progress_bar(settings.quiet) as bar:
 
             def predict(portrait: Portrait, speech: Speech, options: Options) -> LandmarkSequence:
                 bar.set_description("landmarks")

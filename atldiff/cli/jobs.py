@@ -92,7 +92,7 @@ def _check_length(path: Path) -> None:
 
 
 @contextmanager
-def writable(paths: list[Path]) -> Iterator[None]:
+def reserve_files(paths: list[Path]) -> Iterator[None]:
     """Makes sure that the files can be written, before any work; makes their folders, and takes away
     what it made, and what was newly written, if the work fails.
 
@@ -103,17 +103,17 @@ def writable(paths: list[Path]) -> Iterator[None]:
     before = {path for path in paths if os.path.exists(path)}
     try:
         for path in paths:
-            made += _folders_for(path)
+            made += _make_folders(path)
         yield
     except BaseException:
         for path in set(paths) - before:
             with suppress(OSError):
                 path.unlink()
-        _remove(made)
+        _remove_folders(made)
         raise
 
 
-def _folders_for(path: Path) -> list[Path]:
+def _make_folders(path: Path) -> list[Path]:
     """Makes the folders above a file and tries to write there; returns the new ones, outermost first."""
     made: list[Path] = []
     try:
@@ -128,13 +128,13 @@ def _folders_for(path: Path) -> list[Path]:
         if path.exists() and not os.access(path, os.W_OK):
             raise PermissionError(f"{path} is write-protected")
     except (OSError, ValueError) as error:
-        _remove(made)
+        _remove_folders(made)
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path} cannot be written ({reason})", "Choose another place for it") from error
     return made
 
 
-def _remove(folders: list[Path]) -> None:
+def _remove_folders(folders: list[Path]) -> None:
     """Takes new folders away again, innermost first; one that somebody else used meanwhile stays."""
     for folder in reversed(folders):
         with suppress(OSError):

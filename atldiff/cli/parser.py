@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from atldiff.cli.arguments import positive, whole
+from atldiff.cli.arguments import positive_number, whole_number
 from atldiff.cli.training import add_training
 from atldiff.errors import InputError
 from atldiff.options import OPTIONS, Options, help_text
@@ -94,7 +94,13 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("--weights", metavar="DIR", help="a pipeline's folder or hub id; the embedded starter if left out")
     _add_device(parser)
     add("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="auto = the fastest")
-    add("--max-seconds", type=positive, default=600.0, metavar="S", help="the longest recording accepted")
+    add(
+        "--max-seconds",
+        type=positive_number,
+        default=600.0,
+        metavar="S",
+        help="the longest recording accepted",
+    )
     add("--quiet", action="store_true", help="no progress bar")
 
 
@@ -107,13 +113,16 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
 
 def _add_measures(commands) -> None:
     score = _command(
-        commands, "validate", partial(_measured, _validate), "Score a checkpoint on the validation clips."
+        commands,
+        "validate",
+        partial(_run_measurement, _validate),
+        "Score a checkpoint on the validation clips.",
     )
     score.add_argument("--data", type=Path, default=Path("runs/data"), help="what prepare wrote")
     score.add_argument(
-        "--steps", type=whole(1), nargs="+", default=[1, 2, 4, 8], help="numbers of DDIM steps to try"
+        "--steps", type=whole_number(1), nargs="+", default=[1, 2, 4, 8], help="numbers of DDIM steps to try"
     )
-    score.add_argument("--clips", type=whole(1), help="at most so many")
+    score.add_argument("--clips", type=whole_number(1), help="at most so many")
     score.add_argument(
         "--out", type=Path, dest="results", metavar="FILE", help="also write the scores here, as JSON"
     )
@@ -122,12 +131,12 @@ def _add_measures(commands) -> None:
         "--mouths", action="store_true", help="score the mouth's inside instead, and ask a judge (minutes)"
     )
     time = _command(
-        commands, "benchmark", partial(_measured, _benchmark), "Measure time by stage and peak memory."
+        commands, "benchmark", partial(_run_measurement, _benchmark), "Measure time by stage and peak memory."
     )
     time.add_argument(
-        "--seconds", type=positive, nargs="+", default=[4, 30, 300], help="lengths of the recordings"
+        "--seconds", type=positive_number, nargs="+", default=[4, 30, 300], help="lengths of the recordings"
     )
-    time.add_argument("--size", type=whole(64), default=512, help="side of the square photo in pixels")
+    time.add_argument("--size", type=whole_number(64), default=512, help="side of the square photo in pixels")
     time.add_argument("--photo", type=Path, default=Path("examples/astronaut.jpg"), help="whose photo")
     time.add_argument(
         "--recording", type=Path, default=Path("examples/busy_line.flac"), help="repeated to length"
@@ -196,11 +205,11 @@ def _batch(args: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
-def _measured(run, args: argparse.Namespace) -> int:
+def _run_measurement(run, args: argparse.Namespace) -> int:
     """Runs a measurement whose results can be written where they are to be."""
-    from atldiff.cli.jobs import writable
+    from atldiff.cli.jobs import reserve_files
 
-    with writable([args.results] if args.results else []):
+    with reserve_files([args.results] if args.results else []):
         return run(args) or 0
 
 

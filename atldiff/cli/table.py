@@ -44,15 +44,15 @@ def read_table(source: Path, options: Options) -> list[Row]:
         InputError: the file is no such table, a column is missing, unknown or there twice, a row lacks a
             photo or a recording or is too long, or a value is wrong.
     """
-    text, separator = _text_of(source)
+    text, separator = _read_text(source)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     try:
-        return list(_rows(lines, source, separator, options))
+        return list(_parse_rows(lines, source, separator, options))
     except csv.Error as error:
         raise InputError(f"{source.name} is not a table of jobs ({error})", _REMEDY) from error
 
 
-def _text_of(source: Path) -> tuple[str, str]:
+def _read_text(source: Path) -> tuple[str, str]:
     """A table's text and its separator: the one in its first line, or the one that this line names."""
     data = source.read_bytes()
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -66,7 +66,7 @@ def _text_of(source: Path) -> tuple[str, str]:
     return text, max(SEPARATORS, key=first.count)
 
 
-def _rows(lines: Any, source: Path, separator: str, options: Options) -> Iterator[Row]:
+def _parse_rows(lines: Any, source: Path, separator: str, options: Options) -> Iterator[Row]:
     """The rows below the first line of cells."""
     columns: list[str] = []
     for cells in lines:
@@ -74,18 +74,18 @@ def _rows(lines: Any, source: Path, separator: str, options: Options) -> Iterato
         if not any(cells):
             continue
         if columns:
-            yield _row(
-                dict(_named(columns, cells, source, lines.line_num)),
+            yield _parse_row(
+                dict(_pair_cells(columns, cells, source, lines.line_num)),
                 source,
                 lines.line_num,
                 separator,
                 options,
             )
         else:
-            columns = _columns([cell.lower() for cell in cells], source)
+            columns = _parse_columns([cell.lower() for cell in cells], source)
 
 
-def _columns(names: list[str], source: Path) -> list[str]:
+def _parse_columns(names: list[str], source: Path) -> list[str]:
     """A table's column names; checked."""
     known = (*COLUMNS, *OPTIONS)
     while names and not names[-1]:
@@ -101,7 +101,7 @@ def _columns(names: list[str], source: Path) -> list[str]:
     return names
 
 
-def _named(columns: list[str], cells: list[str], source: Path, line: int) -> Iterator[tuple[str, str]]:
+def _pair_cells(columns: list[str], cells: list[str], source: Path, line: int) -> Iterator[tuple[str, str]]:
     """(column, cell) of a row."""
     if any(cells[len(columns) :]):
         problem = f"{source.name}, line {line}: there are more cells than columns"
@@ -109,7 +109,7 @@ def _named(columns: list[str], cells: list[str], source: Path, line: int) -> Ite
     yield from zip(columns, cells, strict=False)
 
 
-def _row(cells: dict[str, str], source: Path, line: int, separator: str, options: Options) -> Row:
+def _parse_row(cells: dict[str, str], source: Path, line: int, separator: str, options: Options) -> Row:
     """One row; where commas do not separate cells they may stand for decimal points."""
     place = f"{source.name}, line {line}"
     for name in COLUMNS[:2]:

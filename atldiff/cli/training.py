@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from atldiff.cli.arguments import positive, whole
+from atldiff.cli.arguments import positive_number, whole_number
 from atldiff.config import PRESETS, read_preset
 from atldiff.errors import InputError
 from atldiff.options import DETECTORS
@@ -26,7 +26,7 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     """
 
     def add_writer(commands, name: str, run: Callable, text: str) -> argparse.ArgumentParser:
-        return add_command(commands, name, partial(_alone, run), text)
+        return add_command(commands, name, partial(_run_alone, run), text)
 
     _add_prepare(add_writer(commands, "prepare", _prepare, "Turn a corpus of clips into training data."))
     faces = add_writer(commands, "prepare-faces", _prepare_faces, "Turn single photos into training data.")
@@ -48,11 +48,13 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     mouth = add_command(parts, "mouth", _fit_mouth, "Fit the layered mouth's numbers to open mouths.")
     mouth.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
     mouth.add_argument("--faces", type=Path, default=FACES, help="what prepare-faces wrote")
-    mouth.add_argument("--tries", type=whole(1), default=400, help="shapes to try")
+    mouth.add_argument("--tries", type=whole_number(1), default=400, help="shapes to try")
     table = add_writer(parts, "ablations", _run_ablations, "Train the rows of the ablation table.")
     table.add_argument("rows", nargs="*", metavar="NAME", help="such as without-kfusion; all if left out")
     table.add_argument("--start", type=Path, required=True, help="speech encoder of the landmarks' rows")
-    table.add_argument("--renderer-steps", type=whole(1), help="optimiser steps of each stage of a renderer")
+    table.add_argument(
+        "--renderer-steps", type=whole_number(1), help="optimiser steps of each stage of a renderer"
+    )
     joined = add_writer(parts, "export", _export, "Put trained networks together: a folder for --weights.")
     which = "a diffusion run's best/ or last/; of several, the mean of their weights"
     joined.add_argument("--renderer", type=Path, required=True, nargs="+", metavar="FOLDER", help=which)
@@ -68,13 +70,13 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     for part in (diffusion, person):
         _add_run(part)
     for part in (marks, diffusion, person):
-        part.add_argument("--patience", type=whole(1), metavar="N", help=patience)
+        part.add_argument("--patience", type=whole_number(1), metavar="N", help=patience)
     for part in (emotion, marks, diffusion, person, table):
         part.add_argument("--out", type=Path, required=True, help="run folder")
         part.add_argument(
-            "--steps", type=whole(1), help="optimiser steps; the stage's own number if left out"
+            "--steps", type=whole_number(1), help="optimiser steps; the stage's own number if left out"
         )
-        part.add_argument("--seed", type=whole(0), default=0, help="of weights and samples")
+        part.add_argument("--seed", type=whole_number(0), default=0, help="of weights and samples")
         add_device(part)
 
 
@@ -82,7 +84,7 @@ def _add_diffusion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", choices=("spatial", "temporal"), default="spatial", help="2D, or inflated")
     parser.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
     windows = "of a window; temporal: 6, of the paper's presets 30"
-    parser.add_argument("--frames", type=whole(1), metavar="N", help=windows)
+    parser.add_argument("--frames", type=whole_number(1), metavar="N", help=windows)
     parser.add_argument("--speech-encoder", type=Path, help="hears the clips' emotion; none if left out")
     parser.add_argument("--faces", type=Path, help="what prepare-faces wrote; clips alone if left out")
 
@@ -96,12 +98,12 @@ def _add_person(parser: argparse.ArgumentParser) -> None:
 def _add_run(parser: argparse.ArgumentParser) -> None:
     """The options of `train_diffusion.RunConfig`, and those of its steps."""
     memory = "of clips that each process holds; a larger corpus is streamed from its shards"
-    parser.add_argument("--batch", type=whole(1), help="windows a batch of each process")
-    parser.add_argument("--accumulate", type=whole(1), default=1, help="batches an optimiser step")
+    parser.add_argument("--batch", type=whole_number(1), help="windows a batch of each process")
+    parser.add_argument("--accumulate", type=whole_number(1), default=1, help="batches an optimiser step")
     parser.add_argument("--checkpointing", action="store_true", help="less memory, more arithmetic")
-    parser.add_argument("--memory", type=positive, default=4.0, metavar="GB", help=memory)
-    parser.add_argument("--learning-rate", type=positive, help="peak")
-    parser.add_argument("--save-seconds", type=positive, help="between validations and saved states")
+    parser.add_argument("--memory", type=positive_number, default=4.0, metavar="GB", help=memory)
+    parser.add_argument("--learning-rate", type=positive_number, help="peak")
+    parser.add_argument("--save-seconds", type=positive_number, help="between validations and saved states")
     pushed = "then upload the weights to this private repository, USER/NAME"
     parser.add_argument("--push-to-hub", metavar="NAME", help=pushed)
 
@@ -116,7 +118,7 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--protocol", choices=("starter", "paper"), default="starter", help=protocols)
     parser.add_argument(
-        "--size", type=whole(32), metavar="PIXELS", help="of the face crop, such as 128 or 256"
+        "--size", type=whole_number(32), metavar="PIXELS", help="of the face crop, such as 128 or 256"
     )
     splits = (
         "speakers: nobody is in two splits (the default); clips: the paper's 90/10, people in all of them"
@@ -125,11 +127,11 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
     detectors = "of the landmarks; face-alignment: the paper's, slow"
     parser.add_argument("--detector", choices=DETECTORS, default=DETECTORS[0], help=detectors)
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the jobs run")
-    parser.add_argument("--workers", type=whole(1), help="processes; one a core if left out")
+    parser.add_argument("--workers", type=whole_number(1), help="processes; one a core if left out")
     parser.add_argument("--check", action="store_true", help="also compare all shards with their checksums")
 
 
-def _alone(run: Callable, args: argparse.Namespace) -> None:
+def _run_alone(run: Callable, args: argparse.Namespace) -> None:
     """Runs a command while no other one writes to its --out."""
     from atldiff.training.runs.run_folder import alone_in
 

@@ -10,7 +10,14 @@ import soundfile
 
 from atldiff.config import SAMPLE_RATE
 from atldiff.errors import InputError, TooLong
-from atldiff.media.sound import appended, is_silent, level, mono, resample, within_full_scale
+from atldiff.media.sound import (
+    append_block,
+    is_silent,
+    limit_to_full_scale,
+    mix_to_mono,
+    normalise_level,
+    resample,
+)
 from atldiff.media.speech_presence import contains_speech
 
 MAX_SECONDS = 600.0
@@ -84,7 +91,7 @@ def read_sound(
             track = _read_track(container, index, origin, max_seconds)
         if _rank(*track) > rank:
             best, rank = track, _rank(*track)
-    return best and (within_full_scale(best[0]), best[1])
+    return best and (limit_to_full_scale(best[0]), best[1])
 
 
 def read_other_sound(path: Path, max_seconds: float = MAX_SECONDS) -> tuple[np.ndarray, int] | None:
@@ -101,13 +108,13 @@ def read_other_sound(path: Path, max_seconds: float = MAX_SECONDS) -> tuple[np.n
         try:  # a descriptor: of a name libsndfile trusts the ending
             with soundfile.SoundFile(os.dup(file.fileno()), closefd=True) as sound:
                 if sound.frames > (max_seconds + 0.1) * sound.samplerate:
-                    raise too_long(max_seconds)
-                return within_full_scale(sound.read(dtype="float32", always_2d=True)), sound.samplerate
+                    raise too_long_error(max_seconds)
+                return limit_to_full_scale(sound.read(dtype="float32", always_2d=True)), sound.samplerate
         except soundfile.SoundFileError:
             return None
 
 
-def too_long(max_seconds: float) -> TooLong:
+def too_long_error(max_seconds: float) -> TooLong:
     """What is said of a recording that is longer than the limit."""
     return TooLong(f"The recording is longer than {max_seconds:g} s", "Cut it, or raise the limit")
 
@@ -119,7 +126,7 @@ def _rank(sound: np.ndarray, rate: int) -> int:
     """How good a track is to be animated."""
     if is_silent(sound, rate):
         return _SILENT
-    samples = level(resample(mono(sound), rate, SAMPLE_RATE), SAMPLE_RATE)
+    samples = normalise_level(resample(mix_to_mono(sound), rate, SAMPLE_RATE), SAMPLE_RATE)
     return _SPOKEN if contains_speech(samples) else _AUDIBLE
 
 
@@ -131,15 +138,15 @@ def _read_track(container, index: int, origin: float | None, max_seconds: float)
     rate = stream.rate or SAMPLE_RATE
     seconds = min(max(0, container.duration or 0) / av.time_base, max_seconds, MAX_SECONDS)
     sound, written = np.empty((round((seconds + 1) * rate), 1 if stream.channels == 1 else 2), np.float32), 0
-    for time, block in _decoded(container, stream, rate):
-        origin = _origin(container, time) if origin is None else origin
+    for time, block in _decode_frames(container, stream, rate):
+        origin = _start_of(container, time) if origin is None else origin
         gap = round((time - origin) * rate) - written
         if (written == 0 or abs(gap) > PTS_SLACK * rate) and abs(gap) < MAX_GAP * rate:
             block = block[-gap:] if gap < 0 else np.pad(block, ((gap, 0), (0, 0)))
-        sound = appended(sound, written, block)
+        sound = append_block(sound, written, block)
         written += len(block)
         if written > (max_seconds + 0.1) * rate:
-            raise too_long(max_seconds)
+            raise too_long_error(max_seconds)
     if "mov" in container.format.name and stream.duration and written:
         # The codec's last block is filled up with silence; this container knows the true length.
         stop = float(((stream.start_time or 0) + stream.duration) * stream.time_base) - (origin or 0)
@@ -147,7 +154,7 @@ def _read_track(container, index: int, origin: float | None, max_seconds: float)
     return sound[:written], rate
 
 
-def _decoded(container, stream, rate: int) -> Iterator[tuple[float, np.ndarray]]:
+def _decode_frames(container, stream, rate: int) -> Iterator[tuple[float, np.ndarray]]:
     """(seconds on the container's clock, (n, 1 or 2) float32 at `rate`) of each frame that is not broken."""
     resampler, template, clock, layout = None, None, 0.0, "mono" if stream.channels == 1 else "stereo"
     for packet in container.demux(stream):
@@ -165,7 +172,7 @@ def _decoded(container, stream, rate: int) -> Iterator[tuple[float, np.ndarray]]
                 clock += part.samples / rate
 
 
-def _origin(container, first_sound: float) -> float:
+def _start_of(container, first_sound: float) -> float:
     """Where the container begins, in seconds: its first sound, or its first picture if that is earlier."""
     begins = [first_sound]
     for stream in container.streams.video:

@@ -8,22 +8,22 @@ MAX_GAIN = 10 ** (40 / 20)  # the noise of a nearly silent recording is lifted n
 SILENCE = 10 ** (-60 / 20)  # a recording whose loudest 20 ms lie below -60 dBFS is silent
 
 
-def as_float(samples: np.ndarray) -> np.ndarray:
+def to_float(samples: np.ndarray) -> np.ndarray:
     """Integer samples of any width, or floats, -> float32 in [-1, 1]; floats beyond are scaled down."""
     if samples.dtype.kind in "iu":
         info = np.iinfo(samples.dtype)
         middle = (info.max + 1) // 2 if info.min == 0 else 0
         samples = (samples.astype(np.float64) - middle) / (info.max - middle + 1)
-    return within_full_scale(samples).astype(np.float32)
+    return limit_to_full_scale(samples).astype(np.float32)
 
 
-def within_full_scale(sound: np.ndarray) -> np.ndarray:
+def limit_to_full_scale(sound: np.ndarray) -> np.ndarray:
     """Floats of any shape, divided by their peak where it lies above 1: a player would clip it."""
     peak = max(sound.max(initial=0), -sound.min(initial=0))
     return sound / peak if 1 < peak < np.inf else sound
 
 
-def appended(buffer: np.ndarray, used: int, block: np.ndarray) -> np.ndarray:
+def append_block(buffer: np.ndarray, used: int, block: np.ndarray) -> np.ndarray:
     """The buffer (capacity, channels) with a block after its first `used` rows; a full one is doubled."""
     if used + len(block) > len(buffer):
         larger = np.empty((2 * (used + len(block)), buffer.shape[1]), buffer.dtype)
@@ -33,7 +33,7 @@ def appended(buffer: np.ndarray, used: int, block: np.ndarray) -> np.ndarray:
     return buffer
 
 
-def mono(sound: np.ndarray) -> np.ndarray:
+def mix_to_mono(sound: np.ndarray) -> np.ndarray:
     """(m, channels) -> (m,) without DC; the louder channel where the two cancel each other."""
     mixed = sound.mean(axis=1)
     mixed -= mixed.mean()
@@ -60,10 +60,10 @@ def rms(samples: np.ndarray, block: int) -> np.ndarray:
 
 def is_silent(sound: np.ndarray, rate: int) -> bool:
     """Whether nothing is heard in (m, channels) of any length."""
-    return not len(sound) or bool(rms(mono(sound), max(1, round(0.02 * rate))).max() < SILENCE)
+    return not len(sound) or bool(rms(mix_to_mono(sound), max(1, round(0.02 * rate))).max() < SILENCE)
 
 
-def level(samples: np.ndarray, rate: int) -> np.ndarray:
+def normalise_level(samples: np.ndarray, rate: int) -> np.ndarray:
     """Brings (n,) samples to SPEECH_LEVEL: the RMS of the blocks within 20 dB of the loudest ones."""
     if not len(samples):
         return samples.astype(np.float32)

@@ -14,12 +14,12 @@ from atldiff.media.decoding import (
     UnknownMedia,
     read_other_sound,
     read_sound,
-    too_long,
+    too_long_error,
 )
-from atldiff.media.sound import as_float, is_silent, level, mono, resample
+from atldiff.media.sound import is_silent, mix_to_mono, normalise_level, resample, to_float
 from atldiff.media.speech_presence import contains_speech
 from atldiff.media.voice_activity import speech_activity
-from atldiff.memory import forget, on_disk
+from atldiff.memory import map_to_disk, release_pages
 
 MAX_SOUND_RATE = 48_000  # the highest rate the video carries
 MIN_SECONDS = 0.1
@@ -27,7 +27,7 @@ MIN_SECONDS = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Speech:
-    """One recording of speech; what is large of it lies on disk (`memory.on_disk`).
+    """One recording of speech; what is large of it lies on disk (`memory.map_to_disk`).
 
     Attributes:
         samples: (n,) float32 in [-1, 1], 16 kHz mono, without DC, at a normal speech level.
@@ -53,7 +53,7 @@ class Speech:
     def warnings(self) -> tuple[str, ...]:
         """One sentence for each thing that will make the video worse."""
         spoken = contains_speech(self.samples)
-        forget(self.samples)
+        release_pages(self.samples)
         return () if spoken else ("No speech is heard in the recording. Check that it is the right one.",)
 
     @classmethod
@@ -63,8 +63,8 @@ class Speech:
         sound = sound[:, None] if sound.ndim == 1 else sound
         sound = sound if sound.shape[1] <= 2 else sound.mean(axis=1, keepdims=True)
         sound_rate = min(rate, MAX_SOUND_RATE)
-        heard = level(resample(mono(sound), rate, SAMPLE_RATE), SAMPLE_RATE)
-        return cls(on_disk(heard), on_disk(resample(sound, rate, sound_rate)), sound_rate)
+        heard = normalise_level(resample(mix_to_mono(sound), rate, SAMPLE_RATE), SAMPLE_RATE)
+        return cls(map_to_disk(heard), map_to_disk(resample(sound, rate, sound_rate)), sound_rate)
 
     def cut(self, start: float, end: float) -> "Speech":
         """The part between two moments in seconds, at the same level; silence where there is no sound."""
@@ -99,7 +99,7 @@ def load_speech(
     else:
         raise InputError("This is not a recording", REMEDY)
     _check(sound, rate, max_seconds)
-    forget(sound)
+    release_pages(sound)
     return source if isinstance(source, Speech) else Speech.from_samples(sound, rate)
 
 
@@ -135,7 +135,7 @@ def _from_array(rate: int, samples: np.ndarray) -> tuple[np.ndarray, int]:
         samples = samples.T
     if samples.ndim not in (1, 2) or samples.dtype.kind not in "iuf" or not 1000 <= rate <= 768_000:
         raise InputError("This is not a recording", "Give (rate, samples) with samples (n,) or (n, channels)")
-    samples = as_float(samples)
+    samples = to_float(samples)
     return samples[:, None] if samples.ndim == 1 else samples, int(rate)
 
 
@@ -144,7 +144,7 @@ def _check(sound: np.ndarray, rate: int, max_seconds: float) -> None:
     if len(sound) < MIN_SECONDS * rate:
         raise InputError(f"The recording is shorter than {MIN_SECONDS} s", "Record at least one word")
     if len(sound) > (max_seconds + 0.1) * rate:
-        raise too_long(max_seconds)
+        raise too_long_error(max_seconds)
     if not np.isfinite(sound.sum()):
         raise InputError("The recording holds values that are not numbers", "Export it again, as 16-bit WAV")
     if is_silent(sound, rate):

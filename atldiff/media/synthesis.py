@@ -63,7 +63,7 @@ VOICES = (
 )
 _MODULES = {"hibari": "hibari.cli", "py_nanotts": "py_nanotts"}
 _PACKAGES = {"hibari": "hibari-tts", "py_nanotts": "py-nanotts"}
-_UNOBSERVED = {"ORT_DISABLE_TELEMETRY": "1"}  # hibari's ONNX Runtime else reports to Microsoft
+_NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}  # hibari's ONNX Runtime else reports to Microsoft
 
 
 def installed_voices() -> tuple[Voice, ...]:
@@ -91,9 +91,9 @@ def synthesise(text: str, voice: str = "english", max_seconds: float = MAX_SECON
     if not find_spec(chosen.engine):
         remedy = f"Install it: pip install {_PACKAGES[chosen.engine]}"
         raise InputError(f"The voice {voice} is not installed", remedy)
-    sound, rate = _spoken(_speakable(text), chosen)
+    sound, rate = _run_engine(_clean_text(text), chosen)
     if len(sound) + 2 * EDGE * rate > max_seconds * rate:
-        raise _too_long(max_seconds)
+        raise _too_long_error(max_seconds)
     peak = float(np.abs(sound).max(initial=0.0))
     if peak < 0.01:
         raise InputError("The voice finds nothing to say in this text", "Write words")
@@ -107,7 +107,7 @@ def write_sound(path: str | Path, speech: Speech) -> Path:
     return Path(path)
 
 
-def _speakable(text: str) -> str:
+def _clean_text(text: str) -> str:
     """The text on one line, without what an engine would take for a command.
 
     Raises:
@@ -133,14 +133,14 @@ def _is_latin(letter: str) -> bool:
     return unicodedata.name(letter, "").startswith(("LATIN", "FEMININE", "MASCULINE", "MICRO"))  # also ª º µ
 
 
-def _spoken(words: str, voice: Voice) -> tuple[np.ndarray, int]:
+def _run_engine(words: str, voice: Voice) -> tuple[np.ndarray, int]:
     """Runs the engine: sound (n,) float32 and its rate."""
     with tempfile.TemporaryDirectory(prefix="voice-") as folder:
         path = Path(folder) / "speech.wav"
         program = [sys.executable, "-P", "-m", _MODULES[voice.engine], *voice.options, "-o", str(path)]
         program += ["--", words]
         try:
-            settings = os.environ | _UNOBSERVED
+            settings = os.environ | _NO_TELEMETRY
             subprocess.run(program, capture_output=True, check=True, timeout=TIME_LIMIT, env=settings)
             sound, rate = soundfile.read(path, dtype="float32")
         except (subprocess.SubprocessError, soundfile.SoundFileError) as error:
@@ -149,5 +149,5 @@ def _spoken(words: str, voice: Voice) -> tuple[np.ndarray, int]:
     return resample(sound, round(rate * voice.depth), rate), rate
 
 
-def _too_long(max_seconds: float) -> InputError:
+def _too_long_error(max_seconds: float) -> InputError:
     return InputError(f"The text takes longer than {max_seconds:g} s to say", "Shorten it")

@@ -74,13 +74,13 @@ def open_video(path: str | Path, max_frames: int | None = None) -> Iterator[Open
         stream.thread_type = "AUTO"
         rate = stream.average_rate or stream.guessed_rate
         fps = float(rate) if rate and 1 <= rate <= 120 else 30.0
-        decoded = _decoded(container, stream)
+        decoded = _decode_frames(container, stream)
         first = next(decoded, None)
         if first is None:
             raise InputError(f"No picture can be read from {path.name}", "Use another video")
         begin = first.time if first.time is not None else 0.0
         frames = _even_frames(chain([first], decoded), begin, fps)
-        yield OpenVideo(fps, begin, islice(frames, max_frames), _told_seconds(container, stream))
+        yield OpenVideo(fps, begin, islice(frames, max_frames), _declared_seconds(container, stream))
 
 
 def video_sound(path: str | Path, begin: float = 0.0, seconds: float | None = None) -> Speech | None:
@@ -93,14 +93,14 @@ def video_sound(path: str | Path, begin: float = 0.0, seconds: float | None = No
     return Speech.from_samples(sound, rate) if len(sound) else None
 
 
-def _told_seconds(container, stream) -> float | None:
+def _declared_seconds(container, stream) -> float | None:
     """How long the pictures last, as their own track says or else the file."""
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     return None if container.duration is None else container.duration / av.time_base
 
 
-def _decoded(container, stream) -> Iterator[av.VideoFrame]:
+def _decode_frames(container, stream) -> Iterator[av.VideoFrame]:
     """The frames up to where the file ends or breaks off."""
     with suppress(av.FFmpegError):
         yield from container.decode(stream)

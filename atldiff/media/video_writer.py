@@ -16,7 +16,7 @@ from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.media.speech import Speech, resample
 from atldiff.media.yuv import Pictures
-from atldiff.memory import forget, on_disk
+from atldiff.memory import map_to_disk, release_pages
 
 # File ending -> video codec, pixel format that keeps alpha, its options, sound codec.
 _CODECS = {
@@ -64,12 +64,12 @@ def write_video(
         InputError: no such folder, no permission, a name that is too long, another kind of file, no frame
             rate, alpha in an .mp4, disk full.
     """
-    for _ in writing_video(path, frames, speech, fps, metadata):
+    for _ in encode_video(path, frames, speech, fps, metadata):
         pass
     return Path(path)
 
 
-def writing_video(
+def encode_video(
     path: str | Path,
     frames: Iterable[np.ndarray],
     speech: Speech | None,
@@ -82,7 +82,7 @@ def writing_video(
     path, rate = Path(path), _exact_rate(fps)
     suffix = path.suffix.lower()
     part = path.with_name(f".{uuid4().hex[:16]}{suffix}")  # short: the video's name may be as long as allowed
-    _claim(path, part)
+    _create_part(path, part)
     try:
         frames = iter(frames)
         first = next(frames, None)
@@ -91,8 +91,8 @@ def writing_video(
         if first.shape[2] == 4 and suffix == ".mp4":
             raise InputError("An .mp4 video cannot be transparent", "Name the video .webm or .mov")
         options = {} if suffix == ".webm" else {"movflags": "+faststart+use_metadata_tags"}
-        with full_disk_told(), av.open(str(part), "w", options=options) as container:
-            container.metadata.update(_marked(metadata or {}))
+        with report_full_disk(), av.open(str(part), "w", options=options) as container:
+            container.metadata.update(_add_mark(metadata or {}))
             shown = chain([first], frames)
             yield from _encode(container, suffix, shown, first.shape, speech, rate)
         part.replace(path)
@@ -101,7 +101,7 @@ def writing_video(
 
 
 @contextmanager
-def full_disk_told() -> Iterator[None]:
+def report_full_disk() -> Iterator[None]:
     """Turns the encoder's error for a full disk into an InputError."""
     try:
         yield
@@ -123,7 +123,7 @@ def _exact_rate(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(_MAX_DENOMINATOR)
 
 
-def _marked(metadata: dict[str, str]) -> dict[str, str]:
+def _add_mark(metadata: dict[str, str]) -> dict[str, str]:
     """The tags with `MARK`, behind which a caller's own words for the same tag stand."""
     tags = dict(MARK)
     for key, value in metadata.items():
@@ -135,7 +135,7 @@ def _marked(metadata: dict[str, str]) -> dict[str, str]:
     return tags
 
 
-def _claim(path: Path, part: Path) -> None:
+def _create_part(path: Path, part: Path) -> None:
     """Makes the empty file `part`, or says why no video can be written at `path`."""
     if path.suffix.lower() not in _CODECS:
         raise InputError(f"A video cannot be named {path.name!r}", f"End its name in {', '.join(_CODECS)}")
@@ -181,7 +181,7 @@ class _SoundTrack:
         rates = _SOUND_RATES[codec]
         rate = min((r for r in rates if r >= speech.sound_rate), default=max(rates))
         same = rate == speech.sound_rate
-        self._sound = speech.sound if same else on_disk(resample(speech.sound, speech.sound_rate, rate))
+        self._sound = speech.sound if same else map_to_disk(resample(speech.sound, speech.sound_rate, rate))
         self._layout = "mono" if self._sound.shape[1] == 1 else "stereo"
         self._container, self._written, self._rate = container, 0, rate
         self._stream = container.add_stream(codec, rate=rate, layout=self._layout)
@@ -195,7 +195,7 @@ class _SoundTrack:
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.T), "fltp", self._layout)
             frame.sample_rate, frame.pts, frame.time_base = self._rate, start, Fraction(1, self._rate)
             self._container.mux(self._stream.encode(frame))
-            forget(self._sound)
+            release_pages(self._sound)
         self._written = end
         if seconds is None:
             self._container.mux(self._stream.encode(None))

@@ -26,14 +26,14 @@ def speech_activity(samples: np.ndarray, rate: int, times: np.ndarray) -> np.nda
     threshold = max(floor + ABOVE_NOISE, floor + 0.4 * (peak - floor), peak - NEVER_SPEECH)
     speaks = decibel > threshold
     bridge, burst, ramp = (max(1, round(span / HOP / 2)) for span in (PAUSE, BURST, RAMP))
-    speaks = _widest(~_widest(~speaks, burst), burst)  # opening: short clicks go
-    speaks = ~_widest(~_widest(speaks, bridge), bridge)  # closing: stops and short pauses stay speech
+    speaks = _dilate(~_dilate(~speaks, burst), burst)  # opening: short clicks go
+    speaks = ~_dilate(~_dilate(speaks, bridge), bridge)  # closing: stops and short pauses stay speech
     window = np.hanning(2 * ramp + 1)
     smooth = np.convolve(np.pad(speaks.astype(float), ramp, mode="edge"), window / window.sum(), "valid")
     return np.interp(times, (np.arange(len(smooth)) + 0.5) * HOP, smooth).astype(np.float32)
 
 
-def _widest(mask: np.ndarray, reach: int) -> np.ndarray:
+def _dilate(mask: np.ndarray, reach: int) -> np.ndarray:
     """True wherever (n,) mask is True within `reach` places; beyond the ends it goes on as it is there."""
     padded = np.pad(mask, reach, mode="edge")
     return np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).any(axis=1)

@@ -119,7 +119,7 @@ class LandmarkGenerator(ModelMixin, ConfigMixin):
 
         Any length: windows of WINDOW_FRAMES, blended where they overlap; memory is one window's.
         """
-        frame = FaceFrame.of(np.asarray(identity_landmarks, np.float64))
+        frame = FaceFrame.from_landmarks(np.asarray(identity_landmarks, np.float64))
         identity = torch.from_numpy(frame.to_face(identity_landmarks)).to(features.acoustic)[None]
         moved = np.zeros((num_frames, NUM_LANDMARKS, 2), np.float32)
         step = WINDOW_FRAMES - BLEND_FRAMES

@@ -49,7 +49,7 @@ Returns:
     in pixels of the upright photo, and warnings; and the photo with all of them drawn."""
 
 
-def described(run: Callable, names: tuple[str, ...], about: str, *more: inspect.Parameter) -> Callable:
+def publish(run: Callable, names: tuple[str, ...], about: str, *more: inspect.Parameter) -> Callable:
     """Gives a function of positional values the named arguments and the description that are published.
 
     Args:

@@ -9,7 +9,7 @@ from gradio.utils import get_upload_folder
 
 from atldiff.errors import InputError
 from atldiff.web.api import ENDPOINTS
-from atldiff.web.files import WEB, check_size, file_source, in_thread
+from atldiff.web.files import WEB, check_size, locate_file, run_in_thread
 from atldiff.web.jobs.request import explain
 
 _FILES = (gr.Image, gr.Audio, gr.File, gr.UploadButton)
@@ -71,15 +71,15 @@ def _check_count(endpoint: str | None, names: tuple[str, ...], count: int) -> No
 
 async def _as_gradio_file(value: Any, name: str, block: Any) -> dict[str, Any] | None:
     """A file argument as gradio's components take it, the file on this disk."""
-    source = await in_thread(file_source, value, name, get_upload_folder())
+    source = await run_in_thread(locate_file, value, name, get_upload_folder())
     if source is None:
         return None
     if source.startswith(WEB):
-        source = await _downloaded(source, name, block)
+        source = await _download(source, name, block)
     return {"path": source, "meta": {"_type": "gradio.FileData"}}
 
 
-async def _downloaded(address: str, name: str, block: Any) -> str:
+async def _download(address: str, name: str, block: Any) -> str:
     """The file at a public address; gradio refuses those of this machine and its network."""
     try:
         path = await block.async_move_resource_to_block_cache(address)

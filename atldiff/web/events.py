@@ -46,7 +46,7 @@ def endpoint(function: Callable, names: tuple[str, ...], about: str) -> Callable
                 yield None
 
     run.__name__ = function.__name__
-    return api.described(run, names, about, tracker)
+    return api.publish(run, names, about, tracker)
 
 
 def connect(page: Page, service: Service, steps: int) -> None:

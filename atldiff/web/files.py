@@ -23,7 +23,7 @@ _REMEDY = (
 )
 
 
-async def in_thread(function: Callable[..., T], *values: Any) -> T:
+async def run_in_thread(function: Callable[..., T], *values: Any) -> T:
     """Runs a short function of large texts in a thread of its own, so that the event loop goes on.
 
     The usual threads may all wait for videos.
@@ -31,7 +31,7 @@ async def in_thread(function: Callable[..., T], *values: Any) -> T:
     return await anyio.to_thread.run_sync(function, *values, limiter=_THREADS)
 
 
-def file_source(value: Any, name: str, folder: str | Path) -> str | None:
+def locate_file(value: Any, name: str, folder: str | Path) -> str | None:
     """Where the file of a call is: on this disk, or on the web.
 
     Args:
@@ -52,11 +52,11 @@ def file_source(value: Any, name: str, folder: str | Path) -> str | None:
     if not isinstance(source, str):
         raise InputError(f"{name} is no file", _REMEDY)
     if source.startswith("data:"):
-        return str(_written(source, name, Path(folder)))
+        return str(_write_data_url(source, name, Path(folder)))
     if source.startswith(WEB):
         return source
     if source is not path:
-        raise not_a_file(name)
+        raise not_a_file_error(name)
     if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder)):
         raise InputError(f"{name} names a file that was not uploaded here", _REMEDY)
     if not os.path.isfile(path):
@@ -71,16 +71,16 @@ def check_size(path: str, name: str) -> str:
         InputError: it is.
     """
     if os.path.getsize(path) > MAX_UPLOAD_BYTES:
-        raise _too_large(name)
+        raise _too_large_error(name)
     return path
 
 
-def not_a_file(name: str) -> InputError:
+def not_a_file_error(name: str) -> InputError:
     """What is said of text that is neither a data URL nor an address."""
     return InputError(f"{name} is neither a data URL nor an http(s) address", _REMEDY)
 
 
-def decoded(url: str, name: str) -> bytes:
+def decode_data_url(url: str, name: str) -> bytes:
     """The content of a data URL in base64.
 
     Raises:
@@ -88,7 +88,7 @@ def decoded(url: str, name: str) -> bytes:
     """
     head, _, text = url.partition(",")
     if len(text) * 3 // 4 > MAX_UPLOAD_BYTES + 2:
-        raise _too_large(name)
+        raise _too_large_error(name)
     try:
         content = base64.b64decode(text, validate=True) if head.endswith(";base64") else b""
     except (binascii.Error, ValueError):
@@ -98,15 +98,15 @@ def decoded(url: str, name: str) -> bytes:
     return content
 
 
-def _written(url: str, name: str, folder: Path) -> Path:
+def _write_data_url(url: str, name: str, folder: Path) -> Path:
     """The content of a data URL as a file in a folder of its own."""
-    content, kind = decoded(url, name), url.removeprefix("data:").partition(";")[0]
+    content, kind = decode_data_url(url, name), url.removeprefix("data:").partition(";")[0]
     path = folder / uuid4().hex / f"{name}{mimetypes.guess_extension(kind) or '.bin'}"
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     return path
 
 
-def _too_large(name: str) -> InputError:
+def _too_large_error(name: str) -> InputError:
     limit = MAX_UPLOAD.removesuffix("mb")
     return InputError(f"The file of {name} is larger than {limit} MB", "Choose a smaller file")

@@ -43,10 +43,10 @@ def connect_inspection(page: Page, service: Service) -> None:
         words, too_long = service.inspect_speech(speech, portrait, options)
         return words, gr.Button(visible=too_long)
 
-    def showable(path: str) -> Iterator:
+    def convert_for_browsers(path: str) -> Iterator:
         """Another file in the place of one that browsers do not show."""
         yield gr.skip()  # as it is, if it can be shown
-        yield from service.showable(path)
+        yield from service.convert_for_browsers(path)
 
     shown, inspected = (
         [portrait, face, zoom, detector],
@@ -60,7 +60,7 @@ def connect_inspection(page: Page, service: Service) -> None:
         choice.then(inspect_photo, shown, inspected, **edits)
     gr.on([face.input, zoom.input, detector.input], inspect_photo, shown, inspected, **edits)
     # "multiple": the browser may not hear the end of a cancelled run, and would drop the next as its double
-    shown_instead = portrait.upload(showable, portrait, portrait, trigger_mode="multiple", **HIDDEN, **LIGHT)
+    shown_instead = portrait.upload(convert_for_browsers, portrait, portrait, trigger_mode="multiple", **HIDDEN, **LIGHT)
     portrait.clear(None, cancels=shown_instead, **at_once)  # what is taken away does not come back
     asked = [speech, portrait, *(page.inputs[name] for name in TIMED)]
     changes = [component.change for component in asked]

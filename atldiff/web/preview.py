@@ -24,7 +24,7 @@ _DIM = 0.45  # brightness of the photo behind the moving landmarks
 _REACH = 1.25  # side of the motion preview over the network's crop
 
 
-def annotated(portrait: Portrait) -> np.ndarray:
+def annotate(portrait: Portrait) -> np.ndarray:
     """The photo with the network's crop, the 68 landmarks and a numbered box for each face.
 
     Returns:
@@ -56,7 +56,7 @@ def face_at(portrait: Portrait, x: float, y: float) -> int | None:
     return None
 
 
-def findings(portrait: Portrait) -> dict:
+def describe(portrait: Portrait) -> dict:
     """What was found in a photo, as plain numbers: pixels of the upright photo."""
     height, width = portrait.image.shape[:2]
     return {
@@ -113,7 +113,7 @@ def still(picture: bytes) -> str:
     return f"<img class='still' alt='The frame that was made last' src='data:image/jpeg;base64,{data}'>"
 
 
-def spoken_time(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """A length of time as people say it: "8 s", "1 min 20 s"."""
     whole = max(1, round(seconds))
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"

@@ -206,7 +206,7 @@ def test_a_folder_may_hold_its_own_videos(tmp_path):
     sound(tmp_path / "x.flac", "flac", "flac")
     first = made(tmp_path, tmp_path)
     film(tmp_path / "x.mp4", metadata=MARK)
-    assert kind_of(tmp_path / "x.mp4") == "made"
+    assert kind_of(tmp_path / "x.mp4") == "own"
     assert made(tmp_path, tmp_path) == first == [("x.jpg", "x.flac", "x.mp4")]
     assert read_jobs(tmp_path, tmp_path).notes == ()
     assert made(tmp_path, tmp_path / "other") == first

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from atldiff.errors import InputError
 from atldiff.web.api import ENDPOINTS, FILE_ARGUMENTS, NEEDED
-from atldiff.web.files import WEB, decoded, in_thread, not_a_file
+from atldiff.web.files import WEB, decode_data_url, not_a_file_error, run_in_thread
 from atldiff.web.jobs.request import MAX_UPLOAD_BYTES, explain
 
 UNREADABLE = (
@@ -42,7 +42,7 @@ class ReadableBodies:
             messages.append(await receive())
             size += len(messages[-1].get("body", b""))
         body = b"".join(message.get("body", b"") for message in messages)
-        refusal = await in_thread(_refusal, scope["path"], body)
+        refusal = await run_in_thread(_refusal, scope["path"], body)
         if refusal:
             return await refusal(scope, receive, send)
         messages.reverse()
@@ -122,9 +122,9 @@ def _bad_file_texts(values: dict[str, Any]) -> str:
         for name in FILE_ARGUMENTS:
             text = values.get(name)
             if isinstance(text, str) and text.startswith("data:"):
-                decoded(text, name)
+                decode_data_url(text, name)
             elif isinstance(text, str) and not text.startswith(WEB):
-                raise not_a_file(name)
+                raise not_a_file_error(name)
     except InputError as error:
         return explain(error)
     return ""

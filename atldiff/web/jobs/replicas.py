@@ -12,7 +12,7 @@ from typing import Any
 from atldiff.animation import Animation
 from atldiff.errors import InputError
 from atldiff.loading import load_pipeline
-from atldiff.threads import or_none
+from atldiff.threads import poll
 from atldiff.web.jobs.request import Step, make
 
 WAIT = 0.25  # seconds without a step after which the page looks whether its visitor is still there
@@ -101,7 +101,7 @@ class Replicas:
         answers = self._handle.options(stream=True).make.remote(animation)
         step, video = Step(0, len(animation.landmarks.points)), b""
         try:
-            for answer in or_none(answers, WAIT):
+            for answer in poll(answers, WAIT):
                 step, video = answer or (Step(step.done, step.total), b"")
                 if not step.video:
                     yield step

@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from atldiff.animation import Animation
 from atldiff.errors import InputError, TooLong
 from atldiff.media.speech import Speech, load_speech
-from atldiff.media.video_writer import writing_video
+from atldiff.media.video_writer import encode_video
 from atldiff.options import OPTIONS, Options
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.portrait.photo import LONG_SIDE, open_photo
@@ -49,7 +49,7 @@ class Request:
     landmarks: str | None = None
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "Request":
+    def from_values(cls, values: Mapping[str, Any]) -> "Request":
         """From the arguments of the API by name.
 
         Raises:
@@ -99,7 +99,7 @@ def photo_size(path: str | None, zoom: float = 1.0) -> tuple[int, int] | None:
         return None
 
 
-def showable(path: str, folder: Path) -> Path | None:
+def convert_for_browsers(path: str, folder: Path) -> Path | None:
     """A photo that browsers do not show (an iPhone's HEIC, TIFF) as a JPEG in the folder; None of others, and
     of those that cannot be read.
     """
@@ -124,7 +124,7 @@ def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Gener
     matte, total = animation.options.background == "matte", len(animation.landmarks.points)
     path = folder / ("talking.webm" if matte else "talking.mp4")
     shown = -PICTURE_EVERY
-    for done, frame in enumerate(writing_video(path, frames, animation.speech), start=1):
+    for done, frame in enumerate(encode_video(path, frames, animation.speech), start=1):
         fresh = time.monotonic() >= shown + PICTURE_EVERY
         shown = time.monotonic() if fresh else shown
         yield Step(done, total, _small_jpeg(frame) if fresh else None)
@@ -165,7 +165,7 @@ def check_gpu_seconds(seconds: int) -> None:
         )
 
 
-def leave_tidily() -> None:
+def stop_on_sigterm() -> None:
     """A server that is told to stop (SIGTERM) leaves no visitor's files behind, as with Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 

@@ -25,14 +25,14 @@ from atldiff.web.jobs.request import (
     MAX_SECONDS,
     Request,
     Step,
+    convert_for_browsers,
     explain,
     photo_size,
     read_beginning,
     read_speech,
-    showable,
 )
 from atldiff.web.jobs.waiting_line import Queue
-from atldiff.web.preview import annotated, findings, motion_video, note, spoken_time
+from atldiff.web.preview import annotate, describe, format_time, motion_video, note
 
 REPORT_EVERY = 0.25  # seconds between two reports of progress, and until a cancelled job stops
 SMALL_HEAD = 1 / 3  # side of the network's crop over the photo's longer side; below it one may zoom
@@ -77,7 +77,7 @@ class Service:
     Args:
         predict: `ATLDiffPipeline.landmarks`.  make: `request.make` with a pipeline. On a GPU they may run in
             a forked worker, which is why faces are found here and not there.
-        heard: `ATLDiffPipeline.heard_emotion`, or None: it is not told.
+        heard: `ATLDiffPipeline.recognise_emotion`, or None: it is not told.
         folder: where each job gets a folder of its own.
         forecast: of the time that a video takes.
         at_once: videos that are made side by side; more than one only where a GPU batches their windows, or
@@ -108,7 +108,7 @@ class Service:
 
     def animate(self, values: Mapping[str, Any]) -> Iterator[Report]:
         """Makes a video of the API's arguments, when its turn comes; closing the generator stops the work."""
-        request = Request.of(values)
+        request = Request.from_values(values)
         automatic = request.landmarks is None and request.options.emotion == AUTOMATIC
         with self._idleness.busy(), self._queue.place() as place:
             yield Report("Reading the photo and the recording")
@@ -119,7 +119,7 @@ class Service:
             size, reading = size_of(portrait), time.monotonic() - begin
             expected = place.seconds = self._forecast.expected(speech, size, request.options)
             for ahead, seconds in place.waiting():
-                yield Report(f"{ahead} before you in the queue: your turn in about {spoken_time(seconds)}")
+                yield Report(f"{ahead} before you in the queue: your turn in about {format_time(seconds)}")
             begin = time.monotonic() - reading
             animation = animate(portrait, speech, request.options, self._predict, request.landmarks)
             read = time.monotonic()
@@ -145,11 +145,11 @@ class Service:
             for step in steps:
                 passed, share = time.monotonic() - begin, step.done / step.total
                 if step.video:
-                    made = f"{step.total / FRAME_RATE:.1f} s of video in {spoken_time(passed)}"
+                    made = f"{step.total / FRAME_RATE:.1f} s of video in {format_time(passed)}"
                     yield step, Report(f"Done: {made}.{heard}", 1.0, video=step.video)
                 elif step.picture or time.monotonic() > reported + REPORT_EVERY:
                     reported = time.monotonic()
-                    left = spoken_time(seconds_left(expected, step.done, step.total, passed))
+                    left = format_time(seconds_left(expected, step.done, step.total, passed))
                     words = f"Making frames: {step.done} of {step.total}, about {left} left"
                     yield step, Report(words, share, step.picture)
                 else:
@@ -176,7 +176,7 @@ class Service:
 
     def landmarks(self, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """The landmark file and a video of the moving landmarks."""
-        request, file_format = Request.of(values), values.get("file_format") or "npz"
+        request, file_format = Request.from_values(values), values.get("file_format") or "npz"
         if file_format not in ("npz", "json"):
             raise InputError(f"file_format cannot be {str(file_format)[:40]}", "Choose one of npz, json")
         with self._job() as folder:
@@ -192,7 +192,7 @@ class Service:
             raise InputError("There is no portrait yet", "Upload a photo, or click an example")
         with self._idleness.busy():
             found = load_portrait(portrait, options.face, options.detector)
-            yield findings(found), annotated(found)
+            yield describe(found), annotate(found)
 
     def inspect_photo(
         self,
@@ -214,12 +214,12 @@ class Service:
         words = note(found.warnings, "warn") or note(["A good photo: one face, seen from the front."])
         head = (found.box[2] - found.box[0]) / max(found.image.shape[:2])
         small = bool(head < SMALL_HEAD) or zoom > DEFAULTS.zoom
-        return Look(words, annotated(found), len(found.faces) > 1, small)
+        return Look(words, annotate(found), len(found.faces) > 1, small)
 
-    def showable(self, portrait: str) -> Iterator[str]:
+    def convert_for_browsers(self, portrait: str) -> Iterator[str]:
         """A photo that browsers do not show as one that they do; nothing if they show it, or nobody can."""
         with self._job() as folder, self._readers:
-            if path := showable(portrait, folder):
+            if path := convert_for_browsers(portrait, folder):
                 yield str(path)
 
     def inspect_speech(self, speech: str | None, portrait: str | None, options: Options) -> tuple[str, bool]:
@@ -232,7 +232,7 @@ class Service:
             heard = read_speech(speech)
         except InputError as error:
             return note([explain(error)], "bad"), isinstance(error, TooLong)
-        wait = spoken_time(self._forecast.expected(heard, photo_size(portrait, options.zoom), options))
+        wait = format_time(self._forecast.expected(heard, photo_size(portrait, options.zoom), options))
         length = f"{heard.seconds:.1f} s of {'sound' if heard.warnings else 'speech'}"
         return note(heard.warnings, "warn") + note([f"{length}; its video takes about {wait}."]), False
 

@@ -52,14 +52,14 @@ def remove_leftovers(place: Path) -> list[Path]:
     Returns:
         The folders that were removed.
     """
-    return [folder for folder in sorted(place.glob(f"{PREFIX}*")) if _removed(folder)]
+    return [folder for folder in sorted(place.glob(f"{PREFIX}*")) if _remove_if_dead(folder)]
 
 
-def _removed(folder: Path) -> bool:
+def _remove_if_dead(folder: Path) -> bool:
     """Removes a folder if it was left by a server that is dead."""
     try:
-        about = folder.lstat()
-        if not stat.S_ISDIR(about.st_mode) or not _own(about):
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or not _is_own(status):
             return False
         lock = os.open(folder / MARK, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
@@ -75,6 +75,6 @@ def _removed(folder: Path) -> bool:
     return not folder.exists()
 
 
-def _own(about: os.stat_result) -> bool:
+def _is_own(status: os.stat_result) -> bool:
     """Whether a file is this user's; a temporary folder of Windows is one user's anyway."""
-    return not hasattr(os, "geteuid") or about.st_uid == os.geteuid()
+    return not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
