@@ -1,4 +1,4 @@
-"""Numbers of the paper, and the presets: a preset's row builds the networks and travels with them."""
+"""Numbers of the paper, and the presets. A preset builds the networks and is saved with them."""
 
 import json
 from dataclasses import astuple, dataclass, fields
@@ -7,25 +7,25 @@ from typing import Any
 
 from atldiff.errors import InputError
 
-WEIGHTS = Path(__file__).parent / "weights"  # what the package carries
+WEIGHTS = Path(__file__).parent / "weights"  # the package's own weights
 FRAME_RATE = 30  # video frames a second (Sec. 3.1)
-SAMPLE_RATE = 16_000  # samples a second of what every network hears
-FRAME_SIZE = 128  # the network's square frames, pixels (Sec. 3.1)
+SAMPLE_RATE = 16_000  # samples a second of every network's audio
+FRAME_SIZE = 128  # side in pixels of the network's square frames (Sec. 3.1)
 WINDOW = 30  # frames the diffusion network sees at once (Sec. 2.3)
 FIRST_WINDOWS = (8, 15)  # frames of a video's first windows
-MAX_STEPS = 1000  # of DDIM; the schedule that networks are trained on has no more
-MAX_VIEW = 1024  # pixels of a side that a network sees
+MAX_STEPS = 1000  # DDIM steps; the training schedule has no more
+MAX_VIEW = 1024  # largest side in pixels of the network's input
 PRIORS = ("identity", "warp")
 MIN_NOISE = 0.1  # the guide mask's floor (Eq. 5)
 EMOTION_DIM = 64  # width of the emotion embedding e
-EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # RAVDESS's
+EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # of RAVDESS
 CREMA_D_EMOTIONS = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
 MEAD_EMOTIONS = (*CREMA_D_EMOTIONS, "surprised", "contempt")
 
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """Shape of the 3D Identity U-Net (Sec. 2.3). `guide_channels` maps are its extra input."""
+    """Shape of the 3D Identity U-Net (Sec. 2.3); see `IdentityUNet3DModel` for the meaning of each."""
 
     block_out_channels: tuple[int, ...] = (32, 64, 128)
     layers_per_block: int = 1
@@ -60,11 +60,18 @@ class LandmarkConfig:
 
 @dataclass(frozen=True)
 class GuideConfig:
-    """Landmarks-guide noise (Sec. 2.2, Eq. 5): `kernel` k is the odd width of the blur in pixels.
+    """Landmarks-guide noise (Sec. 2.2, Eq. 5).
 
-    `maps` also gives the network the point mask and the filled mouth and eyes, and lets the
-    filled mouth into the noise mask; the paper uses the point mask alone, in the noise alone.
-    `steady` noise is the same in all frames of a video.
+    The paper uses the point mask alone, and in the noise alone.
+
+    Attributes:
+        kernel: k, the odd width of the blur in pixels.
+        minimum: floor of the mask, 0 to 1.
+        maps: also input the point mask and the filled mouth and eyes; add the filled mouth to the noise mask.
+        steady: use the same noise in all frames of a video.
+
+    Raises:
+        InputError: a value is out of range.
     """
 
     kernel: int = 25
@@ -73,7 +80,7 @@ class GuideConfig:
     steady: bool = False
 
     def __post_init__(self) -> None:
-        """Raises InputError for a value that no mask can be made with."""
+        """Checks the values that a mask depends on."""
         odd = _is_whole(self.kernel, 1, FRAME_SIZE) and self.kernel % 2 == 1
         _check("kernel", odd, f"an odd whole number from 1 to {FRAME_SIZE}")
         share = isinstance(self.minimum, (int, float)) and 0 <= self.minimum <= 1
@@ -82,21 +89,24 @@ class GuideConfig:
 
 @dataclass(frozen=True)
 class Preset:
-    """One row: everything that is not a weight.
+    """Everything about a pipeline that is not a weight.
 
     Attributes:
-        prior: what the residual is added to, "identity" (the paper's still frame) or "warp" (the photo
-            warped by its landmarks).
+        name: key in `PRESETS`.
+        unet: shape of the U-Net.
+        guide: the noise mask.
+        landmarks: shape of the landmark generator.
+        prior: base of the residual: "identity" (the paper's still frame) or "warp" (the warped photo).
         steps: default number of DDIM steps.
-        speech: "starter", or the wav2vec2 on the hub (or in a folder) that the paper's encoder stands on.
-        identity: "compact", or the ResNet on the hub (or in a folder).
-        emotions: that the recogniser tells apart.
+        speech: "starter", or the name on the hub or folder of the paper's wav2vec2.
+        identity: "compact", or the name on the hub or folder of a ResNet.
+        emotions: classes of the recogniser.
         overlap: frames that neighbouring windows share.
-        view_sizes: sides in pixels of what the network sees: the face, then the mouth.
-        training_frames: of a window of the temporal stage.
+        view_sizes: sides in pixels of the network's views: the face, then the mouth.
+        training_frames: frames of a window in the temporal stage.
 
     Raises:
-        InputError: a value that nothing can be rendered with.
+        InputError: a value is out of range.
     """
 
     name: str
@@ -133,10 +143,10 @@ class Preset:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Preset":
-        """The preset of a checkpoint's config or of a file: `dataclasses.asdict` undone.
+        """Builds a preset from the `dataclasses.asdict` in a checkpoint's config or a file.
 
         Raises:
-            InputError: it was made by another version, or a value is out of its range.
+            InputError: another version wrote it, or a value is out of range.
         """
         try:
             parts = {name: kind(**_with_tuples(values[name])) for name, kind in _PARTS.items()}
@@ -152,7 +162,7 @@ _PARTS = {"unet": UNetConfig, "guide": GuideConfig, "landmarks": LandmarkConfig}
 
 
 def _check(name: str, met: bool, wanted: str) -> None:
-    """Raises InputError, unless the demand on a preset's value is met."""
+    """Raises InputError unless a preset's value meets its demand."""
     if not met:
         raise InputError(f"The preset's {name} cannot be used", f"Give {wanted}")
 
@@ -168,15 +178,15 @@ def _is_positive(value: object) -> bool:
 
 
 def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON's lists as tuples."""
+    """Replaces JSON's lists by tuples."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def read_preset(name: str) -> Preset:
-    """A row of PRESETS by its name, or of a .json file that holds one.
+    """Reads a preset by its name in PRESETS, or from a .json file.
 
     Raises:
-        InputError: there is no such row or file, or it is not a preset.
+        InputError: there is no such preset or file, or the file holds no preset.
     """
     if name in PRESETS:
         return PRESETS[name]
@@ -189,12 +199,11 @@ def read_preset(name: str) -> Preset:
 
 
 def shape_of(kind: type, config: dict[str, Any]) -> Any:
-    """The UNetConfig or LandmarkConfig (`kind`) of a network with that config."""
+    """Reads a network's shape from its diffusers config; `kind` is UNetConfig or LandmarkConfig."""
     return kind(**_with_tuples({field.name: config[field.name] for field in fields(kind)}))
 
 
-# The paper's networks: all convolutions of a block are 3D, the identity is a map (Sec. 2.3), and the Global
-# Domain hears the raw audio signal (Eq. 1).
+# The paper's networks: 3D convolutions, an identity map (Sec. 2.3), raw sound in the Global Domain (Eq. 1).
 _PAPER: dict[str, Any] = {
     "unet": UNetConfig(identity_fusion="map", temporal_first=True),
     "landmarks": LandmarkConfig(global_input="raw"),
@@ -214,7 +223,7 @@ PRESETS = {
                 (64, 128, 128), patch_size=4, separable=True, guide_channels=3, identity_dim=64, style_dim=4
             ),
             GuideConfig(kernel=11, maps=True, steady=True),
-            # Half an hour of speech supports no more.
+            # The training set is small: a larger generator overfits.
             LandmarkConfig(64, layers=1, channels=4, components=24, dropout=0.3),
             prior="warp",
             steps=1,

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import ResNetConfig, ResNetModel, Wav2Vec2Config, Wav2Vec2Model
 
-from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError, Options, Speech
+from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError, ModelMixin, Options, Speech
 from atldiff.config import PRESETS, GuideConfig, LandmarkConfig, read_preset
 from atldiff.landmarks import inter_ocular_distance
 from atldiff.media.speech import load_speech
@@ -401,3 +401,8 @@ def test_a_checkpoint_of_the_first_layout_loads(tmp_path):
         assert type(getattr(old, name)) is type(getattr(new, name))
         weights = getattr(old, name).state_dict(), getattr(new, name).state_dict()
         assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[1])
+
+
+def test_diffusers_finds_the_networks_base_class():
+    """`save_pretrained` and `from_pretrained` look for it in the package that a checkpoint names."""
+    assert issubclass(IdentityUNet3DModel, ModelMixin)

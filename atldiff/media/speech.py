@@ -1,4 +1,4 @@
-"""Any recording -> Speech: the sound as it came, and 16 kHz mono samples for the networks."""
+"""Any recording -> Speech: the original sound, and 16 kHz mono samples for the networks."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,17 +21,17 @@ from atldiff.media.speech_presence import contains_speech
 from atldiff.media.voice_activity import speech_activity
 from atldiff.memory import map_to_disk, release_pages
 
-MAX_SOUND_RATE = 48_000  # the highest rate the video carries
+MAX_SOUND_RATE = 48_000  # the highest rate of a video's sound
 MIN_SECONDS = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class Speech:
-    """One recording of speech; what is large of it lies on disk (`memory.map_to_disk`).
+    """One recording of speech. Large arrays lie on disk (`memory.map_to_disk`).
 
     Attributes:
         samples: (n,) float32 in [-1, 1], 16 kHz mono, without DC, at a normal speech level.
-        sound: (m, channels) float32, 1 or 2 channels: the recording as it came, for the video.
+        sound: (m, channels) float32, 1 or 2 channels, the original recording for the video.
         sound_rate: samples a second of `sound`, at most 48000.
     """
 
@@ -46,28 +46,28 @@ class Speech:
 
     @property
     def num_frames(self) -> int:
-        """Video frames that the recording lasts, at least 1."""
+        """Length in video frames, at least 1."""
         return max(1, round(self.seconds * FRAME_RATE))
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
-        """One sentence for each thing that will make the video worse."""
+        """One sentence for each property that makes the video worse."""
         spoken = contains_speech(self.samples)
         release_pages(self.samples)
         return () if spoken else ("No speech is heard in the recording. Check that it is the right one.",)
 
     @classmethod
     def from_samples(cls, samples: np.ndarray, rate: int = SAMPLE_RATE) -> "Speech":
-        """From float samples (n,) or (n, channels) in [-1, 1], `rate` a second; nothing is checked."""
+        """Builds an unchecked Speech from floats (n,) or (n, channels) in [-1, 1], `rate` a second."""
         sound = np.asarray(samples, np.float32)
         sound = sound[:, None] if sound.ndim == 1 else sound
         sound = sound if sound.shape[1] <= 2 else sound.mean(axis=1, keepdims=True)
         sound_rate = min(rate, MAX_SOUND_RATE)
-        heard = normalise_level(resample(mix_to_mono(sound), rate, SAMPLE_RATE), SAMPLE_RATE)
-        return cls(map_to_disk(heard), map_to_disk(resample(sound, rate, sound_rate)), sound_rate)
+        speech = normalise_level(resample(mix_to_mono(sound), rate, SAMPLE_RATE), SAMPLE_RATE)
+        return cls(map_to_disk(speech), map_to_disk(resample(sound, rate, sound_rate)), sound_rate)
 
     def cut(self, start: float, end: float) -> "Speech":
-        """The part between two moments in seconds, at the same level; silence where there is no sound."""
+        """The part between two times in seconds, at the same level; silence follows the sound's end."""
 
         def part(sound: np.ndarray, rate: int) -> np.ndarray:
             first, last = round(start * rate), round(end * rate)
@@ -104,17 +104,17 @@ def load_speech(
 
 
 def voice_activity(speech: Speech) -> np.ndarray:
-    """How surely somebody speaks in each video frame; frame f shows the moment f / FRAME_RATE.
+    """Probability of speech in each video frame; frame f is at f / FRAME_RATE seconds.
 
     Returns:
-        (num_frames,) float32 in [0, 1], smooth; steady background noise counts as silence.
+        (num_frames,) float32 in [0, 1], smooth. Steady background noise counts as silence.
     """
     times = np.arange(speech.num_frames) / FRAME_RATE
     return speech_activity(speech.samples, SAMPLE_RATE, times)
 
 
 def _read_file(path: Path, max_seconds: float) -> tuple[np.ndarray, int]:
-    """Sound (m, 1 or 2) and its rate."""
+    """Reads a file: sound (m, 1 or 2) and its rate."""
     try:
         track = read_sound(path, "recording", max_seconds=max_seconds)
     except UnknownMedia:
@@ -129,7 +129,7 @@ def _read_file(path: Path, max_seconds: float) -> tuple[np.ndarray, int]:
 
 
 def _from_array(rate: int, samples: np.ndarray) -> tuple[np.ndarray, int]:
-    """Gradio's pair -> float32 (n, channels) in [-1, 1] and the rate."""
+    """Converts gradio's pair to float32 (n, channels) in [-1, 1] and the rate."""
     samples = np.asarray(samples)
     if samples.ndim == 2 and samples.shape[0] <= 8 < samples.shape[1]:
         samples = samples.T

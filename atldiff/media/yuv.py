@@ -1,13 +1,13 @@
-"""RGB frames -> the encoder's pictures; of a video in which little moves, only what moves is converted."""
+"""RGB frames -> the encoder's pictures; only the part that moves is converted again."""
 
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-# Without these swscale rounds down: every picture gets one level darker.
+# Without these flags swscale rounds down, and every picture is one level darker.
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 Box = tuple[int, int, int, int]  # top, left, bottom, right
-_MARGIN = 8  # pixels round what changed that are converted too: chroma is filtered across its border
+_MARGIN = 8  # pixels to convert round a change, because the chroma filter reaches across its border
 
 
 class Pictures:
@@ -17,11 +17,11 @@ class Pictures:
         self._video = video
         self._previous: np.ndarray | None = None
         self._planes: np.ndarray = np.empty((0, 0), np.uint8)
-        self._box: Box | None = None  # of all that changed so far
+        self._box: Box | None = None  # round all changes so far
         self._reformatter = VideoReformatter()  # keeps its tables while the size stays
 
     def convert(self, frame: np.ndarray, index: int) -> av.VideoFrame:
-        """The picture of frame number `index`, (H, W, 3 or 4) uint8; an odd side grows by one."""
+        """Converts frame number `index`, (H, W, 3 or 4) uint8; an odd side grows by one."""
         height, width, channels = frame.shape
         if height % 2 or width % 2:
             frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -35,7 +35,7 @@ class Pictures:
         return picture
 
     def _update(self, frame: np.ndarray) -> None:
-        """Brings the planes (3/2 H, W) from the frame before to this one."""
+        """Updates the planes (3/2 H, W) from the previous frame to this one."""
         if self._previous is None:
             self._previous, self._planes = frame.copy(), self._convert(frame).to_ndarray()
             return
@@ -65,7 +65,7 @@ class Pictures:
 
 
 def _find_change(before: np.ndarray, after: np.ndarray) -> Box | None:
-    """top, left, bottom, right of the smallest box outside which two frames (H, W, 3) are the same."""
+    """Finds the smallest box round all differences of two frames (H, W, 3); None without any."""
     height, width, channels = after.shape
     differs = (before != after).reshape(height, width * channels)
     rows = np.flatnonzero(differs.any(axis=1))
@@ -76,16 +76,17 @@ def _find_change(before: np.ndarray, after: np.ndarray) -> Box | None:
 
 
 def _unite(one: Box, other: Box) -> Box:
-    """The smallest box that holds both."""
+    """The smallest box round both."""
     (top, left), (bottom, right) = map(min, one[:2], other[:2]), map(max, one[2:], other[2:])
     return top, left, bottom, right
 
 
-def _grow(box: Box, by: int, height: int, width: int) -> Box:
-    """The box, larger by at least `by` on each side, with even sides, within the frame."""
+def _grow(box: Box, margin: int, height: int, width: int) -> Box:
+    """Grows a box by at least `margin` on each side, to even borders within the frame."""
     top, left, bottom, right = box
-    top, left = (max(0, side - by) // 2 * 2 for side in (top, left))
-    return top, left, min(height, (bottom + by + 1) // 2 * 2), min(width, (right + by + 1) // 2 * 2)
+    top, left = (max(0, side - margin) // 2 * 2 for side in (top, left))
+    bottom, right = ((side + margin + 1) // 2 * 2 for side in (bottom, right))
+    return top, left, min(height, bottom), min(width, right)
 
 
 def _split(planes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

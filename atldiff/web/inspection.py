@@ -60,8 +60,9 @@ def connect_inspection(page: Page, service: Service) -> None:
         choice.then(inspect_photo, shown, inspected, **edits)
     gr.on([face.input, zoom.input, detector.input], inspect_photo, shown, inspected, **edits)
     # "multiple": the browser may not hear the end of a cancelled run, and would drop the next as its double
-    shown_instead = portrait.upload(convert_for_browsers, portrait, portrait, trigger_mode="multiple", **HIDDEN, **LIGHT)
-    portrait.clear(None, cancels=shown_instead, **at_once)  # what is taken away does not come back
+    multiple: Any = {"trigger_mode": "multiple", **HIDDEN, **LIGHT}
+    conversion = portrait.upload(convert_for_browsers, portrait, portrait, **multiple)
+    portrait.clear(None, cancels=conversion, **at_once)  # a photo that is taken away does not come back
     asked = [speech, portrait, *(page.inputs[name] for name in TIMED)]
     changes = [component.change for component in asked]
     gr.on(changes, inspect_speech, asked, [page.speech_note, page.cut], **HIDDEN, **LIGHT)

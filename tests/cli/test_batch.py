@@ -22,7 +22,6 @@ from atldiff.options import DEFAULTS, Options
 TONE = (0.3 * np.sin(np.arange(8000) / 5)).astype(np.float32)
 SPEECH = Speech.from_samples(TONE)
 MATTE = Options(background="matte")
-MARK = {"comment": "AI-generated: one photo animated by ATL-Diff."}
 
 
 def picture(path: Path, kind: str | None = None) -> Path:
@@ -48,8 +47,14 @@ def sound(path: Path, container: str | None = None, codec: str | None = None) ->
     return path
 
 
-def film(path: Path, **options) -> Path:
-    return write_video(path, [np.zeros((32, 32, 3), np.uint8)] * 3, SPEECH, **options)
+def film(path: Path) -> Path:
+    """A video that this program makes, with its mark."""
+    return write_video(path, [np.zeros((32, 32, 3), np.uint8)] * 3, SPEECH)
+
+
+def foreign_film(path: Path) -> Path:
+    """A video's file that another program makes."""
+    return sound(path, "mp4", "aac")
 
 
 def made(source: Path, out: Path, options: Options = DEFAULTS) -> list[tuple[str, str, str]]:
@@ -205,7 +210,7 @@ def test_a_folder_may_hold_its_own_videos(tmp_path):
     picture(tmp_path / "x.jpg")
     sound(tmp_path / "x.flac", "flac", "flac")
     first = made(tmp_path, tmp_path)
-    film(tmp_path / "x.mp4", metadata=MARK)
+    film(tmp_path / "x.mp4")
     assert kind_of(tmp_path / "x.mp4") == "own"
     assert made(tmp_path, tmp_path) == first == [("x.jpg", "x.flac", "x.mp4")]
     assert read_jobs(tmp_path, tmp_path).notes == ()
@@ -215,15 +220,15 @@ def test_a_folder_may_hold_its_own_videos(tmp_path):
 def test_a_video_of_somebody_else_is_neither_replaced_nor_silently_left_out(tmp_path):
     picture(tmp_path / "x.jpg")
     sound(tmp_path / "x.flac", "flac", "flac")
-    film(tmp_path / "x.mp4")
+    foreign_film(tmp_path / "x.mp4")
     assert made(tmp_path, tmp_path) == [("x.jpg", "x.flac", "x-2.mp4")]
     assert read_jobs(tmp_path, tmp_path).notes == ("another recording of this name is used: x.mp4",)
 
 
-@pytest.mark.parametrize("options", [{}, {"metadata": MARK}])
-def test_a_video_alone_with_a_photo_is_its_recording_and_stays(options, tmp_path):
+@pytest.mark.parametrize("write", [film, foreign_film])
+def test_a_video_alone_with_a_photo_is_its_recording_and_stays(write, tmp_path):
     picture(tmp_path / "x.jpg")
-    film(tmp_path / "x.mp4", **options)
+    write(tmp_path / "x.mp4")
     assert made(tmp_path, tmp_path) == [("x.jpg", "x.mp4", "x-2.mp4")]
 
 

@@ -54,7 +54,7 @@ class Source:
 
 
 def working() -> bool:
-    return any(thread.name.startswith("one ahead") for thread in threading.enumerate())
+    return any(thread.name.startswith("prefetch") for thread in threading.enumerate())
 
 
 def test_items_are_the_same_and_no_more_than_one_is_made_ahead():
