@@ -1,6 +1,11 @@
-"""The command line: `python -m atldiff generate PHOTO RECORDING -o VIDEO`, and all that trains and measures.
+"""The command line: `python -m atldiff generate PHOTO RECORDING -o VIDEO`, and other commands.
 
-Exit status: 0 done, 2 the input cannot be used (one sentence on stderr, nothing left behind), 130 stopped.
+Exit status:
+
+- 0: done.
+- 1: a benchmark is worse than its reference.
+- 2: an input cannot be used. There is one sentence on stderr, and no file is left behind.
+- 130: stopped.
 """
 
 import argparse
@@ -17,7 +22,7 @@ from atldiff.options import OPTIONS, Options, help_text
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold what a terminal cannot show
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack letters of a file's name
         sys.stdout.reconfigure(errors="backslashreplace")
     args = make_parser().parse_args(argv)
     try:
@@ -31,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+    """Builds the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="atldiff", description="One portrait and one recording: a talking video."
     )
@@ -81,7 +86,7 @@ def _add_batch(commands) -> None:
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """The options of whatever makes videos: those of a video, and of the machine that makes it."""
+    """Adds the options of a video, and the settings of the machine."""
     add = parser.add_argument
     for name, option in OPTIONS.items():
         if "switch" in option.metadata:
@@ -105,7 +110,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
-    """The option --device, and `resolve`, which says what "auto" is here."""
+    """Adds the option --device, and `resolve`, which turns "auto" into this machine's device."""
     choices = ("auto", "cpu", "cuda")
     parser.add_argument("--device", choices=choices, default="auto", help="auto = a GPU if there is one")
     parser.set_defaults(resolve=_device)
@@ -183,13 +188,20 @@ def _device(name: str) -> str:
 def _generate(args: argparse.Namespace) -> None:
     from atldiff.cli.jobs import Job
 
-    files = (args.out, _options(args), tuple(args.landmarks), args.from_landmarks)
-    for line in _runner(args).run(Job(args.photo, args.recording, *files)):
+    job = Job(
+        args.photo,
+        args.recording,
+        args.out,
+        _options(args),
+        landmarks=tuple(args.landmarks),
+        landmark_file=args.from_landmarks,
+    )
+    for line in _runner(args).run(job):
         print(line)
 
 
 def _batch(args: argparse.Namespace) -> int:
-    """Runs all jobs; one that cannot be done is reported and the others go on."""
+    """Runs all jobs; reports one that fails and continues with the others."""
     from atldiff.cli.batch import read_jobs
 
     batch, failed = read_jobs(args.jobs, args.out, _options(args)), 0
@@ -206,7 +218,7 @@ def _batch(args: argparse.Namespace) -> int:
 
 
 def _run_measurement(run, args: argparse.Namespace) -> int:
-    """Runs a measurement whose results can be written where they are to be."""
+    """Runs a measurement after checking that its results can be written."""
     from atldiff.cli.jobs import reserve_files
 
     with reserve_files([args.results] if args.results else []):
@@ -225,17 +237,17 @@ def _validate(args: argparse.Namespace) -> None:
         from atldiff.evaluation.mouths import mouths_as_table, validate_mouths
         from atldiff.memory import keep_memory
 
-        keep_memory()  # a judge is trained
-        judged = load_clips(args.data, "train", pipeline.speech_encoder), clips
-        print(mouths_as_table(validate_mouths(pipeline, *judged, tuple(args.steps), args.results)))
+        keep_memory()  # for the training of a judge
+        train = load_clips(args.data, "train", pipeline.speech_encoder)
+        print(mouths_as_table(validate_mouths(pipeline, train, clips, tuple(args.steps), args.results)))
         return
-    spoken = load_speech_clips(args.data, "val")
-    result = validate(pipeline, clips, spoken, tuple(args.steps), args.clips, args.results, args.fid)
+    speech_clips = load_speech_clips(args.data, "val")
+    result = validate(pipeline, clips, speech_clips, tuple(args.steps), args.clips, args.results, args.fid)
     print(as_table(result))
 
 
 def _benchmark(args: argparse.Namespace) -> int:
-    """Measures; 1 if time, first picture or memory grew by more than a tenth over what it is held against."""
+    """Runs the benchmark; returns 1 if time, first picture or memory is a tenth worse than the reference."""
     from atldiff.evaluation.benchmark.compare import TOLERANCE, Case, as_table, benchmark, ratios, save
 
     device = _device(args.device)
@@ -244,7 +256,7 @@ def _benchmark(args: argparse.Namespace) -> int:
     print(as_table(rows))
     if args.results:
         save(args.results, rows)
-    found = ratios(rows, others)
-    for name, ratio in found.items():
+    comparison = ratios(rows, others)
+    for name, ratio in comparison.items():
         print(f"{name}: {ratio:.2f} of {args.against}'s" + (" (worse)" if ratio > TOLERANCE else ""))
-    return int(any(ratio > TOLERANCE for ratio in found.values()))
+    return int(any(ratio > TOLERANCE for ratio in comparison.values()))

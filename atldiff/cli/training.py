@@ -1,4 +1,4 @@
-"""The commands that train, in order: `prepare`, `train emotion`, `landmarks`, `diffusion`, `export`."""
+"""The training commands, in their order: `prepare`, `train emotion`, `landmarks`, `diffusion`, `export`."""
 
 import argparse
 from collections.abc import Callable
@@ -13,16 +13,17 @@ from atldiff.errors import InputError
 from atldiff.options import DETECTORS
 from atldiff.portrait.fan import Fan
 
-CLIPS = Path("runs/data")  # what `prepare` writes and the others read
-FACES = Path("runs/faces")  # what `prepare-faces` writes
+CLIPS = Path("runs/data")  # `prepare` writes it, the other commands read it
+FACES = Path("runs/faces")  # `prepare-faces` writes it
 
 
 def add_training(commands, add_command: Callable, add_device: Callable) -> None:
-    """Adds the commands to the parser's.
+    """Adds the training commands.
 
     Args:
+        commands: the subparsers of the command line.
         add_command: (commands, name, run, text) -> the new command's parser.
-        add_device: gives a parser its --device option and `resolve`, which reads it.
+        add_device: adds to a parser the option --device and `resolve`, which reads it.
     """
 
     def add_writer(commands, name: str, run: Callable, text: str) -> argparse.ArgumentParser:
@@ -96,7 +97,7 @@ def _add_person(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    """The options of `train_diffusion.RunConfig`, and those of its steps."""
+    """Adds the options of a renderer's run and of its steps."""
     memory = "of clips that each process holds; a larger corpus is streamed from its shards"
     parser.add_argument("--batch", type=whole_number(1), help="windows a batch of each process")
     parser.add_argument("--accumulate", type=whole_number(1), default=1, help="batches an optimiser step")
@@ -132,7 +133,7 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_alone(run: Callable, args: argparse.Namespace) -> None:
-    """Runs a command while no other one writes to its --out."""
+    """Runs a command while no other command writes to its --out."""
     from atldiff.training.runs.run_folder import alone_in
 
     with alone_in(args.out):
@@ -146,7 +147,7 @@ def _prepare(args: argparse.Namespace) -> None:
 
     config = replace(PROTOCOLS[args.protocol], detector=args.detector)
     if args.detector == "face-alignment":
-        Fan()  # without its weights no clip could be read
+        Fan()  # fails at once if its weights are missing
     if args.size:
         config = replace(config, size=round(args.size * STORED_MARGIN))
     names = ("corpus", "split", "engine", "workers")
@@ -164,8 +165,8 @@ def _prepare(args: argparse.Namespace) -> None:
 def _prepare_faces(args: argparse.Namespace) -> None:
     from atldiff.training.data.photos import prepare_faces
 
-    kept, left_out = prepare_faces(args.data, args.out)
-    print(f"{args.out}: {kept} faces\nleft out: {left_out}, listed in {args.out / 'skipped.csv'}")
+    faces, skipped = prepare_faces(args.data, args.out)
+    print(f"{args.out}: {faces} faces\nleft out: {skipped}, listed in {args.out / 'skipped.csv'}")
 
 
 def _fit_mouth(args: argparse.Namespace) -> None:
@@ -211,10 +212,18 @@ def _run_ablations(args: argparse.Namespace) -> None:
     from atldiff.training.ablations import ABLATIONS, as_table, run_ablations
     from atldiff.training.runs.processes import finish
 
-    steps, device = (args.steps, args.renderer_steps), args.resolve(args.device)
-    rows = args.rows or tuple(ABLATIONS)
-    preset = read_preset(args.preset)
-    finish(as_table(run_ablations(args.data, args.out, preset, args.start, rows, *steps, args.seed, device)))
+    table = run_ablations(
+        args.data,
+        args.out,
+        read_preset(args.preset),
+        args.start,
+        args.rows or tuple(ABLATIONS),
+        args.steps,
+        args.renderer_steps,
+        args.seed,
+        args.resolve(args.device),
+    )
+    finish(as_table(table))
 
 
 def _train_diffusion(args: argparse.Namespace) -> None:
@@ -235,7 +244,7 @@ def _train_person(args: argparse.Namespace) -> None:
 
 
 def _run_options(args: argparse.Namespace) -> dict[str, Any]:
-    """What `train_diffusion` and `fine_tune` take alike."""
+    """The common arguments of `train_diffusion` and `fine_tune`."""
     from atldiff.training.renderer.train import RunConfig
 
     names = ("steps", "batch", "learning_rate", "seed")
