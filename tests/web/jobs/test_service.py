@@ -153,10 +153,10 @@ def test_the_time_left_starts_from_the_forecast_and_soon_is_what_was_measured(ru
 def test_the_forecast_learns_from_every_video(speech):
     forecast = Forecast(0.01, steps=1)
     forecast.learn(speech, (512, 512), DEFAULTS, 2.0, 28.0)  # the first replaces the guess
-    assert forecast.expected(speech, (512, 512), DEFAULTS) == pytest.approx(30.0)
+    assert forecast.estimate(speech, (512, 512), DEFAULTS) == pytest.approx(30.0)
     forecast.learn(speech, (512, 512), DEFAULTS, 1.0, 19.0)
-    assert forecast.expected(speech, None, DEFAULTS) == pytest.approx(25.0)
-    times = [forecast.expected(speech, (640, 640), Options(steps=s, output=o))
+    assert forecast.estimate(speech, None, DEFAULTS) == pytest.approx(25.0)
+    times = [forecast.estimate(speech, (640, 640), Options(steps=s, output=o))
              for s, o in ((1, "crop"), (2, "crop"), (2, "square"), (2, "photo"))]  # fmt: skip
     assert times == sorted(times) and len(set(times)) == 4
 
@@ -173,7 +173,7 @@ def test_a_second_made_at_the_start_foretells_long_and_large_videos(seconds, siz
     short, long = (SimpleNamespace(num_frames=FRAME_RATE * length) for length in (1, seconds))
     forecast = Forecast(0.03, steps=1)
     forecast.learn(short, (512, 512), DEFAULTS, 0.25, 1.09)
-    assert 0.75 * took < forecast.expected(long, size, Options(**options)) < 1.25 * took
+    assert 0.75 * took < forecast.estimate(long, size, Options(**options)) < 1.25 * took
 
 
 def test_the_queue_is_first_come_first_served_and_tells_place_and_time():
@@ -239,7 +239,7 @@ def test_warming_up_measures_the_forecast(shop, tmp_path):
     shop._forecast = Forecast(100.0, 1)
     shop.warm_up(PHOTO, RECORDING)
     assert (
-        shop._forecast.expected(load_speech(RECORDING), None, DEFAULTS) < 100
+        shop._forecast.estimate(load_speech(RECORDING), None, DEFAULTS) < 100
         and list(tmp_path.iterdir()) == []
     )
 
