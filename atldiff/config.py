@@ -128,18 +128,18 @@ class Preset:
         _check("steps", _is_whole(self.steps, 1, MAX_STEPS), f"a whole number from 1 to {MAX_STEPS}")
         longest = min(FIRST_WINDOWS) - 1
         _check("overlap", _is_whole(self.overlap, 0, longest), f"a whole number from 0 to {longest}")
-        named = bool(self.emotions) and all(isinstance(name, str) and name for name in self.emotions)
-        _check("emotions", named, "a list of names")
+        names = bool(self.emotions) and all(isinstance(name, str) and name for name in self.emotions)
+        _check("emotions", names, "a list of names")
         channels = self.unet.block_out_channels
         _check(
             "block_out_channels", bool(channels) and all(map(_is_positive, channels)), "whole numbers above 0"
         )
         for value in (*astuple(self.unet)[1:], *astuple(self.landmarks)):
-            fine = isinstance(value, str) or (isinstance(value, (int, float)) and value >= 0)
-            _check("the networks' shape", fine, "numbers from 0 on")
+            valid = isinstance(value, str) or (isinstance(value, (int, float)) and value >= 0)
+            _check("the networks' shape", valid, "numbers from 0 on")
         unit = max(1, self.unet.patch_size) * 2 ** (len(channels) - 1)
-        fitting = all(_is_whole(size, unit, MAX_VIEW) and size % unit == 0 for size in self.view_sizes)
-        _check("view_sizes", len(self.view_sizes) in (1, 2) and fitting, f"one or two multiples of {unit}")
+        valid = all(_is_whole(size, unit, MAX_VIEW) and size % unit == 0 for size in self.view_sizes)
+        _check("view_sizes", len(self.view_sizes) in (1, 2) and valid, f"one or two multiples of {unit}")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Preset":
@@ -161,14 +161,14 @@ class Preset:
 _PARTS = {"unet": UNetConfig, "guide": GuideConfig, "landmarks": LandmarkConfig}
 
 
-def _check(name: str, met: bool, wanted: str) -> None:
-    """Raises InputError unless a preset's value meets its demand."""
-    if not met:
-        raise InputError(f"The preset's {name} cannot be used", f"Give {wanted}")
+def _check(name: str, valid: bool, demand: str) -> None:
+    """Raises InputError unless a preset's value is valid."""
+    if not valid:
+        raise InputError(f"The preset's {name} cannot be used", f"Give {demand}")
 
 
 def _is_whole(value: object, low: int, high: int) -> bool:
-    """Whether a value is a whole number within bounds."""
+    """Whether a value is a whole number from low to high."""
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 

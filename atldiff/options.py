@@ -134,12 +134,12 @@ def _parse(option: Field, value: object) -> object:
         return word in _ON
     low, high = option.metadata["range"]
     number = _parse_number(value)
-    whole = isinstance(low, int)
-    if number is None or not low <= number <= high or (whole and number != int(number)):
-        kind = "a whole number from" if whole else "a number from"
+    is_whole = isinstance(low, int)
+    if number is None or not low <= number <= high or (is_whole and number != int(number)):
+        kind = "a whole number from" if is_whole else "a number from"
         remedy = f"Choose {kind} {_range_text((low, high))}"
         raise InputError(f"{option.name} cannot be {_quote(value)}", remedy)
-    return int(number) if whole else float(number)
+    return int(number) if is_whole else float(number)
 
 
 def _parse_number(value: Any) -> Any:

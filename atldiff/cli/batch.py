@@ -130,11 +130,11 @@ def _read_folder(source: Path, out: Path, options: Options) -> Batch:
     return Batch(jobs, tuple(_notes(kinds, inputs, rivals)))
 
 
-def _group_by_stem(kinds: dict[Path, Kind], wanted: Kind) -> dict[str, list[Path]]:
+def _group_by_stem(kinds: dict[Path, Kind], kind: Kind) -> dict[str, list[Path]]:
     """Groups files of a kind by name without ending; NFC unites two spellings of an accented letter."""
     stems: dict[str, list[Path]] = {}
-    for path, kind in kinds.items():
-        if kind == wanted:
+    for path, its_kind in kinds.items():
+        if its_kind == kind:
             stems.setdefault(unicodedata.normalize("NFC", path.stem), []).append(path)
     return stems
 
@@ -142,7 +142,11 @@ def _group_by_stem(kinds: dict[Path, Kind], wanted: Kind) -> dict[str, list[Path
 def _notes(kinds: dict[Path, Kind], inputs: set[Path], rivals: set[Path]) -> Iterator[str]:
     """One sentence for each kind of file that no job uses, except our own videos."""
     for kind, reason in _REASONS.items():
-        files = [path.name for path, its in kinds.items() if its == kind and path not in inputs | rivals]
+        files = [
+            path.name
+            for path, its_kind in kinds.items()
+            if its_kind == kind and path not in inputs | rivals
+        ]
         if files:
             yield f"{reason}: {', '.join(files)}"
     if rivals:

@@ -36,8 +36,8 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     train = commands.add_parser("train", help="Train one of the networks; run again to resume.")
     parts = train.add_subparsers(required=True, metavar="PART")
     emotion = add_writer(parts, "emotion", _train_emotion, "Train the recogniser of emotions.")
-    labelled = "what prepare wrote, or the folder with emotional_speech.csv"
-    emotion.add_argument("--data", type=Path, required=True, help=labelled)
+    emotion_data = "what prepare wrote, or the folder with emotional_speech.csv"
+    emotion.add_argument("--data", type=Path, required=True, help=emotion_data)
     emotion.add_argument("--start", type=Path, help="speech encoder to begin from; a new one if left out")
     marks = add_writer(parts, "landmarks", _train_landmarks, "Train the landmark generator on speech clips.")
     marks.add_argument("--start", type=Path, required=True, help="speech encoder, as by `train emotion`")
@@ -56,16 +56,16 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     table.add_argument(
         "--renderer-steps", type=whole_number(1), help="optimiser steps of each stage of a renderer"
     )
-    joined = add_writer(parts, "export", _export, "Put trained networks together: a folder for --weights.")
-    which = "a diffusion run's best/ or last/; of several, the mean of their weights"
-    joined.add_argument("--renderer", type=Path, required=True, nargs="+", metavar="FOLDER", help=which)
-    which = "of each renderer in that mean, 1 together; all alike if left out"
-    joined.add_argument("--shares", type=float, nargs="+", metavar="SHARE", help=which)
-    joined.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
-    joined.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
+    export = add_writer(parts, "export", _export, "Put trained networks together: a folder for --weights.")
+    renderers = "a diffusion run's best/ or last/; of several, the mean of their weights"
+    export.add_argument("--renderer", type=Path, required=True, nargs="+", metavar="FOLDER", help=renderers)
+    shares = "of each renderer in that mean, 1 together; all alike if left out"
+    export.add_argument("--shares", type=float, nargs="+", metavar="SHARE", help=shares)
+    export.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
+    export.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
     for part in (marks, diffusion, table):
         part.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
-    for part in (emotion, marks, diffusion, table, joined):
+    for part in (emotion, marks, diffusion, table, export):
         part.add_argument("--preset", default="starter", help=f"{', '.join(PRESETS)}, or a .json file of one")
     patience = "end after so many validations without a better score"
     for part in (diffusion, person):
@@ -105,8 +105,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory", type=positive_number, default=4.0, metavar="GB", help=memory)
     parser.add_argument("--learning-rate", type=positive_number, help="peak")
     parser.add_argument("--save-seconds", type=positive_number, help="between validations and saved states")
-    pushed = "then upload the weights to this private repository, USER/NAME"
-    parser.add_argument("--push-to-hub", metavar="NAME", help=pushed)
+    hub = "then upload the weights to this private repository, USER/NAME"
+    parser.add_argument("--push-to-hub", metavar="NAME", help=hub)
 
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:

@@ -143,21 +143,21 @@ def _read_track(container, index: int, origin: float | None, max_seconds: float)
         return np.empty((0, 1), np.float32), SAMPLE_RATE
     rate = stream.rate or SAMPLE_RATE
     seconds = min(max(0, container.duration or 0) / av.time_base, max_seconds, MAX_SECONDS)
-    sound, written = np.empty((round((seconds + 1) * rate), 1 if stream.channels == 1 else 2), np.float32), 0
+    sound, length = np.empty((round((seconds + 1) * rate), 1 if stream.channels == 1 else 2), np.float32), 0
     for time, block in _decode_frames(container, stream, rate):
         origin = _start_of(container, time) if origin is None else origin
-        gap = round((time - origin) * rate) - written
-        if (written == 0 or abs(gap) > PTS_SLACK * rate) and abs(gap) < MAX_GAP * rate:
+        gap = round((time - origin) * rate) - length
+        if (length == 0 or abs(gap) > PTS_SLACK * rate) and abs(gap) < MAX_GAP * rate:
             block = block[-gap:] if gap < 0 else np.pad(block, ((gap, 0), (0, 0)))
-        sound = append_block(sound, written, block)
-        written += len(block)
-        if written > (max_seconds + 0.1) * rate:
+        sound = append_block(sound, length, block)
+        length += len(block)
+        if length > (max_seconds + 0.1) * rate:
             raise too_long_error(max_seconds)
-    if "mov" in container.format.name and stream.duration and written:
+    if "mov" in container.format.name and stream.duration and length:
         # Silence fills the codec's last block; this container knows the true length.
         stop = float(((stream.start_time or 0) + stream.duration) * stream.time_base) - (origin or 0)
-        written = round(stop * rate) if 0 < written - round(stop * rate) <= MAX_PADDING else written
-    return sound[:written], rate
+        length = round(stop * rate) if 0 < length - round(stop * rate) <= MAX_PADDING else length
+    return sound[:length], rate
 
 
 def _decode_frames(container, stream, rate: int) -> Iterator[tuple[float, np.ndarray]]:

@@ -52,9 +52,9 @@ class Speech:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """One sentence for each property that makes the video worse."""
-        spoken = contains_speech(self.samples)
+        has_speech = contains_speech(self.samples)
         release_pages(self.samples)
-        return () if spoken else ("No speech is heard in the recording. Check that it is the right one.",)
+        return () if has_speech else ("No speech is heard in the recording. Check that it is the right one.",)
 
     @classmethod
     def from_samples(cls, samples: np.ndarray, rate: int = SAMPLE_RATE) -> "Speech":
@@ -80,15 +80,16 @@ class Speech:
 def load_speech(
     source: str | Path | tuple[int, np.ndarray] | Speech, max_seconds: float = MAX_SECONDS
 ) -> Speech:
-    """Reads a recording of speech; silence at its ends is kept.
+    """Reads a recording of speech, with the silence at its ends.
 
     Args:
-        source: a path to anything that holds sound (a video's sound track stays on the video's
-            clock), gradio's (rate, array (n,) or (n, channels), integer or float), or a Speech.
-        max_seconds: the longest recording accepted; of a longer one no more than this is decoded.
+        source: path of a sound or video file, gradio's pair, or a Speech. A video's sound stays on the
+            video's clock. The pair is (rate, array (n,) or (n, channels), integer or float).
+        max_seconds: the longest recording accepted; a longer one is not decoded to its end.
 
     Raises:
-        InputError: missing, empty, not audio, no sound track, too short, too long, NaN, silent.
+        InputError: the recording is missing, empty, no audio, too short, too long or silent, or has no
+            sound track, or holds NaN.
     """
     if isinstance(source, Speech):
         sound, rate = source.sound, source.sound_rate

@@ -87,13 +87,13 @@ def synthesise(text: str, voice: str = "english", max_seconds: float = MAX_SECON
     Raises:
         InputError: the voice is unknown or not installed; the text is empty, too long or unspeakable.
     """
-    chosen = next((v for v in VOICES if v.name == voice), None)
-    if chosen is None:
+    speaker = next((v for v in VOICES if v.name == voice), None)
+    if speaker is None:
         raise InputError(f"There is no voice {voice}", f"Choose one of {', '.join(v.name for v in VOICES)}")
-    if not find_spec(chosen.engine):
-        remedy = f"Install it: pip install {_PACKAGES[chosen.engine]}"
+    if not find_spec(speaker.engine):
+        remedy = f"Install it: pip install {_PACKAGES[speaker.engine]}"
         raise InputError(f"The voice {voice} is not installed", remedy)
-    sound, rate = _run_engine(_clean_text(text), chosen)
+    sound, rate = _run_engine(_clean_text(text), speaker)
     if len(sound) + 2 * EDGE * rate > max_seconds * rate:
         raise _too_long_error(max_seconds)
     peak = float(np.abs(sound).max(initial=0.0))

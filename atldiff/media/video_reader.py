@@ -80,12 +80,12 @@ def open_video(path: str | Path, max_frames: int | None = None) -> Iterator[Open
         stream.thread_type = "AUTO"
         rate = stream.average_rate or stream.guessed_rate
         fps = float(rate) if rate and 1 <= rate <= 120 else 30.0
-        decoded = _decode_frames(container, stream)
-        first = next(decoded, None)
+        pictures = _decode_frames(container, stream)
+        first = next(pictures, None)
         if first is None:
             raise InputError(f"No picture can be read from {path.name}", "Use another video")
         begin = first.time if first.time is not None else 0.0
-        frames = _even_frames(chain([first], decoded), begin, fps)
+        frames = _space_evenly(chain([first], pictures), begin, fps)
         yield OpenVideo(fps, begin, islice(frames, max_frames), _declared_seconds(container, stream))
 
 
@@ -112,10 +112,10 @@ def _decode_frames(container, stream) -> Iterator[av.VideoFrame]:
         yield from container.decode(stream)
 
 
-def _even_frames(decoded: Iterable[av.VideoFrame], begin: float, fps: float) -> Iterator[np.ndarray]:
+def _space_evenly(pictures: Iterable[av.VideoFrame], begin: float, fps: float) -> Iterator[np.ndarray]:
     """Spaces the frames evenly: frame i is the latest one at begin + i / fps."""
     count, latest = 0, np.empty(0, np.uint8)
-    for frame in decoded:
+    for frame in pictures:
         time = frame.time if frame.time is not None else begin + count / fps
         due = round((time - begin) * fps)  # this frame's place; the latest frame fills the places before it
         due = due if due < count + MAX_GAP * fps else count + 1  # the clock was reset

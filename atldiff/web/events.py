@@ -69,7 +69,8 @@ def connect(page: Page, service: Service, steps: int) -> None:
     _show_examples(page)
     _apply_presets(page, steps)
     _animate(page, service)
-    _after(page)
+    _show_earlier(page)
+    _clear_errors(page)
 
 
 def _offer_api(page: Page, service: Service) -> None:
@@ -200,18 +201,23 @@ def _animate(page: Page, service: Service) -> None:
     stop_event.then(None, js=scripts.FOCUS)
 
 
-def _after(page: Page) -> None:
-    """Shows an earlier video again at a click; clears an error message at the next upload."""
+def _show_earlier(page: Page) -> None:
+    """Shows an earlier video of the visit again at a click."""
 
     def show_again(paths: list[str], at: gr.SelectData) -> tuple:
         path = paths[at.index]
         return (path, path) if Path(path).is_file() else (gr.skip(), gr.skip())
 
-    def clear_error(line: str) -> Any:
+    outputs = [page.talk, page.download]
+    event = page.earlier.select(show_again, page.videos, outputs, queue=False, **HIDDEN)
+    event.then(None, js=scripts.PLAY)
+
+
+def _clear_errors(page: Page) -> None:
+    """Clears an error message at the next upload."""
+
+    def clear(line: str) -> Any:
         return progress("") if "role='alert'" in line else gr.skip()
 
-    at_once: Any = {"queue": False, **HIDDEN}
     changes = [page.inputs[name].change for name in ("portrait", "speech")]
-    gr.on(changes, clear_error, page.status, page.status, **at_once)
-    event = page.earlier.select(show_again, page.videos, [page.talk, page.download], **at_once)
-    event.then(None, js=scripts.PLAY)
+    gr.on(changes, clear, page.status, page.status, queue=False, **HIDDEN)
