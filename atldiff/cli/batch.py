@@ -143,9 +143,7 @@ def _notes(kinds: dict[Path, Kind], inputs: set[Path], rivals: set[Path]) -> Ite
     """One sentence for each kind of file that no job uses, except our own videos."""
     for kind, reason in _REASONS.items():
         files = [
-            path.name
-            for path, its_kind in kinds.items()
-            if its_kind == kind and path not in inputs | rivals
+            path.name for path, its_kind in kinds.items() if its_kind == kind and path not in inputs | rivals
         ]
         if files:
             yield f"{reason}: {', '.join(files)}"
