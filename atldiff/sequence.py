@@ -13,7 +13,7 @@ from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.landmarks import NUM_LANDMARKS, FaceFrame, inter_ocular_distance
 
-REACH = 3.0  # inter-ocular distances; no point of a face moves further from its place in the photo
+REACH = 3.0  # inter-ocular distances; no point of a face moves further from where the photo shows it
 MIN_EYE_DISTANCE = 1.0  # pixels between the outer eye corners of a file's own face
 MAX_EMOTION = 1e3  # of any component of an emotion embedding; the networks' stay far below
 MAX_BYTES = 64e6  # of an unpacked archive: several times the longest video's landmarks

@@ -9,6 +9,7 @@ import pytest
 from atldiff.cli.parser import _options, make_parser
 from atldiff.errors import InputError
 from atldiff.options import DEFAULTS, MOTION, OPTIONS, Motion, Options, help_text
+from atldiff.portrait import mesh as face
 from atldiff.web import api, texts
 
 
@@ -28,6 +29,10 @@ def test_a_number_is_taken_up_to_its_bounds_and_not_beyond(name):
 def test_a_choice_is_one_of_those_offered(name, wrong):
     with pytest.raises(InputError, match="Choose one of"):
         Options(**{name: wrong})
+
+
+def test_the_detectors_are_those_of_the_portrait_reader():
+    assert OPTIONS["detector"].metadata["choices"] == face.DETECTORS
 
 
 @pytest.mark.parametrize("wrong", ["maybe", 2, [1], {}, float("nan")])

@@ -44,7 +44,7 @@ CHOICES = {  # option: (label, choice) of each choice
     "background": (("Keep", "keep"), ("Green screen", "green"), ("Transparent", "matte")),
     "detector": (("MediaPipe", "mediapipe"), ("face-alignment", "face-alignment")),
 }
-GAINS = ("expression", "lips", "sway", "blinks")  # sliders under Motion; the others are under Advanced
+GAINS = ("expression", "lips", "sway", "blinks")  # beside the result; the others stand under Advanced
 NOTES = {
     "expression": "Brows, cheeks, eyes.",
     "lips": "Lips and chin.",
