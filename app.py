@@ -1,11 +1,13 @@
-"""The page, its API and its MCP tools: what runs on a GPU, and how it is served.
+"""Serves the page, its API and its MCP tools. `python app.py --help` lists the options.
 
-`python app.py --help` tells how to serve it. Environment: ATLDIFF_WEIGHTS names other weights than the
-embedded starter, ATLDIFF_AUTH="name:password,..." asks for a login, ATLDIFF_REPLICAS=2 has that many workers
-of Ray Serve make the videos, and all of gradio's own.
+Environment, beside gradio's own variables:
+
+- ATLDIFF_WEIGHTS: folder or hub id of the weights; the embedded starter if it is not set.
+- ATLDIFF_AUTH: logins, "name:password,name:password"; everybody may use the page if it is not set.
+- ATLDIFF_REPLICAS: number of Ray Serve's workers that make the videos; this process makes them if it is 0.
 """
 
-# ruff: noqa: E402 - spaces comes before all that could touch CUDA, and gradio reads its folder when imported
+# ruff: noqa: E402 - spaces must precede every import of CUDA, and gradio reads its folder at import
 import spaces  # isort: skip
 
 import atexit
@@ -25,7 +27,7 @@ except InputError as error:
     serving.stop(error)
 
 TEMP = folders.server_folder()  # gone when the server stops
-os.environ.setdefault("GRADIO_TEMP_DIR", f"{TEMP.name}/files")  # jobs work beside it: gradio takes copies
+os.environ.setdefault("GRADIO_TEMP_DIR", f"{TEMP.name}/files")  # gradio's copies; jobs have folders beside it
 
 import gradio as gr
 import torch
@@ -57,28 +59,28 @@ except InputError as error:
     serving.stop(error)
 STEPS = PIPELINE.preset.steps
 KEEP = 3600  # seconds; older files are deleted
-VISITS = 256  # whose settings gradio remembers, some 90 kB each
+VISITS = 256  # gradio remembers the settings of so many
 
 
 @spaces.GPU(duration=15)
 def predict(portrait: Portrait, speech: Speech, options: Options) -> LandmarkSequence:
-    """The landmarks, on the GPU where it is shared."""
+    """Predicts the landmarks, on the shared GPU if there is one."""
     return PIPELINE.landmarks(portrait, speech, options)
 
 
 def gpu_seconds(animation: Animation, folder: Path) -> int:
-    """How long `make_on_gpu` may hold a shared GPU."""
+    """Estimates the seconds for which `make_on_gpu` needs a shared GPU."""
     return request.gpu_seconds(animation, STEPS)
 
 
 @spaces.GPU(duration=gpu_seconds)
 def make_on_gpu(animation: Animation, folder: Path) -> Generator[request.Step, None, None]:
-    """The video, on the GPU where it is shared."""
+    """Makes the video, on the shared GPU if there is one."""
     yield from request.make(PIPELINE, animation, folder)
 
 
 def make(animation: Animation, folder: Path) -> Generator[request.Step, None, None]:
-    """The video, if a shared GPU could finish it."""
+    """Makes the video by a worker or in this process; refuses one too long for a shared GPU."""
     if WORKERS:
         yield from WORKERS.make(animation, folder)
         return
@@ -87,17 +89,17 @@ def make(animation: Animation, folder: Path) -> Generator[request.Step, None, No
     yield from make_on_gpu(animation, folder)
 
 
-SHARED_GPU = spaces.config.Config.zero_gpu  # the networks answer only inside the functions above
+SHARED_GPU = spaces.config.Config.zero_gpu  # the networks then run only inside the functions above
 FORECAST = Forecast(0.002 if ON_GPU else 0.03, STEPS)
-AT_ONCE = REPLICAS or (4 if ON_GPU and not SHARED_GPU else 1)  # videos; a GPU batches their windows
+AT_ONCE = REPLICAS or (4 if ON_GPU and not SHARED_GPU else 1)  # parallel videos; a GPU batches their windows
 if WORKERS:
     atexit.register(WORKERS.close)
 elif AT_ONCE > 1:
     PIPELINE.batch_windows()
-HEARD = None if SHARED_GPU else PIPELINE.heard_emotion
-SERVICE = Service(predict, make, HEARD, TEMP.name, FORECAST, AT_ONCE)
+RECOGNISE = None if SHARED_GPU else PIPELINE.recognise_emotion
+SERVICE = Service(predict, make, RECOGNISE, TEMP.name, FORECAST, AT_ONCE)
 
-# What libraries import at the first photo holds on to it: that photo is to be an example, not a visitor's.
+# Imports at the first photo keep a reference to it. So the first photo is an example, not a visitor's.
 SERVICE.inspect_photo(str(texts.EXAMPLES[0].portrait), DEFAULTS.face)
 if not SHARED_GPU:
     SERVICE.warm_up(texts.EXAMPLES[0].portrait, texts.EXAMPLES[0].recording)
@@ -109,10 +111,10 @@ with Blocks(title=texts.TITLE, delete_cache=(600, KEEP)) as demo:
 
 if __name__ == "__main__":
     theme = gr.themes.Soft(primary_hue="orange", font=["system-ui", "sans-serif"]).set(**THEME)
-    request.leave_tidily()
+    request.stop_on_sigterm()
     demo.queue(api_open=False, default_concurrency_limit=4)
-    examples = [str(texts.FOLDER)]  # whose files an example's click hands out
-    told = {
+    examples = [str(texts.FOLDER)]  # gradio may serve its files
+    app_kwargs = {
         "exception_handlers": {Exception: request.answer_failure, OSError: request.answer_failure},
         "middleware": [Middleware(ReadableBodies)],
     }
@@ -122,11 +124,11 @@ if __name__ == "__main__":
         css_paths=css,
         max_threads=80,
         allowed_paths=examples,
-        app_kwargs=told,
+        app_kwargs=app_kwargs,
         state_session_capacity=VISITS,
         max_file_size=request.MAX_UPLOAD,
         mcp_server=find_spec("mcp") is not None,
-        run_history=False,  # it would keep portraits in the browser
+        run_history=False,  # it keeps portraits in the browser
         footer_links=["api", "settings"],
         **LAUNCH,
     )

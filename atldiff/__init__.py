@@ -1,4 +1,4 @@
-"""One portrait and one recording of speech in, a video of that person saying it out (ATL-Diff).
+"""ATL-Diff makes a talking video from one portrait and one recording of speech.
 
 from atldiff import ATLDiffPipeline
 frames = ATLDiffPipeline.from_pretrained()("face.jpg", "speech.wav").frames
@@ -28,12 +28,12 @@ _HOMES = {
     "write_video": "media.video_writer",
 }
 __all__ = sorted(_HOMES)
-# Checkpoints name their networks' classes as of `atldiff`; diffusers then looks for their base class here.
+# A checkpoint names its networks as classes of `atldiff`; diffusers looks for their base class here, too.
 _HOMES["ModelMixin"] = "rendering.diffusion.unet3d"
 
 
 def __getattr__(name: str):
-    """The public names, imported when first asked for: `import atldiff` alone loads nothing."""
+    """Imports a public name at its first use: `import atldiff` alone loads nothing."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)

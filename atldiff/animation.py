@@ -1,6 +1,6 @@
-"""The one way through a request: photo and recording -> portrait and speech -> landmarks, ready to render.
+"""A request's way: photo and recording -> portrait and speech -> landmarks, ready to render.
 
-Page, command line and `ATLDiffPipeline.__call__` all go it; they differ in where the networks run.
+Page, command line and `ATLDiffPipeline.__call__` share it. They differ in where the networks run.
 """
 
 from collections.abc import Callable
@@ -22,10 +22,13 @@ AudioSource = str | Path | tuple[int, np.ndarray] | Speech  # what `load_speech`
 
 @dataclass(frozen=True, eq=False)
 class Animation:
-    """One portrait, what it says and how it moves: all that rendering needs, ready to cross to a worker.
+    """The input of rendering: a portrait, its speech and its motion. It can be sent to a worker process.
 
     Attributes:
-        landmarks: of every frame, in pixels of the portrait's image.
+        portrait: the photo and its face.
+        speech: the recording.
+        landmarks: one set a frame, in pixels of the portrait's image.
+        options: the choices for the video.
     """
 
     portrait: Portrait
@@ -40,13 +43,16 @@ def read_inputs(
     options: Options = DEFAULTS,
     max_seconds: float = MAX_SECONDS,
 ) -> tuple[Portrait, Speech]:
-    """Reads and checks both inputs; the person is cut out where the background is to be replaced.
+    """Reads and checks both inputs; cuts the person out if the options replace the background.
 
     Args:
-        max_seconds: see `load_speech`.
+        image: the photo, see `load_portrait`.
+        audio: the recording, see `load_speech`.
+        options: the choices for the video.
+        max_seconds: the longest recording accepted, see `load_speech`.
 
     Raises:
-        InputError: either cannot be used.
+        InputError: the photo or the recording cannot be used.
     """
     speech = load_speech(audio, max_seconds)
     matte = options.background != "keep"
@@ -58,20 +64,23 @@ def animate(
     audio: AudioSource,
     options: Options,
     predict: Callable[[Portrait, Speech, Options], LandmarkSequence],
-    given: str | Path | None = None,
+    landmark_file: str | Path | None = None,
     **reading: Any,
 ) -> Animation:
-    """Reads both inputs and finds how the face moves.
+    """Reads both inputs and predicts the face's motion.
 
     Args:
+        image: the photo, see `load_portrait`.
+        audio: the recording, see `load_speech`.
+        options: the choices for the video.
         predict: `ATLDiffPipeline.landmarks`, wherever it runs.
-        given: a landmark file to use instead; it is put on the portrait's face and cut to the speech.
+        landmark_file: motion to use instead. It is moved to the portrait's face and cut to the speech.
         reading: keywords of `read_inputs`.
 
     Raises:
         InputError: photo, recording or landmark file cannot be used.
     """
-    sequence = None if given is None else LandmarkSequence.load(given)
+    sequence = None if landmark_file is None else LandmarkSequence.load(landmark_file)
     portrait, speech = read_inputs(image, audio, options, **reading)
     if sequence is None:
         sequence = predict(portrait, speech, options)

@@ -1,4 +1,4 @@
-"""Numbers of the paper, and the presets: a preset's row builds the networks and travels with them."""
+"""Numbers of the paper, and the presets. A preset builds the networks and is saved with them."""
 
 import json
 from dataclasses import astuple, dataclass, fields
@@ -7,26 +7,26 @@ from typing import Any
 
 from atldiff.errors import InputError
 
-WEIGHTS = Path(__file__).parent / "weights"  # what the package carries
+WEIGHTS = Path(__file__).parent / "weights"  # the package's own weights
 FRAME_RATE = 30  # video frames a second (Sec. 3.1)
-SAMPLE_RATE = 16_000  # samples a second of what every network hears
+SAMPLE_RATE = 16_000  # samples a second of every network's audio
 MAX_SECONDS = 600.0  # the longest recording that is accepted
-FRAME_SIZE = 128  # the network's square frames, pixels (Sec. 3.1)
+FRAME_SIZE = 128  # side in pixels of the network's square frames (Sec. 3.1)
 WINDOW = 30  # frames the diffusion network sees at once (Sec. 2.3)
 FIRST_WINDOWS = (8, 15)  # frames of a video's first windows
 MAX_STEPS = 1000  # T, the timesteps of training and the most steps of DDIM
-MAX_VIEW = 1024  # pixels of a side that a network sees
+MAX_VIEW = 1024  # largest side in pixels of the network's input
 PRIORS = ("identity", "warp")
 MIN_NOISE = 0.1  # the guide mask's floor (Eq. 5)
 EMOTION_DIM = 64  # width of the emotion embedding e
-EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # RAVDESS's
+EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # of RAVDESS
 CREMA_D_EMOTIONS = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
 MEAD_EMOTIONS = (*CREMA_D_EMOTIONS, "surprised", "contempt")
 
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """Shape of the 3D Identity U-Net (Sec. 2.3). `guide_channels` maps are its extra input."""
+    """Shape of the 3D Identity U-Net (Sec. 2.3); see `IdentityUNet3DModel` for the meaning of each."""
 
     block_out_channels: tuple[int, ...] = (32, 64, 128)
     layers_per_block: int = 1
@@ -61,11 +61,18 @@ class LandmarkConfig:
 
 @dataclass(frozen=True)
 class GuideConfig:
-    """Landmarks-guide noise (Sec. 2.2, Eq. 5): `kernel` k is the odd width of the blur in pixels.
+    """Landmarks-guide noise (Sec. 2.2, Eq. 5).
 
-    `maps` also gives the network the point mask and the filled mouth and eyes, and lets the
-    filled mouth into the noise mask; the paper uses the point mask alone, in the noise alone.
-    `steady` noise is the same in all frames of a video.
+    The paper uses the point mask alone, and in the noise alone.
+
+    Attributes:
+        kernel: k, the odd width of the blur in pixels.
+        minimum: floor of the mask, 0 to 1.
+        maps: also input the point mask and the filled mouth and eyes; add the filled mouth to the noise mask.
+        steady: use the same noise in all frames of a video.
+
+    Raises:
+        InputError: a value is out of range.
     """
 
     kernel: int = 25
@@ -74,30 +81,33 @@ class GuideConfig:
     steady: bool = False
 
     def __post_init__(self) -> None:
-        """Raises InputError for a value that no mask can be made with."""
-        odd = _whole(self.kernel, 1, FRAME_SIZE) and self.kernel % 2 == 1
-        _demand("kernel", odd, f"an odd whole number from 1 to {FRAME_SIZE}")
+        """Checks the values that a mask depends on."""
+        odd = _is_whole(self.kernel, 1, FRAME_SIZE) and self.kernel % 2 == 1
+        _check("kernel", odd, f"an odd whole number from 1 to {FRAME_SIZE}")
         share = isinstance(self.minimum, (int, float)) and 0 <= self.minimum <= 1
-        _demand("minimum", share, "a number from 0 to 1")
+        _check("minimum", share, "a number from 0 to 1")
 
 
 @dataclass(frozen=True)
 class Preset:
-    """One row: everything that is not a weight.
+    """Everything about a pipeline that is not a weight.
 
     Attributes:
-        prior: what the residual is added to, "identity" (the paper's still frame) or "warp" (the photo
-            warped by its landmarks).
+        name: key in `PRESETS`.
+        unet: shape of the U-Net.
+        guide: the noise mask.
+        landmarks: shape of the landmark generator.
+        prior: base of the residual: "identity" (the paper's still frame) or "warp" (the warped photo).
         steps: default number of DDIM steps.
-        speech: "starter", or the wav2vec2 on the hub (or in a folder) that the paper's encoder stands on.
-        identity: "compact", or the ResNet on the hub (or in a folder).
-        emotions: that the recogniser tells apart.
+        speech: "starter", or the name on the hub or folder of the paper's wav2vec2.
+        identity: "compact", or the name on the hub or folder of a ResNet.
+        emotions: classes of the recogniser.
         overlap: frames that neighbouring windows share.
-        view_sizes: sides in pixels of what the network sees: the face, then the mouth.
-        training_frames: of a window of the temporal stage.
+        view_sizes: sides in pixels of the network's views: the face, then the mouth.
+        training_frames: frames of a window in the temporal stage.
 
     Raises:
-        InputError: a value that nothing can be rendered with.
+        InputError: a value is out of range.
     """
 
     name: str
@@ -115,33 +125,33 @@ class Preset:
 
     def __post_init__(self) -> None:
         """Checks every value that the renderer depends on."""
-        _demand("prior", self.prior in PRIORS, f"one of {', '.join(PRIORS)}")
-        _demand("steps", _whole(self.steps, 1, MAX_STEPS), f"a whole number from 1 to {MAX_STEPS}")
+        _check("prior", self.prior in PRIORS, f"one of {', '.join(PRIORS)}")
+        _check("steps", _is_whole(self.steps, 1, MAX_STEPS), f"a whole number from 1 to {MAX_STEPS}")
         longest = min(FIRST_WINDOWS) - 1
-        _demand("overlap", _whole(self.overlap, 0, longest), f"a whole number from 0 to {longest}")
-        named = bool(self.emotions) and all(isinstance(name, str) and name for name in self.emotions)
-        _demand("emotions", named, "a list of names")
+        _check("overlap", _is_whole(self.overlap, 0, longest), f"a whole number from 0 to {longest}")
+        names = bool(self.emotions) and all(isinstance(name, str) and name for name in self.emotions)
+        _check("emotions", names, "a list of names")
         channels = self.unet.block_out_channels
-        _demand(
-            "block_out_channels", bool(channels) and all(map(_positive, channels)), "whole numbers above 0"
+        _check(
+            "block_out_channels", bool(channels) and all(map(_is_positive, channels)), "whole numbers above 0"
         )
         for value in (*astuple(self.unet)[1:], *astuple(self.landmarks)):
-            fine = isinstance(value, str) or (isinstance(value, (int, float)) and value >= 0)
-            _demand("the networks' shape", fine, "numbers from 0 on")
+            valid = isinstance(value, str) or (isinstance(value, (int, float)) and value >= 0)
+            _check("the networks' shape", valid, "numbers from 0 on")
         unit = max(1, self.unet.patch_size) * 2 ** (len(channels) - 1)
-        fitting = all(_whole(size, unit, MAX_VIEW) and size % unit == 0 for size in self.view_sizes)
-        _demand("view_sizes", len(self.view_sizes) in (1, 2) and fitting, f"one or two multiples of {unit}")
+        valid = all(_is_whole(size, unit, MAX_VIEW) and size % unit == 0 for size in self.view_sizes)
+        _check("view_sizes", len(self.view_sizes) in (1, 2) and valid, f"one or two multiples of {unit}")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Preset":
-        """The preset of a checkpoint's config or of a file: `dataclasses.asdict` undone.
+        """Builds a preset from the `dataclasses.asdict` in a checkpoint's config or a file.
 
         Raises:
-            InputError: it was made by another version, or a value is out of its range.
+            InputError: another version wrote it, or a value is out of range.
         """
         try:
-            parts = {name: kind(**_tuples(values[name])) for name, kind in _PARTS.items()}
-            return cls(**(_tuples(values) | parts))
+            parts = {name: kind(**_with_tuples(values[name])) for name, kind in _PARTS.items()}
+            return cls(**(_with_tuples(values) | parts))
         except (AttributeError, KeyError, TypeError) as error:
             problem = f"This preset was written by another version of atldiff ({error})"
             raise InputError(
@@ -152,32 +162,32 @@ class Preset:
 _PARTS = {"unet": UNetConfig, "guide": GuideConfig, "landmarks": LandmarkConfig}
 
 
-def _demand(name: str, met: bool, wanted: str) -> None:
-    """Raises InputError, unless the demand on a preset's value is met."""
-    if not met:
-        raise InputError(f"The preset's {name} cannot be used", f"Give {wanted}")
+def _check(name: str, valid: bool, demand: str) -> None:
+    """Raises InputError unless a preset's value is valid."""
+    if not valid:
+        raise InputError(f"The preset's {name} cannot be used", f"Give {demand}")
 
 
-def _whole(value: object, low: int, high: int) -> bool:
-    """Whether a value is a whole number within bounds."""
+def _is_whole(value: object, low: int, high: int) -> bool:
+    """Whether a value is a whole number from low to high."""
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-def _positive(value: object) -> bool:
+def _is_positive(value: object) -> bool:
     """Whether a value is a whole number above 0."""
-    return _whole(value, 1, 2**31)
+    return _is_whole(value, 1, 2**31)
 
 
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON's lists as tuples."""
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """Replaces JSON's lists by tuples."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def read_preset(name: str) -> Preset:
-    """A row of PRESETS by its name, or of a .json file that holds one.
+    """Reads a preset by its name in PRESETS, or from a .json file.
 
     Raises:
-        InputError: there is no such row or file, or it is not a preset.
+        InputError: there is no such preset or file, or the file holds no preset.
     """
     if name in PRESETS:
         return PRESETS[name]
@@ -190,12 +200,11 @@ def read_preset(name: str) -> Preset:
 
 
 def shape_of(kind: type, config: dict[str, Any]) -> Any:
-    """The UNetConfig or LandmarkConfig (`kind`) of a network with that config."""
-    return kind(**_tuples({field.name: config[field.name] for field in fields(kind)}))
+    """Reads a network's shape from its diffusers config; `kind` is UNetConfig or LandmarkConfig."""
+    return kind(**_with_tuples({field.name: config[field.name] for field in fields(kind)}))
 
 
-# The paper's networks: all convolutions of a block are 3D, the identity is a map (Sec. 2.3), and the Global
-# Domain hears the raw audio signal (Eq. 1).
+# The paper's networks: 3D convolutions, an identity map (Sec. 2.3), raw sound in the Global Domain (Eq. 1).
 _PAPER: dict[str, Any] = {
     "unet": UNetConfig(identity_fusion="map", temporal_first=True),
     "landmarks": LandmarkConfig(global_input="raw"),
@@ -215,7 +224,7 @@ PRESETS = {
                 (64, 128, 128), patch_size=4, separable=True, guide_channels=3, identity_dim=64, style_dim=4
             ),
             GuideConfig(kernel=11, maps=True, steady=True),
-            # Half an hour of speech supports no more.
+            # The training set is small: a larger generator overfits.
             LandmarkConfig(64, layers=1, channels=4, components=24, dropout=0.3),
             prior="warp",
             steps=1,

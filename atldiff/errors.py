@@ -1,12 +1,12 @@
-"""What is wrong with a user's photo, recording or path, and the remedy."""
+"""Errors that a user can mend: the problem and its remedy."""
 
 
 class InputError(ValueError):
-    """The user's input cannot be used; the message is one sentence for them.
+    """An input cannot be used. The message is one sentence for the user.
 
     Args:
-        problem: what is wrong, in the user's words ("No face was found in the photo").
-        remedy: what to do about it ("Use a photo that shows one face from the front").
+        problem: the fault in the user's words ("No face was found in the photo").
+        remedy: the user's next step ("Use a photo that shows one face from the front").
     """
 
     def __init__(self, problem: str, remedy: str) -> None:
@@ -14,7 +14,7 @@ class InputError(ValueError):
         super().__init__(f"{problem}: {remedy}")
 
     def __reduce__(self) -> tuple[type["InputError"], tuple[str, str]]:
-        """Rebuilt from its two parts, so that a worker process can send it back."""
+        """Lets a worker process send the error back."""
         return type(self), (self.problem, self.remedy)
 
 

@@ -1,8 +1,10 @@
-"""The 68-point landmark layout: its parts, its geometry, and the crop it defines.
+"""The 68-point landmark layout: its parts, its geometry, and its crop.
 
-Landmarks are arrays (..., 68, 2) of (x, y). Three units occur, and a name says which:
-`pixels` of a photo, `crop units` (0..1 across the network's square crop) and
-`face units` (upright, origin between the eyes, inter-ocular distance 1).
+Landmarks are arrays (..., 68, 2) of (x, y). They have one of three units:
+
+- pixels of a photo.
+- crop units: 0 to 1 across the network's square crop.
+- face units: upright, origin between the eyes, inter-ocular distance 1.
 """
 
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ import numpy as np
 NUM_LANDMARKS = 68
 WHOLE_FACE = slice(0, NUM_LANDMARKS)
 JAW, BROWS, NOSE = slice(0, 17), slice(17, 27), slice(27, 36)
-RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)  # the person's right eye is left in the picture
+RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)  # the person's right eye is on the picture's left
 MOUTH, OUTER_LIPS, INNER_LIPS = slice(48, 68), slice(48, 60), slice(60, 68)
 EYE_CORNERS = (36, 45)
 UPPER_INNER_LIP, LOWER_INNER_LIP = (61, 62, 63), (67, 66, 65)
@@ -43,17 +45,17 @@ _MESH = (
 _MESH_PAIRS = np.array([v if isinstance(v, tuple) else (v, v) for v in _MESH])
 
 CROP_SCALE = 1.5  # side of the network's square crop over the larger side of the landmarks' box
-CROP_LIFT = 0.06  # the crop's centre lies this far (of its side) above the box's, for the forehead
+CROP_LIFT = 0.06  # share of its side by which the crop moves up, for the forehead
 MOUTH_SCALE = 0.5  # side of the mouth-centred crop over the network's
 
 
 def mesh_to_landmarks(mesh: np.ndarray) -> np.ndarray:
-    """MediaPipe face mesh (..., >=468, 2) -> 68 landmarks (..., 68, 2), same unit."""
+    """Converts a MediaPipe face mesh (..., >=468, 2) to 68 landmarks (..., 68, 2) in the same unit."""
     return mesh[..., _MESH_PAIRS, :].mean(axis=-2)
 
 
 def mirror(landmarks: np.ndarray, width: float) -> np.ndarray:
-    """Landmarks (..., 68, 2) of the horizontally mirrored picture of that width."""
+    """Mirrors landmarks (..., 68, 2) horizontally, in a picture of that width."""
     mirrored = landmarks[..., MIRROR, :].copy()
     mirrored[..., 0] = width - mirrored[..., 0]
     return mirrored
@@ -79,9 +81,9 @@ def eye_opening(landmarks: np.ndarray) -> np.ndarray:
 
 
 def yaw(landmarks: np.ndarray) -> np.ndarray:
-    """How far the head is turned, (...): 0 = frontal, about +-0.5 = a three-quarter view.
+    """Turn (...) of the head to the side: 0 = frontal, about +-0.5 = a three-quarter view.
 
-    The nose tip's place between the outer corners of the eyes, along the line that joins them.
+    It is the nose tip's place along the line between the outer corners of the eyes.
     """
     right, left = landmarks[..., 36, :], landmarks[..., 45, :]
     axis = left - right
@@ -90,10 +92,14 @@ def yaw(landmarks: np.ndarray) -> np.ndarray:
 
 
 def crop_box(landmarks: np.ndarray, scale: float = CROP_SCALE) -> np.ndarray:
-    """The network's square crop round landmarks (68, 2) or a sequence (F, 68, 2), in pixels.
+    """The network's square crop round landmarks (68, 2) or (F, 68, 2), in pixels.
+
+    Args:
+        landmarks: of one frame, or of a sequence; a sequence's median counts.
+        scale: side of the crop over the larger side of the landmarks' box.
 
     Returns:
-        (4,) float32 x0, y0, x1, y1, whole pixels; it may reach beyond the picture.
+        (4,) float32 x0, y0, x1, y1 in whole pixels. It may reach beyond the picture.
     """
     still = np.median(landmarks, axis=0) if landmarks.ndim == 3 else landmarks
     low, high = still.min(axis=0), still.max(axis=0)
@@ -101,15 +107,16 @@ def crop_box(landmarks: np.ndarray, scale: float = CROP_SCALE) -> np.ndarray:
 
 
 def square_box(centre: np.ndarray, side: float, lift: float = 0.0) -> np.ndarray:
-    """The whole-pixel square (4,) of about that centre and side, moved up by `lift` of its side."""
-    whole = max(2, round(side))
-    corner = np.round(centre - (whole / 2, whole / 2 + lift * whole))
-    return np.concatenate([corner, corner + whole]).astype(np.float32)
+    """The square (4,) in whole pixels nearest to a centre (2,) and side, moved up by `lift` sides."""
+    size = max(2, round(side))
+    corner = np.round(centre - (size / 2, size / 2 + lift * size))
+    return np.concatenate([corner, corner + size]).astype(np.float32)
 
 
 def mouth_box(landmarks: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """The mouth-centred square of half the side of the crop `box`, or larger where the mouth
-    of landmarks (F, 68, 2), pixels, needs it: (4,) whole pixels.
+    """The mouth-centred square (4,) in whole pixels, with half the side of the crop `box` (4,).
+
+    It is larger if the mouth of landmarks (F, 68, 2), pixels, needs it.
     """
     mouth = landmarks[:, MOUTH].reshape(-1, 2)
     low, high = mouth.min(axis=0), mouth.max(axis=0)
@@ -118,7 +125,7 @@ def mouth_box(landmarks: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def to_crop(landmarks: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Pixels (..., 2) -> crop units of the square box (x0, y0, x1, y1)."""
+    """Converts pixels (..., 2) to crop units of the square box (x0, y0, x1, y1)."""
     return ((landmarks - box[:2]) / (box[2] - box[0])).astype(np.float32)
 
 
@@ -128,43 +135,49 @@ class FaceFrame:
 
     Attributes:
         origin: (2,) midpoint of the outer eye corners, in the landmarks' unit.
-        axes: (2, 2) rows: the unit of x and of y of the face, in the landmarks' unit.
+        axes: (2, 2), its rows the face's unit vectors x and y, in the landmarks' unit.
     """
 
     origin: np.ndarray
     axes: np.ndarray
 
     @classmethod
-    def of(cls, landmarks: np.ndarray) -> "FaceFrame":
+    def from_landmarks(cls, landmarks: np.ndarray) -> "FaceFrame":
         """The frame of one face, landmarks (68, 2)."""
         right, left = landmarks[36], landmarks[45]
         x = left - right
         return cls((right + left) / 2, np.stack([x, np.array([-x[1], x[0]])]))
 
     def to_face(self, landmarks: np.ndarray) -> np.ndarray:
-        """Landmarks (..., 68, 2) -> face units."""
+        """Converts landmarks (..., 68, 2) to face units."""
         return self.vectors_to_face(landmarks - self.origin)
 
     def from_face(self, landmarks: np.ndarray) -> np.ndarray:
-        """Face units (..., 68, 2) -> the landmarks' unit."""
+        """Converts face units (..., 68, 2) to the landmarks' unit."""
         return self.vectors_from_face(landmarks) + self.origin
 
     def vectors_to_face(self, vectors: np.ndarray) -> np.ndarray:
-        """Displacements (..., 2) -> face units."""
+        """Converts displacements (..., 2) to face units."""
         return vectors @ np.linalg.inv(self.axes)
 
     def vectors_from_face(self, vectors: np.ndarray) -> np.ndarray:
-        """Displacements in face units (..., 2) -> the landmarks' unit."""
+        """Converts displacements (..., 2) in face units to the landmarks' unit."""
         return vectors @ self.axes
 
 
-# Points that move with the skull and hardly with speech: nose bridge and base, eye corners.
+# Points of the skull that speech hardly moves: nose bridge and base, eye corners.
 RIGID = (27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45)
 
 
 def align_rigid(landmarks: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Moves each of landmarks (F, 68, 2) by the similarity that best fits its RIGID points
-    to the reference's (68, 2): the head's pose in the picture plane is taken out (Umeyama).
+    """Removes the head's pose in the picture plane (Umeyama).
+
+    Args:
+        landmarks: (F, 68, 2).
+        reference: (68, 2).
+
+    Returns:
+        (F, 68, 2) float32, each frame moved by the similarity that best fits its RIGID points.
     """
     source, target = landmarks[:, RIGID], reference[list(RIGID)]
     source_mean, target_mean = source.mean(axis=1, keepdims=True), target.mean(axis=0)

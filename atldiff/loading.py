@@ -1,4 +1,4 @@
-"""Weights from a folder or from the Hugging Face hub, whichever version wrote them."""
+"""Loads weights of any version from a folder or from the Hugging Face hub."""
 
 import json
 from collections.abc import Iterable
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def translate_index(index: dict[str, Any]) -> dict[str, Any]:
-    """A pipeline's `model_index.json` of any version, its networks named as this version exports them.
+    """Translates a pipeline's `model_index.json` of any version to this version's names.
 
-    Early versions name the module of each class ("atldiff.rendering.unet3d"); this one names the package.
+    The first versions name each class's module ("atldiff.rendering.unet3d"); this one names the package.
     """
     return {
         key: ["atldiff", value[1]]
@@ -27,28 +27,31 @@ def translate_index(index: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def load_network(folder: Path, kinds: Iterable[Any], what: str, remedy: str) -> Any:
-    """A network of one of these classes, as its `save_pretrained` wrote it.
+def load_network(folder: Path, kinds: Iterable[Any], noun: str, remedy: str) -> Any:
+    """Loads a network that `save_pretrained` wrote.
 
     Args:
-        what: the network is called in the message.  remedy: which folder is to be named.
+        folder: the network's folder.
+        kinds: the classes it may have.
+        noun: name of the network in the error message.
+        remedy: the message's advice on the folder.
 
     Raises:
-        InputError: there is none in the folder, or its file is broken.
+        InputError: there is no such network in the folder, or its file is broken.
     """
     known = {kind.__name__: kind for kind in kinds}
     try:
         kind = known[json.loads((folder / "config.json").read_text())["_class_name"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"There is no {what} in {folder}", remedy) from error
+        raise InputError(f"There is no {noun} in {folder}", remedy) from error
     try:
         return kind.from_pretrained(folder, local_files_only=True)
-    except OSError as error:  # what diffusers makes of a cut, missing or unreadable file
-        raise InputError(f"The {what} in {folder} cannot be read", "Save it again") from error
+    except OSError as error:  # diffusers raises it for a cut, missing or unreadable file
+        raise InputError(f"The {noun} in {folder} cannot be read", "Save it again") from error
 
 
-def fetched(kind: Any, name: str) -> Any:
-    """A published network of the class `kind`, from the hub, its cache or a folder.
+def load_published(kind: Any, name: str) -> Any:
+    """Loads a public network of the class `kind` from the hub, its cache or a folder.
 
     Raises:
         InputError: the hub cannot be reached and the weights are not in its cache.
@@ -63,10 +66,10 @@ def fetched(kind: Any, name: str) -> Any:
 
 
 def pipeline_folder(source: str | Path) -> Path:
-    """The folder of a pipeline: the one given, or that of a hub repository.
+    """Finds a pipeline's folder: `source` itself, or the copy of a hub repository.
 
     Raises:
-        InputError: neither a folder nor a hub's repository with a pipeline.
+        InputError: `source` is neither a folder nor a hub repository with a pipeline.
     """
     folder = Path(source)
     if not folder.is_dir():
@@ -77,10 +80,10 @@ def pipeline_folder(source: str | Path) -> Path:
 
 
 def from_hub(name: str) -> Path:
-    """The folder of a hub repository's files, fetched where they are not in its cache.
+    """Finds the folder of a hub repository's files; downloads them if the cache lacks them.
 
     Raises:
-        InputError: there is none of that name, or the hub cannot be reached.
+        InputError: there is no repository of that name, or the hub cannot be reached.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -95,14 +98,19 @@ def from_hub(name: str) -> Path:
 def load_pipeline(
     weights: str | None = None, device: str = "cpu", dtype: torch.dtype | None = None
 ) -> "ATLDiffPipeline":
-    """Reads the networks and puts them to work on a device; all threads share one pool of memory then.
+    """Loads a pipeline on a device. From then on all threads share one pool of memory.
+
+    Args:
+        weights: folder or hub id; None = the embedded starter.
+        device: a torch device.
+        dtype: of the U-Net; None = the fastest one of the device.
 
     Raises:
         InputError: there is no pipeline of that name, or no such device.
     """
     from diffusers.utils import logging
 
-    from atldiff.pipeline import ATLDiffPipeline  # takes seconds: only once the inputs were found to be good
+    from atldiff.pipeline import ATLDiffPipeline  # the import takes seconds: check the inputs first
 
     share_memory()
     logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""What a process holds of the machine's memory beyond what it uses, and large arrays outside of it."""
+"""Keeps a process's memory small: glibc's pools, and large arrays in files."""
 
 import ctypes
 import mmap
@@ -8,23 +8,23 @@ import tempfile
 import numpy as np
 
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # M_... of glibc's malloc.h
-_GLIBC = platform.libc_ver()[0] == "glibc"  # it keeps what was freed for later
+_GLIBC = platform.libc_ver()[0] == "glibc"  # glibc keeps freed memory for later use
 _LARGE = 4 * 2**20  # bytes; smaller arrays are not worth a file
 
 
 def share_memory() -> None:
-    """Has all threads take memory from one pool, so that what one of them freed serves the next.
+    """Makes all threads share one pool, so that memory freed by one serves the next.
 
-    glibc's own choice, eight pools a core, keeps what each thread once used: 30 s of video took up to 807 MiB
-    instead of 763, and more the longer the video. To be called before threads are started.
+    By default glibc has eight pools a core, and each keeps its freed memory. Call it before threads start.
     """
     if _GLIBC:
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
 def keep_memory() -> None:
-    """Has large tensors made in memory that others left, for training, where every step takes as much as the
-    last: glibc asks the system for each of them and gives it back, page by page.
+    """Stops glibc from returning freed memory to the system.
+
+    Training allocates the same tensors every step; reusing their memory is faster.
     """
     if _GLIBC:
         libc = ctypes.CDLL(None)
@@ -33,17 +33,20 @@ def keep_memory() -> None:
 
 
 def give_back(*mapped: np.ndarray) -> None:
-    """Gives the system the freed memory that glibc holds, wherever in its pools it lies, and see `forget`."""
+    """Returns glibc's freed memory, and the pages of mapped arrays, to the system."""
     for array in mapped:
-        forget(array)
+        release_pages(array)
     if _GLIBC:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def on_disk(array: np.ndarray) -> np.ndarray:
-    """The same values, mapped from a nameless temporary file that goes with the array; small ones as is.
+def map_to_disk(array: np.ndarray) -> np.ndarray:
+    """Moves a large array to a nameless temporary file, which lives as long as the array.
 
-    What is read of them takes memory until `forget`. Where no such file can be written: the array itself.
+    Values that are read take memory until `release_pages`.
+
+    Returns:
+        An array of the same values, mapped from the file. A small array, or one without a file, itself.
     """
     if array.nbytes < _LARGE:
         return array
@@ -57,8 +60,8 @@ def on_disk(array: np.ndarray) -> np.ndarray:
     return np.frombuffer(pages, array.dtype).reshape(array.shape)
 
 
-def forget(array: np.ndarray) -> None:
-    """Gives back the memory that a mapped array takes; its values are read from the file when used again."""
+def release_pages(array: np.ndarray) -> None:
+    """Returns the memory of a mapped array to the system; its next use reads the file again."""
     owner: object = array
     while not isinstance(owner, mmap.mmap):
         owner = owner.obj if isinstance(owner, memoryview) else getattr(owner, "base", None)

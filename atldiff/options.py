@@ -1,5 +1,6 @@
-"""What a person may choose about a video: one dataclass, from which the page, its API, the MCP tools, the
-command line, batch tables and Python take names, defaults, ranges and help texts.
+"""The options of a video: names, defaults, ranges and help texts, in one dataclass.
+
+The page, its API, the MCP tools, the command line, batch tables and Python all read it.
 """
 
 from dataclasses import Field, dataclass, field, fields
@@ -8,33 +9,33 @@ from typing import Any
 
 from atldiff.errors import InputError
 
-AUTOMATIC = "automatic"  # emotion: as heard in the recording
+AUTOMATIC = "automatic"  # the emotion that is recognised in the recording
 OUTPUTS = ("photo", "square", "crop")
 BACKGROUNDS = ("keep", "green", "matte")
 DETECTORS = ("mediapipe", "face-alignment")
-MAX_FACES = 8  # of a crowd, the largest
+MAX_FACES = 8  # the largest faces of a crowd
 _ON, _OFF = (True, "yes", "true", "on", "1"), (False, "no", "false", "off", "0")
-_SHOWN = 40  # characters of a wrong value that a message repeats
+_MAX_QUOTE = 40  # characters of a wrong value in a message
 
 
 def _number(default: float | int | None, low: float, high: float, text: str, label: str) -> Any:
-    """A field for a number from low to high; whole if its bounds are of type int."""
+    """A field for a number from low to high; a whole number if the bounds are of type int."""
     return field(default=default, metadata={"range": (low, high), "help": text, "label": label})
 
 
 def _name(default: str, choices: tuple[str, ...], text: str, label: str) -> Any:
-    """A field for one of `choices`; without choices any text, which the weights judge."""
+    """A field for one of `choices`; any text if there are none, which the weights check."""
     return field(default=default, metadata={"choices": choices, "help": text, "label": label})
 
 
 def _switch(text: str, label: str) -> Any:
-    """A field for what is left off unless it is asked for."""
+    """A field for a switch that is off by default."""
     return field(default=False, metadata={"switch": True, "help": text, "label": label})
 
 
 @dataclass(frozen=True)
 class Motion:
-    """How predicted landmarks are edited; the gains of `Motion.none()` leave them exactly as predicted."""
+    """Edits of the predicted landmarks; the gains of `Motion.none()` change nothing."""
 
     expression: float = _number(
         1.0, 0.0, 2.0, "movement of brows, cheeks and eyes; 0 = still, 1 = as predicted", "Expression"
@@ -52,14 +53,14 @@ class Motion:
     smoothing: float = _number(
         1.0, 0.0, 2.0, "smoothing of the motion in time; 0 = none, 1 = as usual", "Smoothing"
     )
-    # The network moves a closed mouth: added to an open smile, no p or m would close it.
+    # The network predicts displacements from a closed mouth: on an open smile no p or m would close.
     closure: float = _number(
         1.0, 0.0, 1.0, "how far a photo's open mouth is closed to speak; 0 = not, 1 = shut", "Mouth closing"
     )  # fmt: skip
 
     @classmethod
     def none(cls) -> "Motion":
-        """No edit at all."""
+        """The gains that edit nothing."""
         return Motion(silence=0.0, blinks=0.0, sway=0.0, smoothing=0.0, closure=0.0)
 
     @property
@@ -71,10 +72,10 @@ class Motion:
 
 @dataclass(frozen=True)
 class Options(Motion):
-    """All choices. A value may come as text ("1.5") or number; None and "" stand for the default.
+    """All options of a video. A value may be text ("1.5") or a number; None and "" mean the default.
 
     Raises:
-        InputError: a value that is not within its range or among its choices.
+        InputError: a value is out of its range or not among its choices.
     """
 
     face: int = _number(1, 1, MAX_FACES, "which face of the photo; 1 = the largest", "Face")
@@ -102,21 +103,21 @@ class Options(Motion):
     def __post_init__(self) -> None:
         """Checks every value and brings it to its type."""
         for option in fields(self):
-            object.__setattr__(self, option.name, _checked(option, getattr(self, option.name)))
+            object.__setattr__(self, option.name, _parse(option, getattr(self, option.name)))
 
 
 def help_text(name: str) -> str:
-    """What an option means, with its range: for a command line's or an API's help."""
-    about = OPTIONS[name].metadata
-    within = f" ({_range(about['range'])})" if "range" in about else ""
-    return about["help"] + (" (yes or no)" if "switch" in about else within)
+    """An option's meaning and range, for the help of the command line and the API."""
+    metadata = OPTIONS[name].metadata
+    bounds = f" ({_range_text(metadata['range'])})" if "range" in metadata else ""
+    return metadata["help"] + (" (yes or no)" if "switch" in metadata else bounds)
 
 
-def _checked(option: Field, value: object) -> object:
-    """The value in the option's type.
+def _parse(option: Field, value: object) -> object:
+    """Converts a value to its option's type.
 
     Raises:
-        InputError: it is no number or name, or not one of the allowed.
+        InputError: the value has another type, or is not allowed.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return option.default
@@ -125,23 +126,24 @@ def _checked(option: Field, value: object) -> object:
         if isinstance(value, str) and (value in choices or not choices):
             return value
         remedy = f"Choose one of {', '.join(choices)}" if choices else "Give its name"
-        raise InputError(f"{option.name} cannot be {_shown(value)}", remedy)
+        raise InputError(f"{option.name} cannot be {_quote(value)}", remedy)
     if "switch" in option.metadata:
         word = value.strip().lower() if isinstance(value, str) else value
         if word not in _ON + _OFF:
-            raise InputError(f"{option.name} cannot be {_shown(value)}", "Choose yes or no")
+            raise InputError(f"{option.name} cannot be {_quote(value)}", "Choose yes or no")
         return word in _ON
     low, high = option.metadata["range"]
-    number = _as_number(value)
-    whole = isinstance(low, int)
-    if number is None or not low <= number <= high or (whole and number != int(number)):
-        kind = "a whole number from" if whole else "a number from"
-        raise InputError(f"{option.name} cannot be {_shown(value)}", f"Choose {kind} {_range((low, high))}")
-    return int(number) if whole else float(number)
+    number = _parse_number(value)
+    is_whole = isinstance(low, int)
+    if number is None or not low <= number <= high or (is_whole and number != int(number)):
+        kind = "a whole number from" if is_whole else "a number from"
+        remedy = f"Choose {kind} {_range_text((low, high))}"
+        raise InputError(f"{option.name} cannot be {_quote(value)}", remedy)
+    return int(number) if is_whole else float(number)
 
 
-def _as_number(value: Any) -> Any:
-    """A number as it is, or as text; None for anything else, and for what is no finite number."""
+def _parse_number(value: Any) -> Any:
+    """Reads a number or its text; None for anything else, and for NaN."""
     if isinstance(value, str):
         try:
             return int(value)
@@ -155,16 +157,16 @@ def _as_number(value: Any) -> Any:
     return value
 
 
-def _shown(value: object) -> str:
-    """A wrong value as a message repeats it."""
+def _quote(value: object) -> str:
+    """Shortens a wrong value for a message."""
     try:
         text = str(value)
-    except ValueError:  # Python does not write out numbers of thousands of digits
+    except ValueError:  # Python refuses to print numbers of thousands of digits
         return "a number of so many digits"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= _MAX_QUOTE else f"{text[:_MAX_QUOTE]}..."
 
 
-def _range(bounds: tuple[float, float]) -> str:
+def _range_text(bounds: tuple[float, float]) -> str:
     low, high = bounds
     return f"{low:g} to {high:g}" if isinstance(low, float) else f"{low} to {high}"
 

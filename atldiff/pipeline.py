@@ -1,4 +1,4 @@
-"""ATLDiffPipeline: the one place where the stages meet: prepare -> landmarks -> render."""
+"""ATLDiffPipeline connects the stages: prepare -> landmarks -> render."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -44,7 +44,13 @@ STARTER = WEIGHTS / "starter"
 
 @dataclass
 class ATLDiffPipelineOutput(BaseOutput):
-    """frames: (F, H, W, C) uint8, or as `output_type` asks; landmarks: the sequence rendered; fps: 30."""
+    """The result of `ATLDiffPipeline.__call__`.
+
+    Attributes:
+        frames: (F, H, W, C) uint8, or another form by `output_type`.
+        landmarks: the video's landmarks.
+        fps: 30 frames a second.
+    """
 
     frames: np.ndarray | torch.Tensor | list
     landmarks: LandmarkSequence
@@ -52,12 +58,15 @@ class ATLDiffPipelineOutput(BaseOutput):
 
 
 class ATLDiffPipeline(DiffusionPipeline):
-    """One portrait and one recording of speech in, a talking video out.
+    """Makes a talking video from one portrait and one recording of speech.
 
     Args:
-        speech_encoder, landmark_generator, identity_encoder, unet, scheduler: the trained parts.
-        preset: all that is not a weight (prior, guide, steps, shapes), or its `asdict`; travels whole in
-            the checkpoint's config.
+        speech_encoder: recording -> speech features and emotion.
+        landmark_generator: speech features -> landmarks (Sec. 2.1).
+        identity_encoder: portrait -> identity features.
+        unet: the diffusion network (Sec. 2.3).
+        scheduler: the noise schedule.
+        preset: everything that is not a weight, or its `asdict`; it is part of the checkpoint's config.
     """
 
     def __init__(
@@ -84,44 +93,44 @@ class ATLDiffPipeline(DiffusionPipeline):
         self._batcher: WindowBatcher | None = None
 
     def register_modules(self, **modules: Any) -> None:
-        """As diffusers', but the config names our classes by `atldiff` alone: checkpoints outlive a module's
-        place.
-        """
+        """Names our classes by the package `atldiff` alone, so that checkpoints know no module."""
         super().register_modules(**modules)
         self.register_to_config(**translate_index({name: self.config[name] for name in modules}))
 
     @classmethod
     def load_config(cls, *args: Any, **kwargs: Any) -> Any:
-        """As diffusers', of a checkpoint that any version wrote."""
+        """Reads the config of a checkpoint of any version."""
         config = super().load_config(*args, **kwargs)
         return translate_index(config) if isinstance(config, dict) else config
 
     @classmethod
     def from_pretrained(cls, source: str | Path | None = None, **kwargs) -> "ATLDiffPipeline":
-        """The embedded starter (None), a folder, or a hub repository.
+        """Loads a pipeline.
+
+        Args:
+            source: a folder or a hub repository; None = the embedded starter.
+            kwargs: any other argument of diffusers' `from_pretrained`.
 
         Raises:
-            InputError: neither a folder nor a hub's repository with a pipeline; a broken or missing file.
+            InputError: `source` holds no pipeline, or a file is broken or missing.
         """
         folder = pipeline_folder(STARTER if source is None else source)
-        disable_telemetry()  # diffusers imports ONNX Runtime where it is there
+        disable_telemetry()  # diffusers imports ONNX Runtime if it is installed
         try:
             return super().from_pretrained(str(folder), use_safetensors=True, local_files_only=True, **kwargs)
-        except OSError as error:  # what diffusers makes of a cut, missing or unreadable file
+        except OSError as error:  # diffusers raises it for a cut, missing or unreadable file
             raise InputError(f"The weights in {folder} cannot be read", "Save or fetch them again") from error
 
     @classmethod
     def from_preset(
         cls, preset: str | Preset = "starter", pretrained: bool = False, **parts: Any
     ) -> "ATLDiffPipeline":
-        """A pipeline before it is trained: new networks of the preset, or the given parts.
-
-        An untrained U-Net predicts r_0 = 0: the video is the prior alone.
+        """Builds an untrained pipeline. Its U-Net predicts r_0 = 0: the video is the prior alone.
 
         Args:
-            preset: one, or its name in `config.PRESETS`.
-            pretrained: take wav2vec2 and ResNet from the hub where the preset uses them.
-            parts: any of the pipeline's components by name.
+            preset: a preset, or its name in `config.PRESETS`.
+            pretrained: load the preset's wav2vec2 and ResNet from the hub.
+            parts: components to use instead of new ones, by name.
 
         Raises:
             InputError: `pretrained`, and the hub cannot be reached.
@@ -142,12 +151,12 @@ class ATLDiffPipeline(DiffusionPipeline):
 
     @property
     def preset(self) -> Preset:
-        """All of this pipeline that is not a weight."""
+        """Everything about this pipeline that is not a weight."""
         return Preset.from_dict(self.config.preset)
 
     @property
     def emotions(self) -> tuple[str, ...]:
-        """Names that `emotion` takes."""
+        """The names of emotions that the weights know."""
         return self.speech_encoder.emotion.names
 
     def prepare(
@@ -158,10 +167,10 @@ class ATLDiffPipeline(DiffusionPipeline):
 
     @torch.no_grad()
     def landmarks(self, portrait: Portrait, speech: Speech, options: Options = DEFAULTS) -> LandmarkSequence:
-        """The landmarks of every frame (Sec. 2.1), edited as the options say.
+        """Predicts the landmarks of every frame (Sec. 2.1) and applies the options' edits.
 
         Raises:
-            InputError: the weights know no such emotion.
+            InputError: the weights do not know the emotion.
         """
         emotion = None if options.emotion == AUTOMATIC else options.emotion
         if emotion is not None and emotion not in self.emotions:
@@ -172,16 +181,16 @@ class ATLDiffPipeline(DiffusionPipeline):
         bilabials = recognised_bilabials(features)
         points = edit_landmarks(points, portrait.landmarks, speech, options, options.seed, bilabials)
         embedding = features.emotion[0].float().cpu().numpy()
-        del features  # as large as a recording is long, and rendering needs neither them nor its samples
+        del features  # they grow with the recording; rendering needs neither them nor the samples
         give_back(speech.samples)
         return LandmarkSequence(points.astype(np.float32), portrait.landmarks, embedding)
 
     @torch.no_grad()
-    def heard_emotion(self, sequence: LandmarkSequence) -> str | None:
-        """The one of `emotions` heard in the speech behind the landmarks; None: none for sure.
+    def recognise_emotion(self, sequence: LandmarkSequence) -> str | None:
+        """Classifies the emotion of the speech behind the landmarks; None if none is sure.
 
         Raises:
-            InputError: other weights made the landmarks.
+            InputError: the landmarks come from other weights.
         """
         sequence.check_emotion(self.speech_encoder.config.emotion_dim)
         return self.speech_encoder.emotion.classify(torch.from_numpy(sequence.emotion))
@@ -193,17 +202,19 @@ class ATLDiffPipeline(DiffusionPipeline):
         options: Options = DEFAULTS,
         on_step: Callable[[int, torch.Tensor, torch.Tensor], None] | None = None,
     ) -> Iterator[np.ndarray]:
-        """The frames, one after the other, in constant memory (Sec. 2.2, 2.3).
+        """Renders the frames one by one, in constant memory (Sec. 2.2, 2.3).
 
         Args:
-            on_step: called with (index, timestep, residual) after each DDIM step of each window, the
-                residual the face view's.
+            portrait: the photo.
+            sequence: landmarks of every frame, pixels of the photo.
+            options: the choices for the video.
+            on_step: called with (index, timestep, face view's residual) after each DDIM step of a window.
 
         Yields:
             (H, W, 3) uint8, or (H, W, 4) for the background "matte".
 
         Raises:
-            InputError: other weights made the landmarks; already when it is called.
+            InputError: the landmarks come from other weights. The call raises it, not the first frame.
         """
         sequence.check_emotion(self.unet.config.emotion_dim)
         steps = options.steps or self.preset.steps
@@ -225,22 +236,25 @@ class ATLDiffPipeline(DiffusionPipeline):
         return_dict: bool = True,
         **choices: Any,
     ) -> ATLDiffPipelineOutput | tuple:
-        """All stages at once; for long recordings iterate over `render` instead.
+        """Runs all stages at once. For long recordings iterate over `render` instead.
 
         Args:
+            image: the photo, see `load_portrait`.
+            audio: the recording, see `load_speech`.
             num_inference_steps: the option `steps`.
-            generator: the option `seed`, or a torch.Generator, whose initial seed is used.
+            generator: the option `seed`, or a torch.Generator for its initial seed.
             callback_on_step_end: called with (pipeline, index, timestep, {"latents": residual}).
             output_type: "np" (F, H, W, C) uint8, "pt" (F, C, H, W) float in [0, 1], or "pil".
+            return_dict: return an ATLDiffPipelineOutput; a tuple of its fields otherwise.
             choices: any other of `Options` by name, such as emotion="happy", output="square".
 
         Raises:
-            InputError: photo, recording or a value cannot be used.
+            InputError: the photo, the recording or a value cannot be used.
         """
         _check_call(generator, callback_on_step_end, output_type)
         seed = generator.initial_seed() % 2**31 if isinstance(generator, torch.Generator) else generator
-        given: dict[str, Any] = {"steps": num_inference_steps, "seed": seed}
-        options = Options(**given, **choices)
+        arguments: dict[str, Any] = {"steps": num_inference_steps, "seed": seed}
+        options = Options(**arguments, **choices)
         animation = animate(image, audio, options, self.landmarks)
         step = None
         if callback_on_step_end is not None:
@@ -254,21 +268,21 @@ class ATLDiffPipeline(DiffusionPipeline):
         return ATLDiffPipelineOutput(*result) if return_dict else result
 
     def use_fast_dtype(self) -> "ATLDiffPipeline":
-        """Puts the U-Net in the memory layout and type its device computes fastest; returns self."""
+        """Converts the U-Net to its device's fastest memory layout and type; returns self."""
         channels_last(self.unet.to(dtype=compute_dtype(self.device)))
         return self
 
     def batch_windows(self) -> "ATLDiffPipeline":
-        """From now on, videos rendered side by side in threads share the U-Net's batches; returns self."""
+        """Lets videos that are rendered in parallel threads share the U-Net's batches; returns self."""
         self._batcher = WindowBatcher(self.unet)
         return self
 
 
 def _check_call(generator: object, callback: object, output_type: object) -> None:
-    """Checks before any work what `ATLDiffPipeline.__call__` needs late.
+    """Checks the arguments that `ATLDiffPipeline.__call__` needs after the rendering.
 
     Raises:
-        InputError: a value of another type or kind.
+        InputError: an argument has another type or value.
     """
     if output_type not in ("np", "pt", "pil"):
         raise InputError(f"There is no output type {output_type!r}", "Choose np, pt or pil")

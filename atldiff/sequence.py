@@ -1,4 +1,4 @@
-"""A video's landmarks as one thing: made by the generator, edited by the user, saved, loaded, rendered."""
+"""The landmarks of a video: predicted, edited, saved, loaded and rendered as one sequence."""
 
 import json
 import zipfile
@@ -15,8 +15,8 @@ from atldiff.landmarks import NUM_LANDMARKS, FaceFrame, inter_ocular_distance
 
 REACH = 3.0  # inter-ocular distances; no point of a face moves further from where the photo shows it
 MIN_EYE_DISTANCE = 1.0  # pixels between the outer eye corners of a file's own face
-MAX_EMOTION = 1e3  # of any component of an emotion embedding; those of the networks stay below 10
-MAX_BYTES = 64e6  # of an archive when unpacked: seven times what ten minutes take
+MAX_EMOTION = 1e3  # of any component of an emotion embedding; the networks' stay far below
+MAX_BYTES = 64e6  # of an unpacked archive: several times the longest video's landmarks
 
 _REMEDY = "Use a .npz or .json file that atldiff saved"
 _BROKEN = (
@@ -42,10 +42,10 @@ class LandmarkSequence:
     fps: int = FRAME_RATE
 
     def save(self, path: str | Path) -> Path:
-        """Writes a .npz or .json file, by the path's ending.
+        """Writes a .npz or .json file by the path's ending; returns the path.
 
         Raises:
-            InputError: another ending, or the path cannot be written.
+            InputError: the path has another ending, or cannot be written.
         """
         path = Path(path)
         ending = path.suffix.lower()
@@ -70,11 +70,11 @@ class LandmarkSequence:
 
     @classmethod
     def load(cls, path: str | Path) -> "LandmarkSequence":
-        """Reads what `save` wrote.
+        """Reads a file that `save` wrote.
 
         Raises:
-            InputError: the file is missing, broken, huge, of another shape, holds NaN, no emotion, or no face
-                that could be rendered: coinciding eye corners, or points far away from the face.
+            InputError: the file is missing, broken, too large, of another shape, or holds NaN or no emotion;
+                or no face could be rendered from it (the eye corners coincide, points are far away).
         """
         path = Path(path)
         try:
@@ -103,13 +103,13 @@ class LandmarkSequence:
         return sequence
 
     def _check_bounds(self, name: str) -> None:
-        """Raises InputError for what no face does: it could not be rendered, or only at a monstrous size."""
+        """Raises InputError for points or an emotion that cannot be rendered at a reasonable size."""
         identity = self.identity.astype(np.float64)
         if not inter_ocular_distance(identity) >= MIN_EYE_DISTANCE:
             raise InputError(f"The eyes of the face in {name} lie in one place", _REMEDY)
         if np.abs(self.emotion).max(initial=0) > MAX_EMOTION:
             raise InputError(f"{name} holds an emotion that no network gives", _REMEDY)
-        moved = FaceFrame.of(identity).vectors_to_face(self.points - identity)
+        moved = FaceFrame.from_landmarks(identity).vectors_to_face(self.points - identity)
         furthest = float(np.linalg.norm(moved, axis=-1).max())
         if not furthest <= REACH:
             raise InputError(
@@ -118,29 +118,29 @@ class LandmarkSequence:
             )
 
     def check_emotion(self, width: int) -> None:
-        """Checks that networks whose emotion embeddings have `width` numbers can take this one.
+        """Checks that the emotion embedding has `width` numbers, as the networks expect.
 
         Raises:
-            InputError: it has another length.
+            InputError: the embedding has another length.
         """
         if self.emotion.shape != (width,):
             raise InputError("The landmarks were made with other weights", "Make them again with these")
 
     def resampled(self, num_frames: int) -> "LandmarkSequence":
-        """The same motion in `num_frames` frames: cut, or its last frame held."""
+        """The same motion in `num_frames` frames; a longer one repeats the last frame."""
         index = np.minimum(np.arange(num_frames), len(self.points) - 1)
         return replace(self, points=self.points[index])
 
     def on_face(self, landmarks: np.ndarray) -> "LandmarkSequence":
-        """The same motion on another face's landmarks (68, 2): displacements move in face units."""
-        mine, theirs = FaceFrame.of(self.identity), FaceFrame.of(landmarks)
+        """The same motion on another face's landmarks (68, 2); displacements are kept in face units."""
+        mine, theirs = FaceFrame.from_landmarks(self.identity), FaceFrame.from_landmarks(landmarks)
         moved = theirs.vectors_from_face(mine.vectors_to_face(self.points - self.identity))
         points = (landmarks + moved).astype(np.float32)
         return replace(self, points=points, identity=np.asarray(landmarks, np.float32))
 
 
 def _unpacked(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz archive.
+    """Reads the arrays of an .npz archive.
 
     Raises:
         InputError: they are larger than any video's landmarks.

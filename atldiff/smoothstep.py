@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-if TYPE_CHECKING:  # photos are read without torch, which takes a second to import
+if TYPE_CHECKING:  # reading a photo must not import torch, which takes a second
     import numpy as np
     from torch import Tensor
 
@@ -12,10 +12,15 @@ Values = TypeVar("Values", "np.ndarray", "Tensor")
 
 
 def smoothstep(start: float | Tensor, stop: float | Tensor, x: Values) -> Values:
-    """0 at `start`, 1 at `stop` (which may be the smaller one), smooth and level at both; same shape as x.
+    """The cubic from 0 at `start` to 1 at `stop`, level at both; it is constant beyond them.
 
     Args:
-        start, stop: numbers; of a tensor x also tensors that broadcast with it.
+        start: a number, or a tensor that broadcasts with a tensor x.
+        stop: likewise; it may be smaller than `start`.
+        x: values of any shape.
+
+    Returns:
+        Values in [0, 1] with the shape of x.
     """
     t = ((x - start) / (stop - start)).clip(0, 1)
     return t * t * (3 - 2 * t)

@@ -10,18 +10,18 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-_LOCKED_BYTE = 2**30  # Windows locks bytes, not files, and nobody reads this one
+_LOCKED_BYTE = 2**30  # Windows locks bytes, not files; this one lies beyond every file's end
 
 
 def usable_cores() -> int:
-    """Cores that this process may use; all of the machine where the system does not say, at least 1."""
+    """Counts the cores this process may use; all cores if the system does not tell, at least 1."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def disable_telemetry() -> None:
-    """Call it before ONNX Runtime is imported, which else reports to Microsoft from the home folder."""
+    """Stops ONNX Runtime from reporting to Microsoft. Call it before ONNX Runtime is imported."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
@@ -47,15 +47,16 @@ def atomic_write(path: Path, part: Path | None = None) -> Iterator[Path]:
 
 
 def lock_file(descriptor: int, inherited: bool) -> None:
-    """Locks an open file against other processes until it is closed, at the latest by the process's end.
+    """Locks an open file against other processes until it is closed or the process ends.
 
     Args:
-        inherited: True: the lock is the open file's, so that forked processes hold it, too. False: it is this
-            process's alone, and closing any descriptor of the file ends it (Windows knows the first only).
+        descriptor: of the open file.
+        inherited: True: forked processes hold the lock, too. False: this process alone holds it, and closing
+            any descriptor of the file ends it. Windows always does the first.
 
     Raises:
-        BlockingIOError, PermissionError: another one holds the lock.
-        OSError: nothing can be locked there.
+        BlockingIOError, PermissionError: another process holds the lock.
+        OSError: the file system has no locks.
     """
     if fcntl is not None:
         lock = fcntl.flock if inherited else fcntl.lockf
@@ -65,7 +66,7 @@ def lock_file(descriptor: int, inherited: bool) -> None:
 
 
 def _lock_byte(descriptor: int) -> None:
-    """Locks an open file as Windows does."""
+    """Locks an open file on Windows."""
     import msvcrt
 
     os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)

@@ -1,4 +1,4 @@
-"""Work ahead of whoever uses it, in a thread of its own."""
+"""Iterators that do their work in a thread of their own."""
 
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -9,39 +9,39 @@ T = TypeVar("T")
 _END: Any = object()
 
 
-def one_ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
-    """The same items; the next one is made while the caller is busy with the last.
+def prefetch(items: Generator[T, None, None]) -> Generator[T, None, None]:
+    """Yields the same items, and computes the next one while the caller uses the last.
 
-    No more than one is made ahead, so memory stays bounded. What the generator raises is raised here. It
-    runs to its end or is closed, and its thread ends, before this iterator does: by itself, by an error,
-    or because the caller closes it. Where the caller just leaves, Python's exit waits for the item in work.
+    Only one item is computed ahead, so memory stays bounded. Errors of the generator are raised here.
+    The generator is closed and its thread ends before this iterator ends. If the caller never closes
+    this iterator, Python's exit waits for the item at work.
     """
-    with ThreadPoolExecutor(1, "one ahead") as thread:
-        made = thread.submit(next, items, _END)
+    with ThreadPoolExecutor(1, "prefetch") as thread:
+        future = thread.submit(next, items, _END)
         try:
-            while (item := made.result()) is not _END:
-                made = thread.submit(next, items, _END)
+            while (item := future.result()) is not _END:
+                future = thread.submit(next, items, _END)
                 yield item
                 del item
         finally:
-            if not made.cancel():
-                made.exception()  # waits until it is made
+            if not future.cancel():
+                future.exception()  # waits for the item at work
             items.close()
 
 
-def or_none(items: Iterator[T], seconds: float) -> Generator[T | None, None, None]:
-    """The same items; None each time that the next one has not come for so many seconds.
+def poll(items: Iterator[T], seconds: float) -> Generator[T | None, None, None]:
+    """Yields the same items, and None after each `seconds` without an item.
 
-    So whoever waits can leave. This iterator then ends at once; the call that waits for an item goes on in
-    its thread until the item, or the end, comes.
+    So the caller can leave while it waits. This iterator then ends at once; its thread ends with the next
+    item.
     """
-    thread = ThreadPoolExecutor(1, "or none")
+    thread = ThreadPoolExecutor(1, "poll")
     try:
         while True:
-            coming = thread.submit(next, items, _END)
-            while not wait([coming], seconds).done:
+            future = thread.submit(next, items, _END)
+            while not wait([future], seconds).done:
                 yield None
-            if (item := coming.result()) is _END:
+            if (item := future.result()) is _END:
                 return
             yield item
     finally:

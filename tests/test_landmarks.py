@@ -35,7 +35,7 @@ def test_crop_units_and_pixels_are_inverse(face):
 def test_face_units_undo_rotation_scale_and_shift(face):
     turn = np.array([[np.cos(0.4), np.sin(0.4)], [-np.sin(0.4), np.cos(0.4)]])
     moved = 3.0 * face @ turn + (7, -2)
-    mine, theirs = lm.FaceFrame.of(face), lm.FaceFrame.of(moved)
+    mine, theirs = lm.FaceFrame.from_landmarks(face), lm.FaceFrame.from_landmarks(moved)
     np.testing.assert_allclose(mine.to_face(face), theirs.to_face(moved), atol=1e-5)
     np.testing.assert_allclose(theirs.from_face(theirs.to_face(moved)), moved, atol=1e-3)
     assert lm.inter_ocular_distance(mine.to_face(face)) == pytest.approx(1)

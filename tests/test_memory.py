@@ -9,7 +9,7 @@ import numpy as np
 
 from atldiff import memory
 from atldiff.media.speech import Speech
-from atldiff.memory import forget, give_back, on_disk
+from atldiff.memory import give_back, map_to_disk, release_pages
 
 
 def mapped_mib() -> float:
@@ -21,11 +21,11 @@ def mapped_mib() -> float:
 def test_large_arrays_lie_on_disk_and_leave_memory():
     values = np.random.default_rng(0).normal(size=(5_000_000, 2)).astype(np.float32)
     before = mapped_mib()
-    array = on_disk(values)
+    array = map_to_disk(values)
     np.testing.assert_array_equal(array, values)
     assert array.dtype == values.dtype and array.flags.writeable
     assert mapped_mib() > before + 30
-    forget(array[10:, :1])  # of a view all is forgotten
+    release_pages(array[10:, :1])  # of a view all is forgotten
     assert mapped_mib() < before + 5
     array[7] = 3, 4
     give_back(array)
@@ -35,14 +35,14 @@ def test_large_arrays_lie_on_disk_and_leave_memory():
 
 def test_small_arrays_and_full_disks_change_nothing(monkeypatch):
     small, large = np.ones(1000, np.float32), np.ones(2_000_000, np.float32)
-    assert on_disk(small) is small
-    forget(small)
+    assert map_to_disk(small) is small
+    release_pages(small)
 
     def full() -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(memory.tempfile, "TemporaryFile", full)
-    assert on_disk(large) is large
+    assert map_to_disk(large) is large
 
 
 def test_a_long_recording_takes_no_memory():

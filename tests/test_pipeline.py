@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import ResNetConfig, ResNetModel, Wav2Vec2Config, Wav2Vec2Model
 
-from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError, Options, Speech
+from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError, ModelMixin, Options, Speech
 from atldiff.config import PRESETS, GuideConfig, LandmarkConfig, read_preset
 from atldiff.landmarks import inter_ocular_distance
 from atldiff.media.speech import load_speech
@@ -195,7 +195,7 @@ def test_landmarks_of_other_weights_are_refused_before_any_network_is_asked(
     foreign = replace(sequence, emotion=np.zeros(length, np.float32))
     for part in ("speech_encoder", "identity_encoder", "unet"):
         monkeypatch.setattr(getattr(pipeline, part), "forward", None)
-    for ask in (pipeline.heard_emotion, lambda landmarks: pipeline.render(portrait, landmarks)):
+    for ask in (pipeline.recognise_emotion, lambda landmarks: pipeline.render(portrait, landmarks)):
         with pytest.raises(InputError, match="made with other weights"):
             ask(foreign)
 
@@ -372,8 +372,8 @@ def test_loading_leaves_nothing_in_the_home_folder(tmp_path, monkeypatch):
 def test_an_emotion_is_told_only_where_it_is_sure(pipeline):
     head, points = pipeline.speech_encoder.emotion.head, np.zeros((1, 68, 2), np.float32)
     plain = LandmarkSequence(points, points[0], 1e3 * head.weight[2].detach().numpy())
-    assert pipeline.heard_emotion(plain) == pipeline.emotions[2]
-    assert pipeline.heard_emotion(replace(plain, emotion=0 * plain.emotion)) is None
+    assert pipeline.recognise_emotion(plain) == pipeline.emotions[2]
+    assert pipeline.recognise_emotion(replace(plain, emotion=0 * plain.emotion)) is None
 
 
 MODULES = {  # modules of the classes in the oldest checkpoints
@@ -401,3 +401,8 @@ def test_a_checkpoint_of_the_first_layout_loads(tmp_path):
         assert type(getattr(old, name)) is type(getattr(new, name))
         weights = getattr(old, name).state_dict(), getattr(new, name).state_dict()
         assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[1])
+
+
+def test_diffusers_finds_the_networks_base_class():
+    """`save_pretrained` and `from_pretrained` look for it in the package that a checkpoint names."""
+    assert issubclass(IdentityUNet3DModel, ModelMixin)

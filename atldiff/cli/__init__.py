@@ -1,1 +1,1 @@
-"""What the command line asks for and runs."""
+"""The command line: its parser, and its commands."""

@@ -1,14 +1,14 @@
-"""The command line's numbers: what `type=` of an option is, so that one out of range ends in a sentence."""
+"""Number types for argparse; a number out of range ends in a sentence."""
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """Reads a whole number that is no smaller than `least`."""
+def whole_number(least: int) -> Callable[[str], int]:
+    """The type of a whole number from `least` on."""
 
     def read(text: str) -> int:
-        """The number of what was typed."""
+        """Reads the number."""
         try:
             value = int(text)
         except ValueError:
@@ -20,8 +20,8 @@ def whole(least: int) -> Callable[[str], int]:
     return read
 
 
-def positive(text: str) -> float:
-    """Reads a number above nought."""
+def positive_number(text: str) -> float:
+    """Reads a number above 0."""
     try:
         value = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Many jobs at once: from a table, or from a folder of pairs; each video gets a file of its own."""
+"""The jobs of a batch, from a table or a folder of pairs. Each video gets a file of its own."""
 
 import mimetypes
 import unicodedata
@@ -19,14 +19,14 @@ from atldiff.media.decoding import open_media
 from atldiff.options import DEFAULTS, Options
 
 MAX_NAME = 255  # bytes of a file's name, on all common file systems
-MADE_BY = "ATL-Diff"  # stands in the tags of the videos that this program makes
-# Files are told by what they hold. A file that cannot be read is told by its ending: then its job says why.
+MADE_BY = "ATL-Diff"  # a word in the tags of this program's videos
+# The content decides a file's kind. For an unreadable file the ending decides, and its job reports the fault.
 RECORDINGS = (
     "3g2 3gp aac ac3 aif aifc aiff amr ape asf au avi caf eac3 f4v flac flv m2ts m4a m4b m4v mka mkv mov"
     " mp2 mp3 mp4 mpeg mpg mts oga ogg ogv opus spx ts tta w64 wav webm wma wmv wv"
 )
 
-Kind = Literal["photo", "recording", "made", "other", "folder"]
+Kind = Literal["photo", "recording", "own", "other", "folder"]
 _REASONS: dict[Kind, str] = {
     "photo": "no recording of this name",
     "recording": "no photo of this name",
@@ -39,23 +39,28 @@ pi_heif.register_heif_opener()
 
 @dataclass(frozen=True)
 class Batch:
-    """The jobs of a table or folder, and one sentence for each kind of file that no job uses."""
+    """The jobs of a table or folder.
+
+    Attributes:
+        jobs: in the order of the table, or of the files' names.
+        notes: one sentence for each kind of file that no job uses.
+    """
 
     jobs: list[Job]
     notes: tuple[str, ...] = ()
 
 
 def read_jobs(source: Path, out: Path, options: Options = DEFAULTS) -> Batch:
-    """The jobs of a table or a folder.
+    """Reads the jobs of a table or a folder.
 
     Args:
-        source: a table (see `table.read_table`), or a folder in which a photo and a recording of the same
-            name make a pair.
+        source: a table (see `table.read_table`), or a folder. In a folder a photo and a recording of the
+            same name make a pair.
         out: folder of the videos.
-        options: for what the table says nothing about.
+        options: the defaults of the table's rows.
 
     Raises:
-        InputError: no such file, one that cannot be read, a table that cannot be used, or no job.
+        InputError: the source is missing or unreadable, the table is wrong, or there is no job.
     """
     try:
         if source.is_dir():
@@ -71,16 +76,14 @@ def read_jobs(source: Path, out: Path, options: Options = DEFAULTS) -> Batch:
             f"{source} cannot be read ({error.strerror})", "Check path and permissions"
         ) from error
     if not batch.jobs:
-        left = f" ({'; '.join(batch.notes)})" if batch.notes else ""
+        notes = f" ({'; '.join(batch.notes)})" if batch.notes else ""
         remedy = "Give each photo and its recording the same name, or a row"
-        raise InputError(f"{source} holds no jobs{left}", remedy)
+        raise InputError(f"{source} holds no jobs{notes}", remedy)
     return batch
 
 
 def kind_of(path: Path) -> Kind:
-    """What a path is: a photo, a recording (or a video with sound), a video that this program made, a folder,
-    or none of these.
-    """
+    """Classifies a path by its content: a recording includes a video with sound, "own" is our video."""
     if path.is_dir():
         return "folder"
     if not path.is_file():  # a pipe, or a link to nowhere
@@ -88,12 +91,12 @@ def kind_of(path: Path) -> Kind:
     try:
         with open_media(path, "recording") as container:
             if container.streams.audio:
-                made = any(MADE_BY in str(value) for value in container.metadata.values())
-                return "made" if made else "recording"
+                own = any(MADE_BY in str(value) for value in container.metadata.values())
+                return "own" if own else "recording"
     except InputError:
         pass
     try:
-        with warnings.catch_warnings():  # of damaged tags and many pixels, which are the job's matter
+        with warnings.catch_warnings():  # the job reports damaged tags and too many pixels
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path):
@@ -109,50 +112,51 @@ def kind_of(path: Path) -> Kind:
 def _read_folder(source: Path, out: Path, options: Options) -> Batch:
     """Pairs every photo with every recording of its name, in the order of their names."""
     in_place = same_file(source, out)
-    seen = [path for path in sorted(source.iterdir()) if not path.name.startswith(".")]
-    kinds = {path: kind_of(path) for path in seen if not same_file(path, out)}
-    photos, sounds = (_by_stem(kinds, kind) for kind in ("photo", "recording"))
-    made = _by_stem(kinds, "made")
+    files = [path for path in sorted(source.iterdir()) if not path.name.startswith(".")]
+    kinds = {path: kind_of(path) for path in files if not same_file(path, out)}
+    photos, sounds = (_group_by_stem(kinds, kind) for kind in ("photo", "recording"))
+    own_videos = _group_by_stem(kinds, "own")
     jobs: list[Job] = []
-    replaced: set[Path] = set()
+    rivals: set[Path] = set()
     for stem, pictures in photos.items():
-        heard = sounds.get(stem) or made.get(stem, [])
-        others = [path for path in heard if not in_place or path.suffix != _ending(options)]
-        if others:  # a video where the job's goes is no recording beside another one
-            replaced |= set(heard) - set(others)
-        jobs += [Job(*pair, options=options) for pair in product(pictures, others or heard)]
-    used = {path for job in jobs for path in job.inputs}
-    kept = used.union(path for path, kind in kinds.items() if kind != "made")
-    names = _Names(out, kept)
-    jobs = [replace(job, output=names.free(job.photo.stem, options)) for job in jobs]
-    return Batch(jobs, tuple(_notes(kinds, used, replaced)))
+        recordings = sounds.get(stem) or own_videos.get(stem, [])
+        others = [path for path in recordings if not in_place or path.suffix != _ending(options)]
+        if others:  # a video at the job's place is no recording beside another one
+            rivals |= set(recordings) - set(others)
+        jobs += [Job(*pair, options=options) for pair in product(pictures, others or recordings)]
+    inputs = {path for job in jobs for path in job.inputs}
+    names = _Names(out, inputs.union(path for path, kind in kinds.items() if kind != "own"))
+    jobs = [replace(job, output=names.next_free(job.photo.stem, options)) for job in jobs]
+    return Batch(jobs, tuple(_notes(kinds, inputs, rivals)))
 
 
-def _by_stem(kinds: dict[Path, Kind], wanted: Kind) -> dict[str, list[Path]]:
-    """Name without ending -> the files of that kind; systems spell an accented letter in two ways."""
+def _group_by_stem(kinds: dict[Path, Kind], kind: Kind) -> dict[str, list[Path]]:
+    """Groups files of a kind by name without ending; NFC unites two spellings of an accented letter."""
     stems: dict[str, list[Path]] = {}
-    for path, kind in kinds.items():
-        if kind == wanted:
+    for path, its_kind in kinds.items():
+        if its_kind == kind:
             stems.setdefault(unicodedata.normalize("NFC", path.stem), []).append(path)
     return stems
 
 
-def _notes(kinds: dict[Path, Kind], used: set[Path], replaced: set[Path]) -> Iterator[str]:
-    """One sentence for each kind of file that no job uses, but for videos that this program made."""
+def _notes(kinds: dict[Path, Kind], inputs: set[Path], rivals: set[Path]) -> Iterator[str]:
+    """One sentence for each kind of file that no job uses, except our own videos."""
     for kind, reason in _REASONS.items():
-        files = [path.name for path, its in kinds.items() if its == kind and path not in used | replaced]
+        files = [
+            path.name for path, its_kind in kinds.items() if its_kind == kind and path not in inputs | rivals
+        ]
         if files:
             yield f"{reason}: {', '.join(files)}"
-    if replaced:
-        names = ", ".join(sorted(path.name for path in replaced))
+    if rivals:
+        names = ", ".join(sorted(path.name for path in rivals))
         yield f"another recording of this name is used: {names}"
 
 
 def _table_jobs(source: Path, out: Path, options: Options) -> list[Job]:
-    """The jobs of a table's rows, in their order.
+    """Reads the jobs of a table's rows, in their order.
 
     Raises:
-        InputError: two rows name one video, or a row names a video that is another row's input.
+        InputError: two rows have the same video, or a row's video is an input.
     """
     rows = read_table(source, options)
     names = _Names(out, (path for row in rows for path in (row.photo, row.recording)))
@@ -166,7 +170,7 @@ def _table_jobs(source: Path, out: Path, options: Options) -> list[Job]:
         Job(
             row.photo,
             row.recording,
-            outputs.get(row.line) or names.free(f"{row.photo.stem}-{row.recording.stem}", row.options),
+            outputs.get(row.line) or names.next_free(f"{row.photo.stem}-{row.recording.stem}", row.options),
             row.options,
         )
         for row in rows
@@ -174,57 +178,64 @@ def _table_jobs(source: Path, out: Path, options: Options) -> list[Job]:
 
 
 def _with_ending(name: str, options: Options) -> str:
-    """A video's name with an ending: its own where it is a file's, so that a wrong one can be told."""
+    """Adds an ending to a video's name; keeps any file ending, so that the job can report a wrong one."""
     known = name.lower().endswith(VIDEO) or mimetypes.guess_type(name)[0]
     return name if known else f"{name}{_ending(options)}"
 
 
 def _ending(options: Options) -> str:
-    """The kind of video that holds what the options ask for."""
+    """The ending of a video with these options."""
     return ".webm" if options.background == "matte" else ".mp4"
 
 
 class _Names:
-    """The names of the videos in a folder; no two are alike, not even where the case of letters is ignored.
+    """The names of the videos in a folder; they differ even where letter case does not count.
 
     Args:
-        kept: files that no video may replace.
+        out: folder of the videos.
+        protected: files that no video may replace.
     """
 
-    def __init__(self, out: Path, kept: Iterable[Path]) -> None:
+    def __init__(self, out: Path, protected: Iterable[Path]) -> None:
         self._out = out
-        self._taken: dict[str, str] = {}  # by whom
-        self._kept = {_key(path) for path in kept}
+        self._owners: dict[str, str] = {}
+        self._protected = {_key(path) for path in protected}
 
     def claim(self, name: str, place: str) -> Path:
-        """The path of that name.
+        """Claims a name for the video of a row; returns its path.
+
+        Args:
+            name: file name in the folder.
+            place: the row's place, for the messages.
 
         Raises:
-            InputError: another video has it, or it is an input; `place` says who asks.
+            InputError: another video has the name, or it is an input's.
         """
         path = self._out / name
         key = _key(path)
-        if key in self._kept:
+        if key in self._protected:
             raise InputError(
                 f"{place}: {name} is also an input and would be overwritten", "Choose another name"
             )
-        if key in self._taken:
-            raise InputError(f"{place}: {self._taken[key]} has the video {name}, too", "Name each video once")
-        self._taken[key] = place
+        if key in self._owners:
+            raise InputError(
+                f"{place}: {self._owners[key]} has the video {name}, too", "Name each video once"
+            )
+        self._owners[key] = place
         return path
 
-    def free(self, stem: str, options: Options) -> Path:
-        """The first free path of: stem.mp4, stem-2.mp4, stem-3.mp4, ...; a long stem is cut."""
+    def next_free(self, stem: str, options: Options) -> Path:
+        """Claims the first free name of stem.mp4, stem-2.mp4, stem-3.mp4, ...; cuts a long stem."""
         for number in count(1):
             end = (f"-{number}" if number > 1 else "") + _ending(options)
             room = MAX_NAME - len(end.encode())
             path = self._out / (stem.encode(errors="surrogateescape")[:room].decode(errors="ignore") + end)
-            if _key(path) not in self._kept and _key(path) not in self._taken:
-                self._taken[_key(path)] = stem
+            if _key(path) not in self._protected and _key(path) not in self._owners:
+                self._owners[_key(path)] = stem
                 return path
         raise AssertionError("numbers do not end")
 
 
 def _key(path: Path) -> str:
-    """The same for paths that some file system takes for one."""
+    """A key that is the same for paths that are one file on some file system."""
     return unicodedata.normalize("NFC", str(path.resolve())).casefold()

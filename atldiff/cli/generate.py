@@ -1,4 +1,4 @@
-"""From jobs to files: what `generate` and `batch` do with the pipeline."""
+"""Runs the jobs of `generate` and `batch`."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from atldiff.animation import Animation, animate
-from atldiff.cli.jobs import Job, check_files, writable
+from atldiff.cli.jobs import Job, check_files, reserve_files
 from atldiff.config import FRAME_RATE, MAX_SECONDS
 from atldiff.loading import load_pipeline
 from atldiff.media.speech import Speech
@@ -30,13 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """How this machine makes videos; what is to be seen in them stands in each job's `Options`.
+    """The settings of this machine; each job's `Options` describe its video.
 
     Attributes:
         max_seconds: the longest recording accepted.
-        weights: folder or hub id, None = embedded.
-        device: a torch device.  dtype: of the U-Net, None = the one its device computes fastest.
-        quiet: no progress bar.
+        weights: folder or hub id; None = the embedded starter.
+        device: a torch device.
+        dtype: of the U-Net; None = the fastest one of the device.
+        quiet: show no progress bar.
     """
 
     max_seconds: float = MAX_SECONDS
@@ -47,7 +48,7 @@ class Settings:
 
 
 class Runner:
-    """Runs jobs; the networks are loaded once, when the first job needs them."""
+    """Runs jobs. It loads the networks once, for the first job that needs them."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -58,17 +59,17 @@ class Runner:
         return load_pipeline(self.settings.weights, self.settings.device, self.settings.dtype)
 
     def run(self, job: Job) -> list[str]:
-        """Makes one video and the landmark files asked for.
+        """Makes a job's video and landmark files.
 
         Returns:
-            One sentence for each file written.
+            One sentence for each file.
 
         Raises:
-            InputError: anything the user can mend; no file is left behind.
+            InputError: a mistake of the user's. No file is left behind.
         """
         begin, settings = time.perf_counter(), self.settings
         check_files(job)
-        with writable(list(job.outputs)), progress_bar(settings.quiet) as bar:
+        with reserve_files(list(job.outputs)), progress_bar(settings.quiet) as bar:
 
             def predict(portrait: Portrait, speech: Speech, options: Options) -> LandmarkSequence:
                 bar.set_description("landmarks")
@@ -76,7 +77,12 @@ class Runner:
 
             bar.set_description("reading")
             animation = animate(
-                job.photo, job.recording, job.options, predict, job.given, max_seconds=settings.max_seconds
+                job.photo,
+                job.recording,
+                job.options,
+                predict,
+                job.landmark_file,
+                max_seconds=settings.max_seconds,
             )
             for warning in (*animation.portrait.warnings, *animation.speech.warnings):
                 tqdm.write(f"note: {warning}", file=sys.stderr)
@@ -97,7 +103,7 @@ class Runner:
         bar.reset(total=len(animation.landmarks.points))
 
         def counted() -> Iterator[np.ndarray]:
-            """The frames, each of which moves the bar."""
+            """Yields the frames and moves the bar."""
             for frame in self.pipeline.render(animation.portrait, animation.landmarks, animation.options):
                 sizes[:] = [f"{frame.shape[1]}x{frame.shape[0]}"]
                 yield frame
@@ -118,6 +124,6 @@ def save_landmarks(path: Path, animation: Animation) -> None:
 
 @contextmanager
 def progress_bar(quiet: bool) -> Iterator[tqdm]:
-    """A bar that counts frames and names the stage at work; none where stderr is no terminal."""
+    """A bar with the stage and the number of frames; hidden if stderr is no terminal."""
     with tqdm(unit=" frames", disable=True if quiet else None, leave=False) as bar:
         yield bar

@@ -1,4 +1,4 @@
-"""One video to make: a photo, a recording and the files to write; whether these files can be written."""
+"""A job: one photo, one recording and the files to write. Checks that these files can be written."""
 
 import errno
 import os
@@ -22,9 +22,12 @@ class Job:
     """One video to make.
 
     Attributes:
+        photo: the portrait's file.
+        recording: the speech's file.
         output: the video, or None.
-        landmarks: files to save the landmarks to, or to draw them to.
-        given: a landmark file to render instead of predicted landmarks.
+        options: the choices for the video.
+        landmarks: files for the landmarks: .npz and .json hold them, .mp4 shows them.
+        landmark_file: landmarks to render instead of the prediction, or None.
     """
 
     photo: Path
@@ -32,12 +35,13 @@ class Job:
     output: Path | None = None
     options: Options = DEFAULTS
     landmarks: tuple[Path, ...] = ()
-    given: Path | None = None
+    landmark_file: Path | None = None
 
     @property
     def inputs(self) -> tuple[Path, ...]:
         """The files that the job reads."""
-        return tuple(path for path in (self.photo, self.recording, self.given) if path is not None)
+        files = self.photo, self.recording, self.landmark_file
+        return tuple(path for path in files if path is not None)
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -46,11 +50,11 @@ class Job:
 
 
 def check_files(job: Job) -> None:
-    """Checks the names of a job's files; upper-case endings are as good as lower-case ones.
+    """Checks the names of a job's files; endings may be upper-case.
 
     Raises:
-        InputError: there is no output, an ending cannot hold what is asked for, one file has two uses, or
-            the name of an input is too long.
+        InputError: there is no output, an ending does not fit, one file has two uses, or an input's name
+            is too long.
     """
     if not job.outputs:
         raise InputError(
@@ -59,8 +63,8 @@ def check_files(job: Job) -> None:
     matte = job.options.background == "matte"
     allowed = MATTE if matte else VIDEO
     if job.output is not None and job.output.suffix.lower() not in allowed:
-        what = "a matte" if matte else "the video"
-        raise InputError(f"{job.output.name} cannot hold {what}", f"Name it *{' or *'.join(allowed)}")
+        noun = "a matte" if matte else "the video"
+        raise InputError(f"{job.output.name} cannot hold {noun}", f"Name it *{' or *'.join(allowed)}")
     for path in job.landmarks:
         if path.suffix.lower() not in LANDMARKS:
             raise InputError(f"{path.name} cannot hold landmarks", f"Name it *{' or *'.join(LANDMARKS)}")
@@ -75,7 +79,7 @@ def check_files(job: Job) -> None:
 
 
 def same_file(path: Path, other: Path) -> bool:
-    """Whether two paths lead to one file, which need not exist yet."""
+    """Whether two paths lead to one file, which may not exist yet."""
     try:
         return os.path.samefile(path, other)
     except (OSError, ValueError):
@@ -92,50 +96,51 @@ def _check_length(path: Path) -> None:
 
 
 @contextmanager
-def writable(paths: list[Path]) -> Iterator[None]:
-    """Makes sure that the files can be written, before any work; makes their folders, and takes away
-    what it made, and what was newly written, if the work fails.
+def reserve_files(paths: list[Path]) -> Iterator[None]:
+    """Checks before the work that the files can be written, and makes their folders.
+
+    If the work fails, new files and folders are removed.
 
     Raises:
         InputError: a folder cannot be made or written to, or a path is a folder.
     """
-    made: list[Path] = []
+    folders: list[Path] = []
     before = {path for path in paths if os.path.exists(path)}
     try:
         for path in paths:
-            made += _folders_for(path)
+            folders += _make_folders(path)
         yield
     except BaseException:
         for path in set(paths) - before:
             with suppress(OSError):
                 path.unlink()
-        _remove(made)
+        _remove_folders(folders)
         raise
 
 
-def _folders_for(path: Path) -> list[Path]:
+def _make_folders(path: Path) -> list[Path]:
     """Makes the folders above a file and tries to write there; returns the new ones, outermost first."""
-    made: list[Path] = []
+    folders: list[Path] = []
     try:
         missing = [folder for folder in path.parents if not folder.exists()][::-1]
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a folder")
         for folder in missing:
             folder.mkdir()
-            made.append(folder)
+            folders.append(folder)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
         if path.exists() and not os.access(path, os.W_OK):
             raise PermissionError(f"{path} is write-protected")
     except (OSError, ValueError) as error:
-        _remove(made)
+        _remove_folders(folders)
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path} cannot be written ({reason})", "Choose another place for it") from error
-    return made
+    return folders
 
 
-def _remove(folders: list[Path]) -> None:
-    """Takes new folders away again, innermost first; one that somebody else used meanwhile stays."""
+def _remove_folders(folders: list[Path]) -> None:
+    """Removes new folders, innermost first; a folder with files in it stays."""
     for folder in reversed(folders):
         with suppress(OSError):
             folder.rmdir()

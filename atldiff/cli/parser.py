@@ -1,6 +1,11 @@
-"""The command line: `python -m atldiff generate PHOTO RECORDING -o VIDEO`, and all that trains and measures.
+"""The command line: `python -m atldiff generate PHOTO RECORDING -o VIDEO`, and other commands.
 
-Exit status: 0 done, 2 the input cannot be used (one sentence on stderr, nothing left behind), 130 stopped.
+Exit status:
+
+- 0: done.
+- 1: a benchmark is worse than its reference.
+- 2: an input cannot be used. There is one sentence on stderr, and no file is left behind.
+- 130: stopped.
 """
 
 import argparse
@@ -9,7 +14,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from atldiff.cli.arguments import positive, whole
+from atldiff.cli.arguments import positive_number, whole_number
 from atldiff.cli.training import add_training
 from atldiff.config import MAX_SECONDS
 from atldiff.errors import InputError
@@ -18,7 +23,7 @@ from atldiff.options import OPTIONS, Options, help_text
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold what a terminal cannot show
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack letters of a file's name
         sys.stdout.reconfigure(errors="backslashreplace")
     args = make_parser().parse_args(argv)
     try:
@@ -32,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+    """Builds the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="atldiff", description="One portrait and one recording: a talking video."
     )
@@ -82,7 +87,7 @@ def _add_batch(commands) -> None:
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """The options of whatever makes videos: those of a video, and of the machine that makes it."""
+    """Adds the options of a video, and the settings of the machine."""
     add = parser.add_argument
     for name, option in OPTIONS.items():
         if "switch" in option.metadata:
@@ -96,12 +101,12 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     _add_device(parser)
     add("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="auto = the fastest")
     longest = "the longest recording accepted"
-    add("--max-seconds", type=positive, default=MAX_SECONDS, metavar="S", help=longest)
+    add("--max-seconds", type=positive_number, default=MAX_SECONDS, metavar="S", help=longest)
     add("--quiet", action="store_true", help="no progress bar")
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
-    """The option --device, and `resolve`, which says what "auto" is here."""
+    """Adds the option --device, and `resolve`, which turns "auto" into this machine's device."""
     choices = ("auto", "cpu", "cuda")
     parser.add_argument("--device", choices=choices, default="auto", help="auto = a GPU if there is one")
     parser.set_defaults(resolve=_device)
@@ -109,13 +114,16 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
 
 def _add_measures(commands) -> None:
     score = _command(
-        commands, "validate", partial(_measured, _validate), "Score a checkpoint on the validation clips."
+        commands,
+        "validate",
+        partial(_run_measurement, _validate),
+        "Score a checkpoint on the validation clips.",
     )
     score.add_argument("--data", type=Path, default=Path("runs/data"), help="what prepare wrote")
     score.add_argument(
-        "--steps", type=whole(1), nargs="+", default=[1, 2, 4, 8], help="numbers of DDIM steps to try"
+        "--steps", type=whole_number(1), nargs="+", default=[1, 2, 4, 8], help="numbers of DDIM steps to try"
     )
-    score.add_argument("--clips", type=whole(1), help="at most so many")
+    score.add_argument("--clips", type=whole_number(1), help="at most so many")
     score.add_argument(
         "--out", type=Path, dest="results", metavar="FILE", help="also write the scores here, as JSON"
     )
@@ -124,12 +132,12 @@ def _add_measures(commands) -> None:
         "--mouths", action="store_true", help="score the mouth's inside instead, and ask a judge (minutes)"
     )
     time = _command(
-        commands, "benchmark", partial(_measured, _benchmark), "Measure time by stage and peak memory."
+        commands, "benchmark", partial(_run_measurement, _benchmark), "Measure time by stage and peak memory."
     )
     time.add_argument(
-        "--seconds", type=positive, nargs="+", default=[4, 30, 300], help="lengths of the recordings"
+        "--seconds", type=positive_number, nargs="+", default=[4, 30, 300], help="lengths of the recordings"
     )
-    time.add_argument("--size", type=whole(64), default=512, help="side of the square photo in pixels")
+    time.add_argument("--size", type=whole_number(64), default=512, help="side of the square photo in pixels")
     time.add_argument("--photo", type=Path, default=Path("examples/astronaut.jpg"), help="whose photo")
     time.add_argument(
         "--recording", type=Path, default=Path("examples/busy_line.flac"), help="repeated to length"
@@ -176,13 +184,20 @@ def _device(name: str) -> str:
 def _generate(args: argparse.Namespace) -> None:
     from atldiff.cli.jobs import Job
 
-    files = (args.out, _options(args), tuple(args.landmarks), args.from_landmarks)
-    for line in _runner(args).run(Job(args.photo, args.recording, *files)):
+    job = Job(
+        args.photo,
+        args.recording,
+        args.out,
+        _options(args),
+        landmarks=tuple(args.landmarks),
+        landmark_file=args.from_landmarks,
+    )
+    for line in _runner(args).run(job):
         print(line)
 
 
 def _batch(args: argparse.Namespace) -> int:
-    """Runs all jobs; one that cannot be done is reported and the others go on."""
+    """Runs all jobs; reports one that fails and continues with the others."""
     from atldiff.cli.batch import read_jobs
 
     batch, failed = read_jobs(args.jobs, args.out, _options(args)), 0
@@ -198,11 +213,11 @@ def _batch(args: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
-def _measured(run, args: argparse.Namespace) -> int:
-    """Runs a measurement whose results can be written where they are to be."""
-    from atldiff.cli.jobs import writable
+def _run_measurement(run, args: argparse.Namespace) -> int:
+    """Runs a measurement after checking that its results can be written."""
+    from atldiff.cli.jobs import reserve_files
 
-    with writable([args.results] if args.results else []):
+    with reserve_files([args.results] if args.results else []):
         return run(args) or 0
 
 
@@ -218,17 +233,17 @@ def _validate(args: argparse.Namespace) -> None:
         from atldiff.evaluation.mouths import mouths_as_table, validate_mouths
         from atldiff.memory import keep_memory
 
-        keep_memory()  # a judge is trained
-        judged = load_clips(args.data, "train", pipeline.speech_encoder), clips
-        print(mouths_as_table(validate_mouths(pipeline, *judged, tuple(args.steps), args.results)))
+        keep_memory()  # for the training of a judge
+        train = load_clips(args.data, "train", pipeline.speech_encoder)
+        print(mouths_as_table(validate_mouths(pipeline, train, clips, tuple(args.steps), args.results)))
         return
-    spoken = load_speech_clips(args.data, "val")
-    result = validate(pipeline, clips, spoken, tuple(args.steps), args.clips, args.results, args.fid)
+    speech_clips = load_speech_clips(args.data, "val")
+    result = validate(pipeline, clips, speech_clips, tuple(args.steps), args.clips, args.results, args.fid)
     print(as_table(result))
 
 
 def _benchmark(args: argparse.Namespace) -> int:
-    """Measures; 1 if time, first picture or memory grew by more than a tenth over what it is held against."""
+    """Runs the benchmark; returns 1 if time, first picture or memory is a tenth worse than the reference."""
     from atldiff.evaluation.benchmark.compare import TOLERANCE, Case, as_table, benchmark, ratios, save
 
     device = _device(args.device)
@@ -237,7 +252,7 @@ def _benchmark(args: argparse.Namespace) -> int:
     print(as_table(rows))
     if args.results:
         save(args.results, rows)
-    found = ratios(rows, others)
-    for name, ratio in found.items():
+    comparison = ratios(rows, others)
+    for name, ratio in comparison.items():
         print(f"{name}: {ratio:.2f} of {args.against}'s" + (" (worse)" if ratio > TOLERANCE else ""))
-    return int(any(ratio > TOLERANCE for ratio in found.values()))
+    return int(any(ratio > TOLERANCE for ratio in comparison.values()))

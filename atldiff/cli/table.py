@@ -1,4 +1,4 @@
-"""A table of jobs: what spreadsheets write, with any of the usual separators and encodings."""
+"""Reads a table of jobs from a spreadsheet's file, with any usual separator and encoding."""
 
 import codecs
 import csv
@@ -22,8 +22,10 @@ class Row:
 
     Attributes:
         line: its number, from 1.
+        photo: path of the portrait.
+        recording: path of the speech.
         video: name of the video, or "".
-        options: the command's, changed by the row's.
+        options: the command's options with the row's changes.
     """
 
     line: int
@@ -34,26 +36,31 @@ class Row:
 
 
 def read_table(source: Path, options: Options) -> list[Row]:
-    """The rows of a table with the columns photo and recording (paths beside the table), maybe video (its
-    file name), and any of `Options` by name. An empty cell leaves an option as it is.
+    """Reads the rows of a table.
 
-    Cells are separated by commas, semicolons, tabs or bars; the text is UTF-8, or UTF-16 with its mark.
-    Column names may be capital, and cells may stand among spaces.
+    Its columns are photo and recording (paths relative to the table), optionally video (a file name), and
+    any of `Options` by name. An empty cell leaves an option unchanged. Commas, semicolons, tabs or bars
+    separate the cells. The text is UTF-8, or UTF-16 with its mark. Column names may be capital, and spaces
+    may surround a cell.
+
+    Args:
+        source: path of the table.
+        options: the defaults of the rows.
 
     Raises:
-        InputError: the file is no such table, a column is missing, unknown or there twice, a row lacks a
-            photo or a recording or is too long, or a value is wrong.
+        InputError: the file is no such table; a column is missing, unknown or doubled; a row lacks a photo
+            or a recording, or is too long; or a value is wrong.
     """
-    text, separator = _text_of(source)
+    text, separator = _read_text(source)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     try:
-        return list(_rows(lines, source, separator, options))
+        return list(_parse_rows(lines, source, separator, options))
     except csv.Error as error:
         raise InputError(f"{source.name} is not a table of jobs ({error})", _REMEDY) from error
 
 
-def _text_of(source: Path) -> tuple[str, str]:
-    """A table's text and its separator: the one in its first line, or the one that this line names."""
+def _read_text(source: Path) -> tuple[str, str]:
+    """Reads a table's text and finds its separator, which the first line uses or names."""
     data = source.read_bytes()
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
@@ -66,27 +73,27 @@ def _text_of(source: Path) -> tuple[str, str]:
     return text, max(SEPARATORS, key=first.count)
 
 
-def _rows(lines: Any, source: Path, separator: str, options: Options) -> Iterator[Row]:
-    """The rows below the first line of cells."""
+def _parse_rows(lines: Any, source: Path, separator: str, options: Options) -> Iterator[Row]:
+    """Parses the rows below the first line of cells."""
     columns: list[str] = []
     for cells in lines:
         cells = [cell.strip() for cell in cells]
         if not any(cells):
             continue
         if columns:
-            yield _row(
-                dict(_named(columns, cells, source, lines.line_num)),
+            yield _parse_row(
+                dict(_pair_cells(columns, cells, source, lines.line_num)),
                 source,
                 lines.line_num,
                 separator,
                 options,
             )
         else:
-            columns = _columns([cell.lower() for cell in cells], source)
+            columns = _parse_columns([cell.lower() for cell in cells], source)
 
 
-def _columns(names: list[str], source: Path) -> list[str]:
-    """A table's column names; checked."""
+def _parse_columns(names: list[str], source: Path) -> list[str]:
+    """Checks a table's column names, without empty ones at the end."""
     known = (*COLUMNS, *OPTIONS)
     while names and not names[-1]:
         names = names[:-1]
@@ -101,27 +108,27 @@ def _columns(names: list[str], source: Path) -> list[str]:
     return names
 
 
-def _named(columns: list[str], cells: list[str], source: Path, line: int) -> Iterator[tuple[str, str]]:
-    """(column, cell) of a row."""
+def _pair_cells(columns: list[str], cells: list[str], source: Path, line: int) -> Iterator[tuple[str, str]]:
+    """Pairs the columns with a row's cells."""
     if any(cells[len(columns) :]):
         problem = f"{source.name}, line {line}: there are more cells than columns"
         raise InputError(problem, "Put names that hold a separator in quotes")
     yield from zip(columns, cells, strict=False)
 
 
-def _row(cells: dict[str, str], source: Path, line: int, separator: str, options: Options) -> Row:
-    """One row; where commas do not separate cells they may stand for decimal points."""
+def _parse_row(cells: dict[str, str], source: Path, line: int, separator: str, options: Options) -> Row:
+    """Parses one row; commas may stand for decimal points if they do not separate cells."""
     place = f"{source.name}, line {line}"
     for name in COLUMNS[:2]:
         if not cells.get(name):
             raise InputError(f"{place}: there is no {name}", "Name one in every row")
-    given: dict[str, Any] = {name: cells[name] for name in OPTIONS if cells.get(name)}
+    changes: dict[str, Any] = {name: cells[name] for name in OPTIONS if cells.get(name)}
     if separator != ",":
-        numbers = {name: value for name, value in given.items() if "range" in OPTIONS[name].metadata}
-        given |= {name: value.replace(",", ".") for name, value in numbers.items()}
+        numbers = {name: value for name, value in changes.items() if "range" in OPTIONS[name].metadata}
+        changes |= {name: value.replace(",", ".") for name, value in numbers.items()}
     try:
-        chosen = replace(options, **given)
+        row_options = replace(options, **changes)
     except InputError as error:
         raise InputError(f"{place}: {error.problem}", error.remedy) from error
     photo, recording = source.parent / cells["photo"], source.parent / cells["recording"]
-    return Row(line, photo, recording, cells.get("video", ""), chosen)
+    return Row(line, photo, recording, cells.get("video", ""), row_options)

@@ -1,4 +1,4 @@
-"""The commands that train, in order: `prepare`, `train emotion`, `landmarks`, `diffusion`, `export`."""
+"""The training commands, in their order: `prepare`, `train emotion`, `landmarks`, `diffusion`, `export`."""
 
 import argparse
 from collections.abc import Callable
@@ -7,26 +7,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from atldiff.cli.arguments import positive, whole
+from atldiff.cli.arguments import positive_number, whole_number
 from atldiff.config import PRESETS, read_preset
 from atldiff.errors import InputError
 from atldiff.options import DETECTORS
 from atldiff.portrait.fan import Fan
 
-CLIPS = Path("runs/data")  # what `prepare` writes and the others read
-FACES = Path("runs/faces")  # what `prepare-faces` writes
+CLIPS = Path("runs/data")  # `prepare` writes it, the other commands read it
+FACES = Path("runs/faces")  # `prepare-faces` writes it
 
 
 def add_training(commands, add_command: Callable, add_device: Callable) -> None:
-    """Adds the commands to the parser's.
+    """Adds the training commands.
 
     Args:
+        commands: the subparsers of the command line.
         add_command: (commands, name, run, text) -> the new command's parser.
-        add_device: gives a parser its --device option and `resolve`, which reads it.
+        add_device: adds to a parser the option --device and `resolve`, which reads it.
     """
 
     def add_writer(commands, name: str, run: Callable, text: str) -> argparse.ArgumentParser:
-        return add_command(commands, name, partial(_alone, run), text)
+        return add_command(commands, name, partial(_run_alone, run), text)
 
     _add_prepare(add_writer(commands, "prepare", _prepare, "Turn a corpus of clips into training data."))
     faces = add_writer(commands, "prepare-faces", _prepare_faces, "Turn single photos into training data.")
@@ -35,8 +36,8 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     train = commands.add_parser("train", help="Train one of the networks; run again to resume.")
     parts = train.add_subparsers(required=True, metavar="PART")
     emotion = add_writer(parts, "emotion", _train_emotion, "Train the recogniser of emotions.")
-    labelled = "what prepare wrote, or the folder with emotional_speech.csv"
-    emotion.add_argument("--data", type=Path, required=True, help=labelled)
+    emotion_data = "what prepare wrote, or the folder with emotional_speech.csv"
+    emotion.add_argument("--data", type=Path, required=True, help=emotion_data)
     emotion.add_argument("--start", type=Path, help="speech encoder to begin from; a new one if left out")
     marks = add_writer(parts, "landmarks", _train_landmarks, "Train the landmark generator on speech clips.")
     marks.add_argument("--start", type=Path, required=True, help="speech encoder, as by `train emotion`")
@@ -48,33 +49,35 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     mouth = add_command(parts, "mouth", _fit_mouth, "Fit the layered mouth's numbers to open mouths.")
     mouth.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
     mouth.add_argument("--faces", type=Path, default=FACES, help="what prepare-faces wrote")
-    mouth.add_argument("--tries", type=whole(1), default=400, help="shapes to try")
+    mouth.add_argument("--tries", type=whole_number(1), default=400, help="shapes to try")
     table = add_writer(parts, "ablations", _run_ablations, "Train the rows of the ablation table.")
     table.add_argument("rows", nargs="*", metavar="NAME", help="such as without-kfusion; all if left out")
     table.add_argument("--start", type=Path, required=True, help="speech encoder of the landmarks' rows")
-    table.add_argument("--renderer-steps", type=whole(1), help="optimiser steps of each stage of a renderer")
-    joined = add_writer(parts, "export", _export, "Put trained networks together: a folder for --weights.")
-    which = "a diffusion run's best/ or last/; of several, the mean of their weights"
-    joined.add_argument("--renderer", type=Path, required=True, nargs="+", metavar="FOLDER", help=which)
-    which = "of each renderer in that mean, 1 together; all alike if left out"
-    joined.add_argument("--shares", type=float, nargs="+", metavar="SHARE", help=which)
-    joined.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
-    joined.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
+    table.add_argument(
+        "--renderer-steps", type=whole_number(1), help="optimiser steps of each stage of a renderer"
+    )
+    export = add_writer(parts, "export", _export, "Put trained networks together: a folder for --weights.")
+    renderers = "a diffusion run's best/ or last/; of several, the mean of their weights"
+    export.add_argument("--renderer", type=Path, required=True, nargs="+", metavar="FOLDER", help=renderers)
+    shares = "of each renderer in that mean, 1 together; all alike if left out"
+    export.add_argument("--shares", type=float, nargs="+", metavar="SHARE", help=shares)
+    export.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
+    export.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
     for part in (marks, diffusion, table):
         part.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
-    for part in (emotion, marks, diffusion, table, joined):
+    for part in (emotion, marks, diffusion, table, export):
         part.add_argument("--preset", default="starter", help=f"{', '.join(PRESETS)}, or a .json file of one")
     patience = "end after so many validations without a better score"
     for part in (diffusion, person):
         _add_run(part)
     for part in (marks, diffusion, person):
-        part.add_argument("--patience", type=whole(1), metavar="N", help=patience)
+        part.add_argument("--patience", type=whole_number(1), metavar="N", help=patience)
     for part in (emotion, marks, diffusion, person, table):
         part.add_argument("--out", type=Path, required=True, help="run folder")
         part.add_argument(
-            "--steps", type=whole(1), help="optimiser steps; the stage's own number if left out"
+            "--steps", type=whole_number(1), help="optimiser steps; the stage's own number if left out"
         )
-        part.add_argument("--seed", type=whole(0), default=0, help="of weights and samples")
+        part.add_argument("--seed", type=whole_number(0), default=0, help="of weights and samples")
         add_device(part)
 
 
@@ -82,7 +85,7 @@ def _add_diffusion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", choices=("spatial", "temporal"), default="spatial", help="2D, or inflated")
     parser.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
     windows = "of a window; temporal: 6, of the paper's presets 30"
-    parser.add_argument("--frames", type=whole(1), metavar="N", help=windows)
+    parser.add_argument("--frames", type=whole_number(1), metavar="N", help=windows)
     parser.add_argument("--speech-encoder", type=Path, help="hears the clips' emotion; none if left out")
     parser.add_argument("--faces", type=Path, help="what prepare-faces wrote; clips alone if left out")
 
@@ -94,16 +97,16 @@ def _add_person(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    """The options of `train_diffusion.RunConfig`, and those of its steps."""
+    """Adds the options of a renderer's run and of its steps."""
     memory = "of clips that each process holds; a larger corpus is streamed from its shards"
-    parser.add_argument("--batch", type=whole(1), help="windows a batch of each process")
-    parser.add_argument("--accumulate", type=whole(1), default=1, help="batches an optimiser step")
+    parser.add_argument("--batch", type=whole_number(1), help="windows a batch of each process")
+    parser.add_argument("--accumulate", type=whole_number(1), default=1, help="batches an optimiser step")
     parser.add_argument("--checkpointing", action="store_true", help="less memory, more arithmetic")
-    parser.add_argument("--memory", type=positive, default=4.0, metavar="GB", help=memory)
-    parser.add_argument("--learning-rate", type=positive, help="peak")
-    parser.add_argument("--save-seconds", type=positive, help="between validations and saved states")
-    pushed = "then upload the weights to this private repository, USER/NAME"
-    parser.add_argument("--push-to-hub", metavar="NAME", help=pushed)
+    parser.add_argument("--memory", type=positive_number, default=4.0, metavar="GB", help=memory)
+    parser.add_argument("--learning-rate", type=positive_number, help="peak")
+    parser.add_argument("--save-seconds", type=positive_number, help="between validations and saved states")
+    hub = "then upload the weights to this private repository, USER/NAME"
+    parser.add_argument("--push-to-hub", metavar="NAME", help=hub)
 
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
@@ -116,7 +119,7 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--protocol", choices=("starter", "paper"), default="starter", help=protocols)
     parser.add_argument(
-        "--size", type=whole(32), metavar="PIXELS", help="of the face crop, such as 128 or 256"
+        "--size", type=whole_number(32), metavar="PIXELS", help="of the face crop, such as 128 or 256"
     )
     splits = (
         "speakers: nobody is in two splits (the default); clips: the paper's 90/10, people in all of them"
@@ -125,12 +128,12 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
     detectors = "of the landmarks; face-alignment: the paper's, slow"
     parser.add_argument("--detector", choices=DETECTORS, default=DETECTORS[0], help=detectors)
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the jobs run")
-    parser.add_argument("--workers", type=whole(1), help="processes; one a core if left out")
+    parser.add_argument("--workers", type=whole_number(1), help="processes; one a core if left out")
     parser.add_argument("--check", action="store_true", help="also compare all shards with their checksums")
 
 
-def _alone(run: Callable, args: argparse.Namespace) -> None:
-    """Runs a command while no other one writes to its --out."""
+def _run_alone(run: Callable, args: argparse.Namespace) -> None:
+    """Runs a command while no other command writes to its --out."""
     from atldiff.training.runs.run_folder import lock_folder
 
     with lock_folder(args.out):
@@ -144,7 +147,7 @@ def _prepare(args: argparse.Namespace) -> None:
 
     config = replace(PROTOCOLS[args.protocol], detector=args.detector)
     if args.detector == "face-alignment":
-        Fan()  # without its weights no clip could be read
+        Fan()  # fails at once if its weights are missing
     if args.size:
         config = replace(config, size=round(args.size * STORED_MARGIN))
     names = ("corpus", "split", "engine", "workers")
@@ -162,8 +165,8 @@ def _prepare(args: argparse.Namespace) -> None:
 def _prepare_faces(args: argparse.Namespace) -> None:
     from atldiff.training.data.photos import prepare_faces
 
-    kept, left_out = prepare_faces(args.data, args.out)
-    print(f"{args.out}: {kept} faces\nleft out: {left_out}, listed in {args.out / 'skipped.csv'}")
+    faces, skipped = prepare_faces(args.data, args.out)
+    print(f"{args.out}: {faces} faces\nleft out: {skipped}, listed in {args.out / 'skipped.csv'}")
 
 
 def _fit_mouth(args: argparse.Namespace) -> None:
@@ -209,10 +212,18 @@ def _run_ablations(args: argparse.Namespace) -> None:
     from atldiff.training.ablations import ABLATIONS, as_table, run_ablations
     from atldiff.training.runs.processes import finish
 
-    steps, device = (args.steps, args.renderer_steps), args.resolve(args.device)
-    rows = args.rows or tuple(ABLATIONS)
-    preset = read_preset(args.preset)
-    finish(as_table(run_ablations(args.data, args.out, preset, args.start, rows, *steps, args.seed, device)))
+    table = run_ablations(
+        args.data,
+        args.out,
+        read_preset(args.preset),
+        args.start,
+        args.rows or tuple(ABLATIONS),
+        args.steps,
+        args.renderer_steps,
+        args.seed,
+        args.resolve(args.device),
+    )
+    finish(as_table(table))
 
 
 def _train_diffusion(args: argparse.Namespace) -> None:
@@ -233,7 +244,7 @@ def _train_person(args: argparse.Namespace) -> None:
 
 
 def _run_options(args: argparse.Namespace) -> dict[str, Any]:
-    """What `train_diffusion` and `fine_tune` take alike."""
+    """The common arguments of `train_diffusion` and `fine_tune`."""
     from atldiff.training.renderer.train import RunConfig
 
     names = ("steps", "batch", "learning_rate", "seed")

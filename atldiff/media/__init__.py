@@ -1,1 +1,1 @@
-"""Recordings and videos: reading, voice activity, writing, streaming."""
+"""Recordings and videos: decoding, voice activity, speech synthesis, reading and writing."""

@@ -1,4 +1,4 @@
-"""Video file -> frames + speech, whole or frame by frame (PyAV alone)."""
+"""Video file -> frames + speech, at once or frame by frame (PyAV)."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +23,7 @@ class Clip:
     Attributes:
         frames: (F, H, W, 3) uint8 RGB, upright, evenly spaced in time.
         fps: frames a second.
-        speech: its sound, beginning with the first frame; None where the video has none.
+        speech: its sound, from the first frame on; None without sound.
     """
 
     frames: np.ndarray
@@ -33,8 +33,13 @@ class Clip:
 
 @dataclass(frozen=True, eq=False)
 class OpenVideo:
-    """A video that is being read: `frames` as in `Clip`, one by one; the first is at `begin` seconds. They
-    should last `seconds`, if the file tells: one that is broken off lasts less.
+    """A video file at reading.
+
+    Attributes:
+        fps: frames a second.
+        begin: time of the first frame on the file's clock, in seconds.
+        frames: (H, W, 3) uint8 RGB, upright, evenly spaced in time, one by one.
+        seconds: the declared length, None if unknown. A truncated file is shorter.
     """
 
     fps: float
@@ -44,13 +49,14 @@ class OpenVideo:
 
 
 def read_clip(path: str | Path, max_frames: int | None = None) -> Clip:
-    """Reads a video; one with a varying frame rate is read at its average rate.
+    """Reads a video; a varying frame rate becomes the average one.
 
     Args:
-        max_frames: no more than this many frames from its beginning, and the sound that belongs to them.
+        path: of the file.
+        max_frames: number of frames to read from its beginning, with their sound; None = all.
 
     Raises:
-        InputError: missing, empty, broken or not a video.
+        InputError: the file is missing, empty, broken or not a video.
     """
     with open_video(path, max_frames) as video:
         frames = list(video.frames)
@@ -61,10 +67,10 @@ def read_clip(path: str | Path, max_frames: int | None = None) -> Clip:
 
 @contextmanager
 def open_video(path: str | Path, max_frames: int | None = None) -> Iterator[OpenVideo]:
-    """A video whose frames are decoded one after the other, as long as the context lasts.
+    """Opens a video and decodes its frames one by one, as long as the context lasts.
 
     Raises:
-        InputError: missing, empty, broken or not a video.
+        InputError: the file is missing, empty, broken or not a video.
     """
     path = Path(path)
     with open_media(path, "video") as container:
@@ -74,17 +80,17 @@ def open_video(path: str | Path, max_frames: int | None = None) -> Iterator[Open
         stream.thread_type = "AUTO"
         rate = stream.average_rate or stream.guessed_rate
         fps = float(rate) if rate and 1 <= rate <= 120 else 30.0
-        decoded = _decoded(container, stream)
-        first = next(decoded, None)
+        pictures = _decode_frames(container, stream)
+        first = next(pictures, None)
         if first is None:
             raise InputError(f"No picture can be read from {path.name}", "Use another video")
         begin = first.time if first.time is not None else 0.0
-        frames = _even_frames(chain([first], decoded), begin, fps)
-        yield OpenVideo(fps, begin, islice(frames, max_frames), _told_seconds(container, stream))
+        frames = _space_evenly(chain([first], pictures), begin, fps)
+        yield OpenVideo(fps, begin, islice(frames, max_frames), _declared_seconds(container, stream))
 
 
 def video_sound(path: str | Path, begin: float = 0.0, seconds: float | None = None) -> Speech | None:
-    """The sound of a video from the moment `begin` of its clock, cut to `seconds`; None: it has none."""
+    """Reads a video's sound from `begin` on its clock, cut to `seconds`; None if it has no sound."""
     track = read_sound(Path(path), "video", origin=begin, max_seconds=np.inf)
     if track is None:
         return None
@@ -93,26 +99,26 @@ def video_sound(path: str | Path, begin: float = 0.0, seconds: float | None = No
     return Speech.from_samples(sound, rate) if len(sound) else None
 
 
-def _told_seconds(container, stream) -> float | None:
-    """How long the pictures last, as their own track says or else the file."""
+def _declared_seconds(container, stream) -> float | None:
+    """The declared length of the pictures in seconds, by their track or else by the file."""
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     return None if container.duration is None else container.duration / av.time_base
 
 
-def _decoded(container, stream) -> Iterator[av.VideoFrame]:
-    """The frames up to where the file ends or breaks off."""
+def _decode_frames(container, stream) -> Iterator[av.VideoFrame]:
+    """Decodes the frames up to the file's end or first fault."""
     with suppress(av.FFmpegError):
         yield from container.decode(stream)
 
 
-def _even_frames(decoded: Iterable[av.VideoFrame], begin: float, fps: float) -> Iterator[np.ndarray]:
-    """Frame i is the latest one at begin + i / fps."""
+def _space_evenly(pictures: Iterable[av.VideoFrame], begin: float, fps: float) -> Iterator[np.ndarray]:
+    """Spaces the frames evenly: frame i is the latest one at begin + i / fps."""
     count, latest = 0, np.empty(0, np.uint8)
-    for frame in decoded:
+    for frame in pictures:
         time = frame.time if frame.time is not None else begin + count / fps
-        due = round((time - begin) * fps)  # the place of this frame; those before it show the latest one
-        due = due if due < count + MAX_GAP * fps else count + 1  # a clock that was reset
+        due = round((time - begin) * fps)  # this frame's place; the latest frame fills the places before it
+        due = due if due < count + MAX_GAP * fps else count + 1  # the clock was reset
         for _ in range(due - count if latest.size else 0):
             yield latest
             count += 1
@@ -122,7 +128,7 @@ def _even_frames(decoded: Iterable[av.VideoFrame], begin: float, fps: float) -> 
 
 
 def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """(H, W, 3) uint8, upright; an untagged picture is taken for BT.709 if it is high, else BT.601."""
+    """Converts a frame to (H, W, 3) uint8, upright; an untagged high picture is BT.709, a low one BT.601."""
     space = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
     space = frame.colorspace if frame.colorspace in list(Colorspace) else space
     picture = frame.reformat(

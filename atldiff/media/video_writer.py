@@ -1,4 +1,4 @@
-"""Frames + speech -> video file (PyAV alone)."""
+"""Frames + speech -> video file (PyAV)."""
 
 import errno
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.media.speech import Speech, resample
 from atldiff.media.yuv import Pictures
-from atldiff.memory import forget, on_disk
+from atldiff.memory import map_to_disk, release_pages
 from atldiff.system import atomic_write
 
 # File ending -> video codec, pixel format that keeps alpha, its options, sound codec.
@@ -30,7 +30,7 @@ _CODECS = {
     ),
     ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444"}, "aac"),
 }
-# In every video: that it was made by a machine.
+# The tags of every video: a machine made it.
 MARK = {
     "comment": "AI-generated: one photo animated by ATL-Diff. The person shown did not say this.",
     "description": "AI-generated",
@@ -47,43 +47,45 @@ def write_video(
     fps: float = FRAME_RATE,
     metadata: dict[str, str] | None = None,
 ) -> Path:
-    """Encodes frames and sound as they come, with constant memory.
+    """Writes frames and sound to a video file, in constant memory.
 
-    Sound and picture begin at 0 and neither is cut. An odd width or height grows by a repeated row or
-    column. The file appears when it is whole; if anything fails, nothing is left behind.
+    Sound and picture begin at 0 and neither is cut. A repeated row or column makes an odd side even.
+    The file appears when it is complete; a failure leaves nothing behind.
 
     Args:
         path: .mp4 (H.264 + AAC), .webm (VP9 + Opus) or .mov (ProRes 4444 + AAC).
-        frames: (H, W, 3) uint8 RGB, or (H, W, 4) with alpha for .webm and .mov; all of one size.
-        fps: frames a second, 0.1 to 1000; NTSC's rates are met exactly.
-        metadata: tags such as {"title": "..."}; those of `MARK` are always there, and come first.
+        frames: (H, W, 3) uint8 RGB, or (H, W, 4) with alpha for .webm and .mov; all have one size.
+        speech: the sound; None = a mute video.
+        fps: frames a second, 0.1 to 1000; NTSC's rates are exact.
+        metadata: tags such as {"title": "..."}. The tags of `MARK` are always there, and come first.
 
     Returns:
         The path.
 
     Raises:
-        InputError: no such folder, no permission, a name that is too long, another kind of file, no frame
-            rate, alpha in an .mp4, disk full.
+        InputError: the path cannot be written or has another ending, the frame rate is out of range, there
+            is no frame, an .mp4 has alpha, or the disk is full.
     """
-    for _ in writing_video(path, frames, speech, fps, metadata):
+    for _ in encode_video(path, frames, speech, fps, metadata):
         pass
     return Path(path)
 
 
-def writing_video(
+def encode_video(
     path: str | Path,
     frames: Iterable[np.ndarray],
     speech: Speech | None,
     fps: float = FRAME_RATE,
     metadata: dict[str, str] | None = None,
 ) -> Iterator[np.ndarray]:
-    """As `write_video`, a frame a step: each is handed on when it is encoded. The file is there when the
-    steps are over; if they are not taken to their end, nothing is.
+    """Does the work of `write_video` step by step, and yields each frame after encoding.
+
+    The file appears after the last step. A generator that is closed before leaves nothing behind.
     """
     path, rate = Path(path), _exact_rate(fps)
     suffix = path.suffix.lower()
     part = path.with_name(f".{uuid4().hex[:16]}{suffix}")  # short: the video's name may be as long as allowed
-    _claim(path, part)
+    _create_part(path, part)
     with atomic_write(path, part):
         frames = iter(frames)
         first = next(frames, None)
@@ -92,14 +94,13 @@ def writing_video(
         if first.shape[2] == 4 and suffix == ".mp4":
             raise InputError("An .mp4 video cannot be transparent", "Name the video .webm or .mov")
         options = {} if suffix == ".webm" else {"movflags": "+faststart+use_metadata_tags"}
-        with full_disk_told(), av.open(str(part), "w", options=options) as container:
-            container.metadata.update(_marked(metadata or {}))
-            shown = chain([first], frames)
-            yield from _encode(container, suffix, shown, first.shape, speech, rate)
+        with report_full_disk(), av.open(str(part), "w", options=options) as container:
+            container.metadata.update(_add_mark(metadata or {}))
+            yield from _encode(container, suffix, chain([first], frames), first.shape, speech, rate)
 
 
 @contextmanager
-def full_disk_told() -> Iterator[None]:
+def report_full_disk() -> Iterator[None]:
     """Turns the encoder's error for a full disk into an InputError."""
     try:
         yield
@@ -110,10 +111,10 @@ def full_disk_told() -> Iterator[None]:
 
 
 def _exact_rate(fps: float) -> Fraction:
-    """Frames a second as the fraction that an encoder takes.
+    """Converts frames a second to the encoder's fraction.
 
     Raises:
-        InputError: not a number from MIN_RATE to MAX_RATE.
+        InputError: the rate is not a number from MIN_RATE to MAX_RATE.
     """
     if not MIN_RATE <= fps <= MAX_RATE:
         remedy = f"Choose {MIN_RATE:g} to {MAX_RATE:g}, such as {FRAME_RATE}"
@@ -121,8 +122,8 @@ def _exact_rate(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(_MAX_DENOMINATOR)
 
 
-def _marked(metadata: dict[str, str]) -> dict[str, str]:
-    """The tags with `MARK`, behind which a caller's own words for the same tag stand."""
+def _add_mark(metadata: dict[str, str]) -> dict[str, str]:
+    """Adds `MARK` to the tags; a caller's text for the same tag follows it."""
     tags = dict(MARK)
     for key, value in metadata.items():
         mark = MARK.get(key.lower())
@@ -133,8 +134,8 @@ def _marked(metadata: dict[str, str]) -> dict[str, str]:
     return tags
 
 
-def _claim(path: Path, part: Path) -> None:
-    """Makes the empty file `part`, or says why no video can be written at `path`."""
+def _create_part(path: Path, part: Path) -> None:
+    """Creates the empty file `part`; raises InputError if no video can be written at `path`."""
     if path.suffix.lower() not in _CODECS:
         raise InputError(f"A video cannot be named {path.name!r}", f"End its name in {', '.join(_CODECS)}")
     try:
@@ -150,7 +151,7 @@ def _claim(path: Path, part: Path) -> None:
 
 
 def _encode(container, suffix: str, frames, shape: tuple, speech: Speech | None, rate: Fraction) -> Iterator:
-    """Encodes all frames, and before each frame the sound that is heard until its end; hands each on."""
+    """Encodes each frame, after the sound up to its end, and yields it."""
     codec, pixels, options, sound_codec = _CODECS[suffix]
     height, width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
     video = container.add_stream(codec, rate=rate, options=options)
@@ -173,27 +174,27 @@ def _encode(container, suffix: str, frames, shape: tuple, speech: Speech | None,
 
 
 class _SoundTrack:
-    """Feeds a Speech's sound to the encoder, in step with the pictures."""
+    """Encodes a Speech's sound in step with the pictures."""
 
     def __init__(self, container, codec: str, speech: Speech) -> None:
         rates = _SOUND_RATES[codec]
         rate = min((r for r in rates if r >= speech.sound_rate), default=max(rates))
         same = rate == speech.sound_rate
-        self._sound = speech.sound if same else on_disk(resample(speech.sound, speech.sound_rate, rate))
+        self._sound = speech.sound if same else map_to_disk(resample(speech.sound, speech.sound_rate, rate))
         self._layout = "mono" if self._sound.shape[1] == 1 else "stereo"
         self._container, self._written, self._rate = container, 0, rate
         self._stream = container.add_stream(codec, rate=rate, layout=self._layout)
         self._stream.bit_rate = 128_000 * self._sound.shape[1]
 
     def write_until(self, seconds: Fraction | None) -> None:
-        """Encodes the sound up to that moment; None: all of it, and closes the track."""
+        """Encodes the sound up to a time; None = to its end, and closes the track."""
         end = len(self._sound) if seconds is None else min(len(self._sound), int(seconds * self._rate))
         for start in range(self._written, end, self._rate):
             block = self._sound[start : min(start + self._rate, end)]
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.T), "fltp", self._layout)
             frame.sample_rate, frame.pts, frame.time_base = self._rate, start, Fraction(1, self._rate)
             self._container.mux(self._stream.encode(frame))
-            forget(self._sound)
+            release_pages(self._sound)
         self._written = end
         if seconds is None:
             self._container.mux(self._stream.encode(None))

@@ -1,23 +1,27 @@
-"""When somebody speaks in a recording."""
+"""Voice activity: the times of speech in a recording."""
 
 import numpy as np
 
 from atldiff.media.sound import rms
 
-HOP = 0.01  # seconds between two looks at the loudness
-NEVER_SPEECH = 35.0  # dB below the loudest speech: the quietest consonants lie above this
-ABOVE_NOISE = 6.0  # dB; what rises less above the noise floor is noise
-PAUSE, BURST, RAMP = 0.2, 0.04, 0.16  # seconds; shorter pauses are bridged, shorter sounds left out
+HOP = 0.01  # seconds between two values of the loudness
+NEVER_SPEECH = 35.0  # dB below the loudest speech; the quietest consonants are louder
+ABOVE_NOISE = 6.0  # dB; a sound that rises less above the noise floor is noise
+PAUSE, BURST, RAMP = 0.2, 0.04, 0.16  # seconds: shortest pause, shortest sound, length of a fade
 
 
 def speech_activity(samples: np.ndarray, rate: int, times: np.ndarray) -> np.ndarray:
-    """How surely somebody speaks at each of `times` (seconds), from (n,) samples alone.
+    """Probability of speech at some times, by a threshold on the loudness.
 
-    A threshold is put between the recording's own noise floor and its speech level (the 10th and the
-    95th percentile of its loudness), so that steady noise counts as silence.
+    The threshold lies between the recording's noise floor and its speech level (the 10th and the 95th
+    percentile of its loudness). So steady noise counts as silence.
+
+    Args:
+        samples: (n,) at `rate` samples a second.
+        times: (t,) seconds.
 
     Returns:
-        float32 in [0, 1], one a time; it rises and falls over about 0.16 s.
+        (t,) float32 in [0, 1]; it rises and falls over about 0.16 s.
     """
     block = round(HOP * rate)
     power = rms(samples, block) ** 2
@@ -26,14 +30,14 @@ def speech_activity(samples: np.ndarray, rate: int, times: np.ndarray) -> np.nda
     threshold = max(floor + ABOVE_NOISE, floor + 0.4 * (peak - floor), peak - NEVER_SPEECH)
     speaks = decibel > threshold
     bridge, burst, ramp = (max(1, round(span / HOP / 2)) for span in (PAUSE, BURST, RAMP))
-    speaks = _widest(~_widest(~speaks, burst), burst)  # opening: short clicks go
-    speaks = ~_widest(~_widest(speaks, bridge), bridge)  # closing: stops and short pauses stay speech
+    speaks = _dilate(~_dilate(~speaks, burst), burst)  # opening removes short clicks
+    speaks = ~_dilate(~_dilate(speaks, bridge), bridge)  # closing fills stops and short pauses
     window = np.hanning(2 * ramp + 1)
     smooth = np.convolve(np.pad(speaks.astype(float), ramp, mode="edge"), window / window.sum(), "valid")
     return np.interp(times, (np.arange(len(smooth)) + 0.5) * HOP, smooth).astype(np.float32)
 
 
-def _widest(mask: np.ndarray, reach: int) -> np.ndarray:
-    """True wherever (n,) mask is True within `reach` places; beyond the ends it goes on as it is there."""
+def _dilate(mask: np.ndarray, reach: int) -> np.ndarray:
+    """Grows the True parts of a mask (n,) by `reach` places; its ends continue with their values."""
     padded = np.pad(mask, reach, mode="edge")
-    return np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).any(axis=1)
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).any(axis=1))

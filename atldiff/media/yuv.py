@@ -1,13 +1,13 @@
-"""RGB frames -> the encoder's pictures; of a video in which little moves, only what moves is converted."""
+"""RGB frames -> the encoder's pictures; only the part that moves is converted again."""
 
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-# Without these swscale rounds down: every picture gets one level darker.
+# Without these flags swscale rounds down, and every picture is one level darker.
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 Box = tuple[int, int, int, int]  # top, left, bottom, right
-_MARGIN = 8  # pixels round what changed that are converted too: chroma is filtered across its border
+_MARGIN = 8  # pixels to convert round a change, because the chroma filter reaches across its border
 
 
 class Pictures:
@@ -15,13 +15,13 @@ class Pictures:
 
     def __init__(self, video: av.VideoStream) -> None:
         self._video = video
-        self._shown: np.ndarray | None = None
+        self._previous: np.ndarray | None = None
         self._planes: np.ndarray = np.empty((0, 0), np.uint8)
-        self._box: Box | None = None  # of all that changed so far
+        self._box: Box | None = None  # round all changes so far
         self._reformatter = VideoReformatter()  # keeps its tables while the size stays
 
     def convert(self, frame: np.ndarray, index: int) -> av.VideoFrame:
-        """The picture of frame number `index`, (H, W, 3 or 4) uint8; an odd side grows by one."""
+        """Converts frame number `index`, (H, W, 3 or 4) uint8; an odd side grows by one."""
         height, width, channels = frame.shape
         if height % 2 or width % 2:
             frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -30,30 +30,30 @@ class Pictures:
             picture = av.VideoFrame.from_ndarray(self._planes, "yuv420p")
             picture.colorspace, picture.color_range = Colorspace.ITU709, ColorRange.MPEG
         else:
-            picture = self._whole(frame)
+            picture = self._convert(frame)
         picture.pts, picture.time_base = index, self._video.codec_context.time_base
         return picture
 
     def _update(self, frame: np.ndarray) -> None:
-        """Brings the planes (3/2 H, W) from the frame before to this one."""
-        if self._shown is None:
-            self._shown, self._planes = frame.copy(), self._whole(frame).to_ndarray()
+        """Updates the planes (3/2 H, W) from the previous frame to this one."""
+        if self._previous is None:
+            self._previous, self._planes = frame.copy(), self._convert(frame).to_ndarray()
             return
-        box = _changed(self._shown, frame)
+        box = _find_change(self._previous, frame)
         if box is None:
             return
-        self._box = box = _around(box, self._box or box)
+        self._box = box = _unite(box, self._box or box)
         (height, width), (top, left, bottom, right) = frame.shape[:2], box
-        self._shown[top:bottom, left:right] = frame[top:bottom, left:right]
-        inner = _grown(box, _MARGIN, height, width)
-        outer = _grown(box, 3 * _MARGIN, height, width)
-        part = self._whole(frame[outer[0] : outer[2], outer[1] : outer[3]]).to_ndarray()
+        self._previous[top:bottom, left:right] = frame[top:bottom, left:right]
+        inner = _grow(box, _MARGIN, height, width)
+        outer = _grow(box, 3 * _MARGIN, height, width)
+        part = self._convert(frame[outer[0] : outer[2], outer[1] : outer[3]]).to_ndarray()
         for old, new, scale in zip(_split(self._planes), _split(part), (1, 2, 2), strict=True):
             y0, x0, y1, x1 = (side // scale for side in inner)
             y, x = outer[0] // scale, outer[1] // scale
             old[y0:y1, x0:x1] = new[y0 - y : y1 - y, x0 - x : x1 - x]
 
-    def _whole(self, frame: np.ndarray) -> av.VideoFrame:
+    def _convert(self, frame: np.ndarray) -> av.VideoFrame:
         kind = "rgba" if frame.shape[2] == 4 else "rgb24"
         return self._reformatter.reformat(
             av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), kind),
@@ -64,8 +64,8 @@ class Pictures:
         )
 
 
-def _changed(before: np.ndarray, after: np.ndarray) -> Box | None:
-    """top, left, bottom, right of the smallest box outside which two frames (H, W, 3) are the same."""
+def _find_change(before: np.ndarray, after: np.ndarray) -> Box | None:
+    """Finds the smallest box round all differences of two frames (H, W, 3); None without any."""
     height, width, channels = after.shape
     differs = (before != after).reshape(height, width * channels)
     rows = np.flatnonzero(differs.any(axis=1))
@@ -75,17 +75,18 @@ def _changed(before: np.ndarray, after: np.ndarray) -> Box | None:
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
-def _around(one: Box, other: Box) -> Box:
-    """The smallest box that holds both."""
+def _unite(one: Box, other: Box) -> Box:
+    """The smallest box round both."""
     (top, left), (bottom, right) = map(min, one[:2], other[:2]), map(max, one[2:], other[2:])
     return top, left, bottom, right
 
 
-def _grown(box: Box, by: int, height: int, width: int) -> Box:
-    """The box, larger by at least `by` on each side, with even sides, within the frame."""
+def _grow(box: Box, margin: int, height: int, width: int) -> Box:
+    """Grows a box by at least `margin` on each side, to even borders within the frame."""
     top, left, bottom, right = box
-    top, left = (max(0, side - by) // 2 * 2 for side in (top, left))
-    return top, left, min(height, (bottom + by + 1) // 2 * 2), min(width, (right + by + 1) // 2 * 2)
+    top, left = (max(0, side - margin) // 2 * 2 for side in (top, left))
+    bottom, right = ((side + margin + 1) // 2 * 2 for side in (bottom, right))
+    return top, left, min(height, bottom), min(width, right)
 
 
 def _split(planes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -62,7 +62,7 @@ class Head:
             size: (height, width) of the photo.
             alpha: (H, W) float32 in [0, 1], 1 = person. None: the head is an ellipse.
         """
-        frame = FaceFrame.of(to_crop(landmarks, box).astype(np.float64))
+        frame = FaceFrame.from_landmarks(to_crop(landmarks, box).astype(np.float64))
         places = frame.to_face(grid_points().numpy())
         face = _in_face_units(mesh[:_FACE], frame, box)
         cell = _cell(frame)

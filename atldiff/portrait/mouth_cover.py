@@ -42,7 +42,7 @@ def _upright_face(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray,
     """The face from brows to neck, (141, 128, 3) float32 CIE L*a*b*, and its landmarks (68, 2) in it."""
     import cv2
 
-    frame, width, height = FaceFrame.of(landmarks), *_SIZE
+    frame, width, height = FaceFrame.from_landmarks(landmarks), *_SIZE
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float32)
     places = frame.from_face(corners / _SCALE + _CORNER)
     x0, y0, x1, y1 = rect = _pixels_around(places, image.shape)

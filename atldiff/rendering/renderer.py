@@ -29,7 +29,7 @@ from atldiff.rendering.output.gpu.frames import TensorFrames
 from atldiff.rendering.warp.canvas import Canvas
 from atldiff.rendering.warp.disocclusion import unseen_mask
 from atldiff.sequence import LandmarkSequence
-from atldiff.threads import one_ahead
+from atldiff.threads import prefetch
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Renderer:
         not if there is `on_step`, which is called in the caller's.
         """
         windows = self._windows(portrait, sequence, canvas, steps, seed, on_step)
-        with closing(windows if on_step else one_ahead(windows)) as rendered:
+        with closing(windows if on_step else prefetch(windows)) as rendered:
             for window in rendered:
                 yield from window
 

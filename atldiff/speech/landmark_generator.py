@@ -133,7 +133,7 @@ class LandmarkGenerator(ModelMixin, ConfigMixin):
         Returns:
             (F, 68, 2) float32 in the unit of `identity_landmarks`.
         """
-        frame = FaceFrame.of(np.asarray(identity_landmarks, np.float64))
+        frame = FaceFrame.from_landmarks(np.asarray(identity_landmarks, np.float64))
         identity = torch.from_numpy(frame.to_face(identity_landmarks)).to(features.acoustic)[None]
         displacements = np.zeros((num_frames, NUM_LANDMARKS, 2), np.float32)
         step = WINDOW_FRAMES - BLEND_FRAMES

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from atldiff.config import EMOTION_DIM, EMOTIONS
-from atldiff.loading import fetched
+from atldiff.loading import load_published
 from atldiff.media.speech import Speech
 from atldiff.speech.context_gate import ContextGate
 from atldiff.speech.emotion_recogniser import EmotionRecogniser
@@ -52,7 +52,7 @@ class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
         Raises:
             InputError: the hub cannot be reached, and its cache lacks the weights.
         """
-        wav2vec2 = fetched(Wav2Vec2Model, name)
+        wav2vec2 = load_published(Wav2Vec2Model, name)
         encoder = cls(wav2vec2.config.to_diff_dict(), emotions)
         encoder.model.load_state_dict(wav2vec2.state_dict())
         return encoder

@@ -1,1 +1,1 @@
-"""What the page and its API ask for, make, show and say."""
+"""The page and its API: layout, events, texts and serving."""

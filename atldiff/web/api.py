@@ -1,4 +1,4 @@
-"""The API's functions as people and agents read them: arguments, defaults and ranges come from `Options`."""
+"""The API's published functions; their arguments, defaults and ranges come from `Options`."""
 
 import inspect
 from collections.abc import Callable
@@ -49,12 +49,13 @@ Returns:
     in pixels of the upright photo, and warnings; and the photo with all of them drawn."""
 
 
-def described(run: Callable, names: tuple[str, ...], about: str, *more: inspect.Parameter) -> Callable:
-    """Gives a function of positional values the named arguments and the description that are published.
+def publish(run: Callable, names: tuple[str, ...], about: str, *more: inspect.Parameter) -> Callable:
+    """Gives a function of positional values the API's signature and description; returns the function.
 
     Args:
-        names: the values' names, in order; those that are options may be left out by a caller.
-        about: the description, with a place for the `{arguments}`.
+        run: the function.
+        names: names of the values, in order. Options have a default.
+        about: the description, with the placeholder `{arguments}`.
         more: parameters that are not published.
     """
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD

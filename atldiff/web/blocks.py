@@ -1,4 +1,4 @@
-"""The page's `gr.Blocks`: one place where every call comes in, from the page, by REST, client or MCP."""
+"""The page's `gr.Blocks`, which receives every call from the page, REST, gradio's client or MCP."""
 
 import copy
 from collections.abc import Mapping
@@ -9,23 +9,23 @@ from gradio.utils import get_upload_folder
 
 from atldiff.errors import InputError
 from atldiff.web.api import ENDPOINTS
-from atldiff.web.files import WEB, check_size, file_source, in_thread
+from atldiff.web.files import WEB, check_size, locate_file, run_in_thread
 from atldiff.web.jobs.request import explain
 
 _FILES = (gr.Image, gr.Audio, gr.File, gr.UploadButton)
 
 
 class Blocks(gr.Blocks):
-    """Takes in a call's values as they came, files as paths, and lets every error out as one sentence.
+    """Passes a call's values on unchanged, files as paths, and turns every error into one sentence.
 
-    Gradio's components judge no value: `Options` does, so that all callers read the same sentence.
+    Gradio's components check no value. `Options` does, so that all callers read the same sentence.
     """
 
     async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Runs a function of the page.
 
         Raises:
-            gr.Error: with one sentence for the caller; a user's mistake is no traceback in the log.
+            gr.Error: one sentence for the caller. A user's mistake leaves no traceback in the log.
         """
         try:
             return await super().process_api(*args, **kwargs)
@@ -37,21 +37,21 @@ class Blocks(gr.Blocks):
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
     ) -> list[Any]:
-        """The values that a function is called with.
+        """Prepares the values of a call.
 
         Raises:
-            InputError: too few or too many values, or a file that cannot be used.
+            InputError: there are too few or too many values, or a file cannot be used.
         """
         names = ENDPOINTS.get(block_fn.api_name, tuple(block.label or "" for block in block_fn.inputs))
         _check_count(block_fn.api_name, names, len(inputs))
         files = [isinstance(block, _FILES) for block in block_fn.inputs]
-        given = [
+        arguments = [
             await _as_gradio_file(value, name, block) if is_file else value
             for value, name, block, is_file in zip(inputs, names, block_fn.inputs, files, strict=False)
         ]
-        unjudged = copy.copy(block_fn)
-        unjudged.preprocess = False
-        values = await super().preprocess_data(unjudged, given, state, explicit_call)
+        plain = copy.copy(block_fn)
+        plain.preprocess = False
+        values = await super().preprocess_data(plain, arguments, state, explicit_call)
         return [
             check_size(value["path"], name) if is_file and isinstance(value, Mapping) else value
             for value, name, is_file in zip(values, names, files, strict=True)
@@ -59,7 +59,7 @@ class Blocks(gr.Blocks):
 
 
 def _check_count(endpoint: str | None, names: tuple[str, ...], count: int) -> None:
-    """Raises InputError where a call has not as many values as its function."""
+    """Raises InputError if a call has a wrong number of values."""
     if endpoint in ENDPOINTS and count != len(names):
         raise InputError(
             f"{endpoint} takes {len(names)} values and this request has {count}",
@@ -70,20 +70,20 @@ def _check_count(endpoint: str | None, names: tuple[str, ...], count: int) -> No
 
 
 async def _as_gradio_file(value: Any, name: str, block: Any) -> dict[str, Any] | None:
-    """A file argument as gradio's components take it, the file on this disk."""
-    source = await in_thread(file_source, value, name, get_upload_folder())
+    """Converts a file argument to gradio's form, with the file on this disk; None without a file."""
+    source = await run_in_thread(locate_file, value, name, get_upload_folder())
     if source is None:
         return None
     if source.startswith(WEB):
-        source = await _downloaded(source, name, block)
+        source = await _download(source, name, block)
     return {"path": source, "meta": {"_type": "gradio.FileData"}}
 
 
-async def _downloaded(address: str, name: str, block: Any) -> str:
-    """The file at a public address; gradio refuses those of this machine and its network."""
+async def _download(address: str, name: str, block: Any) -> str:
+    """Downloads the file at a public address; gradio refuses those of this machine and its network."""
     try:
         path = await block.async_move_resource_to_block_cache(address)
-    except Exception as error:  # of gradio, httpx or the disk: whatever it is, there is no file
+    except Exception as error:  # any error of gradio, httpx or the disk means that there is no file
         raise InputError(
             f"The address of {name} cannot be read", "Give a public http(s) address, or send the file"
         ) from error

@@ -1,4 +1,4 @@
-"""Gradio's components as the options describe them, and how events run."""
+"""Gradio's components for the options, and the settings of events."""
 
 from typing import Any
 
@@ -7,36 +7,34 @@ import gradio as gr
 from atldiff.options import MOTION, OPTIONS
 from atldiff.web.texts import CHOICES, NOTES
 
-# How events run: unseen by the API and without gradio's own progress; without a limit, since the service has
-# a queue of its own, which tells place and time; two side by side.
-HIDDEN: Any = {"api_visibility": "private", "show_progress": "hidden"}
-ANY: Any = {"concurrency_limit": None}
-LIGHT: Any = {"concurrency_id": "looks", "concurrency_limit": 2}
+HIDDEN: Any = {"api_visibility": "private", "show_progress": "hidden"}  # private, without gradio's progress
+ANY: Any = {"concurrency_limit": None}  # the service's own queue limits the videos
+LIGHT: Any = {"concurrency_id": "looks", "concurrency_limit": 2}  # two short events in parallel
 
 
-def slider(name: str, value: float | None = None, **about: Any) -> gr.Slider:
-    """A slider over an option's range, a gain's in twentieths; `value` stands in for a default of None."""
+def slider(name: str, value: float | None = None, **settings: Any) -> gr.Slider:
+    """A slider over an option's range; a gain's step is 0.05, and `value` replaces a default of None."""
     option = OPTIONS[name]
     low, high = option.metadata["range"]
-    shown: Any = value if option.default is None else option.default
+    default: Any = value if option.default is None else option.default
     step = 1 if isinstance(low, int) else 0.05 if name in MOTION else 0.25
     label = option.metadata["label"]
-    return gr.Slider(low, high, shown, step=step, label=label, info=NOTES[name], min_width=240, **about)
+    return gr.Slider(low, high, default, step=step, label=label, info=NOTES[name], min_width=240, **settings)
 
 
 def radio(name: str) -> gr.Radio:
-    """The choices of an option."""
+    """A radio button for each choice of an option."""
     option = OPTIONS[name]
     return gr.Radio(CHOICES[name], value=option.default, label=option.metadata["label"], info=NOTES[name])
 
 
-def number(name: str, **about: Any) -> gr.Number:
+def number(name: str, **settings: Any) -> gr.Number:
     """A field for an option's whole number."""
     low, high = OPTIONS[name].metadata["range"]
-    return gr.Number(OPTIONS[name].default, precision=0, minimum=low, maximum=high, **about)
+    return gr.Number(OPTIONS[name].default, precision=0, minimum=low, maximum=high, **settings)
 
 
 def checkbox(name: str) -> gr.Checkbox:
-    """What an option switches on."""
+    """A checkbox for an option that is a switch."""
     option = OPTIONS[name]
     return gr.Checkbox(option.default, label=option.metadata["label"], info=NOTES[name])

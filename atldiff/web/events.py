@@ -1,4 +1,4 @@
-"""What happens on the page when something is clicked or changed, and its API."""
+"""Events of the page, and its API."""
 
 import functools
 import inspect
@@ -20,40 +20,48 @@ from atldiff.web.jobs.service import Report, Service
 from atldiff.web.layout import Page
 from atldiff.web.preview import progress
 
-KEPT = 4  # videos of a visit that stay in sight
-STYLED = (*MOTION, "steps", "output", "background")  # what a preset sets
+MAX_VIDEOS = 4  # videos of a visit that the page shows
+STYLED = (*MOTION, "steps", "output", "background")  # the options of a preset
 
 
-def kept(report: Report) -> str:
-    """The path of a copy of the video that outlives its job: gradio would copy it where no error is told."""
+def copy_video(report: Report) -> str:
+    """Copies the video, so that it outlives its job and errors show; returns the path."""
     return save_file_to_cache(str(report.video), get_upload_folder())
 
 
-def endpoint(function: Callable, names: tuple[str, ...], about: str) -> Callable:
-    """What the service makes, as gradio calls it: values by position, progress reported."""
+def make_endpoint(function: Callable, names: tuple[str, ...], about: str) -> Callable:
+    """Turns a method of the service into gradio's form: values by position, and reported progress.
+
+    Args:
+        function: takes a dictionary of arguments and yields its outcomes.
+        names: the arguments, in order.
+        about: see `api.publish`.
+    """
     tracker = inspect.Parameter("tracker", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=gr.Progress())
 
     def run(*values: Any) -> Iterator:
-        """The function's outcomes; reports go to the tracker."""
-        *given, tracker = values
-        for outcome in function(dict(zip(names, given, strict=True))):
+        """Yields the function's outcomes; reports go to the tracker."""
+        *arguments, tracker = values
+        for outcome in function(dict(zip(names, arguments, strict=True))):
             if not isinstance(outcome, Report):
                 yield outcome
             elif outcome.video:
-                yield kept(outcome)
+                yield copy_video(outcome)
             else:
                 tracker(outcome.share or 0.0, outcome.words)
                 yield None
 
     run.__name__ = function.__name__
-    return api.described(run, names, about, tracker)
+    return api.publish(run, names, about, tracker)
 
 
 def connect(page: Page, service: Service, steps: int) -> None:
-    """Wires the page to the service, inside the `gr.Blocks` at hand.
+    """Connects the page to the service, inside the current `gr.Blocks`.
 
     Args:
-        steps: the weights' own.
+        page: the components.
+        service: makes the videos.
+        steps: the weights' default number of DDIM steps.
     """
     _offer_api(page, service)
     _preview_changes(page, service)
@@ -61,63 +69,64 @@ def connect(page: Page, service: Service, steps: int) -> None:
     _show_examples(page)
     _apply_presets(page, steps)
     _animate(page, service)
-    _after(page)
+    _show_earlier(page)
+    _clear_errors(page)
 
 
 def _offer_api(page: Page, service: Service) -> None:
     buttons = [gr.Button(visible=False) for _ in range(2)]
-    animate = endpoint(service.animate, api.ANIMATE, api.ABOUT_ANIMATE)
+    animate = make_endpoint(service.animate, api.ANIMATE, api.ABOUT_ANIMATE)
     everything = [page.inputs[name] for name in api.ANIMATE]
     buttons[0].click(animate, everything, page.video, api_name="animate", **ANY)
-    check = endpoint(service.check_portrait, api.CHECK, api.ABOUT_CHECK)
-    found = [page.findings, page.picture]
-    checked = [page.inputs[name] for name in api.CHECK]
-    buttons[1].click(check, checked, found, api_name="check_portrait", **LIGHT)
+    check = make_endpoint(service.check_portrait, api.CHECK, api.ABOUT_CHECK)
+    inputs, outputs = [page.inputs[name] for name in api.CHECK], [page.findings, page.picture]
+    buttons[1].click(check, inputs, outputs, api_name="check_portrait", **LIGHT)
 
 
 def _preview_changes(page: Page, service: Service) -> None:
-    """The button that shows the motion, and every change of it from then on."""
-    previewed = page.previewed
-    sketch, sketched = [page.inputs[name] for name in api.PREVIEW], [page.saved, page.motion]
-    move = endpoint(service.landmarks, api.PREVIEW, api.ABOUT_LANDMARKS)
-    shown: Any = {"show_progress_on": page.motion, **LIGHT}
-    moved = page.preview.click(move, sketch, sketched, api_name="landmarks", **shown)
-    moved = moved.success(lambda: (True, gr.Tabs(selected="motion")), None, [previewed, page.tabs], **HIDDEN)
-    moved.then(None, js=scripts.SHOW_MOTION)
+    """Previews the motion at a click, and again at every change of it from then on."""
+    inputs, outputs = [page.inputs[name] for name in api.PREVIEW], [page.saved, page.motion]
+    move = make_endpoint(service.landmarks, api.PREVIEW, api.ABOUT_LANDMARKS)
+    click: Any = {"api_name": "landmarks", "show_progress_on": page.motion, **LIGHT}
+    event = page.preview.click(move, inputs, outputs, **click)
+    state = [page.previewed, page.tabs]
+    event = event.success(lambda: (True, gr.Tabs(selected="motion")), None, state, **HIDDEN)
+    event.then(None, js=scripts.SHOW_MOTION)
 
-    def preview_again(wanted: bool, *values: Any) -> Iterator[tuple]:
-        """The motion by the new settings, where one was shown before."""
+    def preview_again(previewed: bool, *values: Any) -> Iterator[tuple]:
+        """Predicts the motion by the new settings, after a first preview."""
         by_name = dict(zip(api.PREVIEW, values, strict=True))
-        yield from service.landmarks(by_name) if wanted else [(gr.skip(), gr.skip())]
+        yield from service.landmarks(by_name) if previewed else [(gr.skip(), gr.skip())]
 
     edits = [page.inputs[name].change for name in (*MOTION, "emotion", "seed", "file_format", "detector")]
     again: Any = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}
-    gr.on(edits, preview_again, [previewed, *sketch], sketched, **again)
+    gr.on(edits, preview_again, [page.previewed, *inputs], outputs, **again)
 
 
 def _show_examples(page: Page) -> None:
-    """An example's photo, recording and ready video at once; a recording's words."""
+    """Shows a clicked example's photo, recording and ready video, or a clicked recording."""
     portrait, speech = page.inputs["portrait"], page.inputs["speech"]
     at_once: Any = {"queue": False, **HIDDEN}
-    chosen = [portrait, speech, page.talk, page.status]
+    outputs = [portrait, speech, page.talk, page.status]
     for button, example in zip(page.examples, texts.EXAMPLES, strict=True):
-        shown = button.click(functools.partial(_ready, example), None, chosen, **at_once)
-        shown.then(None, js=scripts.PLAY)
-        shown.then(None, js=scripts.SHOW_VIDEO)
+        event = button.click(functools.partial(_example_values, example), None, outputs, **at_once)
+        event.then(None, js=scripts.PLAY)
+        event.then(None, js=scripts.SHOW_VIDEO)
     for button, path in zip(page.recordings, texts.RECORDINGS.values(), strict=True):
         button.click(functools.partial(str, path), None, speech, **at_once)
 
 
-def _ready(example: texts.Example) -> tuple:
-    """An example's photo, recording, video and what is said of it."""
-    there = example.video.is_file()
-    video, words = (str(example.video), progress(texts.SHOWN)) if there else (gr.skip(), gr.skip())
+def _example_values(example: texts.Example) -> tuple:
+    """An example's photo, recording, video and status line."""
+    video, words = gr.skip(), gr.skip()
+    if example.video.is_file():
+        video, words = str(example.video), progress(texts.SHOWN)
     return str(example.portrait), str(example.recording), video, words
 
 
 def _apply_presets(page: Page, steps: int) -> None:
     def values_of(name: str) -> tuple:
-        """What a preset sets, and its words."""
+        """A preset's values, and its description."""
         if name == texts.CUSTOM:
             return *(gr.skip() for _ in STYLED), gr.Radio(info="As you set it.")
         changes, words = texts.PRESETS[name]
@@ -136,15 +145,16 @@ def _apply_presets(page: Page, steps: int) -> None:
 
 
 def _animate(page: Page, service: Service) -> None:
-    """Animate and Cancel. While a video is made its frames are shown in the place of the one before, which
-    comes back when the work is cancelled or fails. What is said meanwhile has a place of its own, which is
-    hidden afterwards: a report that comes late, after Cancel, is not seen.
+    """Connects Animate and Cancel.
+
+    During the work its frames replace the previous video, which returns after Cancel or an error.
+    Reports have a line of their own, which is hidden afterwards: a report after Cancel is not seen.
     """
     start, stop, talk, still = page.start, page.stop, page.talk, page.still
-    shown = [start, stop, talk, still, page.making, page.status]
+    outputs = [start, stop, talk, still, page.making, page.status]
 
     def state(busy: bool, line: str) -> dict:
-        """What is to be seen while a video is made, or not."""
+        """The components during the work, or after it."""
         return {
             start: gr.Button(interactive=not busy),
             stop: gr.Button(visible=busy),
@@ -154,55 +164,60 @@ def _animate(page: Page, service: Service) -> None:
             page.status: gr.HTML(visible=False) if busy else gr.HTML(line, visible=True),
         }
 
-    def watch(made: list, *values: Any) -> Iterator[dict]:
-        """The making, report by report; `made`: videos of the visit."""
+    def watch(videos: list, *values: Any) -> Iterator[dict]:
+        """Makes a video and shows each report; `videos` are the visit's earlier ones."""
         try:
             for report in service.animate(dict(zip(api.ANIMATE, values, strict=True))):
                 if report.video:
-                    paths = [kept(report), *made]
+                    paths = [copy_video(report), *videos]
                     yield state(False, progress(report.words, kind="done")) | results(paths)
                 else:
                     picture = {still: preview.still(report.picture)} if report.picture else {}
                     yield {page.making: progress(report.words, report.share)} | picture
-        except Exception as error:  # of whatever kind: the visitor is told, and the page goes on
+        except Exception as error:  # the visitor reads of any error, and the page continues
             yield state(False, progress(request.explain(error), kind="bad"))
 
     def results(paths: list[str]) -> dict:
-        """The newest video in the player, and the last few side by side."""
-        paths = [path for path in paths if Path(path).is_file()][:KEPT]
+        """The newest video in the player, and the last few in the gallery."""
+        paths = [path for path in paths if Path(path).is_file()][:MAX_VIDEOS]
         return {
             talk: gr.Video(paths[0], visible=True),
             page.download: gr.DownloadButton(value=paths[0], interactive=True),
-            page.made: paths,
+            page.videos: paths,
             page.earlier: gr.Gallery(paths, visible=len(paths) > 1),
         }
 
     at_once: Any = {"queue": False, **HIDDEN}
-    everything = [page.made, *(page.inputs[name] for name in api.ANIMATE)]
+    everything = [page.videos, *(page.inputs[name] for name in api.ANIMATE)]
     waiting = progress("Waiting for the server")
-    started = start.click(lambda: state(True, waiting), None, shown, js=scripts.SHOW_RESULT, **at_once)
-    started.then(None, js=scripts.FOCUS)
-    produced = [*shown, page.download, page.made, page.earlier]
-    # "multiple": the browser may not hear the end of a cancelled run, and would drop the next as its double
-    run = started.then(watch, everything, produced, trigger_mode="multiple", **HIDDEN, **ANY)
+    start_event = start.click(lambda: state(True, waiting), None, outputs, js=scripts.SHOW_RESULT, **at_once)
+    start_event.then(None, js=scripts.FOCUS)
+    run_outputs = [*outputs, page.download, page.videos, page.earlier]
+    # "multiple": the browser may miss the end of a cancelled run, and would drop the next run as a duplicate
+    run = start_event.then(watch, everything, run_outputs, trigger_mode="multiple", **HIDDEN, **ANY)
     run.then(None, js=scripts.FOCUS).then(None, js=scripts.PLAY)
     cancelled = progress(texts.CANCELLED, kind="done")
-    stopped = stop.click(lambda: state(False, cancelled), None, shown, cancels=run, **at_once)
-    stopped.then(None, js=scripts.FOCUS)
+    stop_event = stop.click(lambda: state(False, cancelled), None, outputs, cancels=run, **at_once)
+    stop_event.then(None, js=scripts.FOCUS)
 
 
-def _after(page: Page) -> None:
-    """An earlier video of the visit again; a mistake that is mended is told no longer."""
+def _show_earlier(page: Page) -> None:
+    """Shows an earlier video of the visit again at a click."""
 
     def show_again(paths: list[str], at: gr.SelectData) -> tuple:
         path = paths[at.index]
         return (path, path) if Path(path).is_file() else (gr.skip(), gr.skip())
 
-    def mended(line: str) -> Any:
+    outputs = [page.talk, page.download]
+    event = page.earlier.select(show_again, page.videos, outputs, queue=False, **HIDDEN)
+    event.then(None, js=scripts.PLAY)
+
+
+def _clear_errors(page: Page) -> None:
+    """Clears an error message at the next upload."""
+
+    def clear(line: str) -> Any:
         return progress("") if "role='alert'" in line else gr.skip()
 
-    at_once: Any = {"queue": False, **HIDDEN}
-    given = [page.inputs[name].change for name in ("portrait", "speech")]
-    gr.on(given, mended, page.status, page.status, **at_once)
-    again = page.earlier.select(show_again, page.made, [page.talk, page.download], **at_once)
-    again.then(None, js=scripts.PLAY)
+    changes = [page.inputs[name].change for name in ("portrait", "speech")]
+    gr.on(changes, clear, page.status, page.status, queue=False, **HIDDEN)

@@ -1,4 +1,4 @@
-"""Files that come with a call: a data URL, an address, or what was uploaded before."""
+"""The files of a call: a data URL, an address, or an uploaded file."""
 
 import base64
 import binascii
@@ -23,27 +23,27 @@ _REMEDY = (
 )
 
 
-async def in_thread(function: Callable[..., T], *values: Any) -> T:
-    """Runs a short function of large texts in a thread of its own, so that the event loop goes on.
+async def run_in_thread(function: Callable[..., T], *values: Any) -> T:
+    """Runs a short function in a thread, so that the event loop continues.
 
-    The usual threads may all wait for videos.
+    These threads are apart from the usual ones, which may all wait for videos.
     """
     return await anyio.to_thread.run_sync(function, *values, limiter=_THREADS)
 
 
-def file_source(value: Any, name: str, folder: str | Path) -> str | None:
-    """Where the file of a call is: on this disk, or on the web.
+def locate_file(value: Any, name: str, folder: str | Path) -> str | None:
+    """Locates the file of a call: on this disk, or on the web.
 
     Args:
         value: text, or an object with a "path" or a "url", as gradio's clients send it.
-        name: the argument's, for the messages.
-        folder: of the files that were uploaded; a data URL is written there. Nothing outside it is read.
+        name: name of the argument, for the messages.
+        folder: folder of uploaded files. A data URL is written there; no file outside it is read.
 
     Returns:
-        A path inside the folder, an http(s) address, or None for no file (None or "").
+        A path inside the folder, an http(s) address, or None if the value is None or "".
 
     Raises:
-        InputError: the value names no file, another file of this machine, or one of more than MAX_UPLOAD.
+        InputError: the value is no file, names another file of this machine, or is larger than MAX_UPLOAD.
     """
     if value is None or value == "":
         return None
@@ -52,11 +52,11 @@ def file_source(value: Any, name: str, folder: str | Path) -> str | None:
     if not isinstance(source, str):
         raise InputError(f"{name} is no file", _REMEDY)
     if source.startswith("data:"):
-        return str(_written(source, name, Path(folder)))
+        return str(_write_data_url(source, name, Path(folder)))
     if source.startswith(WEB):
         return source
     if source is not path:
-        raise not_a_file(name)
+        raise not_a_file_error(name)
     if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder)):
         raise InputError(f"{name} names a file that was not uploaded here", _REMEDY)
     if not os.path.isfile(path):
@@ -65,30 +65,30 @@ def file_source(value: Any, name: str, folder: str | Path) -> str | None:
 
 
 def check_size(path: str, name: str) -> str:
-    """The path of a file that is not larger than a server takes.
+    """Checks the size of a file; returns its path.
 
     Raises:
-        InputError: it is.
+        InputError: the file is larger than MAX_UPLOAD.
     """
     if os.path.getsize(path) > MAX_UPLOAD_BYTES:
-        raise _too_large(name)
+        raise _too_large_error(name)
     return path
 
 
-def not_a_file(name: str) -> InputError:
-    """What is said of text that is neither a data URL nor an address."""
+def not_a_file_error(name: str) -> InputError:
+    """The error for text that is neither a data URL nor an address."""
     return InputError(f"{name} is neither a data URL nor an http(s) address", _REMEDY)
 
 
-def decoded(url: str, name: str) -> bytes:
-    """The content of a data URL in base64.
+def decode_data_url(url: str, name: str) -> bytes:
+    """Decodes a data URL in base64.
 
     Raises:
-        InputError: it is no base64, empty, or more than MAX_UPLOAD.
+        InputError: the URL is not base64, is empty, or holds more than MAX_UPLOAD.
     """
     head, _, text = url.partition(",")
     if len(text) * 3 // 4 > MAX_UPLOAD_BYTES + 2:
-        raise _too_large(name)
+        raise _too_large_error(name)
     try:
         content = base64.b64decode(text, validate=True) if head.endswith(";base64") else b""
     except (binascii.Error, ValueError):
@@ -98,15 +98,15 @@ def decoded(url: str, name: str) -> bytes:
     return content
 
 
-def _written(url: str, name: str, folder: Path) -> Path:
-    """The content of a data URL as a file in a folder of its own."""
-    content, kind = decoded(url, name), url.removeprefix("data:").partition(";")[0]
+def _write_data_url(url: str, name: str, folder: Path) -> Path:
+    """Writes the content of a data URL to a file in a folder of its own; returns the path."""
+    content, kind = decode_data_url(url, name), url.removeprefix("data:").partition(";")[0]
     path = folder / uuid4().hex / f"{name}{mimetypes.guess_extension(kind) or '.bin'}"
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     return path
 
 
-def _too_large(name: str) -> InputError:
+def _too_large_error(name: str) -> InputError:
     limit = MAX_UPLOAD.removesuffix("mb")
     return InputError(f"The file of {name} is larger than {limit} MB", "Choose a smaller file")

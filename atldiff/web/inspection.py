@@ -1,4 +1,4 @@
-"""What is said of photo and recording before the wait, and what may be done about it."""
+"""Inspects photo and recording before the wait, and offers remedies."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,81 +13,80 @@ from atldiff.web.jobs.service import Service
 from atldiff.web.layout import Page
 from atldiff.web.preview import face_at, note
 
-PICTURED = ("portrait", "face", "zoom", "detector")  # what is shown of a photo
-TIMED = ("steps", "output", "zoom")  # what a video's time depends on
+PICTURED = ("portrait", "face", "zoom", "detector")  # inputs of a photo's inspection
+TIMED = ("steps", "output", "zoom")  # options that change the time of a video
 
 
 def connect_inspection(page: Page, service: Service) -> None:
-    """Wires what is said of photo and recording to them, inside the `gr.Blocks` at hand."""
+    """Connects photo and recording to their notes, inside the current `gr.Blocks`."""
     portrait, face, zoom, detector, speech = (page.inputs[name] for name in (*PICTURED, "speech"))
 
     def inspect_photo(path: str | None, *values: Any) -> dict:
-        """What is said of a photo, and which choices it offers."""
+        """Shows the notes on a photo, and the choices that it offers."""
         look = service.inspect_photo(path, *values)
         return {
-            page.seen: look.picture,
+            page.annotation: look.picture,
             face: gr.Number(visible=look.several),
             zoom: gr.Slider(visible=look.small),
             page.photo_note: look.words,
             page.tabs: gr.Tabs(selected="seen"),
         }
 
-    def first_and_whole() -> tuple[int, float]:
+    def reset() -> tuple[int, float]:
         return DEFAULTS.face, DEFAULTS.zoom
 
-    def choose_face(path: str, number: int, nearer: float, _: str, at: gr.SelectData) -> int:
-        return face_at(load_portrait(path, number, zoom=nearer), *at.index) or number
+    def choose_face(path: str, number: int, factor: float, _: str, at: gr.SelectData) -> int:
+        return face_at(load_portrait(path, number, zoom=factor), *at.index) or number
 
     def inspect_speech(speech: str | None, portrait: str | None, *values: Any) -> tuple:
         options = Options(**dict(zip(TIMED, values, strict=True)))
         words, too_long = service.inspect_speech(speech, portrait, options)
         return words, gr.Button(visible=too_long)
 
-    def showable(path: str) -> Iterator:
-        """Another file in the place of one that browsers do not show."""
-        yield gr.skip()  # as it is, if it can be shown
-        yield from service.showable(path)
+    def convert_for_browsers(path: str) -> Iterator:
+        """Replaces a file that browsers cannot show."""
+        yield gr.skip()  # a file that browsers show stays
+        yield from service.convert_for_browsers(path)
 
-    shown, inspected = (
-        [portrait, face, zoom, detector],
-        [page.seen, face, zoom, page.photo_note, page.tabs],
-    )
+    inputs = [portrait, face, zoom, detector]
+    outputs = [page.annotation, face, zoom, page.photo_note, page.tabs]
     at_once: Any = {"queue": False, **HIDDEN}
-    fresh = portrait.change(first_and_whole, None, [face, zoom], **at_once)
-    chosen = page.seen.select(choose_face, shown, face, **HIDDEN, **LIGHT)
-    edits: Any = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}  # so what is told is of the photo shown
-    for choice in (fresh, chosen):
-        choice.then(inspect_photo, shown, inspected, **edits)
-    gr.on([face.input, zoom.input, detector.input], inspect_photo, shown, inspected, **edits)
-    # "multiple": the browser may not hear the end of a cancelled run, and would drop the next as its double
-    shown_instead = portrait.upload(showable, portrait, portrait, trigger_mode="multiple", **HIDDEN, **LIGHT)
-    portrait.clear(None, cancels=shown_instead, **at_once)  # what is taken away does not come back
-    asked = [speech, portrait, *(page.inputs[name] for name in TIMED)]
-    changes = [component.change for component in asked]
-    gr.on(changes, inspect_speech, asked, [page.speech_note, page.cut], **HIDDEN, **LIGHT)
+    upload = portrait.change(reset, None, [face, zoom], **at_once)
+    choice = page.annotation.select(choose_face, inputs, face, **HIDDEN, **LIGHT)
+    edits: Any = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}  # the last note fits the visible photo
+    for event in (upload, choice):
+        event.then(inspect_photo, inputs, outputs, **edits)
+    gr.on([face.input, zoom.input, detector.input], inspect_photo, inputs, outputs, **edits)
+    # "multiple": the browser may miss the end of a cancelled run, and would drop the next run as a duplicate
+    multiple: Any = {"trigger_mode": "multiple", **HIDDEN, **LIGHT}
+    conversion = portrait.upload(convert_for_browsers, portrait, portrait, **multiple)
+    portrait.clear(None, cancels=conversion, **at_once)  # a photo that is taken away does not come back
+    timed = [speech, portrait, *(page.inputs[name] for name in TIMED)]
+    changes = [component.change for component in timed]
+    gr.on(changes, inspect_speech, timed, [page.speech_note, page.cut], **HIDDEN, **LIGHT)
     _other_speech(page, service)
 
 
 def _other_speech(page: Page, service: Service) -> None:
-    """A recording's beginning, a video's sound, or a typed text, in the place of the recording."""
+    """Replaces the recording by its beginning, a video's sound, or a spoken text."""
     speech = page.inputs["speech"]
 
-    def replaced(make: Callable, *values: Any) -> Iterator[dict]:
-        """The recording that is made; or why there is none, beside it."""
+    def replace(make: Callable, *values: Any) -> Iterator[dict]:
+        """Shows the new recording, or the reason why there is none."""
         try:
             for path in make(*values):
                 yield {speech: path}
-        except Exception as error:  # of whatever kind: the visitor is told, and the page goes on
+        except Exception as error:  # the visitor reads of any error, and the page continues
             yield {page.speech_note: note([explain(error)], "bad")}
 
     def cut(path: str) -> Iterator[dict]:
-        yield from replaced(service.first_minute, path)
+        yield from replace(service.first_minute, path)
 
     def say(text: str, voice: str) -> Iterator[dict]:
-        yield from replaced(service.say, text, voice)
+        yield from replace(service.say, text, voice)
 
     outputs = [speech, page.speech_note]
     page.cut.click(cut, speech, outputs, **HIDDEN, **LIGHT)
     page.film.upload(cut, page.film, outputs, **HIDDEN, **LIGHT)
-    shown: Any = {"api_visibility": "private", "show_progress_on": speech, **LIGHT}
-    page.say.click(say, [page.text, page.voice], outputs, **shown)
+    visible: Any = {"api_visibility": "private", "show_progress_on": speech, **LIGHT}
+    page.say.click(say, [page.text, page.voice], outputs, **visible)

@@ -1,5 +1,6 @@
-"""What stands where on the page, in the order in which it is read and in which a phone shows it: examples,
-photo, speech, Animate, result.
+"""Layout of the page, in the order of reading and of a phone's screen.
+
+The order is: examples, photo, speech, Animate, result.
 """
 
 from dataclasses import dataclass
@@ -18,14 +19,14 @@ from atldiff.web.texts import NOTES, PRESETS
 
 @dataclass(init=False, eq=False)
 class Page:
-    """The page's components; `inputs` are those that the API names."""
+    """The page's components; `inputs` are the API's arguments by name."""
 
     inputs: dict[str, Any]
     examples: list[gr.Button]
     recordings: list[gr.Button]
     # Photo and speech.
     tabs: gr.Tabs
-    seen: gr.Image
+    annotation: gr.Image
     motion: gr.Video
     photo_note: gr.HTML
     speech_note: gr.HTML
@@ -48,19 +49,20 @@ class Page:
     preset: gr.Radio
     dice: gr.Button
     saved: gr.File
-    # Unseen: what the API gives, and what a visit remembers.
+    # Hidden: the API's outputs, and the state of a visit.
     video: gr.Video
     findings: gr.JSON
     picture: gr.Image
     previewed: gr.State
-    made: gr.State
+    videos: gr.State
 
 
 def lay_out(emotions: tuple[str, ...], steps: int) -> Page:
-    """Builds the page inside the `gr.Blocks` at hand.
+    """Builds the page inside the current `gr.Blocks`.
 
     Args:
-        emotions: what the weights know.  steps: the weights' own.
+        emotions: names of the emotions that the weights know.
+        steps: the weights' default number of DDIM steps.
     """
     page = Page()
     page.inputs, page.examples, page.recordings = {}, [], []
@@ -84,7 +86,7 @@ def lay_out(emotions: tuple[str, ...], steps: int) -> Page:
     page.video = gr.Video(label="video", visible=False)
     page.findings = gr.JSON(label="findings", visible=False)
     page.picture = gr.Image(label="picture", visible=False)
-    page.previewed, page.made = gr.State(False), gr.State([])
+    page.previewed, page.videos = gr.State(False), gr.State([])
     return page
 
 
@@ -98,11 +100,11 @@ def _examples(page: Page) -> None:
 def _photo(page: Page) -> None:
     with gr.Row(elem_id="photo"):
         sources: Any = ["upload", "webcam", "clipboard"]
-        about: Any = {"label": "Portrait", "type": "filepath", "buttons": []}
-        page.inputs["portrait"] = gr.Image(sources=sources, height=280, min_width=150, **about)
+        settings: Any = {"label": "Portrait", "type": "filepath", "buttons": []}
+        page.inputs["portrait"] = gr.Image(sources=sources, height=280, min_width=150, **settings)
         with gr.Tabs() as page.tabs:
             with gr.Tab("Face", id="seen"):
-                page.seen = gr.Image(
+                page.annotation = gr.Image(
                     label="What is seen", interactive=False, height=230, buttons=[], min_width=150
                 )
             with gr.Tab("Motion", id="motion", elem_id="motion"):
@@ -123,14 +125,14 @@ def _speech(page: Page) -> None:
     with gr.Row(elem_id="recordings"):
         for words in texts.RECORDINGS:
             page.recordings.append(gr.Button(f"“{words}”", size="sm", min_width=80))
-        kinds = ["video", "audio", ".3gp", ".amr", ".caf"]  # also what browsers do not know for sound
+        kinds = ["video", "audio", ".3gp", ".amr", ".caf"]  # browsers do not take the last three for sound
         page.film = gr.UploadButton(
             "Take a video’s sound", file_types=kinds, elem_id="film", size="sm", min_width=80
         )
 
 
 def _typing(page: Page) -> None:
-    """A text in the place of a recording, where a voice is installed."""
+    """The field for a text to speak; hidden if no voice is installed."""
     voices = [(voice.label, voice.name) for voice in installed_voices()]
     with gr.Accordion("Or type what to say", open=False, visible=bool(voices), elem_id="type"):
         page.text = gr.Textbox(label="Text", lines=2, max_length=MAX_LETTERS, elem_id="text")

@@ -1,4 +1,4 @@
-"""Pictures and short videos that a visitor sees before the wait: what was found, and how it will move."""
+"""Previews before the wait: the annotated photo, the moving landmarks, and lines of HTML."""
 
 import base64
 import html
@@ -18,17 +18,17 @@ from atldiff.portrait.portrait import Portrait
 
 LONG_SIDE = 640  # pixels of the annotated photo
 MOTION_SIDE = 320  # pixels of the motion preview
-MOTION_SECONDS = 10.0  # of a longer recording only the beginning is shown
+MOTION_SECONDS = 10.0  # the preview shows only the beginning of a longer recording
 _CROP, _CHOSEN, _OTHER = (255, 255, 255), (255, 145, 60), (150, 150, 160)
 _DIM = 0.45  # brightness of the photo behind the moving landmarks
 _REACH = 1.25  # side of the motion preview over the network's crop
 
 
-def annotated(portrait: Portrait) -> np.ndarray:
-    """The photo with the network's crop, the 68 landmarks and a numbered box for each face.
+def annotate(portrait: Portrait) -> np.ndarray:
+    """Draws the network's crop, the 68 landmarks and a numbered box for each face on the photo.
 
     Returns:
-        (h, w, 3) uint8, its longer side 640.
+        (h, w, 3) uint8 with a longer side of 640.
     """
     height, width = portrait.image.shape[:2]
     scale = LONG_SIDE / max(width, height)
@@ -48,7 +48,7 @@ def annotated(portrait: Portrait) -> np.ndarray:
 
 
 def face_at(portrait: Portrait, x: float, y: float) -> int | None:
-    """The number, from 1, of the face at a pixel of the annotated photo."""
+    """The number, from 1, of the face at a pixel of the annotated photo; None without a face there."""
     scale = LONG_SIDE / max(portrait.image.shape[:2])
     for number, (x0, y0, x1, y1) in enumerate(portrait.faces, start=1):
         if x0 <= x / scale <= x1 and y0 <= y / scale <= y1:
@@ -56,8 +56,8 @@ def face_at(portrait: Portrait, x: float, y: float) -> int | None:
     return None
 
 
-def findings(portrait: Portrait) -> dict:
-    """What was found in a photo, as plain numbers: pixels of the upright photo."""
+def describe(portrait: Portrait) -> dict:
+    """Describes a portrait for the API: numbers in pixels of the upright photo, and warnings."""
     height, width = portrait.image.shape[:2]
     return {
         "size": [width, height],
@@ -70,30 +70,34 @@ def findings(portrait: Portrait) -> dict:
 
 
 def motion_video(path: Path, animation: Animation) -> Path:
-    """Writes the moving landmarks over the darkened face, with sound: 320 x 320, at most 10 s."""
+    """Writes a video of the landmarks on the darkened face, with sound: 320 x 320, at most 10 s."""
     portrait, speech = animation.portrait, animation.speech
     x0, y0, x1, y1 = portrait.box
     box = square_box(np.array([(x0 + x1) / 2, (y0 + y1) / 2]), float(x1 - x0) * _REACH)
     still = (crop_square(portrait.image, box, MOTION_SIDE) * _DIM).astype(np.uint8)
     points = (animation.landmarks.points - box[:2]) * (MOTION_SIDE / float(box[2] - box[0]))
     count = min(len(points), round(MOTION_SECONDS * FRAME_RATE))
-    heard = speech.cut(0, count / FRAME_RATE) if count < len(points) else speech
-    return write_video(path, (draw_landmarks(still, frame) for frame in points[:count]), heard)
+    sound = speech.cut(0, count / FRAME_RATE) if count < len(points) else speech
+    return write_video(path, (draw_landmarks(still, frame) for frame in points[:count]), sound)
 
 
 def note(lines: Sequence[str], kind: str = "good") -> str:
-    """HTML of a note beside an input; kind is "good", "warn" or "bad", which is read out at once."""
+    """HTML of a note beside an input. Kind is "good", "warn" or "bad"; screen readers announce "bad"."""
     items = "".join(f"<p>{html.escape(line, quote=False)}</p>" for line in lines)
     role = "alert" if kind == "bad" else "status"
     return f"<div class='note {kind}' role='{role}'>{items}</div>" if lines else ""
 
 
 def progress(words: str, share: float | None = None, kind: str = "") -> str:
-    """HTML of the line under the video: what is being done, and how much of it is.
+    """HTML of the line under the video.
 
-    Kind is "", "done" or "bad".
-    While there is a share it is a progress bar to a screen reader, which reads it when asked: a line that
-    changed four times a second would never let it finish. Every other line is read out.
+    With a share it is a progress bar, which a screen reader reads on demand: the line changes too often.
+    Screen readers announce every other line.
+
+    Args:
+        words: the stage at work.
+        share: of the work, 0 to 1; None without a bar.
+        kind: "", "done" or "bad".
     """
     words, percent = html.escape(words, quote=False), f"{100 * (share or 0):.0f}"
     if share is None:
@@ -108,12 +112,12 @@ def progress(words: str, share: float | None = None, kind: str = "") -> str:
 
 
 def still(picture: bytes) -> str:
-    """HTML of a frame of the video that is being made."""
+    """HTML of the last frame, a JPEG."""
     data = base64.b64encode(picture).decode()
     return f"<img class='still' alt='The frame that was made last' src='data:image/jpeg;base64,{data}'>"
 
 
-def spoken_time(seconds: float) -> str:
-    """A length of time as people say it: "8 s", "1 min 20 s"."""
-    whole = max(1, round(seconds))
-    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
+def format_time(seconds: float) -> str:
+    """Formats a length of time: "8 s", "1 min 20 s"."""
+    total = max(1, round(seconds))
+    return f"{total} s" if total < 60 else f"{total // 60} min {total % 60} s"

@@ -1,10 +1,10 @@
-"""What the browser does itself: shows the result, keeps the keyboard's place, plays without a click."""
+"""Scripts of the page: show the result, keep the keyboard's focus, play without a click."""
 
 from atldiff.web.jobs.request import MAX_UPLOAD
 
 SHOW_RESULT = """() => {
   document.querySelector('#result').scrollIntoView({behavior: 'smooth', block: 'start'}) }"""
-SHOW_VIDEO = """() => {  // and again while notes above it come and push it down, until the visitor scrolls
+SHOW_VIDEO = """() => {  // again while new notes above push it down, until the visitor scrolls
   const show = () => document.querySelector('#talk').scrollIntoView({behavior: 'smooth', block: 'nearest'});
   const again = setInterval(show, 500), stop = () => clearInterval(again);
   for (const move of ['wheel', 'touchmove', 'pointerdown', 'keydown'])
@@ -17,8 +17,7 @@ FOCUS = """() => setTimeout(() => {
   const shown = [...document.querySelectorAll('#stop, #animate')].find(
     button => button.checkVisibility() && !button.disabled);
   if (lost) shown?.focus({preventScroll: true}) }, 300)"""
-# Now and whenever it appears: a role for what gradio names without one, and a plain sentence for what it says
-# of an upload that failed.
+# Adds the missing role of gradio's labelled elements, and rewrites its messages on failed uploads.
 TIDY = """() => {
   const said = [
     [/^HTTP \\d+: /, ''],

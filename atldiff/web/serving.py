@@ -1,4 +1,4 @@
-"""How a server starts: its command line and its environment, judged before anything is loaded."""
+"""Reads a server's command line and environment, before anything is loaded."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ def read_launch_options() -> dict[str, Any]:
     """Reads the command line of `app.py` and the logins.
 
     Returns:
-        Keywords of gradio's `launch`; gradio's environment variables decide what is None.
+        Keywords of gradio's `launch`; gradio's environment variables replace a None.
 
     Raises:
         InputError: see `read_logins`.
@@ -33,15 +33,15 @@ def read_launch_options() -> dict[str, Any]:
 
 
 def read_logins() -> list[tuple[str, str]] | None:
-    """The logins of the environment's ATLDIFF_AUTH, "name:password,name:password".
+    """Reads the logins of the environment's ATLDIFF_AUTH, "name:password,name:password".
 
-    Spaces around an entry and empty entries are left out.
+    Spaces around an entry and empty entries do not count.
 
     Returns:
-        (name, password) of each; None where the variable is not set: everybody may use the page.
+        (name, password) of each; None if the variable is not set, and everybody may use the page.
 
     Raises:
-        InputError: the variable is set, and not all of it is logins. The message repeats no password.
+        InputError: an entry is no login, or there is none. The message repeats no password.
     """
     text = os.environ.get("ATLDIFF_AUTH")
     if text is None:
@@ -60,10 +60,10 @@ def read_logins() -> list[tuple[str, str]] | None:
 
 
 def read_replicas() -> int:
-    """The number of workers in the environment's ATLDIFF_REPLICAS; 0 where it is not set.
+    """Reads the number of workers in the environment's ATLDIFF_REPLICAS; 0 if it is not set.
 
     Raises:
-        InputError: it is no whole number from 0 to 999.
+        InputError: the value is no whole number from 0 to 999.
     """
     text = os.environ.get("ATLDIFF_REPLICAS", "0")
     digits = text.strip()

@@ -1,4 +1,4 @@
-"""What the page says, and what its choices stand for."""
+"""Texts of the page, its presets and its examples."""
 
 import os
 import re
@@ -24,7 +24,7 @@ LOADED = "An example, made by this page. Choose another one, or bring your own p
 SHOWN = "A ready example. Animate makes it anew, with your settings."
 CANCELLED = "Cancelled. Nothing was kept."
 MODEL_CARD = WEIGHTS / "starter" / "MODEL_CARD.md"
-# Name: what differs from the defaults, and what it is good for.
+# Name: (differences from the defaults, description).
 PRESETS: dict[str, tuple[dict[str, Any], str]] = {
     "Natural": ({}, "Moves as the voice suggests."),
     "Still": ({"expression": 0.7, "sway": 0.0}, "The head stays where it is; the face speaks."),
@@ -38,8 +38,8 @@ PRESETS: dict[str, tuple[dict[str, Any], str]] = {
         "128 pixels, 8 steps, green screen, no added movement.",
     ),
 }
-CUSTOM = "Custom"  # the preset's name when a setting was changed by hand
-CHOICES = {  # words for the choices of an option
+CUSTOM = "Custom"  # the preset's name after a change by hand
+CHOICES = {  # option: (label, choice) of each choice
     "output": (("Whole photo", "photo"), ("512 square", "square"), ("128 face only", "crop")),
     "background": (("Keep", "keep"), ("Green screen", "green"), ("Transparent", "matte")),
     "detector": (("MediaPipe", "mediapipe"), ("face-alignment", "face-alignment")),
@@ -67,7 +67,7 @@ FOLDER = Path(__file__).parent.parent.parent / "examples"
 
 @dataclass(frozen=True)
 class Example:
-    """A portrait, a recording, and what their video shows, in words and as a ready video."""
+    """An example: its name, portrait, recording and ready video."""
 
     name: str
     portrait: Path
@@ -76,7 +76,7 @@ class Example:
 
 
 def _example(name: str, portrait: str, recording: str) -> Example:
-    video = FOLDER / "videos" / f"{portrait}.mp4"  # made by examples/make_videos.py
+    video = FOLDER / "videos" / f"{portrait}.mp4"  # examples/make_videos.py makes it
     return Example(name, FOLDER / f"{portrait}.jpg", FOLDER / f"{recording}.flac", video)
 
 
@@ -85,7 +85,7 @@ EXAMPLES = (
     _example("A man, drawn", "drawn_man", "bilabials"),
     _example("A face, drawn", "drawn", "pause"),
 )
-RECORDINGS = {  # words on a button: recording
+RECORDINGS = {  # text of the button: recording
     "Hello world": FOLDER / "hello_world.flac",
     "Please stay on the line": FOLDER / "busy_line.flac",
     "Arrivederci": FOLDER / "italiano.flac",
@@ -102,5 +102,5 @@ def links() -> str:
 
 
 def model_card() -> str:
-    """The card of the embedded weights in Markdown, without the YAML header that model hubs read."""
+    """The card of the embedded weights in Markdown, without its YAML header."""
     return re.sub(r"\A---\n.*?\n---\n\s*", "", MODEL_CARD.read_text(encoding="utf-8"), flags=re.DOTALL)

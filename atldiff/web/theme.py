@@ -1,6 +1,5 @@
 """Theme variables of the page: quiet labels, so that the pictures and the one button stand out."""
 
-# Theme variables: quiet labels, so that the pictures and the one button stand out.
 THEME = {
     "body_background_fill": "*neutral_50",
     "body_background_fill_dark": "*neutral_950",
@@ -14,7 +13,7 @@ THEME = {
     "block_label_background_fill_dark": "*background_fill_secondary",
     "block_label_text_color": "*body_text_color_subdued",
     "block_label_text_color_dark": "*body_text_color_subdued",
-    # Contrast of 4.5 and more: grey words, words on the orange and the red button.
+    # Grey text, and text on the orange and the red button, has a contrast of at least 4.5.
     "body_text_color_subdued": "*neutral_600",
     "body_text_color_subdued_dark": "*neutral_300",
     "block_info_text_color": "*neutral_600",

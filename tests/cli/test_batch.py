@@ -3,7 +3,6 @@
 import os
 from fractions import Fraction
 from pathlib import Path
-from unittest import mock
 
 import av
 import numpy as np
@@ -16,7 +15,6 @@ from atldiff.cli.batch import kind_of, read_jobs
 from atldiff.cli.jobs import Job
 from atldiff.cli.parser import main
 from atldiff.errors import InputError
-from atldiff.media import video_writer
 from atldiff.media.speech import Speech
 from atldiff.media.video_writer import write_video
 from atldiff.options import DEFAULTS, Options
@@ -49,10 +47,14 @@ def sound(path: Path, container: str | None = None, codec: str | None = None) ->
     return path
 
 
-def film(path: Path, tags: dict[str, str] | None = None) -> Path:
-    """A short film with sound; `tags` stand in place of those of this program's videos."""
-    with mock.patch.object(video_writer, "MARK", video_writer.MARK if tags is None else tags):
-        return write_video(path, [np.zeros((32, 32, 3), np.uint8)] * 3, SPEECH)
+def film(path: Path) -> Path:
+    """A video that this program makes, with its mark."""
+    return write_video(path, [np.zeros((32, 32, 3), np.uint8)] * 3, SPEECH)
+
+
+def foreign_film(path: Path) -> Path:
+    """A video's file that another program makes."""
+    return sound(path, "mp4", "aac")
 
 
 def made(source: Path, out: Path, options: Options = DEFAULTS) -> list[tuple[str, str, str]]:
@@ -209,7 +211,7 @@ def test_a_folder_may_hold_its_own_videos(tmp_path):
     sound(tmp_path / "x.flac", "flac", "flac")
     first = made(tmp_path, tmp_path)
     film(tmp_path / "x.mp4")
-    assert kind_of(tmp_path / "x.mp4") == "made"
+    assert kind_of(tmp_path / "x.mp4") == "own"
     assert made(tmp_path, tmp_path) == first == [("x.jpg", "x.flac", "x.mp4")]
     assert read_jobs(tmp_path, tmp_path).notes == ()
     assert made(tmp_path, tmp_path / "other") == first
@@ -218,15 +220,15 @@ def test_a_folder_may_hold_its_own_videos(tmp_path):
 def test_a_video_of_somebody_else_is_neither_replaced_nor_silently_left_out(tmp_path):
     picture(tmp_path / "x.jpg")
     sound(tmp_path / "x.flac", "flac", "flac")
-    film(tmp_path / "x.mp4", tags={})
+    foreign_film(tmp_path / "x.mp4")
     assert made(tmp_path, tmp_path) == [("x.jpg", "x.flac", "x-2.mp4")]
     assert read_jobs(tmp_path, tmp_path).notes == ("another recording of this name is used: x.mp4",)
 
 
-@pytest.mark.parametrize("tags", [{}, None])
-def test_a_video_alone_with_a_photo_is_its_recording_and_stays(tags, tmp_path):
+@pytest.mark.parametrize("write", [film, foreign_film])
+def test_a_video_alone_with_a_photo_is_its_recording_and_stays(write, tmp_path):
     picture(tmp_path / "x.jpg")
-    film(tmp_path / "x.mp4", tags)
+    write(tmp_path / "x.mp4")
     assert made(tmp_path, tmp_path) == [("x.jpg", "x.mp4", "x-2.mp4")]
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from atldiff import animation
 from atldiff.cli.batch import read_jobs
-from atldiff.cli.jobs import Job, writable
+from atldiff.cli.jobs import Job, reserve_files
 from atldiff.cli.parser import main, make_parser
 from atldiff.errors import InputError
 from atldiff.media.video_writer import MARK
@@ -237,7 +237,7 @@ def test_stopping_leaves_nothing_behind(tmp_path, capsys, monkeypatch):
 def test_a_failure_keeps_what_was_there_before(tmp_path):
     old, new = tmp_path / "old.mp4", tmp_path / "a" / "b" / "new.npz"
     old.write_bytes(b"precious")
-    with pytest.raises(InputError), writable([old, new]):
+    with pytest.raises(InputError), reserve_files([old, new]):
         new.touch()
         raise InputError("Something", "Else")
     assert files(tmp_path) == {old} and old.read_bytes() == b"precious"

@@ -118,7 +118,7 @@ class Tape:
 def play(monkeypatch, *parts) -> np.ndarray:
     """`_read_track` of (seconds, number of samples) pieces; the k-th piece holds the value k + 1."""
     pieces = ((time, np.full((length, 1), k + 1.0)) for k, (time, length) in enumerate(parts))
-    monkeypatch.setattr(room, "_decoded", lambda *_: pieces)
+    monkeypatch.setattr(room, "_decode_frames", lambda *_: pieces)
     sound, rate = room._read_track(Tape(), 0, 0.0, 600.0)
     assert rate == 1000
     return sound[:, 0]
@@ -145,7 +145,7 @@ def test_a_long_file_is_not_read_to_its_end(monkeypatch):
             read.append(len(read))
             yield read[-1] * 0.1, np.zeros((100, 1), np.float32)
 
-    monkeypatch.setattr(room, "_decoded", endless)
+    monkeypatch.setattr(room, "_decode_frames", endless)
     with pytest.raises(InputError, match="longer than 2 s"):
         room._read_track(Tape(), 0, None, 2)
     assert len(read) < 25

@@ -106,7 +106,7 @@ def test_a_text_is_words_and_never_an_option_or_a_command(monkeypatch, tmp_path)
     said = synthesise(f"<play file='{tmp_path}/secret.wav'/> Hello", sayable("british"))
     assert np.abs(said.sound[:, 0]).mean() < 0.3
     assert synthesise("--help me", sayable("british")).seconds > 0.5
-    assert synthesis._speakable("a <b>\x07 c") == "a b c"
+    assert synthesis._clean_text("a <b>\x07 c") == "a b c"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,7 +10,7 @@ import pytest
 from atldiff.errors import InputError
 from atldiff.media.speech import Speech
 from atldiff.media.video_reader import open_video, read_clip
-from atldiff.media.video_writer import MARK, write_video, writing_video
+from atldiff.media.video_writer import MARK, encode_video, write_video
 
 CLICKS = (0.25, 0.5, 0.9)  # seconds
 
@@ -106,7 +106,7 @@ def test_every_video_says_that_it_is_generated(tmp_path, ending):
     for tags in (None, MARK, {"title": "Hello"}):
         write_video(path, smooth_frames(2), None, metadata=tags)
         assert tags_of(path).items() >= (MARK | (tags or {})).items()
-    for _ in writing_video(path, smooth_frames(2), None, metadata={"Comment": "Take two."}):
+    for _ in encode_video(path, smooth_frames(2), None, metadata={"Comment": "Take two."}):
         pass
     assert tags_of(path)["comment"] == f"{MARK['comment']} Take two."
     assert tags_of(path)["description"] == MARK["description"]

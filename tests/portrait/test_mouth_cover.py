@@ -42,7 +42,7 @@ def with_microphone(picture: np.ndarray, marks: np.ndarray) -> np.ndarray:
 def with_hand(picture: np.ndarray, marks: np.ndarray) -> np.ndarray:
     """A face with four fingers over the mouth."""
     frame, skin = (
-        FaceFrame.of(marks),
+        FaceFrame.from_landmarks(marks),
         np.median(picture[tuple(marks[[2, 14, 30, 31]].astype(int).T[::-1])], axis=0),
     )
     middle = frame.to_face(marks[48:]).mean(axis=0)

@@ -9,7 +9,7 @@ import pytest
 
 from atldiff.config import FIRST_WINDOWS, WINDOW
 from atldiff.rendering.renderer import window_spans
-from atldiff.threads import one_ahead
+from atldiff.threads import prefetch
 
 
 @pytest.mark.parametrize("overlap", [0, 4, min(FIRST_WINDOWS) - 1])
@@ -54,12 +54,12 @@ class Source:
 
 
 def working() -> bool:
-    return any(thread.name.startswith("one ahead") for thread in threading.enumerate())
+    return any(thread.name.startswith("prefetch") for thread in threading.enumerate())
 
 
 def test_items_are_the_same_and_no_more_than_one_is_made_ahead():
     source = Source()
-    ahead = one_ahead(source.items())
+    ahead = prefetch(source.items())
     for index in range(5):
         assert next(ahead) == index
         assert source.asked.acquire(timeout=5) and source.made <= index + 2
@@ -68,7 +68,7 @@ def test_items_are_the_same_and_no_more_than_one_is_made_ahead():
 
 def test_what_the_work_raises_is_raised_where_it_is_used():
     source = Source(error_at=2)
-    ahead = one_ahead(source.items())
+    ahead = prefetch(source.items())
     assert [next(ahead), next(ahead)] == [0, 1]
     with pytest.raises(KeyError):
         next(ahead)
@@ -78,7 +78,7 @@ def test_what_the_work_raises_is_raised_where_it_is_used():
 @pytest.mark.parametrize("taken", [0, 1, 3])
 def test_closing_ends_the_work_and_its_thread(taken):
     source = Source()
-    ahead = one_ahead(source.items())
+    ahead = prefetch(source.items())
     for _ in range(taken):
         next(ahead)
     ahead.close()
@@ -87,14 +87,14 @@ def test_closing_ends_the_work_and_its_thread(taken):
 
 ABANDONED = """
 import torch
-from atldiff.threads import one_ahead
+from atldiff.threads import prefetch
 
 def windows():
     pictures, kernels = torch.randn(1, 64, 128, 128), torch.randn(64, 64, 3, 3)
     while True:
         yield torch.nn.functional.conv2d(pictures, kernels)
 
-ahead = one_ahead(windows())
+ahead = prefetch(windows())
 next(ahead)
 """
 

@@ -9,7 +9,7 @@ import pytest
 
 from atldiff.errors import InputError
 from atldiff.web.blocks import Blocks
-from atldiff.web.files import file_source
+from atldiff.web.files import locate_file
 from atldiff.web.jobs.request import MAX_UPLOAD_BYTES
 
 
@@ -58,11 +58,11 @@ def test_a_file_outside_a_large_one_and_one_that_is_gone_are_refused(uploads, tm
 
 
 def test_a_data_url_is_one_file_with_the_ending_of_its_kind(uploads):
-    path = Path(file_source({"url": "data:application/json;charset=utf-8;base64,e30="}, "landmarks", uploads))
+    path = Path(locate_file({"url": "data:application/json;charset=utf-8;base64,e30="}, "landmarks", uploads))
     assert path.name == "landmarks.json" and path.read_text() == "{}" and uploads in path.parents
-    assert Path(file_source("data:;base64,e30=", "landmarks", uploads)).name == "landmarks.bin"
+    assert Path(locate_file("data:;base64,e30=", "landmarks", uploads)).name == "landmarks.bin"
     with pytest.raises(InputError, match="not base64"):
-        file_source("data:image/png;base64", "portrait", uploads)
+        locate_file("data:image/png;base64", "portrait", uploads)
 
 
 def test_errors_are_sentences(caplog):

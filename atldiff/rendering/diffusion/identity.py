@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import ResNetConfig, ResNetModel
 
 from atldiff.errors import InputError
-from atldiff.loading import fetched
+from atldiff.loading import load_published
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -44,7 +44,7 @@ class ResNetIdentityEncoder(ModelMixin, ConfigMixin):
         Raises:
             InputError: the hub cannot be reached and its cache does not have the weights.
         """
-        resnet = fetched(ResNetModel, name)
+        resnet = load_published(ResNetModel, name)
         encoder = cls(resnet.config.to_diff_dict(), pooled)
         encoder.resnet.load_state_dict(resnet.state_dict())
         return encoder

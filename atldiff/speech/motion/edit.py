@@ -61,7 +61,7 @@ def edit_landmarks(
     if motion.edits_nothing:
         return np.array(landmarks, np.float32)
     identity = np.asarray(identity, np.float64)
-    frame = FaceFrame.of(identity)
+    frame = FaceFrame.from_landmarks(identity)
     rest, points = frame.to_face(identity), frame.to_face(np.asarray(landmarks, np.float64))
     activity = _activity(speech, len(points))
     points = _gain(points, rest, motion.expression, motion.lips)

@@ -107,7 +107,7 @@ def express(
         raise InputError(f"There is no emotion {emotion[:40]!r}", f"Choose one of {', '.join(EMOTIONS)}")
     if not 0 <= strength <= MAX_STRENGTH:
         raise InputError(f"A feeling cannot be {strength:g} strong", f"Choose from 0 to {MAX_STRENGTH:g}")
-    frame, amount = FaceFrame.of(np.asarray(identity, np.float64)), strength * envelope(activity)
+    frame, amount = FaceFrame.from_landmarks(np.asarray(identity, np.float64)), strength * envelope(activity)
     rest = frame.to_face(np.asarray(identity, np.float64))
     motion = amount[:, None, None] * displacement(emotion)
     if not EMOTIONS[emotion].smiles:

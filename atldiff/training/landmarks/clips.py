@@ -117,7 +117,7 @@ def remove_pose(points: np.ndarray, ok: np.ndarray) -> tuple[np.ndarray, np.ndar
     """
     turned = np.abs(lm.yaw(points) - np.median(lm.yaw(points)[ok]))
     still = int(np.argmin(lm.mouth_opening(points) + 0.5 * turned + 10.0 * ~ok))
-    face = lm.FaceFrame.of(points[still])
+    face = lm.FaceFrame.from_landmarks(points[still])
     identity = face.to_face(points[still])
     moved = face.to_face(lm.align_rigid(points, points[still]))
     return (moved - identity).astype(np.float32), identity.astype(np.float32)

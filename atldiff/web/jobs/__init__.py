@@ -1,1 +1,1 @@
-"""Requests of page and API: reading, waiting, making, reporting."""
+"""Requests of page and API: checks, queue, rendering and reports."""

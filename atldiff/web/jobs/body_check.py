@@ -1,4 +1,4 @@
-"""Requests that nobody can carry out, refused in a sentence before FastAPI, gradio and MCP see them."""
+"""Refuses impossible requests in one sentence, before FastAPI, gradio and MCP see them."""
 
 import json
 import re
@@ -9,30 +9,30 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from atldiff.errors import InputError
 from atldiff.web.api import ENDPOINTS, FILE_ARGUMENTS, NEEDED
-from atldiff.web.files import WEB, decoded, in_thread, not_a_file
+from atldiff.web.files import WEB, decode_data_url, not_a_file_error, run_in_thread
 from atldiff.web.jobs.request import MAX_UPLOAD_BYTES, explain
 
 UNREADABLE = (
     "This request cannot be read. Send JSON in UTF-8, as 'Use via API' at the foot of the page describes."
 )
-# Three files in base64, which takes a third more, and all other values.
+# Three files in base64, which is a third larger, and all other values.
 MAX_BODY = 4 * MAX_UPLOAD_BYTES + 2**20
-_TAKES_FILES = ("/upload", "/component_server", "/process_recording")  # piece by piece, of any bytes
+_TAKES_FILES = ("/upload", "/component_server", "/process_recording")  # these paths stream any bytes
 _CALL = re.compile(r"/(call|call/v2|run|api)/([^/]+)/?$")
-_OF_GRADIO = {"oauth_token"}  # what a body by names may hold beside the arguments
+_OF_GRADIO = {"oauth_token"}  # gradio's own names in a body of arguments
 
 
 class ReadableBodies:
-    """ASGI middleware: refuses a body that is too large or unreadable, and a call with wrong arguments.
+    """ASGI middleware that refuses too large or unreadable bodies, and calls with wrong arguments.
 
-    `blocks.Blocks` judges the arguments' values; here are judged those that gradio would never hand to it.
+    `blocks.Blocks` checks the arguments' values; gradio never passes these requests to it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands a request on, with its body as it came."""
+        """Passes a request on with an unchanged body, or answers with a refusal."""
         kind = dict(scope.get("headers", ())).get(b"content-type", b"")
         if scope["type"] != "http" or scope["method"] != "POST" or _is_upload(scope["path"], kind):
             return await self._app(scope, receive, send)
@@ -42,7 +42,7 @@ class ReadableBodies:
             messages.append(await receive())
             size += len(messages[-1].get("body", b""))
         body = b"".join(message.get("body", b"") for message in messages)
-        refusal = await in_thread(_refusal, scope["path"], body)
+        refusal = await run_in_thread(_refusal, scope["path"], body)
         if refusal:
             return await refusal(scope, receive, send)
         messages.reverse()
@@ -54,7 +54,7 @@ class ReadableBodies:
 
 
 def _refusal(path: str, body: bytes) -> JSONResponse | None:
-    """What is answered to a request that cannot be carried out; None to all others."""
+    """The answer to an impossible request; None for all others."""
     if len(body) > MAX_BODY:
         return _answer(413, f"This request is larger than {MAX_BODY // 2**20} MB. Send smaller files.")
     try:
@@ -71,7 +71,7 @@ def _answer(status: int, sentence: str) -> JSONResponse:
 
 
 def _bad_call(way: str, endpoint: str, text: str) -> JSONResponse | None:
-    """Judges a call of the API, by "call" (values in order) or "call/v2" (by name)."""
+    """The answer to an impossible call by "call" (values in order) or "call/v2" (by name), or None."""
     if way.startswith("call") and endpoint not in ENDPOINTS:
         choices = ", ".join(ENDPOINTS)
         return _answer(404, f"There is no endpoint {endpoint[:40]}. Choose one of {choices}.")
@@ -83,13 +83,13 @@ def _bad_call(way: str, endpoint: str, text: str) -> JSONResponse | None:
 
 
 def _bad_tool_call(text: str) -> JSONResponse | None:
-    """Judges a message of MCP; a wrong call is answered as a tool that failed, which an agent reads."""
+    """The answer to an impossible call by MCP, or None. It is a tool's error, which an agent reads."""
     message = _parsed(text)
     call = message.get("params") if isinstance(message, dict) else None
     if not isinstance(call, dict) or message.get("method") != "tools/call":
         return None
     tool, values = str(call.get("name")), call.get("arguments")
-    # On a Space a tool is named after it: "space_animate".
+    # On a Space the tool's name begins with the Space's: "space_animate".
     endpoint = next((name for name in ENDPOINTS if tool == name or tool.endswith(f"_{name}")), None)
     if endpoint is None or not isinstance(values, dict):
         return None
@@ -100,7 +100,7 @@ def _bad_tool_call(text: str) -> JSONResponse | None:
 
 
 def _parsed(text: str) -> Any:
-    """The value of a text of JSON; None where it is none."""
+    """Parses JSON; None if the text is no JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -108,7 +108,7 @@ def _parsed(text: str) -> Any:
 
 
 def _bad_names(endpoint: str, values: dict[str, Any]) -> str:
-    """What is wrong with the names of a call's arguments, or ""."""
+    """A sentence on the wrong names of a call's arguments, or ""."""
     names = ENDPOINTS[endpoint]
     if unknown := sorted(set(values) - {*names, *_OF_GRADIO}):
         return f"{endpoint} has no argument {unknown[0][:40]}. Its arguments are {', '.join(names)}."
@@ -117,14 +117,14 @@ def _bad_names(endpoint: str, values: dict[str, Any]) -> str:
 
 
 def _bad_file_texts(values: dict[str, Any]) -> str:
-    """What is wrong with the files that an agent sends as text, or ""."""
+    """A sentence on the wrong files that an agent sends as text, or ""."""
     try:
         for name in FILE_ARGUMENTS:
             text = values.get(name)
             if isinstance(text, str) and text.startswith("data:"):
-                decoded(text, name)
+                decode_data_url(text, name)
             elif isinstance(text, str) and not text.startswith(WEB):
-                raise not_a_file(name)
+                raise not_a_file_error(name)
     except InputError as error:
         return explain(error)
     return ""

@@ -1,8 +1,6 @@
-"""When a server holds on to nothing of its former jobs.
+"""Returns freed memory to the system after a few seconds without jobs.
 
-glibc keeps what was freed for the next use: after a crowd some 300 MiB of a server's 1060 were such. None of
-it is anybody's. It is given back when nothing has been going on for a while: a job that follows at once would
-only have to ask for it again.
+glibc keeps freed memory for later use. The delay spares a job that follows at once from allocating it anew.
 """
 
 import threading
@@ -11,23 +9,24 @@ from contextlib import contextmanager
 
 from atldiff.memory import give_back
 
-IDLE = 5.0  # seconds without a job after which memory is given back
+IDLE = 5.0  # seconds without a job before memory is returned
 
 
-class Idleness:
-    """Tells when nothing has been going on for a while.
+class IdleTimer:
+    """Runs an action once after a time without jobs, in a thread of its own.
 
     Args:
-        then: what is done then, once, in a thread of its own.  after: seconds.
+        action: to run.
+        delay: seconds without jobs.
     """
 
-    def __init__(self, then: Callable[[], None] = give_back, after: float = IDLE) -> None:
-        self._then, self._after = then, after
-        self._lock, self._jobs, self._timer = threading.Lock(), 0, threading.Timer(after, then)
+    def __init__(self, action: Callable[[], None] = give_back, delay: float = IDLE) -> None:
+        self._action, self._delay = action, delay
+        self._lock, self._jobs, self._timer = threading.Lock(), 0, threading.Timer(delay, action)
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """Something is going on while the block lasts."""
+        """Counts a job while the block lasts."""
         with self._lock:
             self._jobs += 1
             self._timer.cancel()
@@ -37,6 +36,6 @@ class Idleness:
             with self._lock:
                 self._jobs -= 1
                 if not self._jobs:
-                    self._timer = threading.Timer(self._after, self._then)
+                    self._timer = threading.Timer(self._delay, self._action)
                     self._timer.daemon = True
                     self._timer.start()

@@ -1,4 +1,4 @@
-"""Videos made by worker processes of Ray Serve, on this machine or a cluster, behind the page's one queue."""
+"""Worker processes of Ray Serve that make videos, on this machine or a cluster, behind the page's queue."""
 
 import asyncio
 import os
@@ -12,25 +12,26 @@ from typing import Any
 from atldiff.animation import Animation
 from atldiff.errors import InputError
 from atldiff.loading import load_pipeline
-from atldiff.threads import or_none
+from atldiff.threads import poll
 from atldiff.web.jobs.request import Step, make
 
-WAIT = 0.25  # seconds without a step after which the page looks whether its visitor is still there
-OBJECT_STORE = 200 * 2**20  # bytes, of a cluster on this machine: photos, recordings and videos on their way
+WAIT = 0.25  # seconds without a step before the page checks that its visitor is still there
+OBJECT_STORE = 200 * 2**20  # bytes for photos, recordings and videos in transfer on this machine
 
 
 class Worker:
-    """What one replica does: it holds a pipeline and makes one video at a time.
+    """One replica: it holds a pipeline and makes one video at a time.
 
     Args:
-        weights: folder or hub id, None = embedded.  device: a torch device.
+        weights: folder or hub id; None = the embedded starter.
+        device: a torch device.
     """
 
     def __init__(self, weights: str | None, device: str) -> None:
         self._pipeline = load_pipeline(weights, device)
 
     async def make(self, animation: Animation) -> AsyncIterator[tuple[Step, bytes]]:
-        """The steps of `request.make`, the last with the video's bytes; it stops when the caller leaves."""
+        """Yields the steps of `request.make`, the last with the video's bytes; stops if the caller leaves."""
         with tempfile.TemporaryDirectory(prefix="job-") as folder:
             steps, ahead = make(self._pipeline, animation, Path(folder)), None
             try:
@@ -42,18 +43,20 @@ class Worker:
                     yield step, step.video.read_bytes() if step.video else b""
             finally:
                 if ahead is not None:
-                    await asyncio.wait([ahead])  # a generator at work cannot be closed
+                    await asyncio.wait([ahead])  # a generator cannot be closed while it runs
                 await asyncio.to_thread(steps.close)
 
 
 class Replicas:
-    """A deployment of workers, each with one video at a time; to be closed.
+    """A deployment of workers, each with one video at a time. Close it at the end.
 
-    Ray Serve restarts a worker that died. The cluster is the one that RAY_ADDRESS names, whose machines have
-    this package installed, else one of this machine's own.
+    Ray Serve restarts a dead worker. RAY_ADDRESS names the cluster, and its machines need this package;
+    without it this machine gets a cluster of its own.
 
     Args:
-        count: workers.  weights, device: see `Worker`; on a GPU each worker takes one.
+        count: number of workers.
+        weights: see `Worker`.
+        device: see `Worker`; each worker takes one GPU.
 
     Raises:
         InputError: Ray Serve is not installed.
@@ -80,7 +83,7 @@ class Replicas:
                 "_temp_dir": logs,
             }
             options |= {"object_store_memory": OBJECT_STORE}
-            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray keeps one in the home
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # or Ray writes one to the home
         ray.init(**options)
         needs = {"num_cpus": 1, "num_gpus": 0 if device == "cpu" else 1}
         deployment = serve.deployment(
@@ -90,18 +93,18 @@ class Replicas:
         self._handle = serve.run(deployment.bind(weights, device), name="atldiff", route_prefix=None)
 
     def make(self, animation: Animation, folder: Path) -> Generator[Step, None, None]:
-        """As `request.make` of a pipeline; a worker that has none at hand makes it.
+        """Makes a video by a free worker, with the steps of `request.make`.
 
-        While none comes the last step is repeated, so that whoever cancels waits neither for a worker nor
+        Without a new step it repeats the last one. So a visitor who cancels waits neither for a worker nor
         for its next window.
 
         Raises:
-            InputError: the worker's own.
+            InputError: the worker raises it.
         """
         answers = self._handle.options(stream=True).make.remote(animation)
         step, video = Step(0, len(animation.landmarks.points)), b""
         try:
-            for answer in or_none(answers, WAIT):
+            for answer in poll(answers, WAIT):
                 step, video = answer or (Step(step.done, step.total), b"")
                 if not step.video:
                     yield step

@@ -1,4 +1,4 @@
-"""What a visitor of the page asks for: the server's limits, the reading before the wait, the making."""
+"""A visitor's request: the server's limits, reading the inputs, making the video."""
 
 import errno
 import io
@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from atldiff.animation import Animation
 from atldiff.errors import InputError, TooLong
 from atldiff.media.speech import Speech, load_speech
-from atldiff.media.video_writer import writing_video
+from atldiff.media.video_writer import encode_video
 from atldiff.options import OPTIONS, Options
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.portrait.photo import LONG_SIDE, open_photo
@@ -27,8 +27,8 @@ MAX_SECONDS = 60.0  # of a recording on the page
 MAX_UPLOAD = "20mb"  # of any file sent to the page
 MAX_UPLOAD_BYTES = int(MAX_UPLOAD.removesuffix("mb")) * 2**20
 GPU_LIMIT = 120  # seconds that one video may hold a shared GPU
-PICTURE_EVERY, PICTURE_SIDE = 0.3, 460  # seconds between two pictures of the making, and their pixels
-# Seconds a frame on a shared GPU's machine: the network's, a step, and compositing and encoding, a megapixel.
+PICTURE_EVERY, PICTURE_SIDE = 0.3, 460  # seconds between two pictures of the progress, and their pixels
+# Seconds on a shared GPU's machine: of the start, of a frame's network step, of a frame's megapixel.
 _GPU_START, _GPU_STEP, _GPU_MEGAPIXEL = 15.0, 1 / 60, 0.08
 _PIXELS = {"square": 512**2, "crop": 256**2}
 _IN_BROWSERS = {"JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP"}
@@ -36,11 +36,13 @@ _IN_BROWSERS = {"JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP"}
 
 @dataclass(frozen=True)
 class Request:
-    """One video that is asked for.
+    """A request for one video.
 
     Attributes:
-        portrait, speech: paths of the photo and the recording.
-        landmarks: path of a landmark file to render instead of the predicted landmarks, or None.
+        portrait: path of the photo.
+        speech: path of the recording.
+        options: the choices for the video.
+        landmarks: path of a landmark file to render instead of the prediction, or None.
     """
 
     portrait: str
@@ -49,11 +51,11 @@ class Request:
     landmarks: str | None = None
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "Request":
-        """From the arguments of the API by name.
+    def from_values(cls, values: Mapping[str, Any]) -> "Request":
+        """Builds a request from the API's arguments by name.
 
         Raises:
-            InputError: no photo or recording, or a value out of range.
+            InputError: the photo or the recording is missing, or a value is out of range.
         """
         if not values.get("portrait"):
             raise InputError("There is no portrait yet", "Upload a photo, or click an example")
@@ -65,8 +67,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the making: `done` of `total` frames; now and then a small JPEG of the frame; at last the
-    video.
+    """One step of a video's rendering.
+
+    Attributes:
+        done: number of finished frames.
+        total: number of all frames.
+        picture: a small JPEG of the frame, every PICTURE_EVERY seconds.
+        video: the file, in the last step.
     """
 
     done: int
@@ -76,7 +83,7 @@ class Step:
 
 
 def read_speech(path: str) -> Speech:
-    """`load_speech` of an uploaded recording, within the page's limit."""
+    """Reads an uploaded recording within the page's limit, see `load_speech`."""
     try:
         return load_speech(path, MAX_SECONDS)
     except TooLong as error:
@@ -84,13 +91,13 @@ def read_speech(path: str) -> Speech:
 
 
 def read_beginning(path: str) -> Speech:
-    """As much of an uploaded recording, or of a video's sound, as the page takes."""
+    """Reads the first MAX_SECONDS of an uploaded recording, or of a video's sound."""
     speech = load_speech(path)
     return speech.cut(0, min(speech.seconds, MAX_SECONDS))
 
 
 def photo_size(path: str | None, zoom: float = 1.0) -> tuple[int, int] | None:
-    """(height, width) that an uploaded photo will be read at, from its header alone; None if it has none."""
+    """The (height, width) at which an uploaded photo is read, from its header; None without a photo."""
     try:
         with Image.open(path or "") as photo:
             shrink = min(1 / zoom, LONG_SIDE / max(photo.size))
@@ -99,15 +106,17 @@ def photo_size(path: str | None, zoom: float = 1.0) -> tuple[int, int] | None:
         return None
 
 
-def showable(path: str, folder: Path) -> Path | None:
-    """A photo that browsers do not show (an iPhone's HEIC, TIFF) as a JPEG in the folder; None of others, and
-    of those that cannot be read.
+def convert_for_browsers(path: str, folder: Path) -> Path | None:
+    """Converts a photo that browsers cannot show (an iPhone's HEIC, TIFF) to a JPEG in the folder.
+
+    Returns:
+        Path of the JPEG; None if browsers show the photo, or nobody can read it.
     """
     try:
         with Image.open(path) as photo:
             if photo.format in _IN_BROWSERS:
                 return None
-        upright = open_photo(path, 2 * LONG_SIDE)  # larger than it is read, for who zooms to the head
+        upright = open_photo(path, 2 * LONG_SIDE)  # larger than needed, for a zoom to the head
     except (InputError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     Image.fromarray(upright).save(folder / "portrait.jpg", quality=95)
@@ -115,24 +124,24 @@ def showable(path: str, folder: Path) -> Path | None:
 
 
 def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Generator[Step, None, None]:
-    """Renders and encodes into the folder; when the generator is closed the work stops.
+    """Renders and encodes a video into the folder. Closing the generator stops the work.
 
     Yields:
-        A step a frame, the last with the video: .mp4, or .webm for a matte.
+        One step a frame, and a last one with the video: .mp4, or .webm for a matte.
     """
     frames = pipeline.render(animation.portrait, animation.landmarks, animation.options)
     matte, total = animation.options.background == "matte", len(animation.landmarks.points)
     path = folder / ("talking.webm" if matte else "talking.mp4")
-    shown = -PICTURE_EVERY
-    for done, frame in enumerate(writing_video(path, frames, animation.speech), start=1):
-        fresh = time.monotonic() >= shown + PICTURE_EVERY
-        shown = time.monotonic() if fresh else shown
+    last = -PICTURE_EVERY
+    for done, frame in enumerate(encode_video(path, frames, animation.speech), start=1):
+        fresh = time.monotonic() >= last + PICTURE_EVERY
+        last = time.monotonic() if fresh else last
         yield Step(done, total, _small_jpeg(frame) if fresh else None)
     yield Step(total, total, video=path)
 
 
 def _small_jpeg(frame: np.ndarray) -> bytes:
-    """A frame (H, W, 3 or 4) small enough to be sent several times a second."""
+    """Encodes a frame (H, W, 3 or 4) as a JPEG small enough for several a second."""
     picture = Image.fromarray(frame)
     picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
     if picture.mode == "RGBA":
@@ -143,12 +152,12 @@ def _small_jpeg(frame: np.ndarray) -> bytes:
 
 
 def megapixels(height: int, width: int, output: str) -> float:
-    """What one frame costs to composite and encode, of a photo of that size."""
+    """Megapixels of one frame's output, for a photo of that size in pixels."""
     return _PIXELS.get(output, height * width) / 2**20
 
 
 def gpu_seconds(animation: Animation, default_steps: int) -> int:
-    """How long `make` may hold a shared GPU: with all that runs beside the networks, and a margin."""
+    """Estimates the seconds for which `make` holds a shared GPU, with a margin."""
     steps = animation.options.steps or default_steps
     height, width = animation.portrait.image.shape[:2]
     size = megapixels(height, width, animation.options.output)
@@ -157,7 +166,7 @@ def gpu_seconds(animation: Animation, default_steps: int) -> int:
 
 
 def check_gpu_seconds(seconds: int) -> None:
-    """Raises InputError for a video that could not be finished on a shared GPU."""
+    """Raises InputError for a video that takes a shared GPU too long."""
     if seconds > GPU_LIMIT:
         raise InputError(
             f"This video would need {seconds} s of the shared GPU, of which one video may take {GPU_LIMIT} s",
@@ -165,18 +174,18 @@ def check_gpu_seconds(seconds: int) -> None:
         )
 
 
-def leave_tidily() -> None:
-    """A server that is told to stop (SIGTERM) leaves no visitor's files behind, as with Ctrl-C."""
+def stop_on_sigterm() -> None:
+    """Makes SIGTERM stop the server as Ctrl-C does, so that no visitor's files are left."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def answer_failure(_: Any, error: Exception) -> PlainTextResponse:
-    """What the server answers where gradio itself fails, as when it takes in a file and the disk is full."""
+    """Answers a request in which gradio itself fails, as at an upload with a full disk."""
     return PlainTextResponse(explain(error), status_code=500)
 
 
 def explain(error: Exception) -> str:
-    """One sentence for the visitor: what to do, or of an error of ours the number that the log has too."""
+    """Explains an error in one sentence: the remedy, or the number of our error in the log."""
     log = logging.getLogger("atldiff")
     if errno.ENOSPC in (getattr(each, "errno", None) for each in (error, error.__cause__)):
         log.error("the disk is full: %s", error)

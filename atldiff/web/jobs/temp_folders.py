@@ -1,4 +1,4 @@
-"""The folder that holds all files of a running server, and those that killed servers left."""
+"""The temporary folder of a running server, and the leftovers of killed servers."""
 
 import os
 import shutil
@@ -9,14 +9,14 @@ from pathlib import Path
 from atldiff.system import lock_file
 
 PREFIX = "atldiff-"
-MARK = "server.lock"  # locked as long as the server lives: the system lets go of it however that ends
-_locks: list[int] = []  # file descriptors that this process holds until its end
+MARK = "server.lock"  # the server holds its lock; the system releases it at any end of the process
+_locks: list[int] = []  # file descriptors, open until the process ends
 
 
 def server_folder() -> tempfile.TemporaryDirectory:
-    """A folder for the files of this process, gone when it ends; what killed servers left is removed first.
+    """Makes a folder for the files of this process, which goes with it; removes leftovers first.
 
-    From then on `tempfile` puts into it whatever libraries write.
+    From then on `tempfile` writes to this folder, also for libraries.
     """
     remove_leftovers(Path(tempfile.gettempdir()))
     folder = tempfile.TemporaryDirectory(prefix=PREFIX)
@@ -29,13 +29,13 @@ def claim(folder: Path) -> int:
     """Marks a folder as this process's.
 
     Returns:
-        The descriptor of the mark, whose lock lasts until it is closed: as a rule by the end of the process.
+        The descriptor of the mark. Closing it, or the process's end, releases the lock.
     """
     fresh = folder / f"{MARK}.new"
     lock = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     lock_file(lock, inherited=True)
     try:
-        fresh.rename(folder / MARK)  # never seen unlocked while this process lives
+        fresh.rename(folder / MARK)  # the mark is locked from its first moment
     except PermissionError:  # Windows renames no open file
         os.close(lock)
         fresh.rename(folder / MARK)
@@ -45,21 +45,21 @@ def claim(folder: Path) -> int:
 
 
 def remove_leftovers(place: Path) -> list[Path]:
-    """Removes the folders in `place` that are marked, of this user, and of no process that lives.
+    """Removes this user's marked folders of dead processes in `place`.
 
-    Safe while other servers start, run and stop there: a folder without a mark, or with a locked one, stays.
+    A folder without a mark, or with a locked one, stays. So other servers may start, run and stop there.
 
     Returns:
-        The folders that were removed.
+        The removed folders.
     """
-    return [folder for folder in sorted(place.glob(f"{PREFIX}*")) if _removed(folder)]
+    return [folder for folder in sorted(place.glob(f"{PREFIX}*")) if _remove_if_dead(folder)]
 
 
-def _removed(folder: Path) -> bool:
-    """Removes a folder if it was left by a server that is dead."""
+def _remove_if_dead(folder: Path) -> bool:
+    """Removes the folder of a dead server; returns whether it is gone."""
     try:
-        about = folder.lstat()
-        if not stat.S_ISDIR(about.st_mode) or not _own(about):
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or not _is_own(status):
             return False
         lock = os.open(folder / MARK, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
@@ -75,6 +75,6 @@ def _removed(folder: Path) -> bool:
     return not folder.exists()
 
 
-def _own(about: os.stat_result) -> bool:
-    """Whether a file is this user's; a temporary folder of Windows is one user's anyway."""
-    return not hasattr(os, "geteuid") or about.st_uid == os.geteuid()
+def _is_own(status: os.stat_result) -> bool:
+    """Whether a file is this user's; on Windows each user has a temporary folder."""
+    return not hasattr(os, "geteuid") or status.st_uid == os.geteuid()

@@ -1,4 +1,4 @@
-"""Who is next: one video at a time, or a few, in the order in which they were asked for."""
+"""The queue of requests: one video at a time, or a few, in the order of arrival."""
 
 import threading
 from collections.abc import Iterator
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 from atldiff.errors import InputError
 
-MAX_WAITING = 48  # whoever comes when so many wait is told that the queue is full
-WAKE_UP = 0.5  # seconds between two looks at the queue, and until one who left is missed
+MAX_WAITING = 48  # requests in a full queue
+WAKE_UP = 0.5  # seconds between two checks of the queue, and until it notices a visitor's leaving
 
 
 @dataclass(eq=False)
 class Place:
-    """One request in the queue; `seconds` is what it will still take, as far as is known."""
+    """One request's place in the queue; `seconds` is the estimated rest of its time."""
 
     queue: "Queue"
     seconds: float = 0.0
 
     def waiting(self) -> Iterator[tuple[int, float]]:
-        """(requests before this one, seconds until its turn), again and again until it is its turn.
+        """Yields (requests before this one, seconds until its turn), again and again until its turn.
 
-        Nothing is locked while the reader has it: each step may be taken by another thread.
+        It holds no lock at a yield, so each step may run in another thread.
         """
         while ahead := self.queue.before(self):
             yield len(ahead), self.queue.seconds_before(self)
@@ -31,7 +31,7 @@ class Place:
 
 
 class Queue:
-    """First come, first served; `at_once` have their turn at the same time."""
+    """First come, first served; the first `at_once` requests have their turn together."""
 
     def __init__(self, at_once: int = 1) -> None:
         self.changed, self.at_once = threading.Condition(), at_once
@@ -39,10 +39,10 @@ class Queue:
 
     @contextmanager
     def place(self) -> Iterator[Place]:
-        """A place at the end, given up when the block is left.
+        """Takes a place at the end, until the block ends.
 
         Raises:
-            InputError: too many wait.
+            InputError: the queue is full.
         """
         place = Place(self)
         with self.changed:
@@ -57,11 +57,11 @@ class Queue:
                 self.changed.notify_all()
 
     def before(self, place: Place) -> list[Place]:
-        """Those that have to leave before it is this one's turn, if they leave in their order."""
+        """The places that must leave before a place's turn, if they leave in their order."""
         with self.changed:
             return self._places[: max(0, self._places.index(place) + 1 - self.at_once)]
 
     def seconds_before(self, place: Place) -> float:
-        """About how long until a place's turn: what all before it will still take, `at_once` at a time."""
+        """Estimates the seconds until a place's turn, with `at_once` requests at a time."""
         with self.changed:
             return sum(each.seconds for each in self._places[: self._places.index(place)]) / self.at_once

@@ -148,7 +148,8 @@ def test_lips_and_lids_never_cross(spoken):
     landmarks[:, MOUTH] = identity[MOUTH] + 2 * (landmarks[:, MOUTH] - identity[MOUTH]) * (1, 0.4)
     speech = spoken(np.clip(rng.normal(0.5, 0.5, 300), 0, 1))
     motion = Motion(lips=2.5, expression=1.5, blinks=4.0, sway=0.0)
-    edited = FaceFrame.of(identity).to_face(edit_landmarks(landmarks, identity, speech, motion, seed=5))
+    edited = edit_landmarks(landmarks, identity, speech, motion, seed=5)
+    edited = FaceFrame.from_landmarks(identity).to_face(edited)
     assert lip_gaps(edited, UPPER_INNER_LIP, LOWER_INNER_LIP, (60, 64))[1].min() > -1e-5
     assert gaps(edited, UPPER_LIDS, LOWER_LIDS).min() > 0
     outer = gaps(edited, (50, 51, 52), (61, 62, 63)), gaps(edited, (67, 66, 65), (58, 57, 56))

@@ -54,7 +54,7 @@ def face() -> np.ndarray:
 def shown(face: np.ndarray, emotion: str, strength: float = 1.0) -> np.ndarray:
     """(68, 2) face units, the last of sixty frames of a face at rest."""
     points, _ = express(np.repeat(face[None], 60, 0), face, emotion, strength, SPEAKS)
-    return FaceFrame.of(face).to_face(points[-1])
+    return FaceFrame.from_landmarks(face).to_face(points[-1])
 
 
 def test_the_table_is_symmetric():
@@ -90,7 +90,7 @@ def test_the_gap_of_the_lips_stays(face, emotion, strength):
 
 @pytest.mark.parametrize("emotion", EMOTIONS)
 def test_brows_and_lids_keep_their_distances(face, emotion):
-    rest, now = FaceFrame.of(face).to_face(face), shown(face, emotion, 1.5)
+    rest, now = FaceFrame.from_landmarks(face).to_face(face), shown(face, emotion, 1.5)
     moved = now - rest
     below = [36, 37, 38, 38, 39, 42, 43, 43, 44, 45]
     way = rest[below, 1] - rest[BROWS, 1]
@@ -100,7 +100,7 @@ def test_brows_and_lids_keep_their_distances(face, emotion):
 
 
 def test_what_each_emotion_is_known_by(face):
-    rest = FaceFrame.of(face).to_face(face)
+    rest = FaceFrame.from_landmarks(face).to_face(face)
     moved = {name: shown(face, name) - rest for name in EMOTIONS}
     corners, inner_brows = [48, 54], [21, 22]
     assert moved["happy"][corners, 1].max() < -0.03 and moved["happy"][54, 0] > 0.04
@@ -117,8 +117,8 @@ def test_named_emotions_are_seen():
 
 
 def test_a_smile_goes_first(face):
-    smiling = face + FaceFrame.of(face).vectors_from_face(facial_actions()["AU12"])
-    frame = FaceFrame.of(face)
+    smiling = face + FaceFrame.from_landmarks(face).vectors_from_face(facial_actions()["AU12"])
+    frame = FaceFrame.from_landmarks(face)
     assert smile(frame.to_face(face)) < 0.1 and smile(frame.to_face(smiling)) > 0.7
     sad, happy = shown(smiling, "sad"), shown(smiling, "happy")
     assert sad[[48, 54], 1].mean() > shown(face, "sad")[[48, 54], 1].mean() - 0.03

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from atldiff import memory
-from atldiff.web.jobs.idle_memory import Idleness
+from atldiff.web.jobs.idle_memory import IdleTimer
 
 
 def held() -> float:
@@ -35,19 +35,19 @@ def test_freed_memory_between_pieces_in_use_is_given_back():
 
 def test_it_is_done_once_when_the_last_of_several_jobs_is_over():
     happened, counted = threading.Event(), []
-    idleness = Idleness(lambda: (counted.append(1), happened.set()), after=0.05)
-    with idleness.busy():
-        with idleness.busy():
+    timer = IdleTimer(lambda: (counted.append(1), happened.set()), delay=0.05)
+    with timer.busy():
+        with timer.busy():
             pass
         assert not happened.wait(0.2)  # one is still at work
-    with idleness.busy():  # the next comes before the time is over
+    with timer.busy():  # the next comes before the time is over
         assert not happened.wait(0.2)
     assert happened.wait(10) and counted == [1]
 
 
 def test_a_job_that_fails_is_over():
     happened = threading.Event()
-    idleness = Idleness(happened.set, after=0.0)
-    with pytest.raises(ValueError), idleness.busy():
+    timer = IdleTimer(happened.set, delay=0.0)
+    with pytest.raises(ValueError), timer.busy():
         raise ValueError
     assert happened.wait(10)

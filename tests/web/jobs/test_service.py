@@ -19,7 +19,7 @@ from atldiff.errors import InputError
 from atldiff.media import video_writer as video
 from atldiff.media.speech import FRAME_RATE, Speech, load_speech
 from atldiff.media.synthesis import installed_voices
-from atldiff.media.video_writer import writing_video
+from atldiff.media.video_writer import encode_video
 from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.photo import open_photo
 from atldiff.portrait.portrait import Portrait, load_portrait
@@ -29,7 +29,7 @@ from atldiff.web.jobs import request, service
 from atldiff.web.jobs.forecast import Forecast, seconds_left
 from atldiff.web.jobs.request import Request, Step
 from atldiff.web.jobs.waiting_line import MAX_WAITING, Queue
-from atldiff.web.preview import annotated, face_at, findings, motion_video, note, progress, spoken_time
+from atldiff.web.preview import annotate, describe, face_at, format_time, motion_video, note, progress
 
 PHOTO, RECORDING = str(page.EXAMPLES / "drawn.jpg"), str(page.EXAMPLES / "hello_world.flac")
 ASKED = {"portrait": PHOTO, "speech": RECORDING}
@@ -55,7 +55,7 @@ def grey(animation: Animation, folder: Path):
     """Ten grey frames, encoded as the real maker does."""
     path = folder / "talking.mp4"
     frames = (np.full((32, 32, 3), 128, np.uint8) for _ in range(10))
-    for done, frame in enumerate(writing_video(path, frames, animation.speech.cut(0, 1 / 3)), start=1):
+    for done, frame in enumerate(encode_video(path, frames, animation.speech.cut(0, 1 / 3)), start=1):
         yield Step(done, 10, picture=request._small_jpeg(frame) if done == 5 else None)
     yield Step(10, 10, video=path)
 
@@ -70,7 +70,7 @@ def shop(tmp_path) -> service.Service:
 )
 def test_a_request_that_cannot_be_carried_out_is_refused(wrong):
     with pytest.raises(InputError):
-        Request.of(ASKED | wrong)
+        Request.from_values(ASKED | wrong)
 
 
 def test_every_example_of_the_page_exists():
@@ -153,10 +153,10 @@ def test_the_time_left_starts_from_the_forecast_and_soon_is_what_was_measured(ru
 def test_the_forecast_learns_from_every_video(speech):
     forecast = Forecast(0.01, steps=1)
     forecast.learn(speech, (512, 512), DEFAULTS, 2.0, 28.0)  # the first replaces the guess
-    assert forecast.expected(speech, (512, 512), DEFAULTS) == pytest.approx(30.0)
+    assert forecast.estimate(speech, (512, 512), DEFAULTS) == pytest.approx(30.0)
     forecast.learn(speech, (512, 512), DEFAULTS, 1.0, 19.0)
-    assert forecast.expected(speech, None, DEFAULTS) == pytest.approx(25.0)
-    times = [forecast.expected(speech, (640, 640), Options(steps=s, output=o))
+    assert forecast.estimate(speech, None, DEFAULTS) == pytest.approx(25.0)
+    times = [forecast.estimate(speech, (640, 640), Options(steps=s, output=o))
              for s, o in ((1, "crop"), (2, "crop"), (2, "square"), (2, "photo"))]  # fmt: skip
     assert times == sorted(times) and len(set(times)) == 4
 
@@ -173,7 +173,7 @@ def test_a_second_made_at_the_start_foretells_long_and_large_videos(seconds, siz
     short, long = (SimpleNamespace(num_frames=FRAME_RATE * length) for length in (1, seconds))
     forecast = Forecast(0.03, steps=1)
     forecast.learn(short, (512, 512), DEFAULTS, 0.25, 1.09)
-    assert 0.75 * took < forecast.expected(long, size, Options(**options)) < 1.25 * took
+    assert 0.75 * took < forecast.estimate(long, size, Options(**options)) < 1.25 * took
 
 
 def test_the_queue_is_first_come_first_served_and_tells_place_and_time():
@@ -239,7 +239,7 @@ def test_warming_up_measures_the_forecast(shop, tmp_path):
     shop._forecast = Forecast(100.0, 1)
     shop.warm_up(PHOTO, RECORDING)
     assert (
-        shop._forecast.expected(load_speech(RECORDING), None, DEFAULTS) < 100
+        shop._forecast.estimate(load_speech(RECORDING), None, DEFAULTS) < 100
         and list(tmp_path.iterdir()) == []
     )
 
@@ -277,7 +277,7 @@ def test_landmarks_can_be_given(shop, tmp_path, portrait, speech):
     given = still(portrait, speech)
     moved = replace(given, points=given.points + np.float32([5, 0]))
     path = moved.save(tmp_path / "given.npz")
-    ready = shop.read(Request.of(ASKED | {"landmarks": str(path), "sway": 2})).landmarks
+    ready = shop.read(Request.from_values(ASKED | {"landmarks": str(path), "sway": 2})).landmarks
     np.testing.assert_allclose(ready.points, moved.points, atol=0.01)
 
 
@@ -323,7 +323,7 @@ def test_progress_is_a_progress_bar_to_a_screen_reader():
 
 
 def test_time_is_said_as_people_say_it():
-    assert [spoken_time(s) for s in (0.2, 8.4, 80)] == ["1 s", "8 s", "1 min 20 s"]
+    assert [format_time(s) for s in (0.2, 8.4, 80)] == ["1 s", "8 s", "1 min 20 s"]
 
 
 def test_the_first_look_says_what_is_wrong_and_what_is_right(shop, tmp_path):
@@ -371,13 +371,13 @@ def test_a_photo_that_browsers_do_not_show_is_made_one_that_they_do(shop, tmp_pa
     chart = tmp_path / "chart.tiff"
     page.Image.new("RGB", (60, 40), (200, 100, 50)).save(chart)
     for photo, size in ((page.HEIC, (384, 384)), (chart, (60, 40))):
-        (made,) = [page.Image.open(path).copy() for path in shop.showable(str(photo))]
+        (made,) = [page.Image.open(path).copy() for path in shop.convert_for_browsers(str(photo))]
         assert made.size == size
         assert np.abs(np.asarray(made).astype(int) - open_photo(photo)).mean() < 2
     broken = tmp_path / "broken.heic"
     broken.write_bytes(page.HEIC.read_bytes()[:3000])
     for photo in (PHOTO, broken, tmp_path / "none.png"):
-        assert not list(shop.showable(str(photo)))
+        assert not list(shop.convert_for_browsers(str(photo)))
     assert sorted(tmp_path.iterdir()) == [broken, chart]
 
 
@@ -407,11 +407,11 @@ def test_faces_of_the_annotated_photo_can_be_clicked(portrait):
     image = np.concatenate([portrait.image, portrait.image], axis=1)
     shift = np.float32([width, 0, width, 0])
     both = replace(portrait, image=image, faces=(portrait.faces[0], portrait.faces[0] + shift))
-    picture = annotated(both)
+    picture = annotate(both)
     assert picture.shape == (320, 640, 3)
     x, y = (portrait.landmarks[30] * 320 / width).tolist()
     assert (face_at(both, x, y), face_at(both, x + 320, y), face_at(both, 2, 2)) == (1, 2, None)
-    assert findings(both)["faces"][1][0] == pytest.approx(findings(both)["faces"][0][0] + width, abs=0.2)
+    assert describe(both)["faces"][1][0] == pytest.approx(describe(both)["faces"][0][0] + width, abs=0.2)
 
 
 def test_the_motion_preview_shows_every_frame_of_a_short_recording(tmp_path, portrait, speech):
@@ -439,8 +439,8 @@ def test_the_model_card_is_shown_without_a_yaml_header_and_from_its_first_line(t
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_is_told_in_a_sentence(tmp_path, speech, monkeypatch):
     monkeypatch.setattr(video, "uuid4", lambda: SimpleNamespace(hex="00000000"))
-    (tmp_path / ".talking.00000000.mp4").symlink_to("/dev/full")
+    (tmp_path / ".00000000.mp4").symlink_to("/dev/full")
     noise = np.random.default_rng(0).integers(0, 255, (60, 128, 128, 3), np.uint8)
     with pytest.raises(InputError, match="disk is full"):
-        list(writing_video(tmp_path / "talking.mp4", iter(noise), speech))
+        list(encode_video(tmp_path / "talking.mp4", iter(noise), speech))
     assert list(tmp_path.iterdir()) == []
