@@ -45,7 +45,7 @@ def speak(voice: str, sentence: str) -> np.ndarray:
 
 
 def join(parts: list[np.ndarray], pause: float) -> np.ndarray:
-    """Joins parts with `pause` seconds of silence, and 0.15 s at both ends: (n,) float32, peak 0.8."""
+    """The parts with `pause` seconds of silence between them and 0.15 s at both ends, peak 0.8."""
     gap, edge = np.zeros(round(pause * RATE)), np.zeros(round(0.15 * RATE))
     spaced = [piece for part in parts for piece in (gap, part)][1:]
     sound = np.concatenate([edge, *spaced, edge])
