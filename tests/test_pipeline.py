@@ -177,7 +177,7 @@ def test_gains_of_motion_none_leave_the_networks_landmarks(pipeline, portrait, s
         "_smooth",
         "close_bilabials",
         "_close_in_silence",
-        "close_eyes",
+        "_blink",
         "_sway",
     ):
         monkeypatch.setattr(f"atldiff.speech.motion.edit.{edit}", no_edit)

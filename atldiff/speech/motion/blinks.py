@@ -35,7 +35,7 @@ def blink_curve(num_frames: int, rate: float, seed: int) -> np.ndarray:
         moment += max(0.8, rng.gamma(4.0, interval / 4.0))
 
 
-def close_eyes(points: np.ndarray, closed: np.ndarray) -> np.ndarray:
+def _blink(points: np.ndarray, closed: np.ndarray) -> np.ndarray:
     """Closes both eyes of landmarks (F, 68, 2), face units, by `closed` (F,) in [0, 1]; brows stay.
 
     The lids move across the line through each eye's corners.

@@ -19,7 +19,7 @@ from atldiff.media.speech import Speech, voice_activity
 from atldiff.options import Motion
 from atldiff.smoothstep import smoothstep
 from atldiff.speech.motion.bilabials import close_bilabials
-from atldiff.speech.motion.blinks import blink_curve, close_eyes
+from atldiff.speech.motion.blinks import _blink, blink_curve
 from atldiff.speech.motion.lips import LIPS, SPEECH_WEIGHT, gaps, narrow_mouth
 
 _SILENT, _SPOKEN = 0.1, 0.4  # voice activity below the first is silence, above the second speech
@@ -70,7 +70,7 @@ def edit_landmarks(
     if bilabials is not None:
         points = close_bilabials(points, bilabials, min(motion.lips, 1))
     points = _close_in_silence(points, rest, motion.silence * (1 - _gate(activity)))
-    points = close_eyes(points, blink_curve(len(points), motion.blinks, seed))
+    points = _blink(points, blink_curve(len(points), motion.blinks, seed))
     points = _sway(points, motion.sway * sway_curves(activity, seed))
     return frame.from_face(points).astype(np.float32)
 

@@ -18,8 +18,8 @@ from atldiff.landmarks import (
 )
 from atldiff.media.speech import Speech
 from atldiff.options import Motion
-from atldiff.speech.motion import edit as room
 from atldiff.speech.motion.blinks import blink_curve
+from atldiff.speech.motion.edit import edit as room
 from atldiff.speech.motion.edit import edit_landmarks, sway_curves
 from atldiff.speech.motion.lips import gaps as lip_gaps
 
