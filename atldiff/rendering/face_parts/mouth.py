@@ -15,37 +15,13 @@ import numpy as np
 from atldiff.landmarks import inter_ocular_distance
 from atldiff.rendering.face_parts.light import EYE_SPAN, face_axes, softness, teeth_colour
 from atldiff.rendering.face_parts.lip_outline import smooth_outline
-from atldiff.rendering.face_parts.mouth_layers import MouthPose, paint_layers
+from atldiff.rendering.face_parts.mouth_layers import MouthPose, MouthShape, paint_layers
 from atldiff.rendering.face_parts.shapes import Rect, enclose, fill_polygon, rect_around
 from atldiff.smoothstep import smoothstep
 
 LIP_DROP = (15.0, 26.0)  # plausible mm from nose base to the upper inner lip of closed lips
 _CACHED = 1 << 18  # pixels per batch of layers, 1 MB a layer
 _EDGE = 3  # pixels by which filled outlines and their least blur extend beyond the outline
-
-
-@dataclass(frozen=True)
-class MouthShape:
-    """Parameters shared by all people, fitted to training people (`training.renderer.fit_mouth`).
-
-    Lights are shares of the teeth's light; lengths are mm.
-    """
-
-    edge: float = 4.88  # from the closed lips' line down to the upper row's edge
-    jaw: float = 0.8  # share of the jaw's motion that the lower row follows
-    overbite: float = 3.34  # from the upper row's edge up to the closed lower row's edge
-    lower_show: float = 4.75  # most of the lower row that the lower lip leaves visible
-    dim: float = 0.59  # opening that lets half of the light in
-    pucker: float = 0.35  # share of its rest width at which a rounded mouth is dark
-    upper_light: float = 1.16
-    lower_light: float = 1.19
-    tongue_light: float = 1.2
-    cavity_light: float = 0.49
-    falloff: float = 26.3  # half width at which the light fades towards the sides
-    shadow: float = 0.43  # light right under the lips
-    shadow_width: float = 1.94
-    gap: float = 0.08  # darkness of the gaps between teeth
-    blur: float = 0.34  # standard deviation of the painting's blur
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,13 +13,34 @@ from torch import Tensor
 
 from atldiff.smoothstep import smoothstep
 
-if TYPE_CHECKING:
-    from atldiff.rendering.face_parts.mouth import MouthShape
-
 # Borders between teeth from the midline outwards: sums of visible widths, adult means.
 UPPER_TEETH = np.cumsum([0, 8.3, 6.4, 6.2, 4.6, 3.6, 2.6]).astype(np.float32)
 LOWER_TEETH = np.cumsum([0, 5.3, 5.6, 5.8, 5.0, 4.5, 3.5]).astype(np.float32)
 UPPER_STEPS = np.array([0, 0.8, 0.2, 1.0, 1.0, 1.0], np.float32)  # mm shorter than the first tooth
+
+
+@dataclass(frozen=True)
+class MouthShape:
+    """Parameters shared by all people, fitted to training people (`training.renderer.fit_mouth`).
+
+    Lights are shares of the teeth's light; lengths are mm.
+    """
+
+    edge: float = 4.88  # from the closed lips' line down to the upper row's edge
+    jaw: float = 0.8  # share of the jaw's motion that the lower row follows
+    overbite: float = 3.34  # from the upper row's edge up to the closed lower row's edge
+    lower_show: float = 4.75  # most of the lower row that the lower lip leaves visible
+    dim: float = 0.59  # opening that lets half of the light in
+    pucker: float = 0.35  # share of its rest width at which a rounded mouth is dark
+    upper_light: float = 1.16
+    lower_light: float = 1.19
+    tongue_light: float = 1.2
+    cavity_light: float = 0.49
+    falloff: float = 26.3  # half width at which the light fades towards the sides
+    shadow: float = 0.43  # light right under the lips
+    shadow_width: float = 1.94
+    gap: float = 0.08  # darkness of the gaps between teeth
+    blur: float = 0.34  # standard deviation of the painting's blur
 
 
 @dataclass(frozen=True)
@@ -46,7 +66,7 @@ class MouthPose:
 
 
 def paint_layers(
-    shape: "MouthShape",
+    shape: MouthShape,
     teeth: np.ndarray,
     slope: float,
     poses: Sequence[MouthPose],

@@ -10,7 +10,7 @@ from atldiff import landmarks as lm
 from atldiff.config import FRAME_SIZE
 from atldiff.evaluation.mouth_metrics import INSIDE, inside_ratios, inside_statistics
 from atldiff.rendering.diffusion.guide_noise import fill_masks
-from atldiff.rendering.face_parts.mouth import MouthShape
+from atldiff.rendering.face_parts.mouth_layers import MouthShape
 from atldiff.rendering.output.composite import crop_view
 from atldiff.rendering.warp.canvas import make_view_canvas
 from atldiff.rendering.warp.prior import WarpedPhoto, moving_part

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from atldiff.portrait.portrait import load_portrait
-from atldiff.rendering.face_parts.mouth import MouthShape
+from atldiff.rendering.face_parts.mouth_layers import MouthShape
 from atldiff.training.renderer.clips import Moment
 from atldiff.training.renderer.fit_mouth import OpenMouth, fit_mouth, shape_loss
 
