@@ -181,7 +181,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         bilabials = recognised_bilabials(features)
         points = edit_landmarks(points, portrait.landmarks, speech, options, options.seed, bilabials)
         embedding = features.emotion[0].float().cpu().numpy()
-        del features  # they grow with the recording; rendering needs neither them nor the samples
+        del features  # as large as a recording is long, and rendering needs neither them nor its samples
         give_back(speech.samples)
         return LandmarkSequence(points.astype(np.float32), portrait.landmarks, embedding)
 
