@@ -109,7 +109,6 @@ class ATLDiffPipeline(DiffusionPipeline):
 
         Args:
             source: a folder or a hub repository; None = the embedded starter.
-            kwargs: any other argument of diffusers' `from_pretrained`.
 
         Raises:
             InputError: `source` holds no pipeline, or a file is broken or missing.
@@ -207,7 +206,6 @@ class ATLDiffPipeline(DiffusionPipeline):
         Args:
             portrait: the photo.
             sequence: landmarks of every frame, pixels of the photo.
-            options: the choices for the video.
             on_step: called with (index, timestep, face view's residual) after each DDIM step of a window.
 
         Yields:
