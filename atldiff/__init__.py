@@ -28,7 +28,7 @@ _HOMES = {
     "write_video": "media.video_writer",
 }
 __all__ = sorted(_HOMES)
-# A checkpoint names its networks as classes of `atldiff`; diffusers looks for their base class here, too.
+# Checkpoints name their networks' classes as of `atldiff`; diffusers then looks for their base class here.
 _HOMES["ModelMixin"] = "rendering.diffusion.unet3d"
 
 

@@ -60,7 +60,7 @@ class Motion:
 
     @classmethod
     def none(cls) -> "Motion":
-        """The gains that edit nothing."""
+        """No edit at all."""
         return Motion(silence=0.0, blinks=0.0, sway=0.0, smoothing=0.0, closure=0.0)
 
     @property

@@ -109,7 +109,6 @@ class ATLDiffPipeline(DiffusionPipeline):
 
         Args:
             source: a folder or a hub repository; None = the embedded starter.
-            kwargs: any other argument of diffusers' `from_pretrained`.
 
         Raises:
             InputError: `source` holds no pipeline, or a file is broken or missing.
@@ -181,7 +180,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         bilabials = recognised_bilabials(features)
         points = edit_landmarks(points, portrait.landmarks, speech, options, options.seed, bilabials)
         embedding = features.emotion[0].float().cpu().numpy()
-        del features  # they grow with the recording; rendering needs neither them nor the samples
+        del features  # as large as a recording is long, and rendering needs neither them nor its samples
         give_back(speech.samples)
         return LandmarkSequence(points.astype(np.float32), portrait.landmarks, embedding)
 
@@ -207,7 +206,6 @@ class ATLDiffPipeline(DiffusionPipeline):
         Args:
             portrait: the photo.
             sequence: landmarks of every frame, pixels of the photo.
-            options: the choices for the video.
             on_step: called with (index, timestep, face view's residual) after each DDIM step of a window.
 
         Yields:

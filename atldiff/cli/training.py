@@ -53,9 +53,8 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     table = add_writer(parts, "ablations", _run_ablations, "Train the rows of the ablation table.")
     table.add_argument("rows", nargs="*", metavar="NAME", help="such as without-kfusion; all if left out")
     table.add_argument("--start", type=Path, required=True, help="speech encoder of the landmarks' rows")
-    table.add_argument(
-        "--renderer-steps", type=whole_number(1), help="optimiser steps of each stage of a renderer"
-    )
+    stage_steps = "optimiser steps of each stage of a renderer"
+    table.add_argument("--renderer-steps", type=whole_number(1), help=stage_steps)
     export = add_writer(parts, "export", _export, "Put trained networks together: a folder for --weights.")
     renderers = "a diffusion run's best/ or last/; of several, the mean of their weights"
     export.add_argument("--renderer", type=Path, required=True, nargs="+", metavar="FOLDER", help=renderers)
@@ -72,11 +71,10 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
         _add_run(part)
     for part in (marks, diffusion, person):
         part.add_argument("--patience", type=whole_number(1), metavar="N", help=patience)
+    steps = "optimiser steps; the stage's own number if left out"
     for part in (emotion, marks, diffusion, person, table):
         part.add_argument("--out", type=Path, required=True, help="run folder")
-        part.add_argument(
-            "--steps", type=whole_number(1), help="optimiser steps; the stage's own number if left out"
-        )
+        part.add_argument("--steps", type=whole_number(1), help=steps)
         part.add_argument("--seed", type=whole_number(0), default=0, help="of weights and samples")
         add_device(part)
 

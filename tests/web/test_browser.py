@@ -91,7 +91,7 @@ def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(tab):
 def test_the_whole_model_card_is_shown(tab):
     tab.get_by_text("About the model").click()
     tab.locator("#model-card table").first.wait_for()
-    assert tab.locator("#model-card h1, #model-card h2").first.inner_text() == "Starter checkpoint"
+    assert tab.locator("#model-card h1, #model-card h2").first.inner_text() == "Starter weights"
     rows = tab.locator("#model-card table").first.locator("tr")
     assert rows.nth(0).locator("th").all_inner_texts() == ["part", "weights", "what"]
     assert "speech_encoder" in rows.nth(1).inner_text()
