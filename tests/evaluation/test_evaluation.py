@@ -13,7 +13,7 @@ from atldiff.cli.parser import main
 from atldiff.config import PRESETS, Preset
 from atldiff.errors import InputError
 from atldiff.evaluation import validate
-from atldiff.evaluation.benchmark.compare import compare as benchmark
+from atldiff.evaluation.benchmark import compare as benchmark
 from atldiff.evaluation.benchmark.run import STAGES, Row, peak_mib
 from atldiff.evaluation.mouths import collect_mouths
 from atldiff.pipeline import ATLDiffPipeline
