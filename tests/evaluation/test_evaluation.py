@@ -77,7 +77,7 @@ def test_the_prior_alone_is_what_an_untrained_pipeline_of_the_preset_renders(cli
     moved[:, [56, 57, 58, 65, 66, 67], 1] += 0.1 * lm.inter_ocular_distance(moved[0])  # the lips part
     trial = replace(trial, points=moved, emotion=np.zeros(64, np.float32))
     pipeline, row = untrained(name)
-    rendered = validate._rendered(pipeline, 1, trial)
+    rendered = validate._render(pipeline, 1, trial)
     differs = validate._prior(row, trial) != rendered
     assert differs.mean() <= (0.03 if row.guide.maps else 0)  # guide maps soften the colours in the mouth
     still = validate._still(trial).astype(int)

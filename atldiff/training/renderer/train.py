@@ -81,20 +81,16 @@ def train_diffusion(
 
     Args:
         data: prepared clips (`atldiff.training.data.prepare`).
-        out: run folder: log.jsonl, curves/ (TensorBoard), state.pt, sheet-*.png, best/ and last/ (unet/ and
-            identity_encoder/, averaged weights).
+        out: run folder: log.jsonl, curves/, state.pt, sheet-*.png, best/ and last/ (averaged weights).
         stage: "spatial" (temporal kernel 1) or "temporal" (`start` is a spatial run's best/ or last/).
         preset: name or file of a preset, or the preset.
-        steps: optimiser steps; None: the stage's.
-        batch: windows a batch of each process; None: as many frames as the stage's.
-        learning_rate: peak; None: the stage's.
-        seed: seed of weights and samples.
-        device: "cpu", else this process's GPU is used.
+        steps, learning_rate: of the optimiser (peak rate); None: the stage's.
+        batch, frames: windows a batch of each process, frames a window; None: the stage's or the preset's.
+        seed, device: seed of weights and samples; "cpu", else this process's GPU is used.
         start: folder with unet/ and identity_encoder/ to begin from; None: new ones.
         speech_encoder: folder of an encoder that recognises the clips' emotion; None: the emotion is unknown.
         faces: folder of prepared single photos; None: clips alone.
         critic: whether the critic joins if the preset has a mouth view.
-        frames: frames a window; None: the stage's, or the preset's.
         run: use of the machines, and the end.
 
     Returns:
@@ -116,19 +112,34 @@ def train_diffusion(
         networks.unet.enable_gradient_checkpointing()
     step = RendererStep(networks, chosen, accelerator, seed, critic and len(row.view_sizes) > 1)
     trainer = Trainer(step, accelerator, run.patience, {"preset": asdict(row), "stage": stage, "seed": seed})
-    encoder = None if speech_encoder is None else load_speech_encoder(speech_encoder)
-    photos = () if faces is None else load_faces(faces, "train")
-    source = DataConfig(data, run.memory, encoder, photos, seed, chosen.batch)
-    first, config = trainer.step * run.accumulate, SampleConfig.from_preset(row, chosen.frames)
-    batches = Batches(source, config, accelerator, first, trainer.places)
-    if accelerator.is_main_process:
-        trainer.validation = validation_set(load_clips(data, "val", encoder, MAX_VALIDATION), config)
+    source = _data_source(data, speech_encoder, faces, run.memory, seed, chosen.batch)
+    batches = _open_data(source, trainer, SampleConfig.from_preset(row, chosen.frames))
     if start is not None and trainer.step == 0:
         trainer.validate({})
     trainer.run(batches)
     if run.push_to_hub is not None:
         run_on_main(accelerator, partial(hub.push, out / "best", run.push_to_hub))
     return out / "best"
+
+
+def _data_source(
+    data: Path, speech_encoder: Path | None, faces: Path | None, memory: float, seed: int, batch: int
+) -> DataConfig:
+    """The source of samples, with the saved encoder and the photos of `faces`."""
+    encoder = None if speech_encoder is None else load_speech_encoder(speech_encoder)
+    photos = () if faces is None else load_faces(faces, "train")
+    return DataConfig(data, memory, encoder, photos, seed, batch)
+
+
+def _open_data(source: DataConfig, trainer: "Trainer", config: SampleConfig) -> Batches:
+    """The batches from the trainer's step on; the main process's trainer gets its validation samples."""
+    accelerator = trainer.accelerator
+    first = trainer.step * accelerator.gradient_accumulation_steps
+    batches = Batches(source, config, accelerator, first, trainer.places)
+    if accelerator.is_main_process:
+        clips = load_clips(source.data, "val", source.encoder, MAX_VALIDATION)
+        trainer.validation = validation_set(clips, config)
+    return batches
 
 
 def make_stage(row: Preset, name: str, pretrained: bool, **changes: Any) -> Stage:
