@@ -65,7 +65,9 @@ def test_of_a_face_that_does_not_move_photo_and_warp_are_both_right(clip):
 
 def untrained(name: str) -> tuple[ATLDiffPipeline, Preset]:
     """A pipeline of a preset with small networks, whose residual is zero, and that preset."""
-    unet = replace(PRESETS[name].unet, block_out_channels=(8, 16), identity_dim=64)
+    unet = replace(
+        PRESETS[name].unet, block_out_channels=(8, 16), identity_dim=64, identity_fusion="channels"
+    )
     row = replace(PRESETS[name], unet=unet, steps=1, speech="starter", identity="compact")
     return ATLDiffPipeline.from_preset(row), row
 
