@@ -30,6 +30,7 @@ from atldiff.rendering.diffusion.sampler import compute_dtype, make_scheduler
 from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel, channels_last
 from atldiff.rendering.renderer import Renderer
 from atldiff.rendering.warp.canvas import make_canvas
+from atldiff.rendering.warp.turn import limit_poses
 from atldiff.sequence import LandmarkSequence
 from atldiff.speech.encoders import make_speech_encoder
 from atldiff.speech.landmark_generator import LandmarkGenerator
@@ -208,7 +209,12 @@ class ATLDiffPipeline(DiffusionPipeline):
         sequence.check_emotion(self.unet.config.emotion_dim)
         steps = options.steps or self.preset.steps
         zoom = len(self.preset.view_sizes) > 1
-        canvas = make_canvas(portrait, sequence.points, options.output, options.background, mouth=zoom)
+        if sequence.pose.any():
+            sequence = replace(
+                sequence, pose=limit_poses(sequence.pose, portrait.head.yaw if portrait.head else 0.0)
+            )
+        layout = options.output, options.background, zoom
+        canvas = make_canvas(portrait, sequence.points, *layout, sequence.pose)
         renderer = Renderer(self._batcher or self.unet, self.identity_encoder, self.scheduler, self.preset)
         frames = renderer.frames(portrait, sequence, canvas, steps, options.seed, on_step)
         return badged(frames) if options.badge else frames

@@ -8,11 +8,13 @@ from atldiff import landmarks as lm
 from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
 from atldiff.options import BACKGROUNDS, OUTPUTS
+from atldiff.portrait.head import Head
 from atldiff.portrait.matting import green_screen
 from atldiff.portrait.photo import crop_square
 from atldiff.portrait.portrait import Portrait
 from atldiff.rendering.face_parts.toning import toning
 from atldiff.rendering.warp.spline import REGION, region_rect
+from atldiff.rendering.warp.turn import turn_points
 
 SQUARE_SIZE = 512
 SQUARE_SCALE = 1.6  # side of the "square" output over the network's crop
@@ -31,6 +33,7 @@ class Canvas:
         rect: x0, y0, x1, y1 whole pixels of the canvas that can move; holds all views.
         frame_box: (4,) what of the canvas a frame shows.  frame_size: (width, height) of a frame.
         tone: (256, 3) of a grey or sepia photo, see `toning`.
+        head: of the portrait, where it turns.
     """
 
     image: np.ndarray
@@ -42,6 +45,7 @@ class Canvas:
     frame_box: np.ndarray
     frame_size: tuple[int, int]
     tone: np.ndarray | None = None
+    head: Head | None = None
 
     @property
     def keeps_detail(self) -> bool:
@@ -52,6 +56,12 @@ class Canvas:
         """Photo pixels (..., 2) -> canvas pixels."""
         return points * self.scale + self.offset
 
+    def turned(self, points: np.ndarray, poses: np.ndarray | None) -> np.ndarray:
+        """Canvas pixels (F, N, 2) of an unturned head -> where the head's poses (F, 6) have them."""
+        return (
+            points if self.head is None or poses is None else _turned(self.head, points, poses, self.views[0])
+        )
+
 
 def make_canvas(
     portrait: Portrait,
@@ -59,6 +69,7 @@ def make_canvas(
     output: str = "photo",
     background: str = "keep",
     mouth: bool = True,
+    poses: np.ndarray | None = None,
 ) -> Canvas:
     """Lays out the rendering of a portrait whose landmarks will be points (F, 68, 2), photo pixels.
 
@@ -68,6 +79,7 @@ def make_canvas(
         background: "keep", "green" (the paper's green screen) or "matte" (a fourth channel);
             all but "keep" need `portrait.alpha`.
         mouth: whether the network also sees a mouth-centred view.
+        poses: (F, 6) of the head, see `turn`; left out or all zeros, it does not turn.
 
     Raises:
         InputError: no such output or background.
@@ -92,11 +104,14 @@ def make_canvas(
     face = _scaled_box(portrait.box, scale, offset)
     if output == "crop":
         frame_box, frame_size = face, (FRAME_SIZE, FRAME_SIZE)
-    views = (face, lm.mouth_box(points * scale + offset, face)) if mouth else (face,)
+    head, moved = None if poses is None or not poses.any() else portrait.head, points * scale + offset
+    if head is not None and poses is not None:
+        moved = _turned(head, moved, poses, face)
+    views = (face, lm.mouth_box(moved, face)) if mouth else (face,)
     still = portrait.landmarks * scale + offset
     rect = _moving_rect(image, views)
     tone = toning(portrait.image)
-    return Canvas(image, still, scale, offset, views, rect, frame_box, frame_size, tone)
+    return Canvas(image, still, scale, offset, views, rect, frame_box, frame_size, tone, head)
 
 
 def view_canvas(image: np.ndarray, landmarks: np.ndarray, views: tuple[np.ndarray, ...]) -> Canvas:
@@ -109,6 +124,13 @@ def view_canvas(image: np.ndarray, landmarks: np.ndarray, views: tuple[np.ndarra
     height, width = image.shape[:2]
     rect, whole = _moving_rect(image, views), np.array([0, 0, width, height], np.float32)
     return Canvas(image, landmarks, 1.0, np.zeros(2, np.float32), views, rect, whole, (width, height))
+
+
+def _turned(head: Head, points: np.ndarray, poses: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """Pixels (F, N, 2) of a canvas with that face view, turned."""
+    side = face[2] - face[0]
+    turned = turn_points(head, lm.to_crop(points, face), poses) * side + face[:2]
+    return np.where(poses.any(axis=1)[:, None, None], turned, points).astype(np.float32)
 
 
 def _check(what: str, value: str, allowed: tuple[str, ...]) -> None:

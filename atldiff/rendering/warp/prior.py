@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from atldiff import landmarks as lm
 from atldiff.rendering.face_parts.mouth import LayeredMouth
@@ -15,6 +16,7 @@ from atldiff.rendering.warp.canvas import Canvas
 from atldiff.rendering.warp.disocclusion import opened_mouth
 from atldiff.rendering.warp.photo_warp import FinePhoto
 from atldiff.rendering.warp.spline import displacement_field
+from atldiff.rendering.warp.turn import compose_fields, turn_fields
 
 
 def moving_photo(canvas: Canvas, prior: str) -> "WarpedPhoto | StillPhoto":
@@ -39,20 +41,34 @@ class WarpedPhoto:
             canvas, FinePhoto.of(canvas.image, canvas.rect), LayeredMouth.of(*about), Closures.of(*about)
         )
 
-    def frames(self, points: np.ndarray) -> Iterator[np.ndarray]:
-        """The canvas's moving part in each frame with landmarks (F, 68, 2) in canvas pixels:
-        (rect height, rect width, C) uint8 each.
-        """
-        return self.painted(self.warped(points), points)
+    def frames(self, points: np.ndarray, poses: np.ndarray | None = None) -> Iterator[np.ndarray]:
+        """The canvas's moving part in each frame.
 
-    def warped(self, points: np.ndarray) -> Iterator[np.ndarray]:
+        Args:
+            points: (F, 68, 2) of the unturned head, canvas pixels.
+            poses: (F, 6) of the head; left out, it does not turn.
+
+        Yields:
+            (rect height, rect width, C) uint8.
+        """
+        return self.painted(self.warped(points, poses), self.canvas.turned(points, poses))
+
+    def warped(self, points: np.ndarray, poses: np.ndarray | None = None) -> Iterator[np.ndarray]:
         """As `frames`, with nothing painted in."""
         canvas, face = self.canvas, self.canvas.views[0]
-        for field in displacement_field(lm.to_crop(points, face), lm.to_crop(canvas.landmarks, face)):
-            yield self.photo.warped(field, face, canvas.rect)
+        fields = displacement_field(lm.to_crop(points, face), lm.to_crop(canvas.landmarks, face))
+        if canvas.head is not None and poses is not None:
+            planes = torch.from_numpy(fields).permute(0, 3, 1, 2)
+            fields = compose_fields(planes, turn_fields(canvas.head, poses)).permute(0, 2, 3, 1).numpy()
+        for field in fields:
+            yield self.photo.warped(np.ascontiguousarray(field), face, canvas.rect)
 
     def painted(self, moving: Iterable[np.ndarray], points: np.ndarray) -> Iterator[np.ndarray]:
-        """The moving parts of `warped`, each with its mouth, lids and lips painted in place."""
+        """The moving parts of `warped`, each with its mouth, lids and lips painted in place.
+
+        Args:
+            points: (F, 68, 2) of the head as it is turned, canvas pixels.
+        """
         canvas = self.canvas
         corner = np.array(canvas.rect[:2], np.float32)
         outlines, shares = opened_mouth(points, canvas.landmarks)
@@ -76,7 +92,7 @@ class StillPhoto:
         """Of a canvas."""
         return cls(moving_part(canvas.image, canvas))
 
-    def frames(self, points: np.ndarray) -> Iterator[np.ndarray]:
+    def frames(self, points: np.ndarray, poses: np.ndarray | None = None) -> Iterator[np.ndarray]:
         """As `WarpedPhoto.frames`."""
         for _ in points:
             yield self.part.copy()

@@ -16,10 +16,10 @@ import numpy as np
 from atldiff.config import FRAME_RATE, WEIGHTS
 from atldiff.media.sound import SPEECH_LEVEL
 from atldiff.media.speech import SAMPLE_RATE, Speech
+from atldiff.sequence import POSE_PARTS
 
 BANK = WEIGHTS / "starter" / "head_motion.safetensors"
 BANK_RATE = FRAME_RATE // 2  # values a second in the bank
-POSE_PARTS = 6  # yaw, pitch, roll, shift x and y, logarithm of the size
 MOVES = POSE_PARTS + 1  # of a frame: the pose, and how far the brows are up
 SCALE = 1.2  # of the bank's motion: joins and pauses take some of it
 FUTURE = 15  # frames heard beyond the one that is given, with what smooths the loudness
@@ -67,8 +67,8 @@ class Bank:
             begins.append(fades[pieces].mean(axis=2))
             begin += len(track)
         moves = np.concatenate([track[:, :MOVES] for track in tracks]).astype(np.float32)
-        voices, begins = (np.concatenate(x).astype(np.float32) for x in (voices, begins))
-        return cls(moves, np.concatenate(starts), voices, begins)
+        windows, fades = (np.concatenate(x).astype(np.float32) for x in (voices, begins))
+        return cls(moves, np.concatenate(starts), windows, fades)
 
 
 @lru_cache(maxsize=2)

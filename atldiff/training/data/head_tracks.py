@@ -17,7 +17,8 @@ from atldiff.errors import InputError
 from atldiff.media.video_reader import open_video, video_sound
 from atldiff.portrait.head_track import head_track
 from atldiff.portrait.mesh import track_meshes
-from atldiff.speech.motion.head_motion import MOVES, POSE_PARTS, loudness
+from atldiff.sequence import POSE_PARTS
+from atldiff.speech.motion.head_motion import MOVES, loudness
 from atldiff.training.data.corpora import ClipRecord, read_corpus
 
 # Identities of clips.csv that speak from a podium, or read syllables and commands with a still head.
