@@ -29,7 +29,7 @@ _HOMES = {
 }
 __all__ = sorted(_HOMES)
 # Checkpoints name their networks' classes as of `atldiff`; diffusers then looks for their base class here.
-_HOMES["ModelMixin"] = "rendering.unet3d"
+_HOMES["ModelMixin"] = "rendering.diffusion.unet3d"
 
 
 def __getattr__(name: str):

@@ -9,7 +9,7 @@ import pytest
 from atldiff.cli.parser import _options, make_parser
 from atldiff.errors import InputError
 from atldiff.options import DEFAULTS, MOTION, OPTIONS, Motion, Options, help_text
-from atldiff.portrait import portrait as face
+from atldiff.portrait import mesh as face
 from atldiff.web import api, texts
 
 
@@ -81,7 +81,8 @@ def test_command_line_and_api_offer_every_option_with_its_default():
 
 
 EVERYTHING = Options(
-    expression=0.5, lips=1.5, silence=0.5, blinks=0, sway=2, smoothing=0, closure=0, face=2, emotion="happy",
+    expression=0.5, feeling=1.2, lips=1.5, silence=0.5, blinks=0, sway=2, smoothing=0, closure=0,
+    face=2, emotion="happy",
     steps=3, seed=9, output="crop", background="green", zoom=2, badge=True,
     detector="face-alignment",
 )  # fmt: skip

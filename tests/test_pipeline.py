@@ -178,7 +178,7 @@ def test_gains_of_motion_none_leave_the_networks_landmarks(pipeline, portrait, s
         "close_bilabials",
         "_close_in_silence",
         "_blink",
-        "_sway",
+        "_whole_face",
     ):
         monkeypatch.setattr(f"atldiff.speech.motion.edit.{edit}", no_edit)
     features = pipeline.speech_encoder.encode(speech, emotion=None)

@@ -14,7 +14,7 @@ from atldiff.portrait.photo import crop_square
 from atldiff.portrait.portrait import Portrait
 from atldiff.rendering.face_parts.toning import toning
 from atldiff.rendering.warp.spline import REGION, region_rect
-from atldiff.rendering.warp.turn import turn_points
+from atldiff.rendering.warp.turn import turn_pixels
 
 SQUARE_SIZE = 512
 SQUARE_SCALE = 1.6  # side of the "square" output over the network's crop
@@ -59,7 +59,9 @@ class Canvas:
     def turned(self, points: np.ndarray, poses: np.ndarray | None) -> np.ndarray:
         """Canvas pixels (F, N, 2) of an unturned head -> where the head's poses (F, 6) have them."""
         return (
-            points if self.head is None or poses is None else _turned(self.head, points, poses, self.views[0])
+            points
+            if self.head is None or poses is None
+            else turn_pixels(self.head, points, poses, self.views[0])
         )
 
 
@@ -106,7 +108,7 @@ def make_canvas(
         frame_box, frame_size = face, (FRAME_SIZE, FRAME_SIZE)
     head, moved = None if poses is None or not poses.any() else portrait.head, points * scale + offset
     if head is not None and poses is not None:
-        moved = _turned(head, moved, poses, face)
+        moved = turn_pixels(head, moved, poses, face)
     views = (face, lm.mouth_box(moved, face)) if mouth else (face,)
     still = portrait.landmarks * scale + offset
     rect = _moving_rect(image, views)
@@ -124,13 +126,6 @@ def view_canvas(image: np.ndarray, landmarks: np.ndarray, views: tuple[np.ndarra
     height, width = image.shape[:2]
     rect, whole = _moving_rect(image, views), np.array([0, 0, width, height], np.float32)
     return Canvas(image, landmarks, 1.0, np.zeros(2, np.float32), views, rect, whole, (width, height))
-
-
-def _turned(head: Head, points: np.ndarray, poses: np.ndarray, face: np.ndarray) -> np.ndarray:
-    """Pixels (F, N, 2) of a canvas with that face view, turned."""
-    side = face[2] - face[0]
-    turned = turn_points(head, lm.to_crop(points, face), poses) * side + face[:2]
-    return np.where(poses.any(axis=1)[:, None, None], turned, points).astype(np.float32)
 
 
 def _check(what: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -13,8 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from atldiff.landmarks import to_crop
 from atldiff.portrait.head import Head
+from atldiff.portrait.portrait import Portrait
 from atldiff.rendering.warp.spline import GRID, REGION
+from atldiff.sequence import LandmarkSequence
 
 PIVOT = (0.0, 0.35, -0.5)  # what a turn leaves in its place, face units: below and behind the eyes
 CAMERA = 9.0  # its distance from the eyes, face units
@@ -111,6 +114,27 @@ def turn_points(head: Head, points: np.ndarray, poses: np.ndarray) -> np.ndarray
     shifts = pose_shifts(torch.stack([face[..., 0], face[..., 1], depth], dim=1), _float(poses))
     shifts = _float(head.frame.axes.T) @ shifts * share[:, None]
     return np.asarray(points, np.float32) + shifts.mT.numpy()
+
+
+def turn_pixels(head: Head, points: np.ndarray, poses: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """As `turn_points`, of pixels (F, N, 2) of a picture whose network crop is `box` (4,)."""
+    turned = turn_points(head, to_crop(points, box), poses) * (box[2] - box[0]) + box[:2]
+    return np.where(poses.any(axis=1)[:, None, None], turned, points).astype(np.float32)
+
+
+def portrait_poses(portrait: Portrait, poses: np.ndarray) -> np.ndarray:
+    """Poses (F, 6) as far as a portrait can turn: see `limit_poses`; zeros where its head is not known."""
+    if not poses.any() or portrait.head is None:
+        return np.zeros_like(poses)
+    return limit_poses(poses, portrait.head.yaw).astype(np.float32)
+
+
+def turned_landmarks(portrait: Portrait, sequence: LandmarkSequence) -> np.ndarray:
+    """The landmarks (F, 68, 2) of a sequence, pixels of the portrait's image, as its video shows them."""
+    poses = portrait_poses(portrait, sequence.pose)
+    if not poses.any() or portrait.head is None:
+        return sequence.points
+    return turn_pixels(portrait.head, sequence.points, poses, portrait.box)
 
 
 def _float(x: np.ndarray) -> Tensor:

@@ -5,7 +5,7 @@ import pytest
 
 from atldiff.config import FRAME_RATE
 from atldiff.media.speech import SAMPLE_RATE, load_speech
-from atldiff.speech.motion.edit import head_motion
+from atldiff.speech.motion import head_motion
 from atldiff.speech.motion.head_motion import (
     FADE,
     FUTURE,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from atldiff.errors import InputError
-from atldiff.speech.motion.edit import pose_file
+from atldiff.speech.motion import pose_file
 from atldiff.speech.motion.pose_file import poses_from_csv
 
 
