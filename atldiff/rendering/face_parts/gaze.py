@@ -12,8 +12,8 @@ import numpy as np
 
 from atldiff.config import FRAME_RATE
 from atldiff.landmarks import EYE_CORNERS, LEFT_EYE, RIGHT_EYE
+from atldiff.rendering.face_parts.eyelids import LidMaps
 from atldiff.rendering.face_parts.shapes import Rect, rect_round
-from atldiff.rendering.face_parts.soft_lid import LidMaps
 from atldiff.smoothstep import smoothstep
 
 TAKEN_BACK = (0.5, 0.35)  # share of the head's yaw and pitch
