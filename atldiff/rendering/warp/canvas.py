@@ -33,7 +33,7 @@ class Canvas:
         rect: x0, y0, x1, y1 whole pixels of the canvas that can move; holds all views.
         frame_box: (4,) what of the canvas a frame shows.  frame_size: (width, height) of a frame.
         tone: (256, 3) of a grey or sepia photo, see `toning`.
-        head: of the portrait, where it turns.
+        head: of the portrait, where it turns.  mesh: (478, 2) of its face, then, pixels of `image`.
     """
 
     image: np.ndarray
@@ -46,6 +46,7 @@ class Canvas:
     frame_size: tuple[int, int]
     tone: np.ndarray | None = None
     head: Head | None = None
+    mesh: np.ndarray | None = None
 
     @property
     def keeps_detail(self) -> bool:
@@ -113,7 +114,8 @@ def make_canvas(
     still = portrait.landmarks * scale + offset
     rect = _moving_rect(image, views)
     tone = toning(portrait.image)
-    return Canvas(image, still, scale, offset, views, rect, frame_box, frame_size, tone, head)
+    mesh = None if head is None or portrait.mesh is None else portrait.mesh[:, :2] * scale + offset
+    return Canvas(image, still, scale, offset, views, rect, frame_box, frame_size, tone, head, mesh)
 
 
 def view_canvas(image: np.ndarray, landmarks: np.ndarray, views: tuple[np.ndarray, ...]) -> Canvas:

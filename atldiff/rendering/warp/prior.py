@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from atldiff import landmarks as lm
+from atldiff.rendering.face_parts.gaze import Gaze, iris_shifts
 from atldiff.rendering.face_parts.mouth import LayeredMouth
 from atldiff.rendering.face_parts.overlay import Closures
 from atldiff.rendering.warp.canvas import Canvas
@@ -32,14 +33,15 @@ class WarpedPhoto:
     photo: FinePhoto
     mouth: LayeredMouth
     closures: Closures
+    gaze: Gaze | None = None
 
     @classmethod
     def of(cls, canvas: Canvas) -> "WarpedPhoto":
         """Of a canvas."""
         about = canvas.image, canvas.landmarks
-        return cls(
-            canvas, FinePhoto.of(canvas.image, canvas.rect), LayeredMouth.of(*about), Closures.of(*about)
-        )
+        photo = FinePhoto.of(canvas.image, canvas.rect)
+        gaze = None if canvas.mesh is None else Gaze.of(*about, canvas.mesh)
+        return cls(canvas, photo, LayeredMouth.of(*about), Closures.of(*about), gaze)
 
     def frames(self, points: np.ndarray, poses: np.ndarray | None = None) -> Iterator[np.ndarray]:
         """The canvas's moving part in each frame.
@@ -51,7 +53,7 @@ class WarpedPhoto:
         Yields:
             (rect height, rect width, C) uint8.
         """
-        return self.painted(self.warped(points, poses), self.canvas.turned(points, poses))
+        return self.painted(self.warped(points, poses), self.canvas.turned(points, poses), poses)
 
     def warped(self, points: np.ndarray, poses: np.ndarray | None = None) -> Iterator[np.ndarray]:
         """As `frames`, with nothing painted in."""
@@ -63,8 +65,10 @@ class WarpedPhoto:
         for field in fields:
             yield self.photo.warped(np.ascontiguousarray(field), face, canvas.rect)
 
-    def painted(self, moving: Iterable[np.ndarray], points: np.ndarray) -> Iterator[np.ndarray]:
-        """The moving parts of `warped`, each with its mouth, lids and lips painted in place.
+    def painted(
+        self, moving: Iterable[np.ndarray], points: np.ndarray, poses: np.ndarray | None = None
+    ) -> Iterator[np.ndarray]:
+        """The moving parts of `warped`, each with its irises, mouth, lids and lips painted in place.
 
         Args:
             points: (F, 68, 2) of the head as it is turned, canvas pixels.
@@ -75,7 +79,11 @@ class WarpedPhoto:
         points, outlines = points - corner, outlines - corner
         size = canvas.rect[3] - canvas.rect[1], canvas.rect[2] - canvas.rect[0]
         layers = self.mouth.layers(points, outlines, size)
-        for part, marks, outline, share, drawn in zip(moving, points, outlines, shares, layers, strict=True):
+        shifts = np.zeros((len(points), 2)) if poses is None else iris_shifts(poses)
+        frames = zip(moving, points, outlines, shares, layers, shifts, strict=True)
+        for part, marks, outline, share, drawn, shift in frames:
+            if self.gaze is not None:
+                self.gaze.paint(part, marks, shift)
             self.mouth.blend(part, marks, outline, share, drawn)
             self.closures.paint(part, marks)
             yield part

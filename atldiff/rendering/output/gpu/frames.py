@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atldiff.rendering.face_parts.gaze import iris_shifts
 from atldiff.rendering.levels import to_signed
 from atldiff.rendering.output.gpu.composite import TensorComposite
-from atldiff.rendering.output.gpu.paint import paint_closures, paint_mouths
+from atldiff.rendering.output.gpu.paint import paint_closures, paint_gaze, paint_mouths
 from atldiff.rendering.output.gpu.warp import TensorWarp, crop_field
 from atldiff.rendering.warp.canvas import Canvas
 from atldiff.rendering.warp.disocclusion import opened_mouth
@@ -59,6 +60,8 @@ class TensorFrames:
         moving, points = self.warp.warped(field), self.canvas.turned(points, poses)
         outlines, shares = opened_mouth(points, self.canvas.landmarks)
         corner = np.array(self.canvas.rect[:2], np.float32)
+        if self.photo.gaze is not None:
+            paint_gaze(moving, self.photo.gaze, points - corner, iris_shifts(poses))
         paint_mouths(moving, self.photo.mouth, points - corner, outlines - corner, shares)
         paint_closures(moving, self.photo.closures, points - corner)
         return moving

@@ -1,4 +1,4 @@
-"""The opened mouth, closed lids and closed lips, painted into many frames at once on any device.
+"""Irises, the opened mouth, closed lids and closed lips, painted into many frames at once on any device.
 
 Outlines are filled with OpenCV's smooth edges on the CPU, as uint8 masks no larger than what is painted; all
 that has a colour is made on the device.
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from atldiff.landmarks import inter_ocular_distance
+from atldiff.rendering.face_parts.gaze import Gaze
 from atldiff.rendering.face_parts.light import EYE_SPAN
 from atldiff.rendering.face_parts.mouth import LayeredMouth, fill_outline
 from atldiff.rendering.face_parts.mouth_layers import paint_layers
@@ -50,6 +51,17 @@ def paint_closures(moving: Tensor, closures: Closures, landmarks: np.ndarray) ->
         rects = [part.area(marks, size) for marks in apart]
         for frame in _shown(rects, amounts):
             layers = part.layers(apart[frame], float(amounts[frame]), rects[frame])
+            paints = [(_on(colour, moving.device), _on(alpha, moving.device)) for colour, alpha in layers]
+            _blend(moving, [frame], rects[frame], paints)
+
+
+def paint_gaze(moving: Tensor, gaze: Gaze, landmarks: np.ndarray, shifts: np.ndarray) -> None:
+    """`Gaze.paint` of frames (F, C, H, W) uint8, in place."""
+    size, amounts = (moving.shape[2], moving.shape[3]), np.linalg.norm(shifts, axis=1)
+    for iris in gaze.irises:
+        rects = [iris.area(marks, size) for marks in landmarks]
+        for frame in _shown(rects, amounts):
+            layers = iris.layers(landmarks[frame], shifts[frame], rects[frame])
             paints = [(_on(colour, moving.device), _on(alpha, moving.device)) for colour, alpha in layers]
             _blend(moving, [frame], rects[frame], paints)
 
