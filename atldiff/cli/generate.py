@@ -77,7 +77,13 @@ class Runner:
 
             bar.set_description("reading")
             animation = animate(
-                job.photo, job.recording, job.options, predict, job.given, max_seconds=settings.max_seconds
+                job.photo,
+                job.recording,
+                job.options,
+                predict,
+                job.given,
+                job.poses,
+                max_seconds=settings.max_seconds,
             )
             for warning in (*animation.portrait.warnings, *animation.speech.warnings):
                 tqdm.write(f"note: {warning}", file=sys.stderr)

@@ -25,6 +25,7 @@ class Job:
         output: the video, or None.
         landmarks: files to save the landmarks to, or to draw them to.
         given: a landmark file to render instead of predicted landmarks.
+        poses: a table of the head's angles instead of motion from the voice.
     """
 
     photo: Path
@@ -33,11 +34,13 @@ class Job:
     options: Options = DEFAULTS
     landmarks: tuple[Path, ...] = ()
     given: Path | None = None
+    poses: Path | None = None
 
     @property
     def inputs(self) -> tuple[Path, ...]:
         """The files that the job reads."""
-        return tuple(path for path in (self.photo, self.recording, self.given) if path is not None)
+        files = (self.photo, self.recording, self.given, self.poses)
+        return tuple(path for path in files if path is not None)
 
     @property
     def outputs(self) -> tuple[Path, ...]:

@@ -66,6 +66,8 @@ def _add_generate(commands) -> None:
     parser.add_argument(
         "--from-landmarks", type=Path, metavar="FILE", help="render these instead (.npz, .json)"
     )
+    turns = "the head's turns instead of the voice's: .csv of yaw,pitch,roll in degrees, a line a frame"
+    parser.add_argument("--poses", type=Path, metavar="FILE", help=turns)
     _add_settings(parser)
 
 
@@ -174,7 +176,7 @@ def _device(name: str) -> str:
 def _generate(args: argparse.Namespace) -> None:
     from atldiff.cli.jobs import Job
 
-    files = (args.out, _options(args), tuple(args.landmarks), args.from_landmarks)
+    files = (args.out, _options(args), tuple(args.landmarks), args.from_landmarks, args.poses)
     for line in _runner(args).run(Job(args.photo, args.recording, *files)):
         print(line)
 

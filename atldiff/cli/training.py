@@ -49,6 +49,9 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     mouth.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
     mouth.add_argument("--faces", type=Path, default=FACES, help="what prepare-faces wrote")
     mouth.add_argument("--tries", type=whole(1), default=400, help="shapes to try")
+    tracks = add_command(parts, "head-tracks", _head_tracks, "Build and judge the bank of head motion.")
+    tracks.add_argument("--data", type=Path, required=True, help="folder with clips.csv")
+    tracks.add_argument("--out", type=Path, required=True, help="the bank, .safetensors")
     table = add_writer(parts, "ablations", _run_ablations, "Train the rows of the ablation table.")
     table.add_argument("rows", nargs="*", metavar="NAME", help="such as without-kfusion; all if left out")
     table.add_argument("--start", type=Path, required=True, help="speech encoder of the landmarks' rows")
@@ -174,6 +177,12 @@ def _fit_mouth(args: argparse.Namespace) -> None:
     mouths = open_mouths(load_clips(args.data, "train"), load_faces(args.faces, "train"), count=460)
     shape, loss = fit_mouth(mouths, args.tries)
     print(f"{shape}\nloss {loss:.4f} over {len(mouths)} open mouths")
+
+
+def _head_tracks(args: argparse.Namespace) -> None:
+    from atldiff.training.data.head_tracks import build_bank
+
+    print(build_bank(args.data, args.out))
 
 
 def _train_emotion(args: argparse.Namespace) -> None:

@@ -71,7 +71,7 @@ def _whole_face(
     """What moves beside the lips: displacements (F, 68, 2) in face units, and the head's poses (F, 6)."""
     moves = np.zeros((len(activity), MOVES))
     if motion.sway > 0:
-        moves = motion.sway * head_moves(speech, len(activity), seed)
+        moves = head_moves(speech, len(activity), seed, motion.sway)
     displacement = np.zeros((len(activity), *rest.shape))
     brows = motion.expression * moves[:, POSE_PARTS, None]
     displacement[:, BROWS, 1] -= brows

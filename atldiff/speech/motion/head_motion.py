@@ -73,7 +73,7 @@ class Bank:
 
 @lru_cache(maxsize=2)
 def load_bank(path: Path = BANK) -> Bank:
-    """Reads what `training.head_tracks.save_bank` wrote."""
+    """Reads what `training.data.head_tracks.save_bank` wrote."""
     from safetensors.numpy import load_file
 
     arrays = load_file(path)
@@ -111,22 +111,6 @@ def loudness(samples: np.ndarray, num_frames: int) -> np.ndarray:
     return np.convolve(loud, kernel / kernel.sum(), "valid")
 
 
-def head_poses(
-    voice: Speech | np.ndarray, num_frames: int, seed: int = 0, strength: float = 1.0
-) -> np.ndarray:
-    """Poses of a head that speaks.
-
-    Args:
-        voice: a recording, or loudness (F,) as by `loudness`.
-        seed: the same one gives the same motion.
-        strength: 0 = still, 1 = natural.
-
-    Returns:
-        (num_frames, 6) float64, parts as in `rendering.turn`; it rises from zeros.
-    """
-    return head_moves(voice, num_frames, seed, strength)[:, :POSE_PARTS]
-
-
 def head_moves(
     voice: Speech | np.ndarray,
     num_frames: int,
@@ -134,7 +118,17 @@ def head_moves(
     strength: float = 1.0,
     bank: Bank | None = None,
 ) -> np.ndarray:
-    """As `head_poses`, with the brows: (num_frames, MOVES)."""
+    """Moves of a head that speaks.
+
+    Args:
+        voice: a recording, or loudness (F,) as by `loudness`.
+        seed: the same one gives the same motion.
+        strength: 0 = still, 1 = natural.
+        bank: the tracks; the embedded ones if left out.
+
+    Returns:
+        (num_frames, MOVES) float64: poses as in `rendering.warp.turn`, then brows; they rise from zeros.
+    """
     curve = loudness(voice.samples, num_frames) if isinstance(voice, Speech) else np.asarray(voice)
     curve = np.pad(curve[:num_frames], (0, max(0, num_frames - len(curve))))
     motion = HeadMotion(seed, strength, bank)
@@ -145,7 +139,7 @@ class HeadMotion:
     """Head motion of a voice that is still being heard, frame by frame.
 
     Args:
-        seed, strength: as of `head_poses`.
+        seed, strength: as of `head_moves`.
         bank: the tracks; the embedded ones if left out.
     """
 
