@@ -163,7 +163,9 @@ def judge_bank(pieces: Sequence[tuple[str, np.ndarray]], count: int = 5) -> list
     chances = []
     for ours, theirs in halvings([name for name, _ in pieces], count):
         bank = Bank.from_tracks([track for name, track in pieces if name in ours])
-        real, generated, people = [], [], []
+        real: list[np.ndarray] = []
+        generated: list[np.ndarray] = []
+        people: list[str] = []
         for name, track in pieces:
             if name not in theirs or len(track) < WINDOW:
                 continue

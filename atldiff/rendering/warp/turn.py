@@ -119,7 +119,7 @@ def turn_points(head: Head, points: np.ndarray, poses: np.ndarray) -> np.ndarray
 def turn_pixels(head: Head, points: np.ndarray, poses: np.ndarray, box: np.ndarray) -> np.ndarray:
     """As `turn_points`, of pixels (F, N, 2) of a picture whose network crop is `box` (4,)."""
     turned = turn_points(head, to_crop(points, box), poses) * (box[2] - box[0]) + box[:2]
-    return np.where(poses.any(axis=1)[:, None, None], turned, points).astype(np.float32)
+    return np.where(np.any(poses, axis=1, keepdims=True)[..., None], turned, points).astype(np.float32)
 
 
 def portrait_poses(portrait: Portrait, poses: np.ndarray) -> np.ndarray:
