@@ -4,7 +4,7 @@ Page, command line and `ATLDiffPipeline.__call__` share it. They differ in where
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from atldiff.media.speech import MAX_SECONDS, Speech, load_speech
 from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.portrait import Portrait, load_portrait
 from atldiff.sequence import LandmarkSequence
+from atldiff.speech.motion.pose_file import poses_from_csv
 
 ImageSource = str | Path | np.ndarray | Image.Image | Portrait  # what `load_portrait` reads
 AudioSource = str | Path | tuple[int, np.ndarray] | Speech  # what `load_speech` reads
@@ -65,6 +66,7 @@ def animate(
     options: Options,
     predict: Callable[[Portrait, Speech, Options], LandmarkSequence],
     landmark_file: str | Path | None = None,
+    poses: str | Path | None = None,
     **reading: Any,
 ) -> Animation:
     """Reads both inputs and predicts the face's motion.
@@ -75,15 +77,21 @@ def animate(
         options: the choices for the video.
         predict: `ATLDiffPipeline.landmarks`, wherever it runs.
         landmark_file: motion to use instead. It is moved to the portrait's face and cut to the speech.
+        poses: a table of the head's angles to use instead, see `poses_from_csv`. It is cut to the speech, or
+            its last line is held.
         reading: keywords of `read_inputs`.
 
     Raises:
-        InputError: photo, recording or landmark file cannot be used.
+        InputError: photo, recording or one of the files cannot be used.
     """
     sequence = None if landmark_file is None else LandmarkSequence.load(landmark_file)
+    angles = None if poses is None else poses_from_csv(poses)
     portrait, speech = read_inputs(image, audio, options, **reading)
     if sequence is None:
         sequence = predict(portrait, speech, options)
     else:
         sequence = sequence.resampled(speech.num_frames).on_face(portrait.landmarks)
+    if angles is not None:
+        index = np.minimum(np.arange(len(sequence.points)), len(angles) - 1)
+        sequence = replace(sequence, pose=angles[index].astype(np.float32))
     return Animation(portrait, speech, sequence, options)

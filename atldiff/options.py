@@ -38,7 +38,14 @@ class Motion:
     """Edits of the predicted landmarks; the gains of `Motion.none()` change nothing."""
 
     expression: float = _number(
-        1.0, 0.0, 2.0, "movement of brows, cheeks and eyes; 0 = still, 1 = as predicted", "Expression"
+        1.0, 0.0, 2.0, "movement of brows, cheeks and eyes; 0 = still, 1 = natural", "Expression"
+    )
+    feeling: float = _number(
+        0.6,
+        0.0,
+        1.5,
+        "how far the face shows the emotion; 0 = not, 1 = as actors do",
+        "Strength of the emotion",
     )
     lips: float = _number(
         1.0, 0.0, 2.0, "movement of lips and chin; 0 = still, 1 = as predicted", "Lip strength"
@@ -49,7 +56,9 @@ class Motion:
     blinks: float = _number(
         1.0, 0.0, 2.0, "how often the eyes blink; 0 = never, 1 = 17 times a minute", "Blinking"
     )
-    sway: float = _number(1.0, 0.0, 2.0, "slow movement of the head; 0 = still, 1 = natural", "Head motion")
+    sway: float = _number(
+        1.0, 0.0, 2.0, "movement of the head with the voice; 0 = still, 1 = natural", "Head motion"
+    )
     smoothing: float = _number(
         1.0, 0.0, 2.0, "smoothing of the motion in time; 0 = none, 1 = as usual", "Smoothing"
     )
@@ -61,7 +70,7 @@ class Motion:
     @classmethod
     def none(cls) -> "Motion":
         """No edit at all."""
-        return Motion(silence=0.0, blinks=0.0, sway=0.0, smoothing=0.0, closure=0.0)
+        return Motion(feeling=0.0, silence=0.0, blinks=0.0, sway=0.0, smoothing=0.0, closure=0.0)
 
     @property
     def edits_nothing(self) -> bool:
@@ -84,7 +93,7 @@ class Options(Motion):
         None, 1, 8, "diffusion steps; 1 is fastest, more may be crisper; left out = the weights' own", "Steps"
     )  # fmt: skip
     seed: int = _number(
-        0, 0, 2**31 - 1, "of noise, teeth, blinks and sway; the same seed gives the same video", "Seed"
+        0, 0, 2**31 - 1, "of noise, teeth, blinks and head; the same seed gives the same video", "Seed"
     )
     output: str = _name(
         "photo", OUTPUTS, "photo = the whole photo, square = 512 x 512 of the head, crop = 128 x 128", "Size"

@@ -30,16 +30,19 @@ from atldiff.rendering.diffusion.sampler import compute_dtype, make_scheduler
 from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel, channels_last
 from atldiff.rendering.renderer import Renderer
 from atldiff.rendering.warp.canvas import make_canvas
+from atldiff.rendering.warp.turn import portrait_poses
 from atldiff.sequence import LandmarkSequence
 from atldiff.speech.encoders import make_speech_encoder
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.motion.bilabials import recognised_bilabials
 from atldiff.speech.motion.edit import edit_landmarks
+from atldiff.speech.motion.expressions import EMOTIONS
 from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 from atldiff.system import disable_telemetry
 
 STARTER = WEIGHTS / "starter"
+_HEARD = 0.5  # of the option feeling, where the emotion is heard
 
 
 @dataclass
@@ -178,11 +181,16 @@ class ATLDiffPipeline(DiffusionPipeline):
         features = self.speech_encoder.encode(speech, emotion, self.landmark_generator.hears_waveform)
         points = self.landmark_generator.predict(features, portrait.landmarks, speech.num_frames)
         bilabials = recognised_bilabials(features)
-        points = edit_landmarks(points, portrait.landmarks, speech, options, options.seed, bilabials)
-        embedding = features.emotion[0].float().cpu().numpy()
+        embedding = features.emotion[0].float().cpu()
+        motion, shown = options, emotion
+        if emotion is None:  # heard, and shown less than what was asked for by name
+            shown = self.speech_encoder.emotion.told(embedding)
+            motion = replace(options, feeling=_HEARD * options.feeling)
+        about = portrait.landmarks, speech, motion, options.seed, bilabials
+        points, poses = edit_landmarks(points, *about, shown if shown in EMOTIONS else None)
         del features  # as large as a recording is long, and rendering needs neither them nor its samples
         give_back(speech.samples)
-        return LandmarkSequence(points.astype(np.float32), portrait.landmarks, embedding)
+        return LandmarkSequence(points, portrait.landmarks, embedding.numpy(), pose=poses)
 
     @torch.no_grad()
     def recognise_emotion(self, sequence: LandmarkSequence) -> str | None:
@@ -217,7 +225,9 @@ class ATLDiffPipeline(DiffusionPipeline):
         sequence.check_emotion(self.unet.config.emotion_dim)
         steps = options.steps or self.preset.steps
         zoom = len(self.preset.view_sizes) > 1
-        canvas = make_canvas(portrait, sequence.points, options.output, options.background, mouth=zoom)
+        sequence = replace(sequence, pose=portrait_poses(portrait, sequence.pose))
+        layout = options.output, options.background, zoom
+        canvas = make_canvas(portrait, sequence.points, *layout, sequence.pose)
         renderer = Renderer(self._batcher or self.unet, self.identity_encoder, self.scheduler, self.preset)
         frames = renderer.frames(portrait, sequence, canvas, steps, options.seed, on_step)
         return add_badges(frames) if options.badge else frames

@@ -3,7 +3,7 @@
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.landmarks import NUM_LANDMARKS, FaceFrame, inter_ocular_distance
 
+POSE_PARTS = 6  # yaw, pitch, roll, shift x and y, logarithm of the size
 REACH = 3.0  # inter-ocular distances; no point of a face moves further from where the photo shows it
 MIN_EYE_DISTANCE = 1.0  # pixels between the outer eye corners of a file's own face
 MAX_EMOTION = 1e3  # of any component of an emotion embedding; the networks' stay far below
 MAX_BYTES = 64e6  # of an unpacked archive: several times the longest video's landmarks
 
+_NO_POSE = np.zeros((0, POSE_PARTS), np.float32)
 _REMEDY = "Use a .npz or .json file that atldiff saved"
 _BROKEN = (
     OSError, ValueError, KeyError, TypeError, EOFError, OverflowError, RuntimeError, MemoryError,
@@ -30,16 +32,23 @@ class LandmarkSequence:
     """Landmarks of every frame.
 
     Attributes:
-        points: (F, 68, 2) float32, pixels of the photo.
+        points: (F, 68, 2) float32, pixels of the photo, of a head that does not turn.
         identity: (68, 2) float32, the photo's own landmarks, pixels.
         emotion: (E,) float32 emotion embedding of the speech.
         fps: frames a second.
+        pose: (F, 6) float32, how the head turns: parts as in `rendering.warp.turn`. Zeros if left out.
     """
 
     points: np.ndarray
     identity: np.ndarray
     emotion: np.ndarray
     fps: int = FRAME_RATE
+    pose: np.ndarray = field(default_factory=lambda: _NO_POSE)
+
+    def __post_init__(self) -> None:
+        if len(self.pose) == 0:
+            object.__setattr__(self, "pose", np.zeros((len(self.points), POSE_PARTS), np.float32))
+        assert self.pose.shape == (len(self.points), POSE_PARTS), self.pose.shape
 
     def save(self, path: str | Path) -> Path:
         """Writes a .npz or .json file by the path's ending; returns the path.
@@ -54,6 +63,7 @@ class LandmarkSequence:
             "identity": self.identity,
             "emotion": self.emotion,
             "fps": self.fps,
+            "pose": self.pose,
         }
         try:
             if ending == ".npz":
@@ -83,6 +93,7 @@ class LandmarkSequence:
                 np.asarray(fields[key], np.float32) for key in ("points", "identity", "emotion")
             )
             fps = int(fields["fps"])
+            pose = np.asarray(fields["pose"], np.float32) if "pose" in fields else _NO_POSE
         except InputError:
             raise
         except FileNotFoundError as error:
@@ -94,11 +105,13 @@ class LandmarkSequence:
             raise InputError(
                 f"{path.name} does not hold 68 landmarks at {FRAME_RATE} frames a second", _REMEDY
             )
-        if not all(np.isfinite(values).all() for values in (points, identity, emotion)):
+        if "pose" in fields and pose.shape != (len(points), POSE_PARTS):
+            raise InputError(f"{path.name} does not hold a pose of {POSE_PARTS} parts a frame", _REMEDY)
+        if not all(np.isfinite(values).all() for values in (points, identity, emotion, pose)):
             raise InputError(f"{path.name} holds landmarks that are not numbers", _REMEDY)
         if len(emotion) == 0:
             raise InputError(f"{path.name} holds no emotion", _REMEDY)
-        sequence = cls(points, identity, emotion, fps)
+        sequence = cls(points, identity, emotion, fps, pose)
         sequence._check_bounds(path.name)
         return sequence
 
@@ -129,10 +142,10 @@ class LandmarkSequence:
     def resampled(self, num_frames: int) -> "LandmarkSequence":
         """The same motion in `num_frames` frames; a longer one repeats the last frame."""
         index = np.minimum(np.arange(num_frames), len(self.points) - 1)
-        return replace(self, points=self.points[index])
+        return replace(self, points=self.points[index], pose=self.pose[index])
 
     def on_face(self, landmarks: np.ndarray) -> "LandmarkSequence":
-        """The same motion on another face's landmarks (68, 2); displacements are kept in face units."""
+        """The same motion on another face's landmarks (68, 2): in face units, with the same poses."""
         mine, theirs = FaceFrame.from_landmarks(self.identity), FaceFrame.from_landmarks(landmarks)
         moved = theirs.vectors_from_face(mine.vectors_to_face(self.points - self.identity))
         points = (landmarks + moved).astype(np.float32)

@@ -76,7 +76,8 @@ def test_command_line_and_api_offer_every_option_with_its_default():
 
 
 EVERYTHING = Options(
-    expression=0.5, lips=1.5, silence=0.5, blinks=0, sway=2, smoothing=0, closure=0, face=2, emotion="happy",
+    expression=0.5, feeling=1.2, lips=1.5, silence=0.5, blinks=0, sway=2, smoothing=0, closure=0,
+    face=2, emotion="happy",
     steps=3, seed=9, output="crop", background="green", zoom=2, badge=True,
     detector="face-alignment",
 )  # fmt: skip

@@ -79,7 +79,8 @@ def test_a_longer_video_begins_like_a_shorter_one(pipeline, portrait, sequence):
     shorter, longer = (list(window_spans(total, pipeline.preset.overlap)) for total in (30, 34))
     assert shorter[:-1] == longer[:-1]
     alone = shorter[-1][0]  # the last windows differ
-    whole = frames(pipeline, portrait, replace(sequence, points=points))
+    pose = np.concatenate([sequence.pose[:30], sequence.pose[:4]])
+    whole = frames(pipeline, portrait, replace(sequence, points=points, pose=pose))
     np.testing.assert_array_equal(frames(pipeline, portrait, sequence.resampled(30))[:alone], whole[:alone])
 
 
@@ -178,7 +179,7 @@ def test_gains_of_motion_none_leave_the_networks_landmarks(pipeline, portrait, s
         "close_bilabials",
         "_close_in_silence",
         "_blink",
-        "_sway",
+        "_whole_face",
     ):
         monkeypatch.setattr(f"atldiff.speech.motion.edit.{edit}", no_edit)
     features = pipeline.speech_encoder.encode(speech, emotion=None)
@@ -237,7 +238,8 @@ def test_a_face_that_stands_still_shows_no_join_of_windows(portrait, sequence):
     """With the trained networks, frames can differ only by the joins of windows."""
     starter = ATLDiffPipeline.from_pretrained()
     points = np.repeat(sequence.points[20:21], 45, axis=0)
-    shown = frames(starter, portrait, replace(sequence, points=points)).astype(int)
+    pose = np.repeat(sequence.pose[20:21], 45, axis=0)
+    shown = frames(starter, portrait, replace(sequence, points=points, pose=pose)).astype(int)
     assert len(list(window_spans(45, starter.preset.overlap))) > 2
     assert np.abs(np.diff(shown, axis=0)).max() <= 1
 

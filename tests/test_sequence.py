@@ -19,7 +19,8 @@ def sequence() -> LandmarkSequence:
     rng = np.random.default_rng(0)
     identity = FACE
     points = identity + rng.normal(0, 1, (5, 68, 2)).astype(np.float32)
-    return LandmarkSequence(points, identity, rng.random(4).astype(np.float32))
+    pose = rng.normal(0, 3, (5, 6)).astype(np.float32)
+    return LandmarkSequence(points, identity, rng.random(4).astype(np.float32), pose=pose)
 
 
 NAMES = [("a.npz", 0), ("a.json", 1e-3), ("A.NPZ", 0), ("a.Json", 1e-3), (f"{'n' * 251}.npz", 0)]
@@ -32,6 +33,28 @@ def test_saved_sequence_comes_back(sequence, tmp_path, name, tolerance):
     np.testing.assert_allclose(again.points, sequence.points, atol=tolerance)
     np.testing.assert_allclose(again.identity, sequence.identity, atol=tolerance)
     np.testing.assert_allclose(again.emotion, sequence.emotion, atol=tolerance)
+    np.testing.assert_allclose(again.pose, sequence.pose, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.json"])
+def test_a_file_without_poses_holds_a_still_head(sequence, tmp_path, name):
+    fields = {"points": sequence.points, "identity": FACE, "emotion": sequence.emotion, "fps": 30}
+    if name.endswith("npz"):
+        np.savez(tmp_path / name, **fields)
+    else:
+        lists = {key: np.asarray(value).tolist() for key, value in fields.items()}
+        (tmp_path / name).write_text(json.dumps(lists))
+    np.testing.assert_array_equal(LandmarkSequence.load(tmp_path / name).pose, np.zeros((5, 6)))
+
+
+@pytest.mark.parametrize(
+    ("pose", "words"), [([[0.0] * 6], "pose of 6 parts"), ([[np.nan] * 6] * 2, "not numbers"), (3, "pose of")]
+)
+def test_poses_that_do_not_fit_are_refused(tmp_path, pose, words):
+    points = np.stack([FACE, FACE])
+    np.savez(tmp_path / "a.npz", points=points, identity=FACE, emotion=np.zeros(4), fps=30, pose=pose)
+    with pytest.raises(InputError, match=words):
+        LandmarkSequence.load(tmp_path / "a.npz")
 
 
 def test_resampling_cuts_or_holds_the_last_frame(sequence):
@@ -39,6 +62,7 @@ def test_resampling_cuts_or_holds_the_last_frame(sequence):
     longer = sequence.resampled(8).points
     np.testing.assert_array_equal(longer[:5], sequence.points)
     np.testing.assert_array_equal(longer[5:], np.repeat(sequence.points[-1:], 3, axis=0))
+    np.testing.assert_array_equal(sequence.resampled(8).pose[4:], np.repeat(sequence.pose[-1:], 4, axis=0))
 
 
 def test_motion_moves_to_another_face_with_its_size_and_turn(sequence):
@@ -46,6 +70,7 @@ def test_motion_moves_to_another_face_with_its_size_and_turn(sequence):
     other = sequence.identity @ turn + (10, 20)
     moved = sequence.on_face(other)
     np.testing.assert_allclose(moved.points, sequence.points @ turn + (10, 20), atol=1e-2)
+    np.testing.assert_array_equal(moved.pose, sequence.pose)
 
 
 def test_motion_on_its_own_face_stays(sequence):

@@ -22,6 +22,7 @@ from atldiff.media.video_writer import write_video
 from atldiff.options import Options
 from atldiff.portrait.drawing import draw_landmarks
 from atldiff.portrait.portrait import Portrait
+from atldiff.rendering.warp.turn import turned_landmarks
 from atldiff.sequence import LandmarkSequence
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Runner:
                 job.options,
                 predict,
                 job.landmark_file,
+                job.poses,
                 max_seconds=settings.max_seconds,
             )
             for warning in (*animation.portrait.warnings, *animation.speech.warnings):
@@ -118,7 +120,7 @@ def save_landmarks(path: Path, animation: Animation) -> None:
     if path.suffix.lower() != ".mp4":
         animation.landmarks.save(path)
         return
-    image, points = animation.portrait.image, animation.landmarks.points
+    image, points = animation.portrait.image, turned_landmarks(animation.portrait, animation.landmarks)
     write_video(path, (draw_landmarks(image, frame) for frame in points), animation.speech)
 
 

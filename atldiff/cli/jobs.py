@@ -28,6 +28,7 @@ class Job:
         options: the choices for the video.
         landmarks: files for the landmarks: .npz and .json hold them, .mp4 shows them.
         landmark_file: landmarks to render instead of the prediction, or None.
+        poses: a table of the head's angles instead of motion from the voice, or None.
     """
 
     photo: Path
@@ -36,11 +37,12 @@ class Job:
     options: Options = DEFAULTS
     landmarks: tuple[Path, ...] = ()
     landmark_file: Path | None = None
+    poses: Path | None = None
 
     @property
     def inputs(self) -> tuple[Path, ...]:
         """The files that the job reads."""
-        files = self.photo, self.recording, self.landmark_file
+        files = self.photo, self.recording, self.landmark_file, self.poses
         return tuple(path for path in files if path is not None)
 
     @property

@@ -72,6 +72,8 @@ def _add_generate(commands) -> None:
     parser.add_argument(
         "--from-landmarks", type=Path, metavar="FILE", help="render these instead (.npz, .json)"
     )
+    turns = "the head's turns instead of the voice's: .csv of yaw,pitch,roll in degrees, a line a frame"
+    parser.add_argument("--poses", type=Path, metavar="FILE", help=turns)
     _add_settings(parser)
 
 
@@ -191,6 +193,7 @@ def _generate(args: argparse.Namespace) -> None:
         _options(args),
         landmarks=tuple(args.landmarks),
         landmark_file=args.from_landmarks,
+        poses=args.poses,
     )
     for line in _runner(args).run(job):
         print(line)

@@ -50,6 +50,7 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     mouth.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
     mouth.add_argument("--faces", type=Path, default=FACES, help="what prepare-faces wrote")
     mouth.add_argument("--tries", type=whole_number(1), default=400, help="shapes to try")
+    _add_tracks(add_command(parts, "head-tracks", _head_tracks, "Build and judge the bank of head motion."))
     table = add_writer(parts, "ablations", _run_ablations, "Train the rows of the ablation table.")
     table.add_argument("rows", nargs="*", metavar="NAME", help="such as without-kfusion; all if left out")
     table.add_argument("--start", type=Path, required=True, help="speech encoder of the landmarks' rows")
@@ -92,6 +93,11 @@ def _add_person(parser: argparse.ArgumentParser) -> None:
     minute = "one person's; a minute is enough"
     parser.add_argument("videos", type=Path, nargs="+", metavar="VIDEO", help=minute)
     parser.add_argument("--start", type=Path, help="a pipeline's folder; the embedded starter if left out")
+
+
+def _add_tracks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="folder with clips.csv")
+    parser.add_argument("--out", type=Path, required=True, help="the bank, .safetensors")
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -175,6 +181,12 @@ def _fit_mouth(args: argparse.Namespace) -> None:
     mouths = open_mouths(load_clips(args.data, "train"), load_faces(args.faces, "train"), count=460)
     shape, loss = fit_mouth(mouths, args.tries)
     print(f"{shape}\nloss {loss:.4f} over {len(mouths)} open mouths")
+
+
+def _head_tracks(args: argparse.Namespace) -> None:
+    from atldiff.training.data.head_tracks import build_bank
+
+    print(build_bank(args.data, args.out))
 
 
 def _train_emotion(args: argparse.Namespace) -> None:

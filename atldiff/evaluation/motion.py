@@ -12,6 +12,8 @@ import numpy as np
 
 from atldiff.config import FRAME_RATE
 from atldiff.evaluation.judge import area_under_curve
+from atldiff.sequence import POSE_PARTS
+from atldiff.speech.motion.head_motion import MOVES, Bank, head_moves
 
 WINDOW = 4 * FRAME_RATE  # frames
 BANDS = (0.5, 1.0, 2.0, 4.0)  # Hz, borders of the frequency bands
@@ -143,3 +145,32 @@ def halvings(people: Sequence[str], count: int = 5, seed: int = 0) -> list[tuple
     names, rng = sorted(set(people)), np.random.default_rng(seed)
     shuffled = [rng.permutation(names) for _ in range(count)]
     return [(set(names[: len(names) // 2]), set(names[len(names) // 2 :])) for names in shuffled]
+
+
+def judge_bank(pieces: Sequence[tuple[str, np.ndarray]], count: int = 5) -> list[float]:
+    """How well the judge tells motion from banks of half of the people from that of the other half.
+
+    Args:
+        pieces: (name, track (F, MOVES + 1)) as of `training.data.head_tracks.training_tracks`.
+        count: halvings of the people.
+
+    Returns:
+        For each halving the chance of `judge_auc`.
+    """
+    chances = []
+    for ours, theirs in halvings([name for name, _ in pieces], count):
+        bank = Bank.from_tracks([track for name, track in pieces if name in ours])
+        real: list[np.ndarray] = []
+        generated: list[np.ndarray] = []
+        people: list[str] = []
+        for name, track in pieces:
+            if name not in theirs or len(track) < WINDOW:
+                continue
+            voice = track[:, MOVES]
+            moves = head_moves(voice, len(track), len(people), bank=bank)
+            heard = windows(voice[:, None])[..., 0]
+            real.append(motion_features(windows(track[:, :POSE_PARTS]), heard))
+            generated.append(motion_features(windows(moves[:, :POSE_PARTS]), heard))
+            people += [name] * len(heard)
+        chances.append(judge_auc(np.concatenate(real), np.concatenate(generated), people, people))
+    return chances

@@ -1,7 +1,9 @@
 """The portrait: one face in a photo, with its landmarks, its crop and its matte."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -12,12 +14,15 @@ from atldiff.landmarks import crop_box
 from atldiff.portrait.fan import Fan
 from atldiff.portrait.finder import Face, Finder, longest_side
 from atldiff.portrait.matting import segment
-from atldiff.portrait.mesh import check_detector
+from atldiff.portrait.mesh import check_detector, photo_mesh
 from atldiff.portrait.mouth_cover import is_covered
 from atldiff.portrait.photo import LONG_SIDE, crop_square, open_photo
 from atldiff.portrait.quality import check_place, photo_advice
 from atldiff.portrait.search import FINEST, FRONTAL, Scene, is_long, search
 from atldiff.portrait.zoom import zoom_to_face
+
+if TYPE_CHECKING:
+    from atldiff.portrait.head import Head
 
 MIN_FACE = 64  # pixels; larger side of the landmarks' box
 _COVERED = "The mouth seems to be covered. Lips and teeth would be drawn on what covers it."
@@ -53,6 +58,21 @@ class Portrait:
     def crop(self, size: int) -> np.ndarray:
         """The network's square crop, (size, size, 3) uint8; the photo's border is repeated beyond it."""
         return crop_square(self.image, self.box, size)
+
+    @cached_property
+    def mesh(self) -> np.ndarray | None:
+        """(478, 3) of the face, pixels, z towards the camera; None: the networks see no face."""
+        return photo_mesh(self.image, self.landmarks)
+
+    @cached_property
+    def head(self) -> "Head | None":
+        """Depth and share of the head, for a head that turns; None without a mesh."""
+        from atldiff.portrait.head import Head  # torch, which a photo is read without
+
+        if self.mesh is None:
+            return None
+        alpha = segment(self.image) if self.alpha is None else self.alpha
+        return Head.from_mesh(self.mesh, self.landmarks, self.box, self.image.shape[:2], alpha)
 
 
 def load_portrait(

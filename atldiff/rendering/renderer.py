@@ -87,8 +87,9 @@ class Renderer:
         priors: list[list[Any]] = [[] for _ in sizes]
         known: list[Tensor | None] = [None] * len(sizes)
         for start, stop, ready in window_spans(total, self.preset.overlap):
-            points = canvas.to_canvas(sequence.points[start:stop])
-            fresh: list[Any] = pictures.moving(points[len(held) :])
+            points, poses = canvas.to_canvas(sequence.points[start:stop]), sequence.pose[start:stop]
+            fresh: list[Any] = pictures.moving(points[len(held) :], poses[len(held) :])
+            points = canvas.turned(points, poses)
             moving, residuals, unseen = held + fresh, [], []
             for view, size in enumerate(sizes):
                 priors[view] = priors[view] + pictures.crop_views(fresh, view)

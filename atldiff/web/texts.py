@@ -34,7 +34,7 @@ PRESETS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "Quick": ({"steps": 1, "output": "square"}, "One step, 512 pixels: the fastest."),
     "As in the paper": (
-        {"sway": 0.0, "blinks": 0.0, "steps": 8, "output": "crop", "background": "green"},
+        {"sway": 0.0, "blinks": 0.0, "feeling": 0.0, "steps": 8, "output": "crop", "background": "green"},
         "128 pixels, 8 steps, green screen, no added movement.",
     ),
 }
@@ -44,9 +44,16 @@ CHOICES = {  # option: (label, choice) of each choice
     "background": (("Keep", "keep"), ("Green screen", "green"), ("Transparent", "matte")),
     "detector": (("MediaPipe", "mediapipe"), ("face-alignment", "face-alignment")),
 }
-GAINS = ("expression", "lips", "sway", "blinks")  # beside the result; the others stand under Advanced
+GAINS = (
+    "expression",
+    "feeling",
+    "lips",
+    "sway",
+    "blinks",
+)  # beside the result; the others stand under Advanced
 NOTES = {
     "expression": "Brows, cheeks, eyes.",
+    "feeling": "Of a named emotion; one that is heard shows half as much.",
     "lips": "Lips and chin.",
     "sway": "0 keeps the head still.",
     "blinks": "0 never blinks.",
@@ -54,7 +61,7 @@ NOTES = {
     "smoothing": "0 leaves the motion as predicted.",
     "closure": "How far an open mouth closes to speak.",
     "steps": "1 is fastest and smoothest; more are slower, and may be crisper.",
-    "seed": "Of blinks, sway, teeth and noise; the same seed gives the same video.",
+    "seed": "Of blinks, head, teeth and noise; the same seed gives the same video.",
     "output": "The whole photo keeps its own resolution; the square shows the head; 128 the face.",
     "background": "Transparent makes a .webm file and takes longest.",
     "zoom": "1 shows the whole photo.",

@@ -10,6 +10,7 @@ from atldiff.evaluation.motion import (
     band_shares,
     halvings,
     judge_auc,
+    judge_bank,
     logistic,
     motion_features,
     windows,
@@ -75,3 +76,12 @@ def test_halvings_part_the_people():
     assert len(halves) == 5 and len({frozenset(a) for a, _ in halves}) > 1
     for a, b in halves:
         assert not a & b and a | b == set(people)
+
+
+def test_a_bank_of_half_of_the_people_is_judged_by_the_other_half():
+    rng, pieces = np.random.default_rng(2), []
+    for index in range(20):
+        moves = np.column_stack([wandering(rng, 2, 0.95).reshape(-1, 6), np.zeros(2 * WINDOW)])
+        pieces.append((f"p{index}", np.column_stack([moves, rng.random(2 * WINDOW)])))
+    chances = judge_bank(pieces, count=2)
+    assert len(chances) == 2 and all(0 <= chance <= 1 for chance in chances)

@@ -1,8 +1,7 @@
-"""Eyes that close: the upper lid comes down over the eyeball, with skin that the open eye hides in its fold.
+"""A lid that closes as skin: the photo's own fold stays, new skin comes only where eye and lashes were.
 
-The skin is what surrounds the eye in the photo, continued over it from all sides, so that nobody sees where
-it begins; it is made once for a portrait and moves with the eye's corners. The spline leaves the eye open
-(`keep_apart`).
+Nothing ends in an edge: the skin's share fades, the line of the lashes tapers, the shade goes on below it.
+All is drawn in the photo's own pixels and moved with the corners of the eye.
 """
 
 from dataclasses import dataclass
@@ -13,21 +12,62 @@ from atldiff.landmarks import BROWS, LEFT_EYE, RIGHT_EYE
 from atldiff.rendering.face_parts.shapes import Rect, fill_polygon, rect_around
 from atldiff.smoothstep import smoothstep
 
-_CLOSING = (0.3, 0.62)  # share of the gap that is closed where the lid begins to be drawn, and has come down
+_SHUT = 0.66  # share of the gap from which on a lid is all the way down
+_BEGINS, _COMES = 0.33, 0.58  # of that way: the lid begins to be visible, and is drawn in full
 _MIN_GAP = 0.1  # of the photo's eye over its width: else it is closed already
-_REACH = 0.18  # lashes, corners and liner lie this far beyond the landmarks, share of the eye's width
-_FOLD = 0.09  # and so far beyond these the fold over the eye
-_MARGIN = 0.75  # of the skin looked at round the eye
+_MARGIN = 0.8  # of the photo looked at round the eye, eye widths, as all below
+_HIDDEN = 0.14  # beyond the landmarks, what the open eye and its lashes hide
+_KEPT_ABOVE, _KEPT_BELOW, _FADE = 0.18, 0.05, 0.18  # the photo stays beyond these, over a soft border
+_FLAT = 0.84  # of the gap, where the line of a shut eye lies: it is flatter than the open eye's lower lid
+_EDGE = 0.014  # softness of the lid's edge
+_CORE, _SOFT = 0.042, 0.11  # thickness of the lashes' line and of the softness round it
+_LASH = 0.042  # distance of one drawn lash from the next
+_GLOW, _CREASE, _SHADE = 0.03, 0.25, 0.4  # light on the ball, shade beside the line, shade below it
+_AREA = 0.54  # beyond the landmarks, where anything is drawn
 _LIGHTEST = 1.35  # of the skin's usual luma: what is lighter is no skin
 _DARKEST = (0.6, 0.35)  # of it too: what is darker beside the lid, and farther away
-_LOW = 0.14  # how far above its lashes a lid is darker
-_LOW_SHADE = np.array([0.17, 0.22, 0.25], np.float32)  # and how much: light that comes through skin is red
-_LASHES = 0.05  # half thickness of the line of the lashes
-_STRAIGHT = 0.2  # share of its sag that a shut eye's line loses
-_OVERLAP = 0.05  # how far a lid that has come down reaches over the lower one
-_BELOW = 0.06  # how far its skin goes on below its edge: the line of the lashes covers the seam
 _GRAIN = 4.0  # levels of the skin's texture, at most
 _CURVE = 33  # points of a lid's edge
+
+
+@dataclass(frozen=True, eq=False)
+class LidMaps:
+    """Where the pixels of a photo's eye lie, (h, w) float32 each, in eye widths.
+
+    Attributes:
+        along: from the left corner (0) to the right one (1).
+        below: how far below the upper lid.
+        gap: from the upper to the lower lid there; 0 beyond the corners.
+        outer: from the inner corner (0) to the outer one (1).
+        arch: how far from the corners, in [0, 1].  taper: thickness of the lashes' line, in [0, 1].
+    """
+
+    along: np.ndarray
+    below: np.ndarray
+    gap: np.ndarray
+    outer: np.ndarray
+    arch: np.ndarray
+    taper: np.ndarray
+
+    @classmethod
+    def from_eye(cls, eye: np.ndarray, size: tuple[int, int], side: int) -> "LidMaps":
+        """Of the right (0) or left (1) eye with landmarks (6, 2), pixels of a part of size (h, w)."""
+        width = _width(eye)
+        axes = np.stack([(eye[3] - eye[0]) / width, _down(eye) / width])
+        rows, columns = np.mgrid[: size[0], : size[1]]
+        at = np.stack([columns + 0.5, rows + 0.5], axis=-1) - eye[0]
+        along, across = np.moveaxis(at @ axes.T / width, -1, 0)
+
+        def height(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+            curve = (_curve(eye[0], a, b, eye[3]) - eye[0]) @ axes.T / width
+            return np.interp(along, curve[:, 0], curve[:, 1], 0, 0)
+
+        up, low = height(eye[1], eye[2]), height(eye[5], eye[4])
+        outer = 1 - along if side == 0 else along
+        arch = np.clip(1.6 * np.sin(np.pi * np.clip(along, 0, 1)), 0, 1)
+        taper = 0.25 + 0.75 * smoothstep(0, 0.45, outer) * smoothstep(1.08, 0.75, outer)
+        maps = (along, across - up, low - up, outer, arch, taper)
+        return cls(*(x.astype(np.float32) for x in maps))
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +76,12 @@ class Lid:
 
     Attributes:
         ring: landmarks round the eye, from corner to corner over the upper lid and back.
-        still: (68, 2) the photo's landmarks, and of it `rect`, whose skin (h, w, 3) float32 and share of it
-            (h, w) float32 in [0, 1] are what is drawn.  dark: (3,) colour of the lashes.
+        still: (68, 2) the photo's landmarks.
+        rect: the part of the photo that is redrawn.
+        skin: (h, w, 3) float32 skin without an eye.
+        share: (h, w) float32 in [0, 1], how much of `skin` is drawn.
+        dark: (3,) colour of the lashes.
+        maps: where the pixels of `rect` lie in the eye.
     """
 
     ring: tuple[int, ...]
@@ -46,6 +90,7 @@ class Lid:
     skin: np.ndarray
     share: np.ndarray
     dark: np.ndarray
+    maps: LidMaps
 
     @classmethod
     def from_photo(cls, image: np.ndarray, still: np.ndarray, side: int) -> "Lid":
@@ -54,68 +99,90 @@ class Lid:
         An eye outside the picture has no skin to draw, and never closes.
         """
         eye = (RIGHT_EYE, LEFT_EYE)[side]
-        ring = tuple(range(eye.start, eye.stop))
-        width = _width(still[list(ring)])
-        rect = rect_around(still[list(ring)], _MARGIN * width, (image.shape[0], image.shape[1]))
+        ring, outline = tuple(range(eye.start, eye.stop)), still[eye]
+        width = _width(outline)
+        rect = rect_around(outline, _MARGIN * width, (image.shape[0], image.shape[1]))
         part = image[rect[1] : rect[3], rect[0] : rect[2], :3].astype(np.float32)
+        outline, size = outline - rect[:2], (part.shape[0], part.shape[1])
+        maps = LidMaps.from_eye(outline, size, side)
         if not part.size:
-            return cls(ring, still, rect, part, part[..., 0], np.zeros(3, np.float32))
-        outline, size = still[list(ring)] - rect[:2], (rect[3] - rect[1], rect[2] - rect[0])
-        hidden = _grown(outline, size, (_REACH + _FOLD) * width)
+            return cls(ring, still, rect, part, part[..., 0], np.zeros(3, np.float32), maps)
+        hidden = _grown(outline, size, _HIDDEN * width)
         brow = _grown(still[BROWS].reshape(2, 5, 2)[side] - rect[:2], size, 0.08 * width)
         skin = _continued(part, hidden, brow, width)
-        skin += _grain(part, hidden, width)
-        share = smoothstep(0.1, 0.75, _blurred(hidden.astype(np.float32), _FOLD * width))
-        return cls(ring, still, rect, skin, share, _lash_colour(part, skin, outline, width))
+        dark = _lash_colour(part, skin, outline, width)
+        skin = np.where(hidden[..., None], skin, _blurred(skin, 0.05 * width)) + _grain(part, hidden, width)
+        area = (maps.below > -_KEPT_ABOVE) & (maps.below < maps.gap + _KEPT_BELOW)
+        area &= (maps.along > -0.1) & (maps.along < 1.1)
+        share = np.clip(1.6 * _blurred(area.astype(np.float32), _FADE * width) - 0.2, 0, 1)
+        return cls(ring, still, rect, skin.astype(np.float32), share, dark, maps)
 
     def closing(self, landmarks: np.ndarray) -> float:
-        """How far the lid of landmarks (68, 2) has come down over the photo's open eye, in [0, 1]."""
+        """How far the lid of landmarks (68, 2) has come down over the photo's open eye, in [0, 1]; 0 also
+        where it has hardly begun to.
+        """
         open_gap = self._gap(self.still)
         if open_gap < _MIN_GAP or not self.skin.size:
             return 0.0
-        return float(smoothstep(*_CLOSING, np.array(1 - self._gap(landmarks) / open_gap)))
+        way = float(np.clip((1 - self._gap(landmarks) / open_gap) / _SHUT, 0, 1))
+        return way if way > _BEGINS else 0.0
 
     def area(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
         """The pixels that may change in a frame of size (H, W) with landmarks (68, 2)."""
-        return rect_around(landmarks[list(self.ring)], 3 * _REACH * self.width(landmarks) + 2, size)
-
-    def width(self, landmarks: np.ndarray) -> float:
-        """From corner to corner of landmarks (68, 2), in their unit."""
-        return _width(landmarks[list(self.ring)])
+        return rect_around(landmarks[list(self.ring)], _AREA * _width(landmarks[list(self.ring)]) + 2, size)
 
     def layers(self, apart: np.ndarray, closing: float, rect: Rect) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Skin and lashes over the pixels `rect` of a frame with landmarks `apart` (68, 2) from `keep_apart`.
-
-        Returns:
-            Colours (h, w, 3) and alphas (h, w), float32; to be drawn in this order.
-        """
+        """See `Closure`: the skin below the line, the lid, and the lashes with their shade."""
         import cv2
 
-        size, width = (rect[3] - rect[1], rect[2] - rect[0]), self.width(apart)
-        to_frame = self._moved(apart, rect)
-        skin, share = (
-            cv2.warpAffine(x, to_frame, size[::-1], flags=cv2.INTER_LINEAR, borderMode=border)
-            for x, border in ((self.skin, cv2.BORDER_REPLICATE), (self.share, cv2.BORDER_CONSTANT))
+        maps, to = self.maps, self._moved(apart, rect)
+        size = rect[2] - rect[0], rect[3] - rect[1]
+        down = closing * np.maximum(_FLAT * maps.gap, 0)
+        off = maps.below - down  # below the lid's edge
+        visible = smoothstep(0, 0.03, down)
+        full = smoothstep(0.3, 0.8, np.array(closing)) * (off < 0)
+        lid = smoothstep(_EDGE, -_EDGE, off) * self.share * np.maximum(visible, full)
+        under = smoothstep(-0.012, 0.012, off) * smoothstep(0.06, 0.02, maps.below - maps.gap)
+        under *= np.maximum(self.share, smoothstep(0, 0.05, maps.gap)) * smoothstep(
+            0.75, 1, np.array(closing)
         )
-        edge = self._edge(apart, closing)
-        down = _down(apart[list(self.ring)])
-        wider = edge + (edge - edge.mean(axis=0))  # no straight sides: the skin's share ends it there
-        above = np.concatenate([edge + _BELOW * down, wider[::-1] - down])
-        soft = max(0.5, 0.012 * width)
-        lid = _blurred(fill_polygon(above - rect[:2], size) / np.float32(255), soft)
-        thick = _LASHES * self._taper()[:, None] * down
-        straight = np.linspace(apart[self.ring[0]], apart[self.ring[3]], _CURVE)
-        seam = edge + _STRAIGHT * closing * (straight - edge)  # the lids meet above the open eye's lower edge
-        lashes = np.concatenate([seam - 0.6 * thick, seam[::-1] + thick[::-1]])
-        band = np.concatenate([seam, seam[::-1] - _LOW * down])
-        low = _blurred(fill_polygon(band - rect[:2], size) / np.float32(255), 0.06 * width)
-        shade = 1 - closing * (_LOW_SHADE * low[..., None])
-        line = _blurred(fill_polygon(lashes - rect[:2], size) / np.float32(255), 1.2 * soft)
-        faded = min(1.0, 3 * closing)
+        line = np.maximum(self._line(off) * closing * visible, self._shade_below(off) * closing)
+        faded = float(smoothstep(_BEGINS, _COMES, np.array(closing)))
+
+        def moved(x: np.ndarray) -> np.ndarray:
+            return cv2.warpAffine(x.astype(np.float32), to, size)
+
+        lit = np.clip(self.skin * self._light(off, closing)[..., None], 0, 255)
+        black = np.zeros(3, np.float32) + self.dark
         return [
-            (skin * shade, lid * share * faded),
-            (np.broadcast_to(self.dark, skin.shape), 0.85 * faded * line),
+            (moved(self.skin), moved(under) * faded),
+            (moved(lit), moved(lid) * faded),
+            (black, moved(line) * faded),
         ]
+
+    def _light(self, off: np.ndarray, closing: float) -> np.ndarray:
+        """(h, w) by which the skin is lighter on the ball of the eye and darker at the line."""
+        glow = _GLOW * np.exp(-(((self.maps.along - 0.5) / 0.36) ** 2) - ((off + 0.12) / 0.15) ** 2)
+        crease = _CREASE * np.exp(-((off / 0.06) ** 2)) * self.maps.arch
+        return 1 + closing * (glow - crease)
+
+    def _line(self, off: np.ndarray) -> np.ndarray:
+        """(h, w) in [0, 1]: the line of the lashes, soft above, with single lashes below."""
+        outer, below = self.maps.outer, np.maximum(off, 0)
+        at = outer - 0.9 * below * (outer - 0.25)  # lashes spread outwards
+        uneven = 0.35 * np.sin(at / 0.0207) + 0.2 * np.sin(at / 0.0493)
+        comb = 0.5 + 0.5 * np.sin(2 * np.pi * (at / _LASH + uneven))
+        soft = self._ridge(off, 1.8, _SOFT) * (1 - 0.6 * comb * smoothstep(0.016, 0.066, off))
+        line = np.maximum(0.8 * soft, 0.95 * self._ridge(off, 1.3, _CORE))
+        return line * smoothstep(-0.06, 0.1, outer) * smoothstep(1.1, 0.97, outer)
+
+    def _ridge(self, off: np.ndarray, steeper_above: float, thickness: float) -> np.ndarray:
+        """(h, w): 1 at the lid's edge, falling to both sides."""
+        way = np.where(off < 0, steeper_above * off, off) / (thickness * self.maps.taper)
+        return np.exp(-(way**2))
+
+    def _shade_below(self, off: np.ndarray) -> np.ndarray:
+        return _SHADE * np.exp(-((off / 0.1) ** 2)) * (off > 0) * self.maps.arch
 
     def _gap(self, landmarks: np.ndarray) -> float:
         """Mean gap across the line between the corners, over its length."""
@@ -123,18 +190,6 @@ class Lid:
         along = (eye[3] - eye[0]) / _width(eye)
         apart = eye[[5, 4]] - eye[[1, 2]]
         return float((along[0] * apart[:, 1] - along[1] * apart[:, 0]).mean()) / _width(eye)
-
-    def _edge(self, apart: np.ndarray, closing: float) -> np.ndarray:
-        """The lid's edge from corner to corner, (N, 2)."""
-        first, a, b, last, c, d = apart[list(self.ring)]
-        upper, lower = (_curve(first, *middle, last) for middle in ((a, b), (d, c)))
-        beyond = _OVERLAP * np.sin(np.linspace(0, np.pi, _CURVE))[:, None] * _down(apart[list(self.ring)])
-        return upper + closing * (lower + beyond - upper)
-
-    def _taper(self) -> np.ndarray:
-        """Thickness of the lashes along the edge (N,), none at the inner corner."""
-        outwards = np.linspace(1, 0, _CURVE) if self.ring[0] == RIGHT_EYE.start else np.linspace(0, 1, _CURVE)
-        return smoothstep(0.02, 0.5, outwards) * (1 - 0.6 * smoothstep(0.8, 1.0, outwards))
 
     def _moved(self, apart: np.ndarray, rect: Rect) -> np.ndarray:
         """(2, 3) from pixels of `self.rect` to those of `rect`: turned, scaled and moved with the corners."""

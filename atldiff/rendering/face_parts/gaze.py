@@ -1,100 +1,35 @@
 """Eyes that look: the iris moves within the opening of the lids, and is never deformed.
 
-- While the head turns, the eyes take half of the turn back and keep their contact with the viewer.
-- Between phrases they glance away and come back, as often and as long as in "Eyes Alive" by Lee, Badler and
-  Badler (SIGGRAPH 2002): about 3.1 s of contact, 0.9 s away while talking, more often to the sides, up and
-  down.
+While the head turns, the eyes take half of the turn back and keep their contact with the viewer.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from atldiff.config import FRAME_RATE
 from atldiff.landmarks import EYE_CORNERS, LEFT_EYE, RIGHT_EYE
+from atldiff.rendering.face_parts.eyelids import LidMaps
 from atldiff.rendering.face_parts.shapes import Rect, rect_around
-from atldiff.rendering.face_parts.soft_lid import LidMaps
 from atldiff.smoothstep import smoothstep
 
 TAKEN_BACK = (0.5, 0.35)  # share of the head's yaw and pitch
 EYE_RADIUS = 0.133  # inter-ocular distances
 MOST = (0.028, 0.014)  # inter-ocular distances that an iris moves to the side, and up or down
-_CONTACT, _AWAY = 3.1, 0.93  # seconds, means
-_LEAST_CONTACT, _MOST_AWAY = 0.8, 2.0  # seconds
-_PHRASE_END = 0.5  # chance of a glance where a phrase ends
-# Of a glance: where to (degrees round from the picture's right, up is 90) and how often, per cent.
-_DIRECTIONS = np.arange(0, 360, 45)
-_OFTEN = np.array([15.54, 6.46, 17.69, 7.44, 16.80, 7.89, 20.38, 7.79])
-_FAR = (4.0, 10.0)  # degrees of a glance
-_SACCADE = 2  # frames that it takes
 _FAINT = 0.004  # inter-ocular distances: below, the moved iris is mixed with the photo's own
 _IRISES = ((468, range(469, 473)), (473, range(474, 478)))  # of the mesh: centre and rim, right and left
 _MARGIN = 0.5  # eye widths round the eye
 
 
-def glances(activity: np.ndarray, seed: int) -> np.ndarray:
-    """Where the eyes look beside the viewer while a voice is active (F,) in [0, 1].
-
-    Returns:
-        (F, 2) degrees to the picture's right and down; zeros = at the viewer.
-    """
-    return Glances(seed).push(activity)
-
-
-class Glances:
-    """`glances` of a voice that is still being heard: a frame depends on the voice up to it alone."""
-
-    def __init__(self, seed: int) -> None:
-        self._rng = np.random.default_rng([seed, 4])
-        self._target, self._step, self._now = np.zeros(2), np.zeros(2), np.zeros(2)
-        self._left = self._ends = self._frame = 0  # of a saccade; where a glance ends, 0 = none
-        self._due, self._voice = self._contact(), 0.0
-
-    def push(self, activity: np.ndarray) -> np.ndarray:
-        """Takes the activity (n,) of further frames; gives (n, 2) as `glances`."""
-        return np.array([self._next(float(voice)) for voice in activity]).reshape(-1, 2)
-
-    def _next(self, voice: float) -> np.ndarray:
-        phrase_ends = voice < 0.5 <= self._voice
-        away, returns = self._ends > 0, 0 < self._ends <= self._frame
-        due = self._frame >= self._due or (phrase_ends and self._rng.random() < _PHRASE_END)
-        if returns:
-            self._target, self._ends, self._due = np.zeros(2), 0, self._frame + self._contact()
-        elif due and not away:
-            self._target, seconds = _glance(self._rng)
-            self._ends = self._frame + round(FRAME_RATE * seconds)
-        if returns or (due and not away):
-            self._step, self._left = (self._target - self._now) / _SACCADE, _SACCADE
-        if self._left:
-            self._left -= 1
-            self._now = self._now + self._step if self._left else self._target
-        self._frame, self._voice = self._frame + 1, voice
-        return self._now
-
-    def _contact(self) -> float:
-        """Frames until the next glance."""
-        return FRAME_RATE * (_LEAST_CONTACT + self._rng.exponential(_CONTACT - _LEAST_CONTACT))
-
-
-def _glance(rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Its target in degrees (2,), and how many seconds it lasts."""
-    way = np.deg2rad(rng.choice(_DIRECTIONS, p=_OFTEN / _OFTEN.sum()) + rng.uniform(-20, 20))
-    far = rng.uniform(*_FAR)
-    seconds = min(0.25 + rng.exponential(_AWAY - 0.25), _MOST_AWAY)
-    return far * np.array([np.cos(way), -np.sin(way)]), seconds
-
-
-def iris_shifts(poses: np.ndarray, looks: np.ndarray) -> np.ndarray:
+def iris_shifts(poses: np.ndarray) -> np.ndarray:
     """How far irises move in the face.
 
     Args:
         poses: (F, >= 2) yaw and pitch of the head, degrees.
-        looks: (F, 2) of `glances`.
 
     Returns:
         (F, 2) inter-ocular distances along and across the eyes, softly kept within MOST.
     """
-    angles = looks - np.array(TAKEN_BACK) * poses[:, :2]
+    angles = -np.array(TAKEN_BACK) * poses[:, :2]
     shifts = EYE_RADIUS * np.sin(np.deg2rad(np.clip(angles, -60, 60)))
     return np.array(MOST) * np.tanh(shifts / MOST)
 
@@ -162,7 +97,7 @@ class Iris:
         import cv2
 
         amount = float(np.linalg.norm(shift))
-        if amount == 0:
+        if amount == 0 or not self.part.size:
             return []
         eyes = self.still[list(EYE_CORNERS)]
         pixels = float(np.linalg.norm(eyes[1] - eyes[0])) * shift @ self.axes

@@ -38,11 +38,14 @@ class HostFrames:
         """
         return cls(canvas, moving_photo(canvas, prior), sizes)
 
-    def moving(self, points: np.ndarray) -> list[np.ndarray]:
-        """The canvas's moving part in each frame with landmarks (F, 68, 2) in canvas pixels, before the
-        network: (h, w, C) uint8 each.
+    def moving(self, points: np.ndarray, poses: np.ndarray | None = None) -> list[np.ndarray]:
+        """The canvas's moving part in each frame, before the network: (h, w, C) uint8 each.
+
+        Args:
+            points: (F, 68, 2) of the unturned head, canvas pixels.
+            poses: (F, 6) of the head; left out, it does not turn.
         """
-        return list(self.photo.frames(points))
+        return list(self.photo.frames(points, poses))
 
     def crop_views(self, moving: Iterable[np.ndarray], view: int) -> list[np.ndarray]:
         """One view of the network from each moving part: (S, S, 3) uint8."""

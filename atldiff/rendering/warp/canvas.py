@@ -8,11 +8,13 @@ from atldiff import landmarks as lm
 from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
 from atldiff.options import BACKGROUNDS, OUTPUTS
+from atldiff.portrait.head import Head
 from atldiff.portrait.matting import green_screen
 from atldiff.portrait.photo import crop_square
 from atldiff.portrait.portrait import Portrait
 from atldiff.rendering.face_parts.toning import find_tone
 from atldiff.rendering.warp.spline import REGION, region_rect
+from atldiff.rendering.warp.turn import turn_pixels
 
 SQUARE_SIZE = 512
 SQUARE_SCALE = 1.6  # side of the "square" output over the network's crop
@@ -33,6 +35,8 @@ class Canvas:
         frame_box: (4,) the part of the canvas that a frame shows, pixels.
         frame_size: (width, height) of a frame, pixels.
         tone: (256, 3) uint8 of a grey or sepia photo, from `find_tone`; None for a coloured one.
+        head: the portrait's head; None where it does not turn.
+        mesh: (478, 2) of its face, pixels of `image`; None where the head does not turn.
     """
 
     image: np.ndarray
@@ -44,6 +48,8 @@ class Canvas:
     frame_box: np.ndarray
     frame_size: tuple[int, int]
     tone: np.ndarray | None = None
+    head: Head | None = None
+    mesh: np.ndarray | None = None
 
     @property
     def keeps_detail(self) -> bool:
@@ -54,6 +60,14 @@ class Canvas:
         """Photo pixels (..., 2) -> canvas pixels (..., 2)."""
         return points * self.scale + self.offset
 
+    def turned(self, points: np.ndarray, poses: np.ndarray | None) -> np.ndarray:
+        """Canvas pixels (F, N, 2) of an unturned head -> where the head's poses (F, 6) have them."""
+        return (
+            points
+            if self.head is None or poses is None
+            else turn_pixels(self.head, points, poses, self.views[0])
+        )
+
 
 def make_canvas(
     portrait: Portrait,
@@ -61,6 +75,7 @@ def make_canvas(
     output: str = "photo",
     background: str = "keep",
     mouth: bool = True,
+    poses: np.ndarray | None = None,
 ) -> Canvas:
     """Lays out the canvas of a portrait.
 
@@ -71,6 +86,7 @@ def make_canvas(
         background: "keep", "green" (the paper's green screen) or "matte" (a fourth channel).
             "green" and "matte" need `portrait.alpha`.
         mouth: whether the network also sees a mouth-centred view.
+        poses: (F, 6) of the head, see `turn`; left out or all zeros, it does not turn.
 
     Raises:
         InputError: the output or background does not exist.
@@ -96,11 +112,15 @@ def make_canvas(
     face = _scaled_box(portrait.box, scale, offset)
     if output == "crop":
         frame_box, frame_size = face, (FRAME_SIZE, FRAME_SIZE)
-    views = (face, lm.mouth_box(points * scale + offset, face)) if mouth else (face,)
+    head, moved = None if poses is None or not poses.any() else portrait.head, points * scale + offset
+    if head is not None and poses is not None:
+        moved = turn_pixels(head, moved, poses, face)
+    views = (face, lm.mouth_box(moved, face)) if mouth else (face,)
     still = portrait.landmarks * scale + offset
     rect = _moving_rect(image, views)
     tone = find_tone(portrait.image)
-    return Canvas(image, still, scale, offset, views, rect, frame_box, frame_size, tone)
+    mesh = None if head is None or portrait.mesh is None else portrait.mesh[:, :2] * scale + offset
+    return Canvas(image, still, scale, offset, views, rect, frame_box, frame_size, tone, head, mesh)
 
 
 def make_view_canvas(image: np.ndarray, landmarks: np.ndarray, views: tuple[np.ndarray, ...]) -> Canvas:

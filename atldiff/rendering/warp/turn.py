@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from atldiff.landmarks import to_crop
 from atldiff.portrait.head import Head
+from atldiff.portrait.portrait import Portrait
 from atldiff.rendering.warp.spline import GRID, REGION
+from atldiff.sequence import LandmarkSequence
 
-POSE = ("yaw", "pitch", "roll", "x", "y", "size")
 PIVOT = (0.0, 0.35, -0.5)  # what a turn leaves in its place, face units: below and behind the eyes
 CAMERA = 9.0  # its distance from the eyes, face units
 MOST = (15.0, 10.0, 8.0, 0.25, 0.2, 0.15)  # of each part of a pose
@@ -52,7 +54,7 @@ def pose_shifts(points: Tensor, poses: Tensor) -> Tensor:
     """How far points go in each pose, seen in mild perspective.
 
     Args:
-        points: (3, N) face units: x, y, and the depth towards the camera.
+        points: (3, N), or (F, 3, N), face units: x, y, and the depth towards the camera.
         poses: (F, 6) as above.
 
     Returns:
@@ -62,18 +64,17 @@ def pose_shifts(points: Tensor, poses: Tensor) -> Tensor:
     pivot = torch.tensor(PIVOT, dtype=poses.dtype, device=poses.device)[:, None]
     shift = torch.cat([poses[:, 3:5], -CAMERA * torch.expm1(-poses[:, 5:])], dim=1)
     motion = turn @ (points - pivot) + shift[..., None]
-    nearer = motion[:, 2:] / (CAMERA - points[2] - motion[:, 2:])  # by which the picture grows there
-    return motion[:, :2] + (points[:2] + motion[:, :2]) * nearer
+    nearer = motion[:, 2:] / (CAMERA - points[..., 2:, :] - motion[:, 2:])  # the picture grows by it
+    return motion[:, :2] + (points[..., :2, :] + motion[:, :2]) * nearer
 
 
 def turn_fields(head: Head, poses: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     """Where each place of the photo goes in poses (F, 6): (F, 2, GRID, GRID) float32 crop units."""
     points = np.stack([head.places[..., 0], head.places[..., 1], head.depth]).reshape(3, -1)
-    points, share, axes, angles = (
-        torch.from_numpy(np.ascontiguousarray(x, np.float32)).to(device)
-        for x in (points, head.share.reshape(-1), head.frame.axes.T, poses)
+    surface, share, axes, angles = (
+        _float(x).to(device) for x in (points, head.share.reshape(-1), head.frame.axes.T, poses)
     )
-    return (axes @ pose_shifts(points, angles) * share).unflatten(-1, (GRID, GRID))
+    return (axes @ pose_shifts(surface, angles) * share).unflatten(-1, (GRID, GRID))
 
 
 def compose_fields(fields: Tensor, turns: Tensor) -> Tensor:
@@ -96,10 +97,48 @@ def compose_fields(fields: Tensor, turns: Tensor) -> Tensor:
     return torch.where(still[:, None, None, None], fields, total)
 
 
-def turn_points(points: Tensor, turns: Tensor) -> Tensor:
-    """Landmarks (F, N, 2) of unturned heads, crop units, where the turned ones have them: (F, N, 2)."""
-    cells = (points - REGION[0]) * _CELLS - 0.5
-    return points + _look_up(turns, cells.permute(0, 2, 1)[:, :, None])[:, :, 0].mT
+def turn_points(head: Head, points: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    """Landmarks of a head that turns.
+
+    Args:
+        points: (F, N, 2) of the unturned head, crop units.
+        poses: (F, 6) as above.
+
+    Returns:
+        (F, N, 2) float32; exactly `points` where a pose is zeros.
+    """
+    cells = (torch.from_numpy(np.asarray(points, np.float32)) - REGION[0]) * _CELLS - 0.5
+    maps = torch.from_numpy(np.stack([head.depth, head.share]))[None]
+    depth, share = _look_up(maps, cells.flatten(0, 1).T[None, :, None])[0, :, 0].unflatten(1, cells.shape[:2])
+    face = torch.from_numpy(head.frame.to_face(points).astype(np.float32))
+    shifts = pose_shifts(torch.stack([face[..., 0], face[..., 1], depth], dim=1), _float(poses))
+    shifts = _float(head.frame.axes.T) @ shifts * share[:, None]
+    return np.asarray(points, np.float32) + shifts.mT.numpy()
+
+
+def turn_pixels(head: Head, points: np.ndarray, poses: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """As `turn_points`, of pixels (F, N, 2) of a picture whose network crop is `box` (4,)."""
+    turned = turn_points(head, to_crop(points, box), poses) * (box[2] - box[0]) + box[:2]
+    return np.where(np.any(poses, axis=1, keepdims=True)[..., None], turned, points).astype(np.float32)
+
+
+def portrait_poses(portrait: Portrait, poses: np.ndarray) -> np.ndarray:
+    """Poses (F, 6) as far as a portrait can turn: see `limit_poses`; zeros where its head is not known."""
+    if not poses.any() or portrait.head is None:
+        return np.zeros_like(poses)
+    return limit_poses(poses, portrait.head.yaw).astype(np.float32)
+
+
+def turned_landmarks(portrait: Portrait, sequence: LandmarkSequence) -> np.ndarray:
+    """The landmarks (F, 68, 2) of a sequence, pixels of the portrait's image, as its video shows them."""
+    poses = portrait_poses(portrait, sequence.pose)
+    if not poses.any() or portrait.head is None:
+        return sequence.points
+    return turn_pixels(portrait.head, sequence.points, poses, portrait.box)
+
+
+def _float(x: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(x, np.float32))
 
 
 def _look_up(fields: Tensor, cells: Tensor) -> Tensor:

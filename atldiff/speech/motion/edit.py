@@ -6,35 +6,21 @@ first frames of a long recording move as those of a short one.
 
 import numpy as np
 
-from atldiff.config import FRAME_RATE
-from atldiff.landmarks import (
-    BROWS,
-    JAW,
-    MOUTH,
-    NOSE,
-    FaceFrame,
-    mouth_opening,
-)
+from atldiff.landmarks import BROWS, MOUTH, UPPER_LIDS, FaceFrame, mouth_opening
 from atldiff.media.speech import Speech, voice_activity
 from atldiff.options import Motion
+from atldiff.sequence import POSE_PARTS
 from atldiff.smoothstep import smoothstep
 from atldiff.speech.motion.bilabials import close_bilabials
 from atldiff.speech.motion.blinks import _blink, blink_curve
+from atldiff.speech.motion.expressions import MAX_STRENGTH, express
+from atldiff.speech.motion.head_motion import MOVES, head_moves
 from atldiff.speech.motion.lips import LIPS, SPEECH_WEIGHT, gaps, narrow_mouth
 
 _SILENT, _SPOKEN = 0.1, 0.4  # voice activity below the first is silence, above the second speech
 _EARLY, _LATE, _RAMP = 3, 3, 2  # frames: lips part before a sound and linger after it; fade of the gate
 
-
-_PIVOT = np.array([0.0, 1.9])  # the neck, about which the head rolls
-# Root-mean-square of roll (radians), shift to the side, shift down, turn and nod (of depth 1).
-_SWAY_SIZE = np.array([0.014, 0.012, 0.010, 0.018, 0.018])
-# Rough depth of each point towards the camera, in inter-ocular distances; the eyes lie at 0.
-_DEPTH = np.zeros((68, 1))
-_DEPTH[JAW, 0] = -0.75 + 0.85 * np.sin(np.linspace(0, np.pi, 17))
-_DEPTH[BROWS, 0] = 0.15 - 0.25 * np.linspace(-1, 1, 10) ** 4
-_DEPTH[NOSE, 0] = 0.12, 0.2, 0.3, 0.38, 0.18, 0.22, 0.26, 0.22, 0.18
-_DEPTH[MOUTH], _DEPTH[[48, 54, 60, 64]], _DEPTH[[36, 45]] = 0.18, 0.1, -0.1
+_LIDS_FOLLOW = 0.2  # of a raised brow, how far the upper lid goes with it
 
 
 def edit_landmarks(
@@ -44,7 +30,8 @@ def edit_landmarks(
     motion: Motion,
     seed: int,
     bilabials: np.ndarray | None = None,
-) -> np.ndarray:
+    emotion: str | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Applies a Motion to a landmark sequence.
 
     Args:
@@ -52,14 +39,16 @@ def edit_landmarks(
         identity: (68, 2) the photo's landmarks, same unit.
         speech: what is said; F frames of it.
         motion: the edits; where it edits nothing, bilabials stay as predicted, too.
-        seed: of blinks and sway; the same seed gives the same movement.
+        seed: of blinks and head motion; the same seed gives the same movement.
         bilabials: (N,) frames at which a p, b or m was recognised (`bilabials.bilabial_frames`).
+        emotion: one of `expressions.EMOTIONS`, shown as strongly as `motion.feeling` says; None: none.
 
     Returns:
-        (F, 68, 2) float32, same unit. Inner lips and eyelids never cross in what was edited.
+        (F, 68, 2) float32, same unit, and (F, 6) float32 poses of the head. Inner lips and eyelids never
+        cross in what was edited.
     """
     if motion.edits_nothing:
-        return np.array(landmarks, np.float32)
+        return np.array(landmarks, np.float32), np.zeros((len(landmarks), POSE_PARTS), np.float32)
     identity = np.asarray(identity, np.float64)
     frame = FaceFrame.from_landmarks(identity)
     rest, points = frame.to_face(identity), frame.to_face(np.asarray(landmarks, np.float64))
@@ -67,30 +56,31 @@ def edit_landmarks(
     points = _gain(points, rest, motion.expression, motion.lips)
     points = _close_smile(points, rest, motion.closure * min(motion.lips, 1))
     points = _smooth(points, motion.smoothing)
+    displacement, poses = _whole_face(rest, speech, activity, motion, seed, emotion)
+    points = points + displacement
     if bilabials is not None:
         points = close_bilabials(points, bilabials, min(motion.lips, 1))
-    points = _close_in_silence(points, rest, motion.silence * (1 - _gate(activity)))
+    points = _close_in_silence(points, rest + displacement, motion.silence * (1 - _gate(activity)))
     points = _blink(points, blink_curve(len(points), motion.blinks, seed))
-    points = _sway(points, motion.sway * sway_curves(activity, seed))
-    return frame.from_face(points).astype(np.float32)
+    return frame.from_face(points).astype(np.float32), poses.astype(np.float32)
 
 
-def sway_curves(activity: np.ndarray, seed: int) -> np.ndarray:
-    """Slow head movement for (F,) voice activity: (F, 5) roll, side, down, turn, nod.
-
-    Sums of six sines that rise from rest within 1.5 s; half as large again in speech, and a little lower.
-    """
-    rng = np.random.default_rng([seed, 2])
-    frequency = rng.uniform(0.07, 0.45, (5, 6))  # Hz
-    phase, weight = rng.uniform(0, 2 * np.pi, (5, 6)), rng.uniform(0.5, 1.0, (5, 6))
-    weight *= np.sqrt(2) / np.linalg.norm(weight, axis=1, keepdims=True)
-    seconds = np.arange(len(activity)) / FRAME_RATE
-    waves = np.sin(2 * np.pi * frequency * seconds[:, None, None] + phase)
-    curves = (waves * weight).sum(axis=2) * _SWAY_SIZE
-    lively = _gaussian(activity[:, None], 0.4 * FRAME_RATE)
-    curves *= 0.7 + 0.35 * lively
-    curves[:, 4] += 0.012 * lively[:, 0]
-    return curves * smoothstep(0, 1.5, seconds)[:, None]
+def _whole_face(
+    rest: np.ndarray, speech: Speech, activity: np.ndarray, motion: Motion, seed: int, emotion: str | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What moves beside the lips: displacements (F, 68, 2) in face units, and the head's poses (F, 6)."""
+    moves = np.zeros((len(activity), MOVES))
+    if motion.sway > 0:
+        moves = head_moves(speech, len(activity), seed, motion.sway)
+    displacement = np.zeros((len(activity), *rest.shape))
+    brows = motion.expression * moves[:, POSE_PARTS, None]
+    displacement[:, BROWS, 1] -= brows
+    displacement[:, list(UPPER_LIDS), 1] -= _LIDS_FOLLOW * brows
+    poses, strength = moves[:, :POSE_PARTS], min(motion.feeling * motion.expression, MAX_STRENGTH)
+    if emotion is not None and strength > 0:
+        displacement, pose = express(displacement, rest, emotion, strength, activity)
+        poses = poses + min(motion.sway, 1) * pose
+    return displacement, poses
 
 
 def _activity(speech: Speech, num_frames: int) -> np.ndarray:
@@ -139,14 +129,6 @@ def _close_in_silence(points: np.ndarray, rest: np.ndarray, closing: np.ndarray)
     calm = points + closing[..., None] * SPEECH_WEIGHT * (rest - points)
     down, gap = gaps(calm, *LIPS)
     return narrow_mouth(calm, down, np.where(gap > 0, closing * gap, gap))
-
-
-def _sway(points: np.ndarray, curves: np.ndarray) -> np.ndarray:
-    """Moves whole heads by (F, 5) roll, side, down, turn, nod. Turn and nod shift each point by its depth."""
-    roll, shift, turn = curves[:, 0], curves[:, None, 1:3], curves[:, None, 3:5]
-    cos, sin = np.cos(roll), np.sin(roll)
-    spin = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], -2)
-    return (points - _PIVOT) @ spin + _PIVOT + shift + turn * _DEPTH
 
 
 def _gaussian(values: np.ndarray, sigma: float) -> np.ndarray:

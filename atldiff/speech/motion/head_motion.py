@@ -16,10 +16,10 @@ import numpy as np
 from atldiff.config import FRAME_RATE, WEIGHTS
 from atldiff.media.sound import SPEECH_LEVEL
 from atldiff.media.speech import SAMPLE_RATE, Speech
+from atldiff.sequence import POSE_PARTS
 
 BANK = WEIGHTS / "starter" / "head_motion.safetensors"
 BANK_RATE = FRAME_RATE // 2  # values a second in the bank
-POSE_PARTS = 6  # yaw, pitch, roll, shift x and y, logarithm of the size
 MOVES = POSE_PARTS + 1  # of a frame: the pose, and how far the brows are up
 SCALE = 1.2  # of the bank's motion: joins and pauses take some of it
 FUTURE = 15  # frames heard beyond the one that is given, with what smooths the loudness
@@ -67,13 +67,13 @@ class Bank:
             begins.append(fades[pieces].mean(axis=2))
             begin += len(track)
         moves = np.concatenate([track[:, :MOVES] for track in tracks]).astype(np.float32)
-        voices, begins = (np.concatenate(x).astype(np.float32) for x in (voices, begins))
-        return cls(moves, np.concatenate(starts), voices, begins)
+        windows, fades = (np.concatenate(x).astype(np.float32) for x in (voices, begins))
+        return cls(moves, np.concatenate(starts), windows, fades)
 
 
 @lru_cache(maxsize=2)
 def load_bank(path: Path = BANK) -> Bank:
-    """Reads what `training.head_tracks.save_bank` wrote."""
+    """Reads what `training.data.head_tracks.save_bank` wrote."""
     from safetensors.numpy import load_file
 
     arrays = load_file(path)
@@ -111,22 +111,6 @@ def loudness(samples: np.ndarray, num_frames: int) -> np.ndarray:
     return np.convolve(loud, kernel / kernel.sum(), "valid")
 
 
-def head_poses(
-    voice: Speech | np.ndarray, num_frames: int, seed: int = 0, strength: float = 1.0
-) -> np.ndarray:
-    """Poses of a head that speaks.
-
-    Args:
-        voice: a recording, or loudness (F,) as by `loudness`.
-        seed: the same one gives the same motion.
-        strength: 0 = still, 1 = natural.
-
-    Returns:
-        (num_frames, 6) float64, parts as in `rendering.turn`; it rises from zeros.
-    """
-    return head_moves(voice, num_frames, seed, strength)[:, :POSE_PARTS]
-
-
 def head_moves(
     voice: Speech | np.ndarray,
     num_frames: int,
@@ -134,7 +118,17 @@ def head_moves(
     strength: float = 1.0,
     bank: Bank | None = None,
 ) -> np.ndarray:
-    """As `head_poses`, with the brows: (num_frames, MOVES)."""
+    """Moves of a head that speaks.
+
+    Args:
+        voice: a recording, or loudness (F,) as by `loudness`.
+        seed: the same one gives the same motion.
+        strength: 0 = still, 1 = natural.
+        bank: the tracks; the embedded ones if left out.
+
+    Returns:
+        (num_frames, MOVES) float64: poses as in `rendering.warp.turn`, then brows; they rise from zeros.
+    """
     curve = loudness(voice.samples, num_frames) if isinstance(voice, Speech) else np.asarray(voice)
     curve = np.pad(curve[:num_frames], (0, max(0, num_frames - len(curve))))
     motion = HeadMotion(seed, strength, bank)
@@ -145,7 +139,7 @@ class HeadMotion:
     """Head motion of a voice that is still being heard, frame by frame.
 
     Args:
-        seed, strength: as of `head_poses`.
+        seed, strength: as of `head_moves`.
         bank: the tracks; the embedded ones if left out.
     """
 

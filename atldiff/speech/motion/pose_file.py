@@ -9,7 +9,7 @@ import numpy as np
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.media.speech import MAX_SECONDS
-from atldiff.speech.motion.head_motion import POSE_PARTS
+from atldiff.sequence import POSE_PARTS
 
 ANGLES = ("yaw", "pitch", "roll")
 MAX_ANGLE = 90.0  # degrees

@@ -1,12 +1,9 @@
-"""Clips of people who speak -> the bank of head tracks behind `speech.head_motion`.
-
-    python -m atldiff.training.data.head_tracks DATA atldiff/weights/starter/head_motion.safetensors
+"""Clips of people who speak -> the bank of head tracks behind `speech.motion.head_motion`.
 
 Only clips of the training split are read. Speeches from a podium and drills are left out, because their
 motion is not that of a conversation.
 """
 
-import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,10 +11,12 @@ import numpy as np
 
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
+from atldiff.evaluation.motion import judge_bank
 from atldiff.media.video_reader import open_video, video_sound
 from atldiff.portrait.head_track import head_track
 from atldiff.portrait.mesh import track_meshes
-from atldiff.speech.motion.head_motion import MOVES, POSE_PARTS, loudness
+from atldiff.sequence import POSE_PARTS
+from atldiff.speech.motion.head_motion import MOVES, loudness
 from atldiff.training.data.corpora import ClipRecord, read_corpus
 
 # Identities in clips.csv who speak from a podium, or read syllables and commands with a still head.
@@ -120,19 +119,18 @@ def save_bank(tracks: Sequence[np.ndarray], path: Path) -> None:
     save_file(arrays, path)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Builds the bank from command-line arguments."""
-    parser = argparse.ArgumentParser(description="Build the bank of head tracks.")
-    parser.add_argument("data", type=Path, help="folder with clips.csv")
-    parser.add_argument("out", type=Path, help="the bank, .safetensors")
-    parser.add_argument("--without", nargs="*", default=LEFT_OUT, metavar="NAME", help="identities left out")
-    args = parser.parse_args(arguments)
-    pieces = list(training_tracks(args.data, args.without))
+def build_bank(data: Path, path: Path, without: Sequence[str] = LEFT_OUT) -> str:
+    """Writes the bank of a folder with clips.csv.
+
+    Returns:
+        What it holds, and how well a judge tells its motion from that of people who are not in it.
+
+    Raises:
+        InputError: the folder holds no speech clip of the training split.
+    """
+    pieces = list(training_tracks(data, without))
     tracks = balance_tracks(pieces)
-    save_bank(tracks, args.out)
+    save_bank(tracks, path)
     people, seconds = len({identity for identity, _ in pieces}), sum(map(len, tracks)) / FRAME_RATE
-    print(f"{args.out}: {seconds:.0f} s of {people} people, {args.out.stat().st_size} bytes")
-
-
-if __name__ == "__main__":
-    main()
+    chances = ", ".join(f"{chance:.2f}" for chance in judge_bank(pieces))
+    return f"{path}: {seconds:.0f} s of {people} people\njudge (0.5 = cannot tell): {chances}"

@@ -113,7 +113,9 @@ def test_closing_lids_are_the_same(portrait, points):
     assert_alike(channels_last(made), expected, most=1, share=0)
 
 
-def both(canvas: Canvas, points: np.ndarray, prior: str = "warp") -> tuple[np.ndarray, np.ndarray]:
+def both(
+    canvas: Canvas, points: np.ndarray, prior: str = "warp", poses: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Frames with residuals of noise, by tensors and by OpenCV."""
     rng, made = np.random.default_rng(0), []
     residuals = [torch.from_numpy(rng.normal(0, 0.1, (1, 3, FRAMES, s, s)).astype(np.float32)) for s in SIZES]
@@ -122,7 +124,7 @@ def both(canvas: Canvas, points: np.ndarray, prior: str = "warp") -> tuple[np.nd
         TensorFrames.from_canvas(canvas, prior, SIZES, CPU),
         HostFrames.from_canvas(canvas, prior, SIZES),
     ):
-        moving = pictures.moving(canvas.to_canvas(points))
+        moving = pictures.moving(canvas.to_canvas(points), poses)
         made.append(np.stack(list(pictures.finish(moving, residuals, unseen))))
     return made[0], made[1]
 
@@ -133,6 +135,42 @@ def both(canvas: Canvas, points: np.ndarray, prior: str = "warp") -> tuple[np.nd
 def test_frames_are_the_same(portrait, points, output, background):
     made, expected = both(make_canvas(portrait, points, output, background), points)
     assert_alike(made, expected, most=6, share=1e-3)
+
+
+POSES = np.array([[2, 1, 1, 0.01, 0, 0.01]]) * np.arange(FRAMES)[:, None]  # up to ten degrees
+
+
+@pytest.mark.parametrize(("output", "background"), [("photo", "keep"), ("square", "matte")])
+def test_frames_of_a_head_that_turns_are_the_same(portrait, points, output, background):
+    canvas = make_canvas(portrait, points, output, background, poses=POSES)
+    made, expected = both(canvas, points, poses=POSES)
+    assert_alike(made, expected, most=8, share=2e-3)
+
+
+def test_a_pose_of_zeros_leaves_the_frame_as_it_is(portrait, points):
+    canvas = make_canvas(portrait, points, poses=POSES)
+    pictures = HostFrames.from_canvas(canvas, "warp", SIZES)
+    made, still = pictures.moving(points, POSES), pictures.moving(points)
+    np.testing.assert_array_equal(made[0], still[0])
+    assert (np.abs(made[-1].astype(int) - still[-1]) > 8).mean() > 0.02
+
+
+def test_what_lies_beside_a_head_that_turns_stays(portrait, points):
+    canvas = make_canvas(portrait, points, poses=POSES)
+    pictures = HostFrames.from_canvas(canvas, "warp", SIZES)
+    made, still = (pictures.moving(points, poses)[-1].astype(int) for poses in (POSES, None))
+    changes = np.abs(made - still).max(axis=-1) > 2
+    assert changes.mean() > 0.02
+    for corner in (changes[-40:, :40], changes[-40:, -40:]):
+        assert not corner.any()
+
+
+def test_the_mouth_view_holds_the_mouth_of_a_head_that_turns(portrait, points):
+    canvas = make_canvas(portrait, points, poses=POSES)
+    mouth = canvas.turned(points, POSES)[:, 48:]
+    view = canvas.views[1]
+    assert (mouth >= view[:2]).all() and (mouth <= view[2:]).all()
+    assert np.abs(mouth - points[:, 48:]).max() > 10
 
 
 def test_frames_of_the_papers_prior_are_the_same(portrait, points):

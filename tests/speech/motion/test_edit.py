@@ -13,14 +13,13 @@ from atldiff.landmarks import (
     UPPER_LIDS,
     FaceFrame,
     eye_opening,
-    inter_ocular_distance,
     mouth_opening,
 )
 from atldiff.media.speech import Speech
 from atldiff.options import Motion
+from atldiff.speech.motion import edit as room
 from atldiff.speech.motion.blinks import blink_curve
-from atldiff.speech.motion.edit import edit as room
-from atldiff.speech.motion.edit import edit_landmarks, sway_curves
+from atldiff.speech.motion.edit import edit_landmarks
 from atldiff.speech.motion.lips import gaps as lip_gaps
 
 OFF = Motion.none()
@@ -68,31 +67,34 @@ def gaps(points: np.ndarray, upper: tuple, lower: tuple) -> np.ndarray:
     return points[:, list(lower), 1] - points[:, list(upper), 1]
 
 
+def edit(*about, **more) -> np.ndarray:
+    """The landmarks that `edit_landmarks` gives."""
+    return edit_landmarks(*about, **more)[0]
+
+
 def test_everything_off_is_the_identity(spoken):
     landmarks = talk(40)
-    edited = edit_landmarks(landmarks, face(), spoken(np.zeros(40)), OFF, seed=3)
+    edited = edit(landmarks, face(), spoken(np.zeros(40)), OFF, seed=3)
     assert np.array_equal(edited, landmarks) and edited is not landmarks
 
 
-@pytest.mark.parametrize("name", ["silence", "blinks", "sway", "smoothing", "closure"])
+@pytest.mark.parametrize("name", ["silence", "blinks", "smoothing", "closure"])
 def test_each_edit_acts_alone_and_is_off_at_zero(name, spoken):
     landmarks, speech = talk(200), spoken(np.zeros(200))
-    on = edit_landmarks(landmarks, face(), speech, replace(OFF, **{name: 1.0}), seed=3)
+    on = edit(landmarks, face(), speech, replace(OFF, **{name: 1.0}), seed=3)
     assert np.abs(on - landmarks).max() > 0.5
     others = {n: 1.0 for n in ("silence", "blinks", "sway", "smoothing", "closure") if n != name}
-    moved = edit_landmarks(landmarks, face(), speech, replace(OFF, **others, expression=1.2), seed=3)
-    same = edit_landmarks(
-        landmarks, face(), speech, replace(OFF, **others, expression=1.2, **{name: 0.0}), seed=3
-    )
+    moved = edit(landmarks, face(), speech, replace(OFF, **others, expression=1.2), seed=3)
+    same = edit(landmarks, face(), speech, replace(OFF, **others, expression=1.2, **{name: 0.0}), seed=3)
     assert np.array_equal(moved, same)
 
 
 def test_gains_scale_displacements_about_the_identity(spoken):
     landmarks, identity, speech = talk(20), face(0.0), spoken(np.ones(20))
     rest = np.r_[17:48]
-    still = edit_landmarks(landmarks, identity, speech, replace(OFF, expression=0.0, lips=0.0), seed=0)
+    still = edit(landmarks, identity, speech, replace(OFF, expression=0.0, lips=0.0), seed=0)
     np.testing.assert_allclose(still, np.broadcast_to(identity, still.shape), atol=1e-3)
-    edited = edit_landmarks(landmarks, identity, speech, replace(OFF, expression=0.5, lips=1.5), seed=0)
+    edited = edit(landmarks, identity, speech, replace(OFF, expression=0.5, lips=1.5), seed=0)
     np.testing.assert_allclose((edited - identity)[:, rest], 0.5 * (landmarks - identity)[:, rest], atol=1e-3)
     np.testing.assert_allclose((edited - identity)[:, 66], 1.5 * (landmarks - identity)[:, 66], atol=1e-3)
 
@@ -101,19 +103,19 @@ def test_result_does_not_depend_on_unit_or_place(spoken):
     landmarks, identity, speech = talk(60), face(), spoken(np.ones(60))
     turn = np.array([[0.9, 0.3], [-0.3, 0.9]]) * 2.5
     motion = Motion(lips=1.3)
-    here = edit_landmarks(landmarks, identity, speech, motion, seed=1)
-    there = edit_landmarks(landmarks @ turn + 7, identity @ turn + 7, speech, motion, seed=1)
+    here = edit(landmarks, identity, speech, motion, seed=1)
+    there = edit(landmarks @ turn + 7, identity @ turn + 7, speech, motion, seed=1)
     np.testing.assert_allclose(there, here @ turn + 7, atol=5e-3)
 
 
 def test_silence_closes_even_a_smile_and_moves_the_chin(spoken):
     landmarks, identity = talk(60), face(0.12)
-    edited = edit_landmarks(landmarks, identity, spoken(np.zeros(60)), replace(OFF, silence=1.0), seed=0)
+    edited = edit(landmarks, identity, spoken(np.zeros(60)), replace(OFF, silence=1.0), seed=0)
     assert mouth_opening(edited).max() < 1e-4
     assert np.abs(np.diff(edited[:, MOUTH], axis=0)).max() < 1e-3  # and at rest
     assert (edited[:, 8, 1] < identity[8, 1] - 1).all()  # the chin went up
     np.testing.assert_allclose(edited[:, 27:48], landmarks[:, 27:48], atol=1e-3)
-    half = edit_landmarks(landmarks, identity, spoken(np.zeros(60)), replace(OFF, silence=0.5), seed=0)
+    half = edit(landmarks, identity, spoken(np.zeros(60)), replace(OFF, silence=0.5), seed=0)
     assert 0.2 < mouth_opening(half).mean() / 0.09 < 0.8
 
 
@@ -121,12 +123,10 @@ def test_an_open_smile_closes_on_a_plosive_as_a_closed_mouth_would(spoken):
     smile, speech = face(0.12), spoken(np.ones(60))
     opening = 0.06 + 0.06 * np.cos(np.arange(60) / 3)  # what a closed mouth was predicted to do
     landmarks = np.stack([smile + face(o) - face(0.0) for o in opening])
-    edited = edit_landmarks(landmarks, smile, speech, replace(OFF, closure=1.0), seed=0)
+    edited = edit(landmarks, smile, speech, replace(OFF, closure=1.0), seed=0)
     np.testing.assert_allclose(mouth_opening(landmarks).min(), 0.12, atol=0.01)
     np.testing.assert_allclose(mouth_opening(edited), opening, atol=1e-3)
-    still = edit_landmarks(
-        landmarks, smile, speech, replace(OFF, closure=1.0, expression=0.0, lips=0.0), seed=0
-    )
+    still = edit(landmarks, smile, speech, replace(OFF, closure=1.0, expression=0.0, lips=0.0), seed=0)
     np.testing.assert_allclose(still, np.broadcast_to(smile, still.shape), atol=1e-3)
 
 
@@ -134,7 +134,7 @@ def test_silence_gate_opens_before_a_word_and_never_chops_it(spoken):
     activity = np.zeros(90)
     activity[40:60] = 1
     landmarks = np.repeat(face(0.15)[None], 90, axis=0)
-    edited = edit_landmarks(landmarks, face(0.02), spoken(activity), replace(OFF, silence=1.0), seed=0)
+    edited = edit(landmarks, face(0.02), spoken(activity), replace(OFF, silence=1.0), seed=0)
     opening = mouth_opening(edited)
     np.testing.assert_allclose(opening[39:61], 0.15, atol=1e-4)  # all of the word, and a frame either side
     assert opening[:34].max() < 1e-4 and opening[66:].max() < 1e-4
@@ -148,8 +148,7 @@ def test_lips_and_lids_never_cross(spoken):
     landmarks[:, MOUTH] = identity[MOUTH] + 2 * (landmarks[:, MOUTH] - identity[MOUTH]) * (1, 0.4)
     speech = spoken(np.clip(rng.normal(0.5, 0.5, 300), 0, 1))
     motion = Motion(lips=2.5, expression=1.5, blinks=4.0, sway=0.0)
-    edited = edit_landmarks(landmarks, identity, speech, motion, seed=5)
-    edited = FaceFrame.from_landmarks(identity).to_face(edited)
+    edited = FaceFrame.from_landmarks(identity).to_face(edit(landmarks, identity, speech, motion, seed=5))
     assert lip_gaps(edited, UPPER_INNER_LIP, LOWER_INNER_LIP, (60, 64))[1].min() > -1e-5
     assert gaps(edited, UPPER_LIDS, LOWER_LIDS).min() > 0
     outer = gaps(edited, (50, 51, 52), (61, 62, 63)), gaps(edited, (67, 66, 65), (58, 57, 56))
@@ -181,7 +180,7 @@ def test_no_blink_in_the_first_half_second_and_rate_zero_is_none():
 
 def test_blink_closes_the_lids_along_the_eye(spoken):
     landmarks = np.repeat(face()[None], 300, axis=0)
-    edited = edit_landmarks(landmarks, face(), spoken(np.ones(300)), replace(OFF, blinks=1.0), seed=4)
+    edited = edit(landmarks, face(), spoken(np.ones(300)), replace(OFF, blinks=1.0), seed=4)
     opening = eye_opening(edited)
     assert opening.min() < 0.25 * opening.max()
     np.testing.assert_allclose(edited[:, list(UPPER_LIDS), 0], landmarks[:, list(UPPER_LIDS), 0], atol=1e-3)
@@ -189,24 +188,46 @@ def test_blink_closes_the_lids_along_the_eye(spoken):
     np.testing.assert_allclose(edited[:, corners], landmarks[:, corners], atol=1e-3)
 
 
-def test_sway_starts_at_rest_and_is_slow_and_gentle():
-    activity = np.ones(30 * 60)
-    curves = sway_curves(activity, seed=9)
-    assert not curves[0].any() and np.abs(curves[:5]).max() < 0.003
-    spectrum = np.abs(np.fft.rfft(curves[60:] - curves[60:].mean(0), axis=0)) ** 2
-    frequency = np.fft.rfftfreq(len(curves) - 60, 1 / 30)
-    assert spectrum[frequency > 0.6].sum() < 0.02 * spectrum.sum()
-    assert np.degrees(np.abs(curves[:, 0]).max()) < 4
-    silent = sway_curves(np.zeros_like(activity), seed=9)
-    assert silent.std(axis=0).mean() < curves.std(axis=0).mean()
+def test_the_head_moves_with_the_voice_and_its_landmarks_stay_unturned(spoken):
+    landmarks, speech = np.repeat(face()[None], 300, axis=0), spoken(np.ones(300))
+    points, poses = edit_landmarks(landmarks, face(), speech, replace(OFF, sway=1.0), seed=1)
+    assert poses.shape == (300, 6) and poses.dtype == np.float32
+    assert not poses[0].any() and 0.1 < poses[:, 0].std() < 5
+    rest = np.setdiff1d(np.arange(68), [*range(17, 27), *UPPER_LIDS])
+    np.testing.assert_allclose(points[:, rest], landmarks[:, rest], atol=1e-3)
+    raised = landmarks[:, 17:27, 1] - points[:, 17:27, 1]
+    assert np.ptp(raised, axis=1).max() < 1e-3 < raised.std()  # both brows alike
+    doubled = edit_landmarks(landmarks, face(), speech, replace(OFF, sway=2.0, expression=0.0), seed=1)
+    np.testing.assert_allclose(doubled[1], 2 * poses, atol=1e-4)
+    assert not np.ptp(doubled[0][:, 17:27], axis=0).any()
+    assert not edit_landmarks(landmarks, face(), speech, replace(OFF, blinks=1.0), seed=1)[1].any()
 
 
-def test_sway_moves_the_head_as_a_whole(spoken):
-    landmarks = np.repeat(face()[None], 200, axis=0)
-    edited = edit_landmarks(landmarks, face(), spoken(np.ones(200)), replace(OFF, sway=1.0), seed=1)
-    assert np.abs(inter_ocular_distance(edited) / 100 - 1).max() < 0.02
-    assert np.linalg.norm(edited - landmarks, axis=-1).max() < 15  # of 100 px between the eyes
-    np.testing.assert_allclose(edited[0], landmarks[0], atol=1e-3)
+def test_an_emotion_moves_the_face_as_strongly_as_it_is_told_to(spoken):
+    landmarks, speech = np.repeat(face()[None], 90, axis=0), spoken(np.ones(90))
+
+    def angry(**gains: float) -> tuple[np.ndarray, np.ndarray]:
+        points, poses = edit_landmarks(
+            landmarks, face(), speech, replace(OFF, **gains), seed=1, emotion="angry"
+        )
+        return points[-1] - landmarks[-1], poses[-1]
+
+    half, still = angry(feeling=0.5)
+    full = angry(feeling=1.0)[0]
+    assert full[17:27, 1].mean() > 1.8 * half[17:27, 1].mean() > 1 and not still.any()
+    np.testing.assert_allclose(angry(feeling=0.5, expression=2.0)[0][17:48], full[17:48], atol=1e-3)
+    moved, pose = angry(feeling=1.0, sway=1.0)
+    assert pose[1] > 1 and np.abs(moved - full)[:17].max() < 0.1
+
+
+@pytest.mark.parametrize("emotion", ["happy", "sad", "disgust"])
+def test_an_emotion_leaves_the_lips_shut_at_a_plosive_and_stays_in_pauses(emotion, spoken):
+    landmarks, speech = np.repeat(face(0.0)[None], 90, axis=0), spoken(np.r_[np.ones(60), np.zeros(30)])
+    motion, shut = replace(OFF, feeling=1.0, silence=1.0), np.array([40])
+    points, _ = edit_landmarks(landmarks, face(0.0), speech, motion, 1, shut, emotion)
+    assert np.abs(gaps(points, UPPER_INNER_LIP, LOWER_INNER_LIP)).max() < 0.1
+    shown = np.abs(points - landmarks)[:, [48, 54]].max(axis=(1, 2))
+    assert shown[70] > 0.5 * shown[50] > 0.5
 
 
 def test_smoothing_calms_noise_but_keeps_a_plosive_shut(spoken):
@@ -215,37 +236,37 @@ def test_smoothing_calms_noise_but_keeps_a_plosive_shut(spoken):
     clean = np.stack([face(o) for o in opening])
     noisy = clean + np.random.default_rng(0).normal(0, 0.5, clean.shape)
     smooth = replace(OFF, smoothing=1.0)
-    edited = edit_landmarks(clean, face(), spoken(np.ones(60)), smooth, seed=0)
+    edited = edit(clean, face(), spoken(np.ones(60)), smooth, seed=0)
     assert mouth_opening(edited)[30] < 0.005
-    calmer = edit_landmarks(noisy, face(), spoken(np.ones(60)), smooth, seed=0)
+    calmer = edit(noisy, face(), spoken(np.ones(60)), smooth, seed=0)
     jitter = [np.abs(np.diff(x[:, :48], 2, axis=0)).mean() for x in (calmer, noisy)]
     assert jitter[0] < 0.5 * jitter[1]
     ramp = clean[:1] + np.linspace(0, 10, 60)[:, None, None]
-    even = edit_landmarks(ramp, face(), spoken(np.ones(60)), smooth, seed=0)
+    even = edit(ramp, face(), spoken(np.ones(60)), smooth, seed=0)
     np.testing.assert_allclose(even[5:-5, :48], ramp[5:-5, :48], atol=1e-3)  # zero phase
 
 
 def test_a_longer_recording_begins_like_a_shorter_one(spoken):
     activity = np.clip(np.random.default_rng(2).normal(0.5, 0.5, 400), 0, 1)
     landmarks, margin = talk(400), 40  # frames: the reach of the filters at the cut
-    long = edit_landmarks(landmarks, face(), spoken(activity), Motion(), seed=6)
-    short = edit_landmarks(landmarks[:250], face(), spoken(activity[:250]), Motion(), seed=6)
+    long = edit(landmarks, face(), spoken(activity), Motion(), seed=6)
+    short = edit(landmarks[:250], face(), spoken(activity[:250]), Motion(), seed=6)
     np.testing.assert_allclose(short[: 250 - margin], long[: 250 - margin], atol=1e-4)
     assert np.array_equal(blink_curve(400, 1.0, 6)[:250], blink_curve(250, 1.0, 6))
 
 
 def test_same_seed_same_movement_other_seed_other(spoken):
     landmarks, speech = talk(150), spoken(np.ones(150))
-    one, two, other = (edit_landmarks(landmarks, face(), speech, Motion(), seed=s) for s in (1, 1, 2))
+    one, two, other = (edit(landmarks, face(), speech, Motion(), seed=s) for s in (1, 1, 2))
     assert np.array_equal(one, two) and not np.allclose(one, other)
     assert one.dtype == np.float32 and one.shape == landmarks.shape
 
 
 def test_landmarks_of_another_length_are_stretched_over_the_recording(spoken):
     landmarks, speech = talk(50), spoken(np.zeros(100))
-    edited = edit_landmarks(landmarks, face(), speech, replace(OFF, silence=1.0), seed=0)
+    edited = edit(landmarks, face(), speech, replace(OFF, silence=1.0), seed=0)
     assert edited.shape == landmarks.shape and mouth_opening(edited).max() < 1e-4
 
 
 def test_one_frame(spoken):
-    assert edit_landmarks(talk(1), face(), spoken(np.zeros(1)), Motion(), seed=0).shape == (1, 68, 2)
+    assert edit(talk(1), face(), spoken(np.zeros(1)), Motion(), seed=0).shape == (1, 68, 2)

@@ -14,7 +14,6 @@ from atldiff.speech.motion.head_motion import (
     Bank,
     HeadMotion,
     head_moves,
-    head_poses,
     load_bank,
     loudness,
 )
@@ -61,7 +60,7 @@ def test_a_frame_is_given_half_a_second_after_it_is_heard():
 
 def test_the_seed_decides():
     heard = voice(10)
-    one, again, other = (head_poses(heard, 300, seed) for seed in (1, 1, 2))
+    one, again, other = (head_moves(heard, 300, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     assert np.abs(one - other).max() > 0.5
 
@@ -71,7 +70,7 @@ def test_it_begins_at_rest_and_strength_scales_it():
     moves = head_moves(heard, 180)
     assert not moves[0].any() and moves.shape == (180, MOVES)
     np.testing.assert_allclose(head_moves(heard, 180, strength=0.5), 0.5 * moves)
-    assert not head_poses(heard, 180, strength=0).any()
+    assert not head_moves(heard, 180, strength=0).any()
 
 
 def test_a_loud_voice_gets_a_loud_voices_motion(bank):
@@ -87,9 +86,9 @@ def test_a_pause_calms_the_head(bank):
 
 
 def test_no_join_jumps():
-    poses = head_poses(voice(40, seed=2), 1200, seed=3)
-    assert np.abs(np.diff(poses[:, :3], axis=0)).max() * FRAME_RATE < 120  # degrees a second
-    assert np.abs(np.diff(poses[:, :3], 2, axis=0)).max() * FRAME_RATE**2 < 2500
+    moves = head_moves(voice(40, seed=2), 1200, seed=3)
+    assert np.abs(np.diff(moves[:, :3], axis=0)).max() * FRAME_RATE < 120  # degrees a second
+    assert np.abs(np.diff(moves[:, :3], 2, axis=0)).max() * FRAME_RATE**2 < 2500
 
 
 def test_two_pieces_at_most_are_mixed():
@@ -104,7 +103,7 @@ def test_the_embedded_bank_is_small_and_centred():
 
 
 def test_frames_beyond_the_voice_are_silent():
-    assert head_poses(voice(2), 90).shape == (90, 6)
+    assert head_moves(voice(2), 90).shape == (90, MOVES)
 
 
 def test_loudness_is_one_at_the_level_of_speech_and_zero_in_silence():
@@ -124,5 +123,5 @@ def test_loudness_looks_ahead_no_further_than_it_says():
 
 def test_a_recording_moves_the_head(speech_path):
     speech = load_speech(speech_path)
-    poses = head_poses(speech, speech.num_frames)
-    assert poses.shape == (speech.num_frames, 6) and poses[:, 0].std() > 0.3
+    moves = head_moves(speech, speech.num_frames)
+    assert moves.shape == (speech.num_frames, MOVES) and moves[:, 0].std() > 0.3

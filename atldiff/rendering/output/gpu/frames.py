@@ -10,13 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atldiff.rendering.face_parts.gaze import iris_shifts
 from atldiff.rendering.levels import to_signed
 from atldiff.rendering.output.gpu.composite import TensorComposite
-from atldiff.rendering.output.gpu.paint import paint_closures, paint_mouths
+from atldiff.rendering.output.gpu.paint import paint_closures, paint_gaze, paint_mouths
 from atldiff.rendering.output.gpu.warp import TensorWarp, crop_field
 from atldiff.rendering.warp.canvas import Canvas
 from atldiff.rendering.warp.disocclusion import opened_mouth
 from atldiff.rendering.warp.prior import StillPhoto, WarpedPhoto, moving_photo
+from atldiff.rendering.warp.turn import compose_fields, turn_fields
+from atldiff.sequence import POSE_PARTS
 
 _AT_ONCE = 1 << 26  # levels of moving parts that are worked on at once: 256 MB a float32 copy
 
@@ -40,19 +43,27 @@ class TensorFrames:
         composite = TensorComposite.from_canvas(canvas, sizes, device)
         return cls(canvas, moving_photo(canvas, prior), warp, composite, device)
 
-    def moving(self, points: np.ndarray) -> list[Tensor]:
+    def moving(self, points: np.ndarray, poses: np.ndarray | None = None) -> list[Tensor]:
         """See `HostFrames.moving`."""
         if isinstance(self.photo, StillPhoto):
             part = torch.from_numpy(self.photo.part).to(self.device).permute(2, 0, 1)
             return [part] * len(points)
-        return [frame for part in np.split(points, self._cuts(len(points))) for frame in self._moved(part)]
+        turns = np.zeros((len(points), POSE_PARTS)) if poses is None else poses
+        cuts = self._cuts(len(points))
+        parts = zip(np.split(points, cuts), np.split(turns, cuts), strict=True)
+        return [frame for part in parts for frame in self._moved(*part)]
 
-    def _moved(self, points: np.ndarray) -> Tensor:
+    def _moved(self, points: np.ndarray, poses: np.ndarray) -> Tensor:
         """The moving parts (F, C, h, w) of as many frames as are worked on at once."""
         assert isinstance(self.photo, WarpedPhoto) and self.warp is not None
-        moving = self.warp.warped(crop_field(self.canvas, points, self.device))
+        field = crop_field(self.canvas, points, self.device)
+        if self.canvas.head is not None:
+            field = compose_fields(field, turn_fields(self.canvas.head, poses, self.device))
+        moving, points = self.warp.warped(field), self.canvas.turned(points, poses)
         outlines, shares = opened_mouth(points, self.canvas.landmarks)
         corner = np.array(self.canvas.rect[:2], np.float32)
+        if self.photo.gaze is not None:
+            paint_gaze(moving, self.photo.gaze, points - corner, iris_shifts(poses))
         paint_mouths(moving, self.photo.mouth, points - corner, outlines - corner, shares)
         paint_closures(moving, self.photo.closures, points - corner)
         return moving

@@ -1,4 +1,4 @@
-"""Paints the opened mouth, closed lids and closed lips into many frames at once on any device.
+"""Paints irises, the opened mouth, closed lids and closed lips into many frames at once on any device.
 
 - OpenCV fills the outlines on the CPU, as uint8 masks of the painted rectangle only.
 - The mouth's colours are computed on the device.
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from atldiff.landmarks import inter_ocular_distance
+from atldiff.rendering.face_parts.gaze import Gaze
 from atldiff.rendering.face_parts.light import EYE_SPAN
 from atldiff.rendering.face_parts.mouth import LayeredMouth, fill_outline
 from atldiff.rendering.face_parts.mouth_layers import paint_layers
@@ -68,6 +69,17 @@ def paint_closures(moving: Tensor, closures: Closures, landmarks: np.ndarray) ->
                 (_to_planes(colour, moving.device), _to_planes(alpha, moving.device))
                 for colour, alpha in layers
             ]
+            _blend(moving, [frame], rects[frame], paints)
+
+
+def paint_gaze(moving: Tensor, gaze: Gaze, landmarks: np.ndarray, shifts: np.ndarray) -> None:
+    """`Gaze.paint` for frames (F, C, H, W) uint8, in place."""
+    size, amounts = (moving.shape[2], moving.shape[3]), np.linalg.norm(shifts, axis=1)
+    for iris in gaze.irises:
+        rects = [iris.area(marks, size) for marks in landmarks]
+        for frame in _painted_frames(rects, amounts):
+            layers = iris.layers(landmarks[frame], shifts[frame], rects[frame])
+            paints = [tuple(_to_planes(part, moving.device) for part in layer) for layer in layers]
             _blend(moving, [frame], rects[frame], paints)
 
 
