@@ -184,7 +184,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         embedding = features.emotion[0].float().cpu()
         motion, shown = options, emotion
         if emotion is None:  # heard, and shown less than what was asked for by name
-            shown = self.speech_encoder.emotion.told(embedding)
+            shown = self.speech_encoder.emotion.classify(embedding)
             motion = replace(options, feeling=_HEARD * options.feeling)
         about = portrait.landmarks, speech, motion, options.seed, bilabials
         points, poses = edit_landmarks(points, *about, shown if shown in EMOTIONS else None)

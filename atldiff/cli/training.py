@@ -57,12 +57,7 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     stage_steps = "optimiser steps of each stage of a renderer"
     table.add_argument("--renderer-steps", type=whole_number(1), help=stage_steps)
     export = add_writer(parts, "export", _export, "Put trained networks together: a folder for --weights.")
-    renderers = "a diffusion run's best/ or last/; of several, the mean of their weights"
-    export.add_argument("--renderer", type=Path, required=True, nargs="+", metavar="FOLDER", help=renderers)
-    shares = "of each renderer in that mean, 1 together; all alike if left out"
-    export.add_argument("--shares", type=float, nargs="+", metavar="SHARE", help=shares)
-    export.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
-    export.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
+    _add_export(export)
     for part in (marks, diffusion, table):
         part.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
     for part in (emotion, marks, diffusion, table, export):
@@ -93,6 +88,15 @@ def _add_person(parser: argparse.ArgumentParser) -> None:
     minute = "one person's; a minute is enough"
     parser.add_argument("videos", type=Path, nargs="+", metavar="VIDEO", help=minute)
     parser.add_argument("--start", type=Path, help="a pipeline's folder; the embedded starter if left out")
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    renderers = "a diffusion run's best/ or last/; of several, the mean of their weights"
+    parser.add_argument("--renderer", type=Path, required=True, nargs="+", metavar="FOLDER", help=renderers)
+    shares = "of each renderer in that mean, 1 together; all alike if left out"
+    parser.add_argument("--shares", type=float, nargs="+", metavar="SHARE", help=shares)
+    parser.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
 
 
 def _add_tracks(parser: argparse.ArgumentParser) -> None:

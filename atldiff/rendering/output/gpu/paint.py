@@ -79,7 +79,8 @@ def paint_gaze(moving: Tensor, gaze: Gaze, landmarks: np.ndarray, shifts: np.nda
         rects = [iris.area(marks, size) for marks in landmarks]
         for frame in _painted_frames(rects, amounts):
             layers = iris.layers(landmarks[frame], shifts[frame], rects[frame])
-            paints = [tuple(_to_planes(part, moving.device) for part in layer) for layer in layers]
+            device = moving.device
+            paints = [(_to_planes(colour, device), _to_planes(alpha, device)) for colour, alpha in layers]
             _blend(moving, [frame], rects[frame], paints)
 
 
