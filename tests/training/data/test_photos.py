@@ -62,8 +62,8 @@ def test_a_full_disk_is_said_and_the_next_run_goes_on(photos, tmp_path, monkeypa
         patch.setattr(Path, "write_bytes", filling)
         prepare_faces(photos, tmp_path / "again")
     (part,) = (tmp_path / "again/parts").iterdir()
-    seen, prepared = [], module._prepared
-    monkeypatch.setattr(module, "_prepared", lambda data, rows: seen.append(rows) or prepared(data, rows))
+    seen, prepared = [], module._prepare_rows
+    monkeypatch.setattr(module, "_prepare_rows", lambda data, rows: seen.append(rows) or prepared(data, rows))
     assert prepare_faces(photos, tmp_path / "again") == (2, 2)
     assert [[row["file"] for row in rows] for rows in seen] == [["room.png", "benjamin.png"]]
     for name in ("faces.npz", "skipped.csv"):

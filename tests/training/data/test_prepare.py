@@ -280,7 +280,7 @@ if __name__ == "__main__":
 
 def test_a_run_that_is_killed_does_not_count_against_its_clip(tmp_path):
     """Else a clip that is begun in three runs that are killed is left out."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), *sys.path])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     command = [sys.executable, "-c", KILLED, str(tmp_path / "long.tar")]
     assert subprocess.run(command, env=environment, timeout=100).returncode == -9
     until = time.monotonic() + 30
