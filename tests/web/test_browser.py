@@ -133,13 +133,13 @@ def test_a_preset_is_custom_when_a_slider_was_moved(tab):
 
 def test_the_list_of_emotions_closes_when_the_keyboard_goes_on(tab):
     option = tab.get_by_role("option")
-    tab.get_by_label("Emotion").focus()
+    tab.get_by_label("Emotion", exact=True).focus()
     option.nth(5).wait_for()
     tab.keyboard.press("Tab")
     option.first.wait_for(state="hidden")
-    tab.get_by_label("Emotion").click()
+    tab.get_by_label("Emotion", exact=True).click()
     option.nth(3).click()
-    assert tab.get_by_label("Emotion").input_value() == "happy"
+    assert tab.get_by_label("Emotion", exact=True).input_value() == "happy"
 
 
 def test_a_slider_changes_the_preview(tab, tmp_path):
