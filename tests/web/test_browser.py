@@ -267,7 +267,7 @@ def test_of_a_recording_that_is_too_long_the_first_minute_is_taken_at_a_click(ta
     tab.locator("input[type=file]").nth(1).set_input_files(str(tmp_path / "long.wav"))
     until(tab, "() => document.querySelector('#speech-note .bad')?.innerText.includes('longer than 60 s')")
     tab.click("#cut")
-    until(tab, "() => document.querySelector('#speech-note').innerText.includes('60.0 s of speech')")
+    until(tab, "() => document.querySelector('#speech-note').innerText.includes('60.0 s of sound')")
     assert not tab.is_visible("#cut")
 
 

@@ -308,7 +308,7 @@ def test_of_several_renderers_the_mean_is_exported(trained, tmp_path, shares):
 
 
 def test_a_full_disk_leaves_no_half_of_a_sheet(tmp_path, monkeypatch):
-    def half(_image, path):
+    def half(_image, path, _kind):
         path.write_bytes(b"")
         raise OSError("No space left on device")
 

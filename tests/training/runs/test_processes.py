@@ -34,7 +34,7 @@ KILLED = """
 import json, os, signal, sys
 from pathlib import Path
 from atldiff.config import read_preset
-from atldiff.training import train_diffusion as module
+from atldiff.training.renderer import train as module
 
 save = module.Trainer.save
 def dies(trainer, batches):
