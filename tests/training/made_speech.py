@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import soundfile
@@ -119,13 +120,44 @@ def train_all(pictures: Path, speech: Path, out: Path, batch: int) -> None:
     train_emotion(speech, out / "emotion", encoder, EmotionStage(batch, steps=2, columns=80))
 
 
-def exact(device: torch.device) -> torch.dtype:
-    """In `compute_dtype`'s place: a critic's first step goes by the signs of its gradients, and of the least
-    of them bfloat16 tells another one for other batches.
+def use_float64(replace_attribute=setattr) -> None:
+    """Computes the renderer's training in float64, where the order of a sum does not show.
+
+    In float32 it shows: the first steps of Adam go by the signs of gradients that are almost zero.
+    `replace_attribute` is `setattr`, or that of a test which takes it back.
     """
-    return torch.float32
+    make, critic = train_diffusion.make_networks, renderer_step.MouthCritic
+    call, scores = renderer_step.RendererStep.__call__, train_diffusion.validation_scores
+    replace_attribute(renderer_step, "compute_dtype", lambda _: torch.float32)  # no autocast
+    replace_attribute(renderer_step, "_to", to_float64)
+    replace_attribute(train_diffusion, "make_networks", lambda *words: make(*words).double())
+    replace_attribute(renderer_step, "MouthCritic", lambda guides: critic(guides).double())
+    replace_attribute(
+        renderer_step.RendererStep, "__call__", lambda step, *words: in_float64(call, step, *words)
+    )
+    replace_attribute(
+        train_diffusion,
+        "validation_scores",
+        lambda networks, samples, device: in_float64(
+            scores, networks, [to_float64(sample, device) for sample in samples], device
+        ),
+    )
+
+
+def in_float64(function, *words):
+    """Calls a function whose `Tensor.float` gives float64."""
+    with patch.object(torch.Tensor, "float", torch.Tensor.double):
+        return function(*words)
+
+
+def to_float64(batch, device):
+    if isinstance(batch, dict):
+        return {key: to_float64(value, device) for key, value in batch.items()}
+    if isinstance(batch, list):
+        return [to_float64(value, device) for value in batch]
+    return batch.to(device, torch.float64 if batch.is_floating_point() else None)
 
 
 if __name__ == "__main__":
-    renderer_step.compute_dtype = exact
+    use_float64()
     train_all(*map(Path, sys.argv[1:4]), int(sys.argv[4]))

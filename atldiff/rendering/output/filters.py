@@ -55,8 +55,8 @@ def place_matrix(places: np.ndarray, cells: int) -> Tensor:
 
 
 def resize_pictures(pictures: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Resizes pictures (..., h, w) float32 by matrices (h', h) and (w', w): (..., h', w')."""
-    return rows @ pictures @ columns.mT
+    """Resizes pictures (..., h, w) of floats by matrices (h', h) and (w', w): (..., h', w')."""
+    return rows.to(pictures.dtype) @ pictures @ columns.mT.to(pictures.dtype)
 
 
 def blur_pictures(pictures: Tensor, deviations: Sequence[float], reach: int = 4) -> Tensor:

@@ -31,7 +31,7 @@ def test_critic_learns_to_tell_and_the_generator_is_told():
     adversarial, matching = generator_losses(critic, pairs)
     sum(adversarial).backward()
     assert made.grad.abs().sum() > 0 and matching > 0
-    assert generator_losses(critic, replace(pairs, made=real))[1] < 0.1 * matching
+    assert generator_losses(critic, replace(pairs, generated=real))[1] < 0.1 * matching
 
 
 def test_a_steep_critic_costs_more():
