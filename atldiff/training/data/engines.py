@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing.context import BaseContext
 from typing import Any
 
 from atldiff.errors import InputError
@@ -34,7 +35,7 @@ class LocalEngine:
 
     def __init__(self, workers: int) -> None:
         self.slots = workers
-        context = get_context("spawn")
+        context = _worker_context()
         self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
 
     def __enter__(self) -> "LocalEngine":
@@ -119,6 +120,15 @@ class RayEngine:
             raise error.cause from error
         except self._ray.exceptions.RayError as error:
             raise WorkerDied(f"Ray gave a job up ({error})", "Run it again to go on") from error
+
+
+def _worker_context() -> BaseContext:
+    """Returns the way to start workers: copies of a process that has imported `prepare`, where they exist."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["atldiff.training.data.prepare"])
+    return context
 
 
 def _died() -> WorkerDied:

@@ -19,6 +19,7 @@ import pytest
 import soundfile
 import torch
 from ray_start import with_ray
+from training.fatal_parts import poisoned_part
 
 from atldiff.cli.parser import main
 from atldiff.errors import InputError
@@ -240,12 +241,6 @@ class InProcess:
         return [call(*args)], set(jobs) - {first}
 
 
-def poisoned_part(clip, config, part):
-    """`make_part` in a process that dies when it reads one of the clips."""
-    prepare_corpus.extract = lambda *job: os.abort() if clip.key == "ben/001" else extract(*job)
-    return make_part(clip, config, part)
-
-
 def test_a_clip_at_which_the_process_dies_is_left_out(data, tmp_path, monkeypatch):
     """Decoders crash on some broken files: every other clip is prepared all the same."""
     monkeypatch.setattr(prepare_corpus, "make_part", poisoned_part)
@@ -256,16 +251,10 @@ def test_a_clip_at_which_the_process_dies_is_left_out(data, tmp_path, monkeypatc
     assert 'ben/001.mp4,"the process that read it died, 3 times"' in (tmp_path / "skipped.csv").read_text()
 
 
-def endless_part(part):
-    """`make_part` of a clip that takes long."""
-    prepare_corpus.extract = lambda *_: time.sleep(100)
-    return make_part(ClipRecord("long", Path("long.mp4"), "anna"), PROTOCOLS["starter"], part)
-
-
 KILLED = """
 import os, sys, time
 from pathlib import Path
-from test_prepare import endless_part
+from training.fatal_parts import endless_part
 from atldiff.training.data.engines import open_engine
 
 if __name__ == "__main__":
@@ -280,7 +269,7 @@ if __name__ == "__main__":
 
 def test_a_run_that_is_killed_does_not_count_against_its_clip(tmp_path):
     """Else a clip that is begun in three runs that are killed is left out."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
     command = [sys.executable, "-c", KILLED, str(tmp_path / "long.tar")]
     assert subprocess.run(command, env=environment, timeout=100).returncode == -9
     until = time.monotonic() + 30

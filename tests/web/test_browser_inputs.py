@@ -1,0 +1,202 @@
+"""The page in Debian's Chromium: what a visitor gives, chooses and is told."""
+
+from pathlib import Path
+
+import numpy as np
+import page
+import pytest
+from visitor import LINE, VIDEO, finished, give, open_page, until
+
+from atldiff.media.synthesis import installed_voices
+from atldiff.web import texts
+
+pytestmark = pytest.mark.browser
+
+
+def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(tab):
+    assert "Make a portrait speak" in tab.inner_text("h1") and "agreed" in tab.inner_text("#foot")
+    until(tab, f"() => {VIDEO} && {VIDEO}.currentTime > 0.1")
+    assert tab.evaluate(f"{VIDEO}.muted || {VIDEO}.volume == 0")  # nobody asked for sound yet
+    tab.get_by_role("button", name=texts.EXAMPLES[1].name).click()
+    name = texts.EXAMPLES[1].video.name
+    until(
+        tab,
+        f"() => {VIDEO}.currentSrc.endsWith('{name}') && {VIDEO}.currentTime > 0.1 && {VIDEO}.volume == 1",
+    )
+    tab.wait_for_selector("#photo-note .note")
+    until(tab, "() => document.querySelector('#speech-note').innerText.includes('of speech')")
+
+
+def test_the_whole_model_card_is_shown(tab):
+    tab.get_by_text("About the model").click()
+    tab.locator("#model-card table").first.wait_for()
+    assert tab.locator("#model-card h1, #model-card h2").first.inner_text() == "Starter weights"
+    rows = tab.locator("#model-card table").first.locator("tr")
+    assert rows.nth(0).locator("th").all_inner_texts() == ["part", "weights", "what"]
+    assert "speech_encoder" in rows.nth(1).inner_text()
+
+
+def test_the_detector_can_be_chosen(tab):
+    tab.get_by_text("Advanced").click()
+    tab.get_by_label("face-alignment").check()
+    assert tab.get_by_label("MediaPipe").is_visible() and not tab.get_by_label("MediaPipe").is_checked()
+
+
+def test_a_preset_is_custom_when_a_slider_was_moved(tab):
+    tab.get_by_label("number input for Lip strength").fill("0.5")
+    tab.keyboard.press("Enter")
+    until(tab, "() => document.querySelector('input[value=Custom]').checked")
+    tab.get_by_label("Still").check()
+    until(tab, "() => document.querySelector('[aria-label=\"number input for Head motion\"]').value == 0")
+    assert tab.get_by_label("Still").is_checked()
+
+
+def test_the_list_of_emotions_closes_when_the_keyboard_goes_on(tab):
+    option = tab.get_by_role("option")
+    tab.get_by_label("Emotion", exact=True).focus()
+    option.nth(5).wait_for()
+    tab.keyboard.press("Tab")
+    option.first.wait_for(state="hidden")
+    tab.get_by_label("Emotion", exact=True).click()
+    option.nth(3).click()
+    assert tab.get_by_label("Emotion", exact=True).input_value() == "happy"
+
+
+def test_a_slider_changes_the_preview(tab, tmp_path):
+    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1))
+    motion = "document.querySelector('#motion video')"
+    tab.click("#preview")
+    until(tab, f"() => {motion} && {motion}.readyState >= 2 && {motion}.videoWidth == 320")
+    before = tab.evaluate(f"{motion}.src")
+    tab.get_by_label("number input for Lip strength").fill("0")
+    tab.keyboard.press("Enter")
+    until(tab, f"() => {motion}.src != '{before}' && {motion}.readyState >= 2")
+
+
+def test_what_is_missing_is_told_in_one_message_until_it_is_there(tab, tmp_path):
+    photo, voice = page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1)
+
+    def told(words: str) -> None:
+        tab.click("#animate")
+        until(tab, f"() => ({LINE}).startsWith('{words}')")
+        assert tab.locator(".toast-body").count() == 0 and tab.is_visible("#talk video")
+        until(tab, "() => document.activeElement.id == 'animate'")
+
+    told("There is no portrait yet")
+    give(tab, photo)
+    until(tab, f"() => ({LINE}).trim() == ''")
+    told("There is no speech yet")
+    tab.locator("#photo [aria-label=Clear], #photo [aria-label='Remove Image']").first.click()
+    tab.locator("input[type=file]").nth(1).set_input_files(str(voice))
+    until(tab, f"() => ({LINE}).trim() == ''")
+    told("There is no portrait yet")
+
+
+def test_an_upload_that_fails_is_told_in_our_sentence_alone(browser, server, tmp_path):
+    context = browser.new_context()
+    tab, full = open_page(context, server[0]), "The server's disk is full. Try again in a few minutes."
+    tab.route("**/upload*", lambda route: route.fulfill(status=500, body=full))
+    photo, voice = page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1)
+    (tmp_path / "large.png").write_bytes(bytes(21 << 20))
+    for place, path in ((0, photo), (1, voice), (0, tmp_path / "large.png"), (0, voice), (1, photo)):
+        tab.locator("input[type=file]").nth(place).set_input_files(str(path))
+        tab.wait_for_timeout(1500)
+    told = tab.locator("[data-testid=toast-text]").all_inner_texts()
+    assert set(told) == {
+        full,
+        "large.png is larger than 20 MB. Choose a smaller file.",
+        "voice.wav is not a picture. Choose a photo.",
+        "face.png is no audio file. Choose one, or take a video’s sound with the button below.",
+    }
+    assert tab.locator("#speech .error:visible").count() == 0  # not once more over the input
+    tab.unroute("**/upload*")
+    give(tab, photo, voice)
+    context.close()
+
+
+def test_a_file_of_another_kind_is_told_beside_the_input_alone(tab, tmp_path):
+    for name in ("fake.jpg", "fake.wav"):
+        (tmp_path / name).write_text("neither picture nor sound\n" * 20)
+    give(tab, tmp_path / "fake.jpg", tmp_path / "fake.wav")
+    assert "not a picture that can be read" in tab.inner_text("#photo-note .bad")
+    assert "not a recording" in tab.inner_text("#speech-note .bad")
+    assert tab.locator(".toast-body").count() == 0
+
+
+def test_what_is_told_is_of_the_photo_that_came_last(tab, tmp_path):
+    slow, good = tmp_path / "slow.png", page.photo(tmp_path / "face.png", 320)
+    page.Image.new("I;16", (8000, 8000)).save(slow)  # 3 s to be read, in which another takes its place
+    tab.locator("input[type=file]").nth(0).set_input_files(str(slow))
+    tab.locator("#photo [aria-label=Clear], #photo [aria-label='Remove Image']").first.click()
+    tab.locator("input[type=file]").nth(0).set_input_files(str(good))
+    until(tab, "() => document.querySelector('#photo-note').innerText.includes('good photo')")
+
+
+def test_the_sound_of_a_video_becomes_the_speech(tab, tmp_path):
+    def film(path: Path, words: str, where: str = "#speech-note") -> None:
+        with tab.expect_file_chooser() as chooser:
+            tab.click("#film")
+        chooser.value.set_files(str(path))
+        until(tab, f"() => document.querySelector('{where}')?.innerText.includes('{words}')")
+
+    film(Path(texts.EXAMPLES[0].video), "s of speech")
+    until(tab, "() => document.querySelector('#speech').innerText.includes('0:0')")  # and can be heard there
+    film(page.silent_film(tmp_path / "mute.mp4"), "has no sound track")
+    film(page.HEIC, "turned.heic has no sound. Choose a video.", "[data-testid=toast-text]")
+
+
+@pytest.mark.skipif(not installed_voices(), reason="no voice is installed")
+def test_a_typed_text_becomes_the_speech(tab):
+    tab.get_by_text("Or type what to say").click()
+    tab.get_by_label("Text").fill("Good morning.")
+    tab.click("#say")
+    until(tab, "() => document.querySelector('#speech-note').innerText.includes('of speech')")
+    tab.get_by_label("Text").fill("")
+    tab.click("#say")
+    until(tab, "() => document.querySelector('#speech-note .bad')?.innerText.includes('no text')")
+
+
+def test_of_a_recording_that_is_too_long_the_first_minute_is_taken_at_a_click(tab, tmp_path):
+    page.soundfile.write(tmp_path / "long.wav", np.tile(np.sin(np.arange(16_000) / 9), 61), 16_000)
+    tab.locator("input[type=file]").nth(1).set_input_files(str(tmp_path / "long.wav"))
+    until(tab, "() => document.querySelector('#speech-note .bad')?.innerText.includes('longer than 60 s')")
+    tab.click("#cut")
+    until(tab, "() => document.querySelector('#speech-note').innerText.includes('60.0 s of sound')")
+    assert not tab.is_visible("#cut")
+
+
+def test_a_full_body_photo_is_zoomed_to_the_head_by_hand(tab, tmp_path):
+    give(tab, page.photo(tmp_path / "face.png", 320))
+    assert tab.get_by_label("number input for Zoom to the head").count() == 0  # nothing to zoom to
+    tab.get_by_label("Remove Image").or_(tab.get_by_label("Clear")).first.click()
+    until(tab, "() => !document.querySelector('#photo-note .note')")
+    give(tab, Path(page.standing(tmp_path / "standing.jpg")), page.recording(tmp_path / "voice.wav", 1))
+    seen = "document.querySelectorAll('#photo img')[1]?.src"
+    before = tab.evaluate(seen)
+    tab.get_by_label("number input for Zoom to the head").fill("4")
+    tab.keyboard.press("Enter")
+    until(tab, f"() => {seen} != '{before}'")
+    tab.click("#animate")
+    assert "Done" in finished(tab)
+    until(tab, f"() => {VIDEO}?.videoWidth == 300 && {VIDEO}.videoHeight == 400")
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser, server, tmp_path, colours):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    context = browser.new_context(color_scheme=colours, reduced_motion="reduce")
+    tab = open_page(context, f"{server[0]}?__theme={colours}")
+    give(tab, page.landscape(tmp_path / "land.png"), page.recording(tmp_path / "voice.wav", 1))
+    tab.get_by_text("Advanced").click()
+    tab.click("#animate")
+    until(tab, f"() => ({LINE}).includes('No face was found')")
+    tab.wait_for_timeout(1000)  # the button has come back, and with it its colour
+    results = axe.Axe().run(tab, options={"resultTypes": ["violations"]})
+    found = [
+        (rule["id"], node["html"][:200], node["failureSummary"][:300])
+        for rule in results.response["violations"]
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+    assert found == []
+    context.close()
