@@ -38,7 +38,7 @@ videos: $(VENV)/.installed
 	@$(RUN) examples/make_videos.py
 
 train-tiny: $(VENV)/.installed-dev
-	@PYTHON=$(RUN) examples/train_tiny.sh out/tiny
+	@$(RUN) examples/train_tiny.py out/tiny
 
 install: $(VENV)/.installed
 
