@@ -11,7 +11,7 @@ from atldiff.portrait.finder import Face, Finder, add_border, cut_tiles, take_al
 from atldiff.portrait.photo import LONG_SIDE, frames_to_try, open_photo
 
 FRONTAL = "Use a sharp photo that shows one face from the front, upright"
-MIN_PHOTO = 32  # pixels; shorter side of a photo that can show a face
+MIN_PHOTO = 64  # pixels; shorter side of a photo that can show a face
 FINEST = 4.0  # size at which a part is cut out of the photo, in usual sizes
 FINER = 2.0  # size of the second search for a face, in usual sizes
 LONG_RATIO = 4.0  # longer / shorter side of panoramas and long screenshots
