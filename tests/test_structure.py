@@ -187,7 +187,7 @@ def test_no_exception_is_swallowed():
 
 
 def test_importing_writes_nothing_and_loads_nothing_heavy(tmp_path):
-    """Checks all modules but the page's, because gradio reads its folder at import."""
+    """Checks all modules but the page's, because gradio reads its folder at import; the starter is loaded too."""
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in PACKAGE]
     modules = [module for module in modules if not module.startswith(("atldiff.web", "atldiff.__main__"))]
     code = (
@@ -197,6 +197,7 @@ def test_importing_writes_nothing_and_loads_nothing_heavy(tmp_path):
         "for module in sys.argv[1:]: importlib.import_module(module.removesuffix('.__init__'))\n"
         "heavy = {'mediapipe', 'face_alignment', 'kan', 'gradio', 'librosa', 'ray', 'cv2', 'spaces'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "atldiff.ATLDiffPipeline.from_pretrained()\n"
     )
     settings = {
         "HOME": str(tmp_path),

@@ -108,8 +108,10 @@ def test_an_upload_that_fails_is_told_in_our_sentence_alone(browser, server, tmp
     photo, voice = page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1)
     (tmp_path / "large.png").write_bytes(bytes(21 << 20))
     for place, path in ((0, photo), (1, voice), (0, tmp_path / "large.png"), (0, voice), (1, photo)):
+        before = tab.locator("[data-testid=toast-text]").count()
         tab.locator("input[type=file]").nth(place).set_input_files(str(path))
-        tab.wait_for_timeout(1500)
+        until(tab, f"() => document.querySelectorAll('[data-testid=toast-text]').length > {before}")
+    tab.wait_for_timeout(300)  # the page's own words replace gradio's
     told = tab.locator("[data-testid=toast-text]").all_inner_texts()
     assert set(told) == {
         full,
@@ -134,7 +136,7 @@ def test_a_file_of_another_kind_is_told_beside_the_input_alone(tab, tmp_path):
 
 def test_what_is_told_is_of_the_photo_that_came_last(tab, tmp_path):
     slow, good = tmp_path / "slow.png", page.photo(tmp_path / "face.png", 320)
-    page.Image.new("I;16", (8000, 8000)).save(slow)  # 3 s to be read, in which another takes its place
+    page.Image.new("I;16", (6000, 6000)).save(slow, compress_level=1)  # it takes 2 s to be read
     tab.locator("input[type=file]").nth(0).set_input_files(str(slow))
     tab.locator("#photo [aria-label=Clear], #photo [aria-label='Remove Image']").first.click()
     tab.locator("input[type=file]").nth(0).set_input_files(str(good))

@@ -169,10 +169,10 @@ class Service:
             return ""
         return f" Emotion heard: {self._recognise(landmarks) or 'none for sure'}."
 
-    def warm_up(self, portrait: str | Path, recording: str | Path, seconds: float = 1.0) -> None:
-        """Makes a short video twice: the first warms the networks, the second fits the forecast."""
-        speech = load_speech(recording).cut(0, seconds)
-        for warm in (False, True):
+    def warm_up(self, portrait: str | Path, recording: str | Path) -> None:
+        """Makes two short videos: the first warms the networks, the second fits the forecast."""
+        for warm, seconds in ((False, 0.3), (True, 1.0)):
+            speech = load_speech(recording).cut(0, seconds)
             begin, animation = time.monotonic(), animate(portrait, speech, DEFAULTS, self._predict)
             middle = time.monotonic()
             with self._job() as folder:
