@@ -187,7 +187,7 @@ def test_no_exception_is_swallowed():
 
 
 def test_importing_writes_nothing_and_loads_nothing_heavy(tmp_path):
-    """Checks all modules but the page's, because gradio reads its folder at import; the starter is loaded too."""
+    """Of all modules but the page's, because gradio reads its folder at import; loads the starter too."""
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in PACKAGE]
     modules = [module for module in modules if not module.startswith(("atldiff.web", "atldiff.__main__"))]
     code = (
