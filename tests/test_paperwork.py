@@ -94,18 +94,6 @@ def test_extras_of_extras_exist():
         assert ours <= set(extras) - {extra}, extra
 
 
-def test_the_papers_point_to_files_that_are_there():
-    papers = [*ROOT.glob("*.md"), *ROOT.glob("examples/*.md"), *ROOT.glob("atldiff/weights/*/*.md")]
-    assert len(papers) > 5
-    missing = [
-        f"{paper.relative_to(ROOT)}: {link}"
-        for paper in papers
-        for link in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", paper.read_text(encoding="utf-8"))
-        if not (paper.parent / link).exists()
-    ]
-    assert missing == []
-
-
 def test_every_picture_and_recording_of_the_examples_has_a_licence():
     files = {path.name for path in (ROOT / "examples").iterdir() if path.suffix in (".jpg", ".flac")}
     assert files and {file for file in files if f"`{file}`" not in read("examples/LICENSE.md")} == set()

@@ -24,6 +24,7 @@ from atldiff.portrait.drawing import draw_landmarks
 from atldiff.portrait.portrait import Portrait
 from atldiff.rendering.warp.turn import turned_landmarks
 from atldiff.sequence import LandmarkSequence
+from atldiff.system import interrupt_on_sigterm
 
 if TYPE_CHECKING:
     from atldiff.pipeline import ATLDiffPipeline
@@ -70,7 +71,8 @@ class Runner:
         """
         begin, settings = time.perf_counter(), self.settings
         check_files(job)
-        with reserve_files(list(job.outputs)), progress_bar(settings.quiet) as bar:
+        files = reserve_files(list(job.outputs))
+        with interrupt_on_sigterm(), files, progress_bar(settings.quiet) as bar:
 
             def predict(portrait: Portrait, speech: Speech, options: Options) -> LandmarkSequence:
                 bar.set_description("landmarks")

@@ -72,7 +72,8 @@ class Portrait:
         if self.mesh is None:
             return None
         alpha = segment(self.image) if self.alpha is None else self.alpha
-        return Head.from_mesh(self.mesh, self.landmarks, self.box, self.image.shape[:2], alpha)
+        height, width = self.image.shape[:2]
+        return Head.from_mesh(self.mesh, self.landmarks, self.box, (height, width), alpha)
 
 
 def load_portrait(
