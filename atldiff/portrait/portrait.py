@@ -67,12 +67,13 @@ class Portrait:
     @cached_property
     def head(self) -> "Head | None":
         """Depth and share of the head, for a head that turns; None without a mesh."""
-        from atldiff.portrait.head import Head  # torch, which a photo is read without
+        from atldiff.portrait.head import Head  # imports torch, which reading a photo does not need
 
         if self.mesh is None:
             return None
         alpha = segment(self.image) if self.alpha is None else self.alpha
-        return Head.from_mesh(self.mesh, self.landmarks, self.box, self.image.shape[:2], alpha)
+        size = self.image.shape[0], self.image.shape[1]
+        return Head.from_mesh(self.mesh, self.landmarks, self.box, size, alpha)
 
 
 def load_portrait(
