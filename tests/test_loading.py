@@ -1,7 +1,7 @@
-"""Checkpoints of the version before the modules moved, as a user's fine-tuned one: they load and compute the same.
+"""Checkpoints of the version before the modules moved load, and their networks give the same numbers.
 
-`checkpoint_of_the_first_layout.json` was written by that version (commit f5ea2e8): the files of a small
-checkpoint, the shapes of its weights, and what its networks gave for the inputs below. `weight` has the values.
+That version (commit f5ea2e8) wrote `checkpoint_of_the_first_layout.json`: the files of a small fine-tuned
+checkpoint, the shapes of its weights, and outputs for the inputs below. `weight` gives the values.
 """
 
 import json
