@@ -68,7 +68,7 @@ def test_command_line_and_api_offer_every_option_with_its_default():
     given = {name: getattr(EVERYTHING, name) for name in OPTIONS}
     flags = [word for name, v in given.items() for word in (f"--{name}", *([] if v is True else [str(v)]))]
     assert _options(make_parser().parse_args(["generate", "a.jpg", "b.wav", *flags])) == EVERYTHING
-    run = api.publish(lambda *values: None, api.ANIMATE, api.ABOUT_ANIMATE)
+    run = api.publish(lambda *values: None, api.ANIMATE, api.ANIMATE_TEXT)
     published = inspect.signature(run).parameters
     assert list(published) == ["portrait", "speech", *OPTIONS, "landmarks"]
     assert all(published[name].default == option.default for name, option in OPTIONS.items())

@@ -176,8 +176,8 @@ def test_gains_of_motion_none_leave_the_networks_landmarks(pipeline, portrait, s
         "_smooth",
         "close_bilabials",
         "_close_in_silence",
-        "_blink",
-        "_whole_face",
+        "close_eyes",
+        "_face_motion",
     ):
         monkeypatch.setattr(f"atldiff.speech.motion.edit.{edit}", no_edit)
     features = pipeline.speech_encoder.encode(speech, emotion=None)

@@ -80,6 +80,16 @@ def importers(target: str) -> list[tuple[Path, int]]:
     ]
 
 
+def strangers(rules: dict[str, tuple[str, ...]]) -> list[str]:
+    """The imports of each module outside the rooms that may import it, as messages."""
+    return [
+        f"{name(path)}:{line} imports {module}; only {', '.join(rooms) or 'nobody'} may"
+        for module, rooms in rules.items()
+        for path, line in importers(module)
+        if not inside(path, rooms)
+    ]
+
+
 def listed(offenders: list[str]) -> str:
     return "\n" + "\n".join(sorted(set(offenders)))
 
@@ -92,12 +102,7 @@ def test_imports_are_read_also_relative_ones_and_those_in_functions():
 
 
 def test_heavy_dependencies_stay_in_their_rooms():
-    offenders = [
-        f"{name(path)}:{line} imports {dependency}; only {', '.join(rooms)} may"
-        for dependency, rooms in ROOMS.items()
-        for path, line in importers(dependency)
-        if not inside(path, rooms)
-    ]
+    offenders = strangers(ROOMS)
     assert not offenders, listed(offenders)
 
 
@@ -111,12 +116,7 @@ def test_every_room_is_in_use():
 
 def test_imports_between_packages_point_down():
     """The corridor imports nothing that serves, trains or measures; evaluation never imports training."""
-    offenders = [
-        f"{name(path)}:{line} imports {package}; only {', '.join(rooms) or 'nobody'} may"
-        for package, rooms in GUESTS.items()
-        for path, line in importers(package)
-        if not inside(path, rooms)
-    ]
+    offenders = strangers(GUESTS)
     assert not offenders, listed(offenders)
 
 

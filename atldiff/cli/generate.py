@@ -22,7 +22,7 @@ from atldiff.media.video_writer import write_video
 from atldiff.options import Options
 from atldiff.portrait.drawing import draw_landmarks
 from atldiff.portrait.portrait import Portrait
-from atldiff.rendering.warp.turn import turned_landmarks
+from atldiff.rendering.warp.turn import turn_landmarks
 from atldiff.sequence import LandmarkSequence
 from atldiff.system import interrupt_on_sigterm
 
@@ -106,14 +106,14 @@ class Runner:
         bar.set_description("rendering")
         bar.reset(total=len(animation.landmarks.points))
 
-        def counted() -> Iterator[np.ndarray]:
+        def count_frames() -> Iterator[np.ndarray]:
             """Yields the frames and moves the bar."""
             for frame in self.pipeline.render(animation.portrait, animation.landmarks, animation.options):
                 sizes[:] = [f"{frame.shape[1]}x{frame.shape[0]}"]
                 yield frame
                 bar.update()
 
-        write_video(output, counted(), animation.speech)
+        write_video(output, count_frames(), animation.speech)
         return sizes[0]
 
 
@@ -122,7 +122,7 @@ def save_landmarks(path: Path, animation: Animation) -> None:
     if path.suffix.lower() != ".mp4":
         animation.landmarks.save(path)
         return
-    image, points = animation.portrait.image, turned_landmarks(animation.portrait, animation.landmarks)
+    image, points = animation.portrait.image, turn_landmarks(animation.portrait, animation.landmarks)
     write_video(path, (draw_landmarks(image, frame) for frame in points), animation.speech)
 
 

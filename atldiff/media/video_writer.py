@@ -63,8 +63,8 @@ def write_video(
         The path.
 
     Raises:
-        InputError: the path cannot be written or has another ending, the frame rate is out of range, there
-            is no frame, an .mp4 has alpha, or the disk is full.
+        InputError: the path cannot be written or has another ending; the frame rate is out of range; there is
+            no frame; an .mp4 has alpha; the disk is full.
     """
     for _ in encode_video(path, frames, speech, fps, metadata):
         pass

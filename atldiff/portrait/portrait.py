@@ -67,7 +67,7 @@ class Portrait:
     @cached_property
     def head(self) -> "Head | None":
         """Depth and share of the head, for a head that turns; None without a mesh."""
-        from atldiff.portrait.head import Head  # torch, which a photo is read without
+        from atldiff.portrait.head import Head  # imports torch, which reading a photo does not need
 
         if self.mesh is None:
             return None

@@ -20,7 +20,7 @@ PREVIEW = ("portrait", "speech", "face", "emotion", *MOTION, "seed", "file_forma
 ANIMATE = ("portrait", "speech", *OPTIONS, "landmarks")
 CHECK = ("portrait", "face", "detector")
 ENDPOINTS = {"animate": ANIMATE, "landmarks": PREVIEW, "check_portrait": CHECK}  # name: arguments in order
-ABOUT_ANIMATE = """Make a video in which the person of a photo says what is heard in a recording.
+ANIMATE_TEXT = """Make a video in which the person of a photo says what is heard in a recording.
 
 Use it only with the consent of the person shown. The file's metadata says that it is AI-generated.
 A file is given as a data URL (data:image/jpeg;base64,...) or as a public http(s) address; gradio's own client
@@ -31,7 +31,7 @@ Args:
 
 Returns:
     The video: H.264 and AAC in .mp4 at 30 frames a second, or .webm for the background matte."""
-ABOUT_LANDMARKS = """Predict how a face moves with a recording, without making the video: to look at or edit.
+LANDMARKS_TEXT = """Predict how a face moves with a recording, without making the video: to look at or edit.
 
 Args:
 {arguments}
@@ -39,7 +39,7 @@ Args:
 Returns:
     The landmark file (68 points a frame in pixels of the photo, 30 frames a second), which the argument
     landmarks of animate takes, and a video of the moving landmarks (at most 10 seconds)."""
-ABOUT_CHECK = """Find the faces of a photo and say what would make its video worse.
+CHECK_TEXT = """Find the faces of a photo and say what would make its video worse.
 
 Args:
 {arguments}
@@ -49,13 +49,13 @@ Returns:
     in pixels of the upright photo, and warnings; and the photo with all of them drawn."""
 
 
-def publish(run: Callable, names: tuple[str, ...], about: str, *more: inspect.Parameter) -> Callable:
+def publish(run: Callable, names: tuple[str, ...], description: str, *more: inspect.Parameter) -> Callable:
     """Gives a function of positional values the API's signature and description; returns the function.
 
     Args:
         run: the function.
         names: names of the values, in order. Options have a default.
-        about: the description, with the placeholder `{arguments}`.
+        description: the description, with the placeholder `{arguments}`.
         more: parameters that are not published.
     """
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -68,5 +68,5 @@ def publish(run: Callable, names: tuple[str, ...], about: str, *more: inspect.Pa
     published: Any = run
     published.__signature__ = inspect.Signature([*parameters, *more])
     lines = [f"    {name}: {FILES[name] if name in FILES else help_text(name) + '.'}" for name in names]
-    published.__doc__ = about.format(arguments="\n".join(lines))
+    published.__doc__ = description.format(arguments="\n".join(lines))
     return run

@@ -113,7 +113,7 @@ def test_validation_wants_prepared_clips(tmp_path, capsys):
 
 def test_benchmark_rows_add_up_and_become_a_table():
     row = Row(4, 512, warm=True, frames=120, first_picture=0.8, peak_mib=1000)
-    with row.timed("render"):
+    with row.measure("render"):
         time.sleep(0.02)
     row.stages["encode"] += 1.98
     assert 0.02 <= row.stages["render"] < 0.5 and row.total == pytest.approx(2.0, abs=0.3)

@@ -134,9 +134,9 @@ def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Gener
     path = folder / ("talking.webm" if matte else "talking.mp4")
     last = -PICTURE_EVERY
     for done, frame in enumerate(encode_video(path, frames, animation.speech), start=1):
-        fresh = time.monotonic() >= last + PICTURE_EVERY
-        last = time.monotonic() if fresh else last
-        yield Step(done, total, _small_jpeg(frame) if fresh else None)
+        due = time.monotonic() >= last + PICTURE_EVERY
+        last = time.monotonic() if due else last
+        yield Step(done, total, _small_jpeg(frame) if due else None)
     yield Step(total, total, video=path)
 
 

@@ -71,10 +71,10 @@ def test_the_field_is_the_same(portrait, points):
 
 def test_the_warp_is_the_same(portrait, points):
     canvas = make_canvas(portrait, points)
-    made = TensorWarp.from_canvas(canvas, "cpu").warped(crop_field(canvas, points, "cpu"))
+    made = TensorWarp.from_canvas(canvas, "cpu").warp(crop_field(canvas, points, "cpu"))
     photo, face = WarpedPhoto.from_canvas(canvas).photo, canvas.views[0]
     fields = displacement_field(to_crop(points, face), to_crop(canvas.landmarks, face))
-    expected = np.stack([photo.warped(field, face, canvas.rect) for field in fields])
+    expected = np.stack([photo.warp(field, face, canvas.rect) for field in fields])
     assert_alike(channels_last(made), expected, most=6, share=1e-3)
 
 
@@ -86,7 +86,7 @@ def test_a_photo_too_large_to_be_enlarged_is_looked_up_by_cubic_interpolation(po
     rows, columns = torch.arange(y0, y1).float(), torch.arange(x0, x1).float()
     own = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
     plain = replace(warp, photo=photo, factor=1, own=own, scale=warp.scale / warp.factor)
-    apart = plain.warped(field).float() - warp.warped(field).float()
+    apart = plain.warp(field).float() - warp.warp(field).float()
     assert warp.factor > 1 and 10 * torch.log10(255**2 / apart.square().mean()) > 45
 
 
@@ -167,7 +167,7 @@ def test_what_lies_beside_a_head_that_turns_stays(portrait, points):
 
 def test_the_mouth_view_holds_the_mouth_of_a_head_that_turns(portrait, points):
     canvas = make_canvas(portrait, points, poses=POSES)
-    mouth = canvas.turned(points, POSES)[:, 48:]
+    mouth = canvas.turn(points, POSES)[:, 48:]
     view = canvas.views[1]
     assert (mouth >= view[:2]).all() and (mouth <= view[2:]).all()
     assert np.abs(mouth - points[:, 48:]).max() > 10
