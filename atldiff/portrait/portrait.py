@@ -19,6 +19,7 @@ from atldiff.portrait.mouth_cover import is_covered
 from atldiff.portrait.photo import LONG_SIDE, crop_square, open_photo
 from atldiff.portrait.quality import check_place, photo_advice
 from atldiff.portrait.search import FINEST, FRONTAL, Scene, is_long, search
+from atldiff.portrait.tasks import TASKS_DETECTORS
 from atldiff.portrait.zoom import zoom_to_face
 
 if TYPE_CHECKING:
@@ -90,18 +91,19 @@ def load_portrait(
     Args:
         source: a path, array or Pillow image (see `open_photo`), or a Portrait, which is kept.
         face: number of the face, 1 = the largest.
-        detector: "mediapipe", or "face-alignment" (the paper's; fetches its weights at first use).
+        detector: "mediapipe", "mediapipe-tasks" (the same by MediaPipe's runtime), or "face-alignment" (the
+            paper's; fetches its weights at first use).
         matte: also compute `alpha`.
         zoom: above 1, take the part round the face, in the photo's full resolution.
 
     Raises:
         InputError: no picture, no face, a face below 64 pixels or half outside the photo, no face of that
-            number, no weights.
+            number, no weights, no package for the detector.
     """
     check_detector(detector)
     if isinstance(source, Portrait):
         return replace(source, alpha=segment(source.image)) if matte and source.alpha is None else source
-    finder = Finder()
+    finder = Finder(*TASKS_DETECTORS) if detector == "mediapipe-tasks" else Finder()
     scene = search(source, finder)
     if not scene.faces:
         raise InputError("No face was found in the photo", FRONTAL)

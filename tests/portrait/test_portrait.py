@@ -480,9 +480,9 @@ def test_prepare_ends_at_once_without_the_weights(monkeypatch, tmp_path):
 
 
 def test_an_unknown_detector():
-    with pytest.raises(InputError, match="mediapipe, face-alignment"):
+    with pytest.raises(InputError, match="mediapipe, mediapipe-tasks, face-alignment"):
         track_landmarks([], detector="dlib")
-    with pytest.raises(InputError, match="mediapipe, face-alignment"):
+    with pytest.raises(InputError, match="mediapipe, mediapipe-tasks, face-alignment"):
         load_portrait("a.jpg", detector="dlib")
 
 
