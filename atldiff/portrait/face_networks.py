@@ -83,9 +83,7 @@ class Detector:
         return _anchor_centres(self.cells)
 
 
-FaceDetector = Callable[
-    [np.ndarray], list[Detection]
-]  # image (H, W, 3) uint8 -> faces, the most probable first
+FaceDetector = Callable[[np.ndarray], list[Detection]]  # of an image; the most probable face comes first
 # NEAR finds faces that fill a fifth of the picture or more, FAR smaller ones.
 NEAR = Detector("detector_near", 128, ((16, 2), (8, 6)), 0.5)
 FAR = Detector("detector_far", 192, ((48, 1),), 0.6)

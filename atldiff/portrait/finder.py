@@ -133,9 +133,8 @@ class Finder:
             crop = crop_square(image, square, MESH_SIZE)
             for mirrored in (False, True):
                 picture = np.ascontiguousarray(crop[:, ::-1] if mirrored else crop)
-                faces = [
-                    mesh_to_landmarks(mesh[:, :2]) for mesh in find_meshes(picture, MOST_NEAR, self._near)
-                ]
+                meshes = find_meshes(picture, MOST_NEAR, self._near)
+                faces = [mesh_to_landmarks(mesh[:, :2]) for mesh in meshes]
                 faces = [points.mirror(face, MESH_SIZE) for face in faces] if mirrored else faces
                 faces = [face * (2 * half / MESH_SIZE) + square[:2] for face in faces]
                 faces = [face for face in faces if contains(box, face.mean(axis=0))]  # not a neighbour's
