@@ -3,7 +3,7 @@
 python tools/convert_face_models.py MEDIAPIPE/modules OUT
 
 - MEDIAPIPE is the package folder of mediapipe 0.10.21, the last version that carries the models.
-- The detectors' own files are copied, too, for `--detector mediapipe-tasks`.
+- The file of the detector of large faces is copied, too, for `--detector mediapipe-tasks`.
 - It needs the packages tflite, flatbuffers, onnx and numpy.
 - Weights stay float16 as in the source. The graphs compute in float32, in NCHW, for any batch size.
 """
@@ -362,7 +362,7 @@ def main(modules: Path, out: Path) -> None:
         path = out / f"{name}.onnx"
         path.write_bytes(Converter(modules / f"{source}.tflite").convert(names).SerializeToString())
         made = [path]
-        if name.startswith("detector"):
+        if name == "detector_near":
             made.append(Path(shutil.copy(modules / f"{source}.tflite", out / f"{name}.tflite")))
         for file in made:
             sums.append(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}")

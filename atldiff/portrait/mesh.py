@@ -7,10 +7,10 @@ import numpy as np
 from atldiff.errors import InputError
 from atldiff.landmarks import NUM_LANDMARKS, mesh_to_landmarks
 from atldiff.options import DETECTORS
+from atldiff.portrait import tasks
 from atldiff.portrait.face_networks import NEAR, FaceDetector, Square, find_meshes, fit_meshes
 from atldiff.portrait.fan import Fan
 from atldiff.portrait.photo import crop_square
-from atldiff.portrait.tasks import TASKS_DETECTORS, check_installed
 
 _CROPS = (1.7, 2.0, 2.5)  # sides of the crops / larger side of the landmarks' box
 _CROP_SIZE = 512  # pixels
@@ -74,7 +74,7 @@ def track_landmarks(frames: Iterable[np.ndarray], detector: str = "mediapipe") -
     """
     check_detector(detector)
     fan = Fan() if detector == "face-alignment" else None
-    detect = TASKS_DETECTORS[0] if detector == "mediapipe-tasks" else NEAR
+    detect = tasks.detect if detector == "mediapipe-tasks" else NEAR
     rows = []
     for frame, mesh in track_meshes(frames, detect):
         marks = np.full((NUM_LANDMARKS, 2), np.nan) if mesh is None else mesh_to_landmarks(mesh[:, :2])
@@ -87,4 +87,4 @@ def check_detector(name: str) -> None:
     if name not in DETECTORS:
         raise InputError(f"There is no detector {name!r}", f"Choose one of {', '.join(DETECTORS)}")
     if name == "mediapipe-tasks":
-        check_installed()
+        tasks.check_installed()

@@ -11,6 +11,8 @@ from PIL import Image
 from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
 from atldiff.landmarks import crop_box
+from atldiff.portrait import tasks
+from atldiff.portrait.face_networks import NEAR
 from atldiff.portrait.fan import Fan
 from atldiff.portrait.finder import Face, Finder, longest_side
 from atldiff.portrait.matting import segment
@@ -19,7 +21,6 @@ from atldiff.portrait.mouth_cover import is_covered
 from atldiff.portrait.photo import LONG_SIDE, crop_square, open_photo
 from atldiff.portrait.quality import check_place, photo_advice
 from atldiff.portrait.search import FINEST, FRONTAL, Scene, is_long, search
-from atldiff.portrait.tasks import TASKS_DETECTORS
 from atldiff.portrait.zoom import zoom_to_face
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def load_portrait(
     check_detector(detector)
     if isinstance(source, Portrait):
         return replace(source, alpha=segment(source.image)) if matte and source.alpha is None else source
-    finder = Finder(*TASKS_DETECTORS) if detector == "mediapipe-tasks" else Finder()
+    finder = Finder(tasks.detect if detector == "mediapipe-tasks" else NEAR)
     scene = search(source, finder)
     if not scene.faces:
         raise InputError("No face was found in the photo", FRONTAL)

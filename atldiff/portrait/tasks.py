@@ -1,45 +1,18 @@
-"""The detectors of `face_networks`, run by MediaPipe's own runtime: the optional package mediapipe.
+"""The detector of large faces, run by MediaPipe's own runtime: the optional package mediapipe.
 
-- MediaPipe Tasks cuts boxes to whole pixels, so landmarks differ by tenths of a pixel from the default's.
-- It reports each use to Google and has no switch for it. Here it gets no certificates, so that it trusts no
+- Its key points and scores are those of `face_networks.NEAR`; it cuts boxes to whole pixels.
+- MediaPipe reports each use to Google and has no switch for it. Here it gets no certificates, so it trusts no
   server: the connection ends before a request is sent.
 """
 
-import atexit
 import os
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from atldiff.errors import InputError
-from atldiff.portrait.face_networks import FAR, FOLDER, NEAR, Detection, Detector
-
-
-@dataclass(frozen=True)
-class TasksDetector:
-    """A face detector like `Detector`, run by MediaPipe Tasks.
-
-    Attributes:
-        network: whose file and threshold it takes.
-    """
-
-    network: Detector
-
-    def __call__(self, image: np.ndarray) -> list[Detection]:
-        """Finds the faces of an image (H, W, 3) uint8, the most probable first."""
-        runtime = _runtime(self.network, os.getpid())
-        from mediapipe.tasks.python.vision.core.image import Image, ImageFormat
-
-        picture = Image(image_format=ImageFormat.SRGB, data=np.ascontiguousarray(image))
-        faces = [
-            _detection(face, image.shape[1], image.shape[0]) for face in runtime.detect(picture).detections
-        ]
-        return sorted(faces, key=lambda face: -face.score)
-
-
-TASKS_DETECTORS = TasksDetector(NEAR), TasksDetector(FAR)
+from atldiff.portrait.face_networks import FOLDER, NEAR, Detection
 
 
 def check_installed() -> None:
@@ -51,18 +24,28 @@ def check_installed() -> None:
         raise InputError("The detector mediapipe-tasks is not installed", remedy) from error
 
 
+def detect(image: np.ndarray) -> list[Detection]:
+    """Finds the large faces of an image (H, W, 3) uint8, the most probable first."""
+    runtime = _runtime(os.getpid())
+    from mediapipe.tasks.python.vision.core.image import Image, ImageFormat
+
+    picture = Image(image_format=ImageFormat.SRGB, data=np.ascontiguousarray(image))
+    found = runtime.detect(picture).detections
+    faces = [_detection(face, image.shape[1], image.shape[0]) for face in found]
+    return sorted(faces, key=lambda face: -face.score)
+
+
 def _detection(face: Any, width: int, height: int) -> Detection:
-    """Converts one detection of MediaPipe Tasks in a picture of that size, pixels."""
+    """Converts one detection of MediaPipe in a picture of that size, pixels."""
     box = face.bounding_box
     corners = [box.origin_x, box.origin_y, box.origin_x + box.width, box.origin_y + box.height]
     keypoints = [(point.x * width, point.y * height) for point in face.keypoints]
-    return Detection(
-        np.array(corners, np.float32), np.array(keypoints, np.float32), float(face.categories[0].score)
-    )
+    score = float(face.categories[0].score)
+    return Detection(np.array(corners, np.float32), np.array(keypoints, np.float32), score)
 
 
 @cache
-def _runtime(network: Detector, process: int) -> Any:
+def _runtime(process: int) -> Any:
     """MediaPipe's detector in this process; a fork lacks the threads of its parent's."""
     from mediapipe.tasks.python.core.base_options import BaseOptions
     from mediapipe.tasks.python.vision.face_detector import FaceDetector, FaceDetectorOptions
@@ -76,9 +59,7 @@ def _runtime(network: Detector, process: int) -> Any:
             return options
 
     options = FaceDetectorOptions(
-        base_options=Silent(model_asset_path=str(FOLDER / f"{network.name}.tflite")),
-        min_detection_confidence=network.threshold,
+        base_options=Silent(model_asset_path=str(FOLDER / f"{NEAR.name}.tflite")),
+        min_detection_confidence=NEAR.threshold,
     )
-    runtime = FaceDetector.create_from_options(options)
-    atexit.register(runtime.close)
-    return runtime
+    return FaceDetector.create_from_options(options)

@@ -9,13 +9,12 @@ import pytest
 
 from atldiff.errors import InputError
 from atldiff.portrait import tasks
-from atldiff.portrait.face_networks import MESH_SIDE, Square, find_meshes
+from atldiff.portrait.face_networks import MESH_SIDE, NEAR, Square, find_meshes
 from atldiff.portrait.mesh import track_landmarks
 from atldiff.portrait.photo import open_photo
 from atldiff.portrait.portrait import load_portrait
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NEAR, FAR = tasks.TASKS_DETECTORS
 
 
 @pytest.fixture
@@ -30,18 +29,17 @@ def photo() -> np.ndarray:
 
 @pytest.mark.usefixtures("mediapipe")
 @pytest.mark.parametrize("name", ["astronaut", "drawn_woman", "drawn_man"])
-@pytest.mark.parametrize("detector", [NEAR, FAR], ids=["near", "far"])
-def test_both_runtimes_find_the_same_faces(name, detector):
+def test_both_runtimes_find_the_same_faces(name):
     image = open_photo(EXAMPLES / f"{name}.jpg")
-    (ours,), (face,) = detector.network(image), detector(image)
-    assert np.abs(face.box - ours.box).max() < 1.5  # boxes are cut to whole pixels
-    assert np.abs(face.keypoints - ours.keypoints).max() < 0.05
-    assert face.score == pytest.approx(ours.score, abs=2e-3)
+    (ours,), (face,) = NEAR(image), tasks.detect(image)
+    assert np.abs(face.box - ours.box).max() < 2  # corner and size are cut to whole pixels
+    assert np.abs(face.keypoints - ours.keypoints).max() < 1e-3
+    assert face.score == pytest.approx(ours.score, abs=1e-5)
 
 
 @pytest.mark.usefixtures("mediapipe")
 def test_the_mesh_moves_by_less_than_the_cut_of_its_box(photo):
-    (mesh,), (other,) = find_meshes(photo), find_meshes(photo, detect=NEAR)
+    (mesh,), (other,) = find_meshes(photo), find_meshes(photo, detect=tasks.detect)
     assert 0 < np.abs(mesh - other)[:, :2].max() / (Square.from_mesh(mesh).side / MESH_SIDE) < 2
 
 
@@ -62,8 +60,7 @@ def test_it_trusts_no_server(mediapipe, monkeypatch):
     monkeypatch.setattr(
         FaceDetector, "create_from_options", lambda options: made.append(options) or FaceDetector
     )
-    monkeypatch.setattr(tasks.atexit, "register", lambda _: None)
-    tasks._runtime(NEAR.network, -1)
+    tasks._runtime(-1)
     assert made[0].base_options.to_ctypes().ca_bundle_path == os.devnull.encode()
 
 
