@@ -12,7 +12,7 @@ from atldiff.errors import InputError
 AUTOMATIC = "automatic"  # the emotion that is recognised in the recording
 OUTPUTS = ("photo", "square", "crop")
 BACKGROUNDS = ("keep", "green", "matte")
-DETECTORS = ("mediapipe", "face-alignment")
+DETECTORS = ("mediapipe", "mediapipe-tasks", "face-alignment")
 MAX_FACES = 8  # the largest faces of a crowd
 _ON, _OFF = (True, "yes", "true", "on", "1"), (False, "no", "false", "off", "0")
 _MAX_QUOTE = 40  # characters of a wrong value in a message
@@ -106,7 +106,10 @@ class Options(Motion):
     )  # fmt: skip
     badge: bool = _switch("the letters AI in a corner of the picture", "AI badge")
     detector: str = _name(
-        "mediapipe", DETECTORS, "finds the landmarks; face-alignment = the paper's, slower", "Landmarks by"
+        "mediapipe",
+        DETECTORS,
+        "finds the landmarks; mediapipe-tasks = by MediaPipe's runtime, face-alignment = the paper's, slower",
+        "Landmarks by",
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -77,12 +77,12 @@ def test_the_spaces_pins_lie_in_the_librarys_ranges():
 
 
 def test_one_wheel_of_opencv():
-    """OpenCV's wheels share the folder cv2 and overwrite one another."""
-    lines = [
-        *PROJECT["dependencies"],
-        *(line for each in PROJECT["optional-dependencies"].values() for line in each),
-    ]
-    assert {name for name in requirements(lines) if "opencv" in name} == {"opencv-python"}
+    """OpenCV's wheels share the folder cv2; MediaPipe asks for a larger one, which must be as new."""
+    extras = dict(PROJECT["optional-dependencies"])
+    larger = requirements(extras.pop("mediapipe"))["opencv-contrib-python"]
+    lines = [*PROJECT["dependencies"], *(line for each in extras.values() for line in each)]
+    wheels = {name: line for name, line in requirements(lines).items() if "opencv" in name}
+    assert set(wheels) == {"opencv-python"} and wheels["opencv-python"].specifier == larger.specifier
 
 
 def test_extras_of_extras_exist():

@@ -3,6 +3,7 @@
 python tools/convert_face_models.py MEDIAPIPE/modules OUT
 
 - MEDIAPIPE is the package folder of mediapipe 0.10.21, the last version that carries the models.
+- The file of the detector of large faces is copied, too, for `--detector mediapipe-tasks`.
 - It needs the packages tflite, flatbuffers, onnx and numpy.
 - Weights stay float16 as in the source. The graphs compute in float32, in NCHW, for any batch size.
 - `tflite_reader` reads the source, `onnx_builder` builds the result.
@@ -10,6 +11,7 @@ python tools/convert_face_models.py MEDIAPIPE/modules OUT
 
 import hashlib
 import math
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -227,8 +229,12 @@ def main(modules: Path, out: Path) -> None:
     for name, (source, names) in MODELS.items():
         path = out / f"{name}.onnx"
         path.write_bytes(Converter(modules / f"{source}.tflite").convert(names).SerializeToString())
-        sums.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}")
-        print(path, f"{path.stat().st_size / 1e6:.2f} MB")
+        made = [path]
+        if name == "detector_near":
+            made.append(Path(shutil.copy(modules / f"{source}.tflite", out / f"{name}.tflite")))
+        for file in made:
+            sums.append(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}")
+            print(file, f"{file.stat().st_size / 1e6:.2f} MB")
     (out / "SHA256SUMS").write_text("\n".join(sums) + "\n")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from atldiff import landmarks as points
 from atldiff.landmarks import EYE_CORNERS, mesh_to_landmarks
 from atldiff.options import MAX_FACES
-from atldiff.portrait.face_networks import FAR, NEAR, find_meshes
+from atldiff.portrait.face_networks import FAR, NEAR, FaceDetector, find_meshes
 from atldiff.portrait.photo import crop_square
 
 MESH_SIZE = 512  # pixels; side of the crop in which the mesh is fitted
@@ -43,7 +43,15 @@ class Face(NamedTuple):
 
 
 class Finder:
-    """Finds faces with two detectors, one for large faces and one for small faces."""
+    """Finds faces with two detectors.
+
+    Args:
+        near: the detector of large faces.
+        far: the detector of small faces.
+    """
+
+    def __init__(self, near: FaceDetector = NEAR, far: FaceDetector = FAR) -> None:
+        self._near, self._far = near, far
 
     def turn_upright(self, image: np.ndarray) -> tuple[np.ndarray, int]:
         """Turns a photo by the quarter turns that give the most probable upright face.
@@ -113,7 +121,7 @@ class Finder:
     def _detect(self, image: np.ndarray) -> list[Candidate]:
         """Detects faces with both detectors."""
         candidates = []
-        for detector in (NEAR, FAR):
+        for detector in (self._near, self._far):
             for face in detector(image):
                 across, down = face.keypoints[1] - face.keypoints[0]
                 candidates.append((face.box, face.score, float(np.arctan2(down, across))))
@@ -128,7 +136,8 @@ class Finder:
             crop = crop_square(image, square, MESH_SIZE)
             for mirrored in (False, True):
                 picture = np.ascontiguousarray(crop[:, ::-1] if mirrored else crop)
-                faces = [mesh_to_landmarks(mesh[:, :2]) for mesh in find_meshes(picture, MOST_NEAR)]
+                meshes = find_meshes(picture, MOST_NEAR, self._near)
+                faces = [mesh_to_landmarks(mesh[:, :2]) for mesh in meshes]
                 faces = [points.mirror(face, MESH_SIZE) for face in faces] if mirrored else faces
                 faces = [face * (2 * half / MESH_SIZE) + square[:2] for face in faces]
                 faces = [face for face in faces if contains(box, face.mean(axis=0))]  # not a neighbour's

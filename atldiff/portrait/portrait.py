@@ -11,6 +11,8 @@ from PIL import Image
 from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
 from atldiff.landmarks import crop_box
+from atldiff.portrait import tasks
+from atldiff.portrait.face_networks import NEAR
 from atldiff.portrait.fan import Fan
 from atldiff.portrait.finder import Face, Finder, longest_side
 from atldiff.portrait.matting import segment
@@ -91,18 +93,19 @@ def load_portrait(
     Args:
         source: a path, array or Pillow image (see `open_photo`), or a Portrait, which is kept.
         face: number of the face, 1 = the largest.
-        detector: "mediapipe", or "face-alignment" (the paper's; fetches its weights at first use).
+        detector: "mediapipe", "mediapipe-tasks" (the same by MediaPipe's runtime), or "face-alignment" (the
+            paper's; fetches its weights at first use).
         matte: also compute `alpha`.
         zoom: above 1, take the part round the face, in the photo's full resolution.
 
     Raises:
         InputError: no picture, no face, a face below 64 pixels or half outside the photo, no face of that
-            number, no weights.
+            number, no weights, no package for the detector.
     """
     check_detector(detector)
     if isinstance(source, Portrait):
         return replace(source, alpha=segment(source.image)) if matte and source.alpha is None else source
-    finder = Finder()
+    finder = Finder(tasks.detect if detector == "mediapipe-tasks" else NEAR)
     scene = search(source, finder)
     if not scene.faces:
         raise InputError("No face was found in the photo", FRONTAL)

@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,12 @@ PRESETS: dict[str, tuple[dict[str, Any], str]] = {
     ),
 }
 CUSTOM = "Custom"  # the preset's name after a change by hand
+# What the server has installed is offered.
+_RUNTIME = (("MediaPipe Tasks", "mediapipe-tasks"),) if find_spec("mediapipe") else ()
 CHOICES = {  # option: (label, choice) of each choice
     "output": (("Whole photo", "photo"), ("512 square", "square"), ("128 face only", "crop")),
     "background": (("Keep", "keep"), ("Green screen", "green"), ("Transparent", "matte")),
-    "detector": (("MediaPipe", "mediapipe"), ("face-alignment", "face-alignment")),
+    "detector": (("MediaPipe", "mediapipe"), *_RUNTIME, ("face-alignment", "face-alignment")),
 }
 GAINS = (
     "expression",

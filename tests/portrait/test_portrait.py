@@ -384,9 +384,9 @@ def test_shrinking_averages_and_the_border_is_repeated():
 
 
 def test_an_unknown_detector():
-    with pytest.raises(InputError, match="mediapipe, face-alignment"):
+    with pytest.raises(InputError, match="mediapipe, mediapipe-tasks, face-alignment"):
         track_landmarks([], detector="dlib")
-    with pytest.raises(InputError, match="mediapipe, face-alignment"):
+    with pytest.raises(InputError, match="mediapipe, mediapipe-tasks, face-alignment"):
         load_portrait("a.jpg", detector="dlib")
 
 

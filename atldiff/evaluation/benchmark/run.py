@@ -148,14 +148,16 @@ def _make(pipeline, picture: np.ndarray, listen: Callable, row: Row) -> None:  #
 
 
 def peak_mib() -> float:
-    """Peak resident memory of this process in MiB; unlike ru_maxrss, without its parent's."""
+    """Peak resident memory of this process in MiB, without its parent's; NaN if the system does not tell."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     peaks = [line.split()[1] for line in lines if line.startswith("VmHWM")]
     if peaks:
         return int(peaks[0]) / 1024
-    import resource
-
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
     unit = 1024**2 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 

@@ -352,7 +352,7 @@ def test_every_look_at_a_photo_uses_the_detector_that_was_chosen(shop, monkeypat
         with pytest.raises(InputError, match="The weights of face-alignment could not be loaded"):
             list(ask(ASKED | chosen))
     assert "The weights of face-alignment" in shop.inspect_photo(PHOTO, 1, **chosen).words
-    with pytest.raises(InputError, match="Choose one of mediapipe, face-alignment"):
+    with pytest.raises(InputError, match="Choose one of mediapipe, mediapipe-tasks, face-alignment"):
         list(shop.check_portrait(ASKED | {"detector": "dlib"}))
 
 
