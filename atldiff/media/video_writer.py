@@ -17,11 +17,12 @@ from atldiff.errors import InputError
 from atldiff.media.speech import Speech, resample
 from atldiff.media.yuv import Pictures
 from atldiff.memory import map_to_disk, release_pages
+from atldiff.provenance.watermark import mark_frames
 from atldiff.system import atomic_write
 
 # File ending -> video codec, pixel format that keeps alpha, its options, sound codec.
 _CODECS = {
-    ".mp4": ("libx264", "yuv420p", {"preset": "superfast", "tune": "animation", "crf": "17"}, "aac"),
+    ".mp4": ("libx264", "yuv420p", {"preset": "superfast", "tune": "animation", "crf": "18"}, "aac"),
     ".webm": (
         "libvpx-vp9",
         "yuva420p",
@@ -78,7 +79,7 @@ def encode_video(
     fps: float = FRAME_RATE,
     metadata: dict[str, str] | None = None,
 ) -> Iterator[np.ndarray]:
-    """Does the work of `write_video` step by step, and yields each frame after encoding.
+    """Does the work of `write_video` step by step, and yields each marked frame after encoding.
 
     The file appears after the last step. A generator that is closed before leaves nothing behind.
     """
@@ -87,7 +88,7 @@ def encode_video(
     part = path.with_name(f".{uuid4().hex[:16]}{suffix}")  # short: the video's name may be as long as allowed
     _create_part(path, part)
     with atomic_write(path, part):
-        frames = iter(frames)
+        frames = mark_frames(frames)
         first = next(frames, None)
         if first is None:
             raise InputError("There are no frames to write", "Use a longer recording")
