@@ -22,6 +22,8 @@ ROOMS = {
     "face_alignment": ("atldiff/portrait/",),
     "transformers": ("atldiff/speech/", "atldiff/rendering/"),
     "av": ("atldiff/media/", "examples/"),
+    "c2pa": ("atldiff/provenance/",),
+    "cryptography": ("atldiff/provenance/",),
 }
 # Rooms that may import each package.
 GUESTS = {

@@ -12,6 +12,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,7 +29,9 @@ from atldiff.provenance.watermark import Watermark
 FRAMES = 150
 
 
-def resize(scale: float):
+def resize(scale: float) -> Callable[[np.ndarray], np.ndarray]:
+    """A change of size, to even sides."""
+
     def change(frame: np.ndarray) -> np.ndarray:
         size = tuple(round(scale * side / 2) * 2 for side in frame.shape[1::-1])
         return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
@@ -45,10 +48,12 @@ def crop(frame: np.ndarray) -> np.ndarray:
 
 
 def lighter(frame: np.ndarray) -> np.ndarray:
+    """All levels a tenth higher."""
     return cv2.convertScaleAbs(frame, alpha=1.1)
 
 
 def same(frame: np.ndarray) -> np.ndarray:
+    """No change but the encoding."""
     return frame
 
 
@@ -100,7 +105,9 @@ def measure(path: Path, folder: Path, names: list[str]) -> dict:
     begin = time.process_time()
     marked = [mark.apply(frame) for frame in raw[::10]]
     apply = (time.process_time() - begin) / len(marked)
-    error = np.mean([np.mean((a.astype(np.float32) - b) ** 2) for a, b in zip(marked, raw[::10], strict=True)])
+    error = np.mean(
+        [np.mean((a.astype(np.float32) - b) ** 2) for a, b in zip(marked, raw[::10], strict=True)]
+    )
     ours = folder / "ours.mp4"
     for _ in encode_video(ours, iter(raw), None):
         pass
@@ -131,6 +138,7 @@ def encode_plain(path: Path, frames: np.ndarray, crf: str) -> Path:
 
 
 def attacks(args: argparse.Namespace) -> None:
+    """Measures the videos that have no line yet."""
     done = {json.loads(line)["video"] for line in args.out.open()} if args.out.exists() else set()
     for path in sorted(args.folder[0].iterdir()):
         if path.name in done:
@@ -140,6 +148,7 @@ def attacks(args: argparse.Namespace) -> None:
 
 
 def table(args: argparse.Namespace) -> None:
+    """Prints what the lines of `attacks` say together."""
     rows = [json.loads(line) for line in args.out.open()]
     print("| attack | found | lowest score | median score |\n|---|---|---|---|")
     for name in ATTACKS:
@@ -175,6 +184,7 @@ def alarms(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
+    """Runs one of the commands."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(required=True)
     for run in (attacks, alarms, table):

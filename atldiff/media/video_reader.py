@@ -136,6 +136,16 @@ def mean_picture(path: Path, most: int = 40, seconds: float = 2.0) -> np.ndarray
     return total / count
 
 
+def read_tags(path: Path) -> dict[str, str]:
+    """The tags of a sound or video file, with lower-case names.
+
+    Raises:
+        InputError: the file is missing, empty, or neither sound nor video.
+    """
+    with open_media(path, "video") as container:
+        return {key.lower(): value for key, value in container.metadata.items()}
+
+
 def _spread_frames(container, stream) -> Iterator[av.VideoFrame]:
     """Decodes some frames after each of some keyframes, then those from the beginning on, each once."""
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}

@@ -4,8 +4,6 @@
 - It is the same in all frames, so parts that stand still stay cheap to encode, and one frame shows it.
 """
 
-from collections.abc import Iterable, Iterator
-
 import numpy as np
 
 from atldiff.provenance.tile import KEY, REFERENCE, SMALLEST, noise_tile
@@ -42,14 +40,6 @@ class Watermark:
         import cv2
 
         return cv2.subtract(cv2.add(frame, self._more), self._less) if self.applies else frame
-
-
-def mark_frames(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Marks each frame (H, W, 3 or 4) uint8 of one video, as it comes."""
-    mark = None
-    for frame in frames:
-        mark = Watermark(frame) if mark is None else mark
-        yield mark.apply(frame)
 
 
 def scale_tile(size: tuple[int, int], key: str = KEY) -> np.ndarray:

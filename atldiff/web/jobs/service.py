@@ -154,7 +154,8 @@ class Service:
                 passed, share = time.monotonic() - begin, step.done / step.total
                 if step.video:
                     result = f"{step.total / FRAME_RATE:.1f} s of video in {format_time(passed)}"
-                    yield step, Report(f"Done: {result}.{emotion}", 1.0, video=step.video)
+                    note = f" {step.note}" if step.note else ""
+                    yield step, Report(f"Done: {result}.{emotion}{note}", 1.0, video=step.video)
                 elif step.picture or time.monotonic() > reported + REPORT_EVERY:
                     reported = time.monotonic()
                     left = format_time(seconds_left(estimate, step.done, step.total, passed))
