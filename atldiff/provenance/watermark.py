@@ -29,7 +29,8 @@ class Watermark:
     def __init__(self, frame: np.ndarray, key: str = KEY) -> None:
         self.applies = min(frame.shape[:2]) >= SMALLEST
         if self.applies:
-            pattern = np.rint(scale_tile(frame.shape[:2], key) * strength_map(frame)).astype(np.int16)
+            height, width = frame.shape[:2]
+            pattern = np.rint(scale_tile((height, width), key) * strength_map(frame)).astype(np.int16)
             pattern = np.repeat(pattern[..., None], frame.shape[2], axis=2)
             pattern[..., 3:] = 0  # the opacity
             self._more = np.maximum(pattern, 0).astype(np.uint8)

@@ -38,9 +38,8 @@ def operator(key, monkeypatch) -> SigningKey:
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.webm", "A.MP4"])
 def test_every_video_is_signed_and_one_changed_byte_is_told(tmp_path, name):
-    path = write_video(
-        tmp_path / name, frames(), None, origin=Origin("ab", "cd", "starter", "ef", {"seed": 7})
-    )
+    origin = Origin("ab", "cd", "starter", "ef", {"seed": 7})
+    path = write_video(tmp_path / name, frames(), None, origin=origin)
     found = read_credentials(path)
     assert found.state == "intact" and found.known and not found.expired
     assert found.generator == "atldiff" and "self-signed" in found.signer and found.signed.endswith("Z")
@@ -130,7 +129,6 @@ def test_the_operators_key_signs_and_is_known_only_where_it_is_set(tmp_path, ope
     stranger = read_credentials(path)
     assert stranger.state == "intact" and not stranger.known
     assert read_credentials(path, (operator.certificates[-1],)).known
-    assert read_credentials(path, (operator.certificates[0],)).known
 
 
 def test_the_operators_key_may_be_files(tmp_path, operator, monkeypatch):
