@@ -19,8 +19,8 @@ from atldiff.media.speech import Speech
 from atldiff.memory import give_back
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.portrait import Portrait
+from atldiff.provenance.label import add_badges, label_is_forced
 from atldiff.provenance.origin import Origin, Rendering, hash_weights, name_weights
-from atldiff.rendering.badge import add_badges
 from atldiff.rendering.batching import WindowBatcher
 from atldiff.rendering.diffusion.identity import (
     CompactIdentityEncoder,
@@ -231,7 +231,8 @@ class ATLDiffPipeline(DiffusionPipeline):
         canvas = make_canvas(portrait, sequence.points, *layout, sequence.pose)
         renderer = Renderer(self._batcher or self.unet, self.identity_encoder, self.scheduler, self.preset)
         frames = renderer.frames(portrait, sequence, canvas, steps, options.seed, on_step)
-        frames = add_badges(frames) if options.badge else frames
+        if options.badge or label_is_forced():
+            frames = add_badges(frames, options.badge_text, options.badge_corner, options.badge_size)
         return Rendering(frames, self._origin(portrait, options))
 
     def _origin(self, portrait: Portrait, options: Options) -> Origin:

@@ -79,6 +79,7 @@ EVERYTHING = Options(
     expression=0.5, feeling=1.2, lips=1.5, silence=0.5, blinks=0, sway=2, smoothing=0, closure=0,
     face=2, emotion="happy",
     steps=3, seed=9, output="crop", background="green", zoom=2, badge=True,
+    badge_text="AI-generated", badge_corner="upper left", badge_size=1.5,
     detector="face-alignment",
 )  # fmt: skip
 

@@ -18,6 +18,7 @@ from atldiff.media.speech import Speech, load_speech
 from atldiff.media.synthesis import synthesise, write_sound
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.portrait import Portrait, SmallFace, load_portrait
+from atldiff.provenance.verify import verify
 from atldiff.sequence import LandmarkSequence
 from atldiff.web.jobs.forecast import Forecast, seconds_left
 from atldiff.web.jobs.idle_memory import IdleTimer
@@ -202,6 +203,14 @@ class Service:
         with self._idle_timer.busy():
             portrait = load_portrait(path, options.face, options.detector)
             yield describe(portrait), annotate(portrait)
+
+    def verify(self, values: Mapping[str, Any]) -> Iterator[dict]:
+        """Yields what a file says about itself, see `Verdict.to_dict`."""
+        path = values.get("file")
+        if not path:
+            raise InputError("There is no file yet", "Upload a video")
+        with self._readers:
+            yield verify(path).to_dict()
 
     def inspect_photo(
         self,
