@@ -66,7 +66,11 @@ def test_command_line_and_api_offer_every_option_with_its_default():
     args = make_parser().parse_args(["generate", "a.jpg", "b.wav"])
     assert _options(args) == DEFAULTS
     given = {name: getattr(EVERYTHING, name) for name in OPTIONS}
-    flags = [word for name, v in given.items() for word in (f"--{name}", *([] if v is True else [str(v)]))]
+    flags = [
+        word
+        for name, v in given.items()
+        for word in (f"--{name.replace('_', '-')}", *([] if v is True else [str(v)]))
+    ]
     assert _options(make_parser().parse_args(["generate", "a.jpg", "b.wav", *flags])) == EVERYTHING
     run = api.publish(lambda *values: None, api.ANIMATE, api.ABOUT_ANIMATE)
     published = inspect.signature(run).parameters

@@ -63,7 +63,7 @@ def draw_badge(shape: tuple[int, ...], text: str = TEXTS[0], size: float = 1.0) 
 
 
 def _find_place(frame: np.ndarray, size: tuple[int, ...], corner: str) -> np.ndarray:
-    """The view of a frame in which a badge of (height, width) stands, a third of its height from the corner."""
+    """The view of a frame where a badge of (height, width) stands, a third of its height inside."""
     height, width = size
     gap = height // 3
     rows = slice(gap, gap + height) if "upper" in corner else slice(-height - gap, frame.shape[0] - gap)

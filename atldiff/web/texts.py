@@ -19,8 +19,8 @@ One photo and one recording in, a talking video out: in sync, and as sharp as th
 Your files are deleted after an hour; nothing of yours stays in memory when its video is done.</p>"""
 FOOT = """Animate only people who agreed to it, and people who are drawn or painted; use only a voice whose \
 owner agreed. Every video says in its metadata that it is AI-generated, is signed, and carries an \
-unseen mark. In the EU, whoever shows such a video as if it were real must also say so visibly; the *AI badge* \
-under Advanced does.
+unseen mark. In the EU, whoever shows such a video as if it were real must also say so visibly: \
+the *AI badge* under Advanced does.
 
 """
 OURS = """Says whether a file was made here and is unchanged since. The mark in the pictures survives most \
