@@ -1,7 +1,8 @@
 """Finds the watermark in pictures, over all shifts and a range of sizes.
 
 - The tile repeats, so its waves lie on a lattice of the picture's spectrum. One spectrum serves all sizes.
-- Only the phases of the waves count. The score is the highest correlation over all shifts, in deviations.
+- Strong waves and long ones count more: encoders spare them. The phases alone can match, so the score is the
+  highest correlation over all shifts, in deviations of random phases.
 """
 
 from collections.abc import Iterator
@@ -17,8 +18,8 @@ SIZES = 0.5, 2.3  # the shorter side of the picture over that of the whole video
 _STEP = 1.006  # between two sizes
 _SIDE = 1024  # pixels of the shorter side at which a large picture is searched
 _LONGEST = 2  # sides of the searched part over its shorter one
-_WINDOW = 9  # pixels of the local mean and deviation, for a shorter side of 512
-_CLIP = 2.5  # deviations
+_WINDOW = 15  # pixels of the local mean and deviation, for a shorter side of 512
+_CLIP = 2.0  # deviations
 
 
 @dataclass(frozen=True)
@@ -54,31 +55,32 @@ def find_mark(picture: np.ndarray, key: str = KEY) -> Trace:
     if min(picture.shape) < SIDE // 2:
         return Trace()
     spectrum, side = _spectrum(picture)
-    waves, straight, mirror = _tile_phases(key)
+    waves, straight, mirror = _tile_waves(key)
     best = Trace()
     for size in _sizes():
-        phases = _read_phases(spectrum, waves / SIDE * (size * REFERENCE / side))
+        heard = _read_waves(spectrum, waves / SIDE * (size * REFERENCE / side))
         for tile, mirrored in ((straight, False), (mirror, True)):
-            score = _highest_match(phases * tile, waves)
+            score = _highest_match(heard * tile, waves)
             if score > best.score:
                 best = Trace(score, size, mirrored)
     return best
 
 
 @cache
-def _tile_phases(key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One of each two opposite waves of the tile, and their phases.
+def _tile_waves(key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One of each two opposite waves of the tile, and what they are compared with.
 
     Returns:
-        waves (2, n) int, waves a tile along rows and columns; the conjugate phases (n,) complex of the tile,
-        and of its mirror image.
+        waves (2, n) int, waves a tile along rows and columns; their conjugate phases over their frequencies,
+        (n,) complex, of the tile and of its mirror image.
     """
     plane, half = np.fft.fft2(noise_tile(key)), wave_band()
     half[SIDE // 2 + 1 :] = False
     half[0, SIDE // 2 + 1 :] = False
     rows, columns = np.nonzero(half)
     waves = np.stack([rows, np.where(columns > SIDE // 2, columns - SIDE, columns)])
-    straight, mirror = (np.exp(-1j * np.angle(plane[rows, sign * columns])) for sign in (1, -1))
+    lengths = SIDE / np.hypot(*waves)
+    straight, mirror = (lengths * np.exp(-1j * np.angle(plane[rows, sign * columns])) for sign in (1, -1))
     return waves, straight.astype(np.complex64), mirror.astype(np.complex64)
 
 
@@ -126,8 +128,8 @@ def _flatten(part: np.ndarray, side: int) -> np.ndarray:
     return np.clip(fine / (deviation + 0.5), -_CLIP, _CLIP)
 
 
-def _read_phases(spectrum: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
-    """The spectrum's phases at frequencies (2, n) in cycles a pixel: (n,) complex; 0 above its highest."""
+def _read_waves(spectrum: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
+    """The spectrum at frequencies (2, n) in cycles a pixel, roots of its magnitudes: (n,) complex."""
     rows, columns = spectrum.shape
     y, x = frequencies[0] * rows, frequencies[1] * columns
     top, left = np.floor(y).astype(int), np.floor(x).astype(int)
@@ -138,17 +140,17 @@ def _read_phases(spectrum: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
     lower += spectrum[(top + 1) % rows, (left + 1) % columns] * right
     value = upper * (1 - down) + lower * down
     inside = (np.abs(frequencies) < 0.5).all(0)
-    return np.where(inside, value / np.maximum(np.abs(value), 1e-12), 0)
+    return np.where(inside, value / np.sqrt(np.maximum(np.abs(value), 1e-12)), 0)
 
 
-def _highest_match(phases: np.ndarray, waves: np.ndarray) -> float:
-    """The highest correlation over all shifts, in deviations, from the products of phases (n,)."""
+def _highest_match(products: np.ndarray, waves: np.ndarray) -> float:
+    """The highest correlation over all shifts, in deviations, from the products (n,) of the waves."""
     import cv2
 
     plane = np.zeros((SIDE, SIDE), np.complex64)
-    plane[waves[0], waves[1]] = phases
-    plane[-waves[0], -waves[1]] = phases.conj()
+    plane[waves[0], waves[1]] = products
+    plane[-waves[0], -waves[1]] = products.conj()
     channels = plane.view(np.float32).reshape(SIDE, SIDE, 2)
     shifts = cv2.dft(channels, flags=cv2.DFT_INVERSE | cv2.DFT_REAL_OUTPUT)
-    power = 2 * np.count_nonzero(phases)
-    return float(shifts.max()) / max(1.0, power) ** 0.5
+    power = 2 * float(np.vdot(products, products).real)
+    return float(shifts.max()) / max(power, 1e-12) ** 0.5

@@ -8,9 +8,11 @@ import numpy as np
 
 from atldiff.provenance.tile import KEY, REFERENCE, SMALLEST, noise_tile
 
-FAINTEST, STRONGEST = 1.2, 3.0  # deviation in levels on plain ground, and in texture
-BEST_PSNR, WORST_PSNR = 44.5, 42.5  # dB of the marked frame against the frame
-_GAIN = 0.12  # levels of the mark for one level of the picture's local deviation
+FAINTEST, STRONGEST = 1.0, 3.0  # deviation in levels on plain ground, and in texture
+WORST_PSNR = (
+    42.5  # dB of the marked frame against the frame; a picture of texture alone gets less than STRONGEST
+)
+_GAIN = 0.15  # levels of the mark for one level of the picture's local deviation
 _REACH = 9  # pixels round which the deviation counts, for a shorter side of 512
 _ROUNDING = 1 / 12  # variance that rounding to whole levels adds
 
@@ -67,6 +69,5 @@ def strength_map(frame: np.ndarray) -> np.ndarray:
     deviation = np.sqrt(np.maximum(cv2.blur(grey * grey, box) - mean * mean, 0))
     deviation = cv2.erode(deviation, np.ones(box, np.uint8))
     strength = cv2.blur(np.minimum(FAINTEST + _GAIN * deviation, STRONGEST), box)
-    power = float((strength * strength).mean())
-    low, high = (255**2 / 10 ** (decibel / 10) - _ROUNDING for decibel in (BEST_PSNR, WORST_PSNR))
-    return strength * np.sqrt(np.clip(power, low, high) / power)
+    allowed = 255**2 / 10 ** (WORST_PSNR / 10) - _ROUNDING
+    return strength * min(1.0, float(allowed / (strength * strength).mean()) ** 0.5)

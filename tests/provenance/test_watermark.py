@@ -7,7 +7,7 @@ from PIL import Image
 
 from atldiff.provenance.detector import THRESHOLD, find_mark
 from atldiff.provenance.tile import SIDE, noise_tile, wave_band
-from atldiff.provenance.watermark import BEST_PSNR, WORST_PSNR, Watermark, scale_tile
+from atldiff.provenance.watermark import FAINTEST, WORST_PSNR, Watermark, scale_tile
 
 FIRST = 0.025959, 0.117486, 0.061735, -0.044103  # of the tile's first row
 
@@ -48,7 +48,7 @@ def test_a_picture_of_any_size_holds_the_tile_by_its_shorter_side(size):
         shift = int(period)
         np.testing.assert_allclose(pattern[:, shift:], pattern[:, :-shift], atol=1e-3)
     trace = find_mark(128 + 2 * pattern)
-    assert trace.score > 30 and trace.size == pytest.approx(1, abs=0.01) and not trace.mirrored
+    assert trace.score > 25 and trace.size == pytest.approx(1, abs=0.01) and not trace.mirrored
 
 
 @pytest.mark.parametrize("kind", ["photo", "plain", "texture"])
@@ -57,8 +57,9 @@ def test_the_mark_is_as_faint_as_promised(photo, kind):
     texture = rng.integers(40, 216, (300, 400, 3)).astype(np.uint8)
     frame = {"photo": photo, "plain": np.full((300, 300, 3), 180, np.uint8), "texture": texture}[kind]
     result = Watermark(frame).apply(frame)
-    assert WORST_PSNR - 0.6 < psnr(result, frame) < BEST_PSNR + 0.6
     change = result.astype(int) - frame
+    assert psnr(result, frame) > WORST_PSNR - 0.5
+    assert kind != "plain" or change.std() == pytest.approx(FAINTEST, abs=0.15)
     assert (change == change[..., :1]).all(axis=2).mean() > 0.95  # grey: no colour is added
 
 
@@ -68,7 +69,7 @@ def test_skin_and_plain_ground_are_marked_more_faintly_than_hair():
     frame[:, 256:] = rng.integers(60, 240, (512, 256, 1))
     change = (Watermark(frame).apply(frame).astype(float) - frame)[..., 0]
     plain, texture = change[:, :230].std(), change[:, 290:].std()
-    assert plain < 0.7 * texture and change[:, 240:256].std() < 1.2 * plain  # nor is a fringe beside it
+    assert plain < 0.5 * texture and change[:, 240:256].std() < 1.2 * plain  # nor is a fringe beside it
 
 
 def test_opacity_and_small_pictures_stay_as_they_are(photo):
@@ -88,7 +89,7 @@ def test_all_frames_of_a_video_are_marked_alike(photo):
 
 
 def test_one_frame_shows_the_mark_and_another_key_does_not(photo, marked):
-    assert find_mark(grey(marked)).score > 15
+    assert find_mark(grey(marked)).score > 13
     assert not find_mark(grey(photo)).found
     assert not find_mark(grey(marked), "another").found
 
