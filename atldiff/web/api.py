@@ -29,7 +29,7 @@ ENDPOINTS = {  # name: arguments in order
 }
 ABOUT_ANIMATE = """Make a video in which the person of a photo says what is heard in a recording.
 
-Use it only with the consent of the person shown. The file's metadata says that it is AI-generated.
+Use it only with the consent of the person shown. The file says that it is AI-generated, and is signed.
 A file is given as a data URL (data:image/jpeg;base64,...) or as a public http(s) address; gradio's own client
 uploads it. Addresses of this machine (localhost) are refused.
 
