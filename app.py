@@ -4,6 +4,9 @@ Environment, beside gradio's own variables:
 
 - ATLDIFF_WEIGHTS: folder or hub id of the weights; the embedded starter if it is not set.
 - ATLDIFF_AUTH: logins, "name:password,name:password"; everybody may use the page if it is not set.
+- ATLDIFF_SIGNING_CERT, ATLDIFF_SIGNING_KEY: PEM text or path of what signs the videos; a key of this
+  installation if they are not set.
+- ATLDIFF_LABEL: "always" puts the AI badge on every video.
 - ATLDIFF_REPLICAS: number of Ray Serve's workers that make the videos; this process makes them if it is 0.
 """
 

@@ -1,6 +1,6 @@
 """ATLDiffPipeline connects the stages: prepare -> landmarks -> render."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from atldiff.memory import give_back
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.pipeline_output import ATLDiffPipelineOutput, check_call, convert_frames
 from atldiff.portrait.portrait import Portrait
-from atldiff.rendering.badge import add_badges
+from atldiff.provenance.label import add_badges, label_is_forced
+from atldiff.provenance.origin import Origin, Rendering, hash_weights, name_weights
 from atldiff.rendering.batching import WindowBatcher
 from atldiff.rendering.diffusion.identity import (
     CompactIdentityEncoder,
@@ -193,7 +194,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         sequence: LandmarkSequence,
         options: Options = DEFAULTS,
         on_step: Callable[[int, torch.Tensor, torch.Tensor], None] | None = None,
-    ) -> Iterator[np.ndarray]:
+    ) -> Rendering:
         """Renders the frames one by one, in constant memory (Sec. 2.2, 2.3).
 
         Args:
@@ -201,8 +202,8 @@ class ATLDiffPipeline(DiffusionPipeline):
             sequence: landmarks of every frame, pixels of the photo.
             on_step: called with (index, timestep, face view's residual) after each DDIM step of a window.
 
-        Yields:
-            (H, W, 3) uint8, or (H, W, 4) for the background "matte".
+        Returns:
+            The frames, (H, W, 3) uint8, or (H, W, 4) for the background "matte".
 
         Raises:
             InputError: the landmarks come from other weights. The call raises it, not the first frame.
@@ -215,7 +216,15 @@ class ATLDiffPipeline(DiffusionPipeline):
         canvas = make_canvas(portrait, sequence.points, *layout, sequence.pose)
         renderer = Renderer(self._batcher or self.unet, self.identity_encoder, self.scheduler, self.preset)
         frames = renderer.frames(portrait, sequence, canvas, steps, options.seed, on_step)
-        return add_badges(frames) if options.badge else frames
+        if options.badge or label_is_forced():
+            frames = add_badges(frames, options.badge_text, options.badge_corner, options.badge_size)
+        return Rendering(frames, self._origin(portrait, options))
+
+    def _origin(self, portrait: Portrait, options: Options) -> Origin:
+        """What a video is made from, but for the recording."""
+        folder = self.name_or_path or ""
+        weights, content = (name_weights(folder), hash_weights(folder)) if folder else ("", "")
+        return Origin(portrait.fingerprint, "", weights, content, asdict(options))
 
     @torch.no_grad()
     def __call__(

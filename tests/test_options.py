@@ -67,7 +67,11 @@ def test_command_line_and_api_offer_every_option_with_its_default():
     args = make_parser().parse_args(["generate", "a.jpg", "b.wav"])
     assert _options(args) == DEFAULTS
     given = {name: getattr(EVERYTHING, name) for name in OPTIONS}
-    flags = [word for name, v in given.items() for word in (f"--{name}", *([] if v is True else [str(v)]))]
+    flags = [
+        word
+        for name, v in given.items()
+        for word in (f"--{name.replace('_', '-')}", *([] if v is True else [str(v)]))
+    ]
     assert _options(make_parser().parse_args(["generate", "a.jpg", "b.wav", *flags])) == EVERYTHING
     run = api.publish(lambda *values: None, api.ANIMATE, api.ANIMATE_TEXT)
     published = inspect.signature(run).parameters
@@ -80,6 +84,7 @@ EVERYTHING = Options(
     expression=0.5, feeling=1.2, lips=1.5, silence=0.5, blinks=0, sway=2, smoothing=0, closure=0,
     face=2, emotion="happy",
     steps=3, seed=9, output="crop", background="green", zoom=2, badge=True,
+    badge_text="AI-generated", badge_corner="upper left", badge_size=1.5,
     detector="face-alignment",
 )  # fmt: skip
 

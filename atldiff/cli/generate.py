@@ -106,14 +106,16 @@ class Runner:
         bar.set_description("rendering")
         bar.reset(total=len(animation.landmarks.points))
 
+        frames = self.pipeline.render(animation.portrait, animation.landmarks, animation.options)
+
         def count_frames() -> Iterator[np.ndarray]:
             """Yields the frames and moves the bar."""
-            for frame in self.pipeline.render(animation.portrait, animation.landmarks, animation.options):
+            for frame in frames:
                 sizes[:] = [f"{frame.shape[1]}x{frame.shape[0]}"]
                 yield frame
                 bar.update()
 
-        write_video(output, count_frames(), animation.speech)
+        write_video(output, count_frames(), animation.speech, origin=frames.origin)
         return sizes[0]
 
 

@@ -22,6 +22,7 @@ from atldiff.portrait.photo import LONG_SIDE, crop_square, open_photo
 from atldiff.portrait.quality import check_place, photo_advice
 from atldiff.portrait.search import FINEST, FRONTAL, Scene, is_long, search
 from atldiff.portrait.zoom import zoom_to_face
+from atldiff.provenance.origin import fingerprint
 
 if TYPE_CHECKING:
     from atldiff.portrait.head import Head
@@ -47,6 +48,7 @@ class Portrait:
         faces: boxes of all faces, (4,) float32 x0, y0, x1, y1 pixels each, the largest first.
         face: number of this face in `faces`, from 1.
         warnings: one sentence for each fault that the video will show.
+        fingerprint: SHA-256 of the photo's file, or of its pixels where there was no file.
     """
 
     image: np.ndarray
@@ -56,6 +58,7 @@ class Portrait:
     faces: tuple[np.ndarray, ...] = ()
     face: int = 1
     warnings: tuple[str, ...] = ()
+    fingerprint: str = ""
 
     def crop(self, size: int) -> np.ndarray:
         """The network's square crop, (size, size, 3) uint8; the photo's border is repeated beyond it."""
@@ -133,6 +136,7 @@ def load_portrait(
         tuple(boxes),
         face,
         (*(sentence for applies, sentence in notes if applies), *advice),
+        fingerprint(source),
     )
 
 

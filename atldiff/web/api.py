@@ -13,16 +13,23 @@ FILES = {
     "speech": f"recording of speech (WAV, MP3, M4A, FLAC, OGG, at most {MAX_SECONDS:g} s and {_UPLOAD} MB).",
     "landmarks": "landmark file (.npz or .json) of this API to render instead of the predicted motion.",
     "file_format": "npz or json.",
+    "file": f"video, photo or other file that may be ours (at most {_UPLOAD} MB).",
 }
-NEEDED = ("portrait", "speech")
-FILE_ARGUMENTS = ("portrait", "speech", "landmarks")
+NEEDED = ("portrait", "speech", "file")
+FILE_ARGUMENTS = ("portrait", "speech", "landmarks", "file")
 PREVIEW = ("portrait", "speech", "face", "emotion", *MOTION, "seed", "file_format", "detector")
 ANIMATE = ("portrait", "speech", *OPTIONS, "landmarks")
 CHECK = ("portrait", "face", "detector")
-ENDPOINTS = {"animate": ANIMATE, "landmarks": PREVIEW, "check_portrait": CHECK}  # name: arguments in order
+VERIFY = ("file",)
+ENDPOINTS = {  # name: arguments in order
+    "animate": ANIMATE,
+    "landmarks": PREVIEW,
+    "check_portrait": CHECK,
+    "verify": VERIFY,
+}
 ANIMATE_TEXT = """Make a video in which the person of a photo says what is heard in a recording.
 
-Use it only with the consent of the person shown. The file's metadata says that it is AI-generated.
+Use it only with the consent of the person shown. The file says that it is AI-generated, and is signed.
 A file is given as a data URL (data:image/jpeg;base64,...) or as a public http(s) address; gradio's own client
 uploads it. Addresses of this machine (localhost) are refused.
 
@@ -47,6 +54,14 @@ Args:
 Returns:
     size (width, height), faces (x0, y0, x1, y1 each, the largest first), face, crop and the 68 landmarks,
     in pixels of the upright photo, and warnings; and the photo with all of them drawn."""
+VERIFY_TEXT = """Say whether a video was made here and is unchanged: its credentials, watermark and tags.
+
+Args:
+{arguments}
+
+Returns:
+    status (0 = ours and unchanged, 1 = a mark alone, changed, or an unknown key, 2 = nothing of ours),
+    a sentence, and what credentials, mark and tags say."""
 
 
 def publish(run: Callable, names: tuple[str, ...], description: str, *more: inspect.Parameter) -> Callable:

@@ -64,6 +64,7 @@ def connect(page: Page, service: Service, steps: int) -> None:
         steps: the weights' default number of DDIM steps.
     """
     _offer_api(page, service)
+    _tell_ours(page, service)
     _preview_changes(page, service)
     connect_inspection(page, service)
     _show_examples(page)
@@ -74,13 +75,31 @@ def connect(page: Page, service: Service, steps: int) -> None:
 
 
 def _offer_api(page: Page, service: Service) -> None:
-    buttons = [gr.Button(visible=False) for _ in range(2)]
+    buttons = [gr.Button(visible=False) for _ in range(3)]
     animate = make_endpoint(service.animate, api.ANIMATE, api.ANIMATE_TEXT)
     everything = [page.inputs[name] for name in api.ANIMATE]
     buttons[0].click(animate, everything, page.video, api_name="animate", **ANY)
     check = make_endpoint(service.check_portrait, api.CHECK, api.CHECK_TEXT)
     inputs, outputs = [page.inputs[name] for name in api.CHECK], [page.findings, page.picture]
     buttons[1].click(check, inputs, outputs, api_name="check_portrait", **LIGHT)
+    verify = make_endpoint(service.verify, api.VERIFY, api.VERIFY_TEXT)
+    buttons[2].click(verify, page.proof, page.verdict, api_name="verify", **LIGHT)
+
+
+def _tell_ours(page: Page, service: Service) -> None:
+    """Says of a file that was given whether it is ours."""
+
+    def tell(path: str) -> Iterator[str]:
+        """Shows the verdict, or the reason why there is none."""
+        try:
+            for verdict in service.verify({"file": path}):
+                yield preview.note([verdict["sentence"]], ("good", "warn", "warn")[verdict["status"]])
+        except Exception as error:  # the visitor reads of any error, and the page continues
+            yield preview.note([request.explain(error)], "bad")
+
+    shown: Any = {"api_visibility": "private", "show_progress_on": page.proof, **LIGHT}
+    page.proof.upload(tell, page.proof, page.proof_note, **shown)
+    page.proof.clear(lambda: "", None, page.proof_note, queue=False, **HIDDEN)
 
 
 def _preview_changes(page: Page, service: Service) -> None:

@@ -74,12 +74,14 @@ class Step:
         total: number of all frames.
         picture: a small JPEG of the frame, every PICTURE_EVERY seconds.
         video: the file, in the last step.
+        note: a sentence on a video that could not be signed, or "".
     """
 
     done: int
     total: int
     picture: bytes | None = None
     video: Path | None = None
+    note: str = ""
 
 
 def read_speech(path: str) -> Speech:
@@ -132,12 +134,13 @@ def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Gener
     frames = pipeline.render(animation.portrait, animation.landmarks, animation.options)
     matte, total = animation.options.background == "matte", len(animation.landmarks.points)
     path = folder / ("talking.webm" if matte else "talking.mp4")
-    last = -PICTURE_EVERY
-    for done, frame in enumerate(encode_video(path, frames, animation.speech), start=1):
+    last, notes = -PICTURE_EVERY, list[str]()
+    encoding = encode_video(path, frames, animation.speech, warn=notes.append)
+    for done, frame in enumerate(encoding, start=1):
         due = time.monotonic() >= last + PICTURE_EVERY
         last = time.monotonic() if due else last
         yield Step(done, total, _small_jpeg(frame) if due else None)
-    yield Step(total, total, video=path)
+    yield Step(total, total, video=path, note=" ".join(notes))
 
 
 def _small_jpeg(frame: np.ndarray) -> bytes:
