@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -39,12 +39,16 @@ class Rendering(Iterator[np.ndarray]):
         origin: of the video.
     """
 
-    def __init__(self, frames: Iterator[np.ndarray], origin: Origin) -> None:
+    def __init__(self, frames: Generator[np.ndarray, None, None], origin: Origin) -> None:
         self.origin, self._frames = origin, frames
 
     def __next__(self) -> np.ndarray:
         """The next frame."""
         return next(self._frames)
+
+    def close(self) -> None:
+        """Stops the rendering."""
+        self._frames.close()
 
 
 def fingerprint(source: Any) -> str:

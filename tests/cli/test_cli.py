@@ -23,6 +23,7 @@ from atldiff.errors import InputError
 from atldiff.media.video_writer import MARK
 from atldiff.options import Options
 from atldiff.pipeline import STARTER, ATLDiffPipeline
+from atldiff.provenance.origin import Origin, Rendering
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 PORTRAIT, RECORDING = EXAMPLES / "drawn.jpg", EXAMPLES / "hello_world.flac"
@@ -248,14 +249,14 @@ def test_a_job_that_is_terminated_leaves_nothing_behind(weights, second, tmp_pat
     def unheard(*_):
         raise AssertionError("SIGTERM would have ended the process at once")
 
-    def render(*_):
+    def pictures():
         yield np.zeros((64, 64, 3), np.uint8)
         assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".mp4"]  # the unfinished video
         signal.raise_signal(signal.SIGTERM)
         yield np.zeros((64, 64, 3), np.uint8)
 
     before = files(tmp_path)
-    monkeypatch.setattr(ATLDiffPipeline, "render", render)
+    monkeypatch.setattr(ATLDiffPipeline, "render", lambda *_: Rendering(pictures(), Origin()))
     previous = signal.signal(signal.SIGTERM, unheard)
     try:
         status = main(
