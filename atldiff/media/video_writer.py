@@ -98,7 +98,7 @@ def encode_video(
     a sentence if the video cannot be signed.
     """
     path, rate = Path(path), _exact_rate(fps)
-    origin = origin or getattr(frames, "origin", Origin())
+    made_from: Origin = origin or getattr(frames, "origin", Origin())
     suffix = path.suffix.lower()
     part = path.with_name(f".{uuid4().hex[:16]}{suffix}")  # short: the video's name may be as long as allowed
     _create_part(path, part)
@@ -116,8 +116,8 @@ def encode_video(
             marked = map(mark.apply, chain([first], frames))
             yield from _encode(container, suffix, marked, first.shape, speech, rate)
         if speech is not None:
-            origin = replace(origin, recording=origin.recording or speech.fingerprint)
-        if note := sign_video(part, path, origin, mark.applies):
+            made_from = replace(made_from, recording=made_from.recording or speech.fingerprint)
+        if note := sign_video(part, path, made_from, mark.applies):
             warn(note)
 
 

@@ -107,7 +107,7 @@ def _picture(path: Path) -> np.ndarray | None:
     except InputError:
         pass
     try:
-        return open_photo(path, _PHOTO_SIDE) @ np.float32((0.299, 0.587, 0.114))
+        return open_photo(path, _PHOTO_SIDE) @ np.array((0.299, 0.587, 0.114), np.float32)
     except InputError:
         return None
 
