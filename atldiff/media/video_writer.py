@@ -8,6 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import cast
 from uuid import uuid4
 
 import av
@@ -98,7 +99,7 @@ def encode_video(
     a sentence if the video cannot be signed.
     """
     path, rate = Path(path), _exact_rate(fps)
-    made_from: Origin = origin or getattr(frames, "origin", Origin())
+    made_from = origin or cast(Origin, getattr(frames, "origin", Origin()))
     suffix = path.suffix.lower()
     part = path.with_name(f".{uuid4().hex[:16]}{suffix}")  # short: the video's name may be as long as allowed
     _create_part(path, part)

@@ -39,7 +39,7 @@ class Rendering(Iterator[np.ndarray]):
         origin: of the video.
     """
 
-    def __init__(self, frames: Generator[np.ndarray, None, None], origin: Origin) -> None:
+    def __init__(self, frames: Iterator[np.ndarray], origin: Origin) -> None:
         self.origin, self._frames = origin, frames
 
     def __next__(self) -> np.ndarray:
@@ -48,7 +48,8 @@ class Rendering(Iterator[np.ndarray]):
 
     def close(self) -> None:
         """Stops the rendering."""
-        self._frames.close()
+        if isinstance(self._frames, Generator):
+            self._frames.close()
 
 
 def fingerprint(source: Any) -> str:
