@@ -22,6 +22,7 @@ from atldiff.media.video_writer import encode_video
 from atldiff.options import OPTIONS, Options
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.portrait.photo import LONG_SIDE, open_photo
+from atldiff.portrait.photo_file import open_file
 
 MAX_SECONDS = 60.0  # of a recording on the page
 MAX_UPLOAD = "20mb"  # of any file sent to the page
@@ -101,7 +102,7 @@ def read_beginning(path: str) -> Speech:
 def photo_size(path: str | None, zoom: float = 1.0) -> tuple[int, int] | None:
     """The (height, width) at which an uploaded photo is read, from its header; None without a photo."""
     try:
-        with Image.open(path or "") as photo:
+        with open_file(Path(path or "")) as photo:
             shrink = min(1 / zoom, LONG_SIDE / max(photo.size))
             return round(photo.height * shrink), round(photo.width * shrink)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
@@ -115,7 +116,7 @@ def convert_for_browsers(path: str, folder: Path) -> Path | None:
         Path of the JPEG; None if browsers show the photo, or nobody can read it.
     """
     try:
-        with Image.open(path) as photo:
+        with open_file(Path(path)) as photo:
             if photo.format in _IN_BROWSERS:
                 return None
         upright = open_photo(path, 2 * LONG_SIDE)  # larger than needed, for a zoom to the head

@@ -3,6 +3,7 @@
 import ast
 import gc
 import io
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -301,6 +302,16 @@ def test_the_size_of_a_photo_is_known_from_its_header(tmp_path):
     assert request.photo_size(str(tmp_path / "wide.png")) == (512, 2048)
     (tmp_path / "text.png").write_text("no picture")
     assert request.photo_size(str(tmp_path / "text.png")) is request.photo_size(None) is None
+
+
+def test_a_photo_with_exif_that_is_cut_short_is_looked_at_in_silence(tmp_path):
+    exif = page.Image.Exif()
+    exif[274], exif[271] = 6, "a camera with a long name"
+    page.Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg", exif=exif.tobytes()[:24])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert request.photo_size(str(tmp_path / "a.jpg")) == (48, 64)
+        assert request.convert_for_browsers(str(tmp_path / "a.jpg"), tmp_path) is None
 
 
 def test_our_own_errors_are_numbered_and_logged(caplog):
