@@ -10,7 +10,7 @@ TEXTS = ("AI", "AI-generated")
 CORNERS = ("lower right", "lower left", "upper right", "upper left")
 HEIGHT = 1 / 16  # of the frame's shorter side, for the size 1
 SMALLEST = 14  # least height in pixels at which the letters are legible
-_PAPER, _INK, _OPACITY = (20, 20, 20), (255, 255, 255), 0.7
+_PAPER, _INK, _OPACITY = (20, 20, 20), (255, 255, 255), 0.8
 _FINE = 4  # oversampling of the drawing, for smooth edges
 
 

@@ -12,7 +12,7 @@ FAINTEST, STRONGEST = 1.0, 3.0  # deviation in levels on plain ground, and in te
 WORST_PSNR = (
     42.5  # dB of the marked frame against the frame; a picture of texture alone gets less than STRONGEST
 )
-_GAIN = 0.15  # levels of the mark for one level of the picture's local deviation
+_GAIN = 0.2  # levels of the mark for one level of the picture's local deviation
 _REACH = 9  # pixels round which the deviation counts, for a shorter side of 512
 _ROUNDING = 1 / 12  # variance that rounding to whole levels adds
 
@@ -42,7 +42,10 @@ class Watermark:
         """Marks a frame of the first one's size; a small frame comes back as it is."""
         import cv2
 
-        return cv2.subtract(cv2.add(frame, self._more), self._less) if self.applies else frame
+        if not self.applies:
+            return frame
+        marked = cv2.add(frame, self._more)
+        return cv2.subtract(marked, self._less, marked)
 
 
 def scale_tile(size: tuple[int, int], key: str = KEY) -> np.ndarray:
@@ -65,8 +68,8 @@ def strength_map(frame: np.ndarray) -> np.ndarray:
     reach = max(3, round(_REACH * min(frame.shape[:2]) / REFERENCE)) | 1
     box = (reach, reach)
     grey = cv2.cvtColor(frame[..., :3], cv2.COLOR_RGB2GRAY).astype(np.float32)
-    mean = cv2.blur(grey, box)
-    deviation = np.sqrt(np.maximum(cv2.blur(grey * grey, box) - mean * mean, 0))
+    fine = grey - cv2.blur(grey, box)  # a slope of light, as on skin, is no texture
+    deviation = np.sqrt(np.maximum(cv2.blur(fine * fine, box), 0))
     deviation = cv2.erode(deviation, np.ones(box, np.uint8))
     strength = cv2.blur(np.minimum(FAINTEST + _GAIN * deviation, STRONGEST), box)
     allowed = 255**2 / 10 ** (WORST_PSNR / 10) - _ROUNDING

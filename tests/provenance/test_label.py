@@ -72,7 +72,7 @@ def test_letters_are_legible_on_every_ground_at_every_size(ground, shape, text):
     gap = height // 3
     assert height >= 12 and width + 2 * gap <= shape[1]
     drawn = luminance(frame[-height - gap : -gap, -width - gap : -gap].astype(float))
-    ink, paper = badge[..., 0] > 200, (badge[..., 0] < 40) & (badge[..., 3] > 170)
+    ink, paper = badge[..., 0] > 200, (badge[..., 0] < 40) & (badge[..., 3] > 195)
     assert (drawn[ink].mean() + 0.05) / (drawn[paper].max() + 0.05) > 4.5
 
 

@@ -90,6 +90,22 @@ def test_a_job_reports_shows_its_frames_and_leaves_nothing(shop, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_video_that_could_not_be_signed_is_given_with_a_sentence(tmp_path):
+    def unsigned(animation: Animation, folder: Path):
+        for step in grey(animation, folder):
+            yield replace(step, note="It has no signature.") if step.video else step
+
+    *_, last = service.Service(still, unsigned, None, tmp_path, Forecast(0.01, 1)).animate(ASKED)
+    assert last.video and last.words.startswith("Done") and last.words.endswith(" It has no signature.")
+
+
+def test_what_a_file_says_of_itself(shop, tmp_path):
+    with pytest.raises(InputError, match="no file yet"):
+        next(shop.verify({"file": None}))
+    (verdict,) = shop.verify({"file": str(RECORDING)})
+    assert verdict["status"] == 2 and verdict["mark"] is None
+
+
 def test_an_emotion_that_was_chosen_is_not_said_to_be_heard(shop):
     *_, last = shop.animate(ASKED | {"emotion": "happy"})
     assert last.words.startswith("Done") and "heard" not in last.words
