@@ -56,7 +56,8 @@ $(VENV)/.installed: requirements.txt
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
 	@echo "Installing what the tests need ..."
 	@$(RUN) -m pip install -qq --disable-pip-version-check -r requirements.txt --editable ".[dev]"
-	@command -v npm >/dev/null && npm ci --prefix tests/provenance/reader --ignore-scripts --no-audit --no-fund \
+	@command -v npm >/dev/null && npm install --prefix tests/provenance/reader --no-package-lock --omit=optional \
+		--ignore-scripts --no-audit --no-fund \
 		>/dev/null || echo "Without npm's packages the independent reader's test is skipped."
 	@touch $@
 

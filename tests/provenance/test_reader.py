@@ -1,4 +1,4 @@
-"""A reader that shares no code with the signing library agrees (needs node, and `npm ci` in reader/)."""
+"""A reader that shares no code with the signing library agrees (needs node, and `make .venv/.installed-dev`)."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from atldiff.media.video_writer import write_video
 READER = Path(__file__).parent / "reader"
 pytestmark = pytest.mark.skipif(
     not shutil.which("node") or not (READER / "node_modules").is_dir(),
-    reason="needs node, and `npm ci` in tests/provenance/reader",
+    reason="needs node, and the packages that make test installs",
 )
 
 
