@@ -1,4 +1,4 @@
-"""A reader that shares no code with the signing library agrees (needs node, and `make .venv/.installed-dev`)."""
+"""A reader that shares no code with the signing library agrees (needs node and its packages)."""
 
 import json
 import shutil
