@@ -58,7 +58,7 @@ def test_an_iphones_photo_is_shown_and_speaks(tab, tmp_path):
 
 def test_the_last_results_stand_side_by_side_and_a_click_shows_one_again(tab, tmp_path):
     give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1))
-    tab.get_by_text("Advanced").click()
+    tab.get_by_role("button", name="Advanced").click()
     for size in ("Whole photo", "128 face only"):
         tab.get_by_label(size).check()
         tab.click("#animate")

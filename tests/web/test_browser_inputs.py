@@ -46,7 +46,7 @@ def test_the_whole_model_card_is_shown(tab):
 
 
 def test_the_detector_can_be_chosen(tab):
-    tab.get_by_text("Advanced").click()
+    tab.get_by_role("button", name="Advanced").click()
     tab.get_by_label("face-alignment").check()
     assert tab.get_by_label("MediaPipe").is_visible() and not tab.get_by_label("MediaPipe").is_checked()
 
@@ -198,7 +198,7 @@ def test_axe_finds_nothing_serious(browser, server, tmp_path, colours):
     context = browser.new_context(color_scheme=colours, reduced_motion="reduce")
     tab = open_page(context, f"{server[0]}?__theme={colours}")
     give(tab, page.landscape(tmp_path / "land.png"), page.recording(tmp_path / "voice.wav", 1))
-    tab.get_by_text("Advanced").click()
+    tab.get_by_role("button", name="Advanced").click()
     tab.click("#animate")
     until(tab, f"() => ({LINE}).includes('No face was found')")
     tab.wait_for_timeout(1000)  # the button has come back, and with it its colour
