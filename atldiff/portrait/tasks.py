@@ -30,8 +30,8 @@ def detect(image: np.ndarray) -> list[Detection]:
     from mediapipe.tasks.python.vision.core.image import Image, ImageFormat
 
     picture = Image(image_format=ImageFormat.SRGB, data=np.ascontiguousarray(image))
-    found = runtime.detect(picture).detections
-    faces = [_detection(face, image.shape[1], image.shape[0]) for face in found]
+    answers = runtime.detect(picture).detections
+    faces = [_detection(face, image.shape[1], image.shape[0]) for face in answers]
     return sorted(faces, key=lambda face: -face.score)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from atldiff.landmarks import BROWS, LEFT_EYE, RIGHT_EYE
+from atldiff.rendering.face_parts.eye_maps import LidMaps, eye_curve, eye_width
 from atldiff.rendering.face_parts.shapes import Layers, Rect, fill_polygon, rect_around
 from atldiff.smoothstep import smoothstep
 
@@ -28,54 +29,6 @@ _AREA = 0.54  # reach of the drawing beyond the landmarks
 _LIGHTEST = 1.35  # highest luma of skin, in usual lumas of the skin
 _DARKEST = (0.6, 0.35)  # lowest luma of skin beside the lid, and farther away, likewise
 _GRAIN = 4.0  # levels; largest amplitude of the skin's texture
-_CURVE = 33  # points of a lid's edge
-
-
-@dataclass(frozen=True, eq=False)
-class LidMaps:
-    """Positions of the pixels of a photo's eye, (h, w) float32 each, in eye widths.
-
-    Attributes:
-        along: position from the left corner (0) to the right one (1).
-        below: distance below the upper lid.
-        gap: distance from the upper to the lower lid; 0 beyond the corners.
-        outer: position from the inner corner (0) to the outer one (1).
-        arch: 0 at the corners, 1 in the middle.
-        taper: thickness of the lash line, in [0, 1].
-    """
-
-    along: np.ndarray
-    below: np.ndarray
-    gap: np.ndarray
-    outer: np.ndarray
-    arch: np.ndarray
-    taper: np.ndarray
-
-    @classmethod
-    def from_eye(cls, eye: np.ndarray, size: tuple[int, int], side: int) -> "LidMaps":
-        """Measures the positions.
-
-        Args:
-            eye: (6, 2) landmarks, pixels of the part.
-            size: (h, w) of the part.
-            side: 0 = the right eye, 1 = the left one.
-        """
-        width = _width(eye)
-        axes = np.stack([(eye[3] - eye[0]) / width, _down(eye) / width])
-        rows, columns = np.mgrid[: size[0], : size[1]]
-        at = np.stack([columns + 0.5, rows + 0.5], axis=-1) - eye[0]
-        along, across = np.moveaxis(at @ axes.T / width, -1, 0)
-
-        def height(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-            curve = (_curve(eye[0], a, b, eye[3]) - eye[0]) @ axes.T / width
-            return np.interp(along, curve[:, 0], curve[:, 1], 0, 0)
-
-        up, low = height(eye[1], eye[2]), height(eye[5], eye[4])
-        outer = 1 - along if side == 0 else along
-        arch = np.clip(1.6 * np.sin(np.pi * np.clip(along, 0, 1)), 0, 1)
-        taper = 0.25 + 0.75 * smoothstep(0, 0.45, outer) * smoothstep(1.08, 0.75, outer)
-        maps = (along, across - up, low - up, outer, arch, taper)
-        return cls(*(x.astype(np.float32) for x in maps))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +64,7 @@ class Lid:
         """
         eye = (RIGHT_EYE, LEFT_EYE)[side]
         ring, outline = tuple(range(eye.start, eye.stop)), still[eye]
-        width = _width(outline)
+        width = eye_width(outline)
         rect = rect_around(outline, _MARGIN * width, (image.shape[0], image.shape[1]))
         part = image[rect[1] : rect[3], rect[0] : rect[2], :3].astype(np.float32)
         outline, size = outline - rect[:2], (part.shape[0], part.shape[1])
@@ -139,7 +92,9 @@ class Lid:
 
     def area(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
         """See `Closure`."""
-        return rect_around(landmarks[list(self.ring)], _AREA * _width(landmarks[list(self.ring)]) + 2, size)
+        return rect_around(
+            landmarks[list(self.ring)], _AREA * eye_width(landmarks[list(self.ring)]) + 2, size
+        )
 
     def layers(self, apart: np.ndarray, closing: float, rect: Rect) -> Layers:
         """See `Closure`: the skin below the line, the lid, and the lashes with their shade."""
@@ -196,9 +151,9 @@ class Lid:
     def _gap(self, landmarks: np.ndarray) -> float:
         """Mean gap of an eye in landmarks (68, 2), across the line between its corners, in eye widths."""
         eye = landmarks[list(self.ring)]
-        along = (eye[3] - eye[0]) / _width(eye)
+        along = (eye[3] - eye[0]) / eye_width(eye)
         apart = eye[[5, 4]] - eye[[1, 2]]
-        return float((along[0] * apart[:, 1] - along[1] * apart[:, 0]).mean()) / _width(eye)
+        return float((along[0] * apart[:, 1] - along[1] * apart[:, 0]).mean()) / eye_width(eye)
 
     def _placement(self, apart: np.ndarray, rect: Rect) -> np.ndarray:
         """The similarity (2, 3) from pixels of `self.rect` to pixels of `rect`, by the corners of the eye."""
@@ -208,26 +163,6 @@ class Lid:
         turn = (w[1] - w[0]) / (z[1] - z[0] if z[1] != z[0] else 1)
         shift = w.mean() - turn * z.mean()
         return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
-
-
-def _width(eye: np.ndarray) -> float:
-    return max(float(np.linalg.norm(eye[3] - eye[0])), 1e-6)
-
-
-def _down(eye: np.ndarray) -> np.ndarray:
-    """A vector (2,) from an eye (6, 2) to its lower side, as long as the eye is wide."""
-    return np.array([eye[0, 1] - eye[3, 1], eye[3, 0] - eye[0, 0]])
-
-
-def _curve(first: np.ndarray, a: np.ndarray, b: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """A smooth curve (N, 2) from corner to corner through a and b, off the chord by t (1 - t) (p + q t)."""
-    chord = last - first
-    t = np.array([(point - first) @ chord for point in (a, b)]) / max(float(chord @ chord), 1e-9)
-    t = np.clip(t, [0.1, 0.55], [0.45, 0.9])
-    off = np.stack([a, b]) - first - t[:, None] * chord
-    p, q = np.linalg.solve(np.stack([np.ones(2), t], axis=1), off / (t * (1 - t))[:, None])
-    t = np.linspace(0, 1, _CURVE)[:, None]
-    return first + t * chord + t * (1 - t) * (p + q * t)
 
 
 def _fill_around(outline: np.ndarray, size: tuple[int, int], reach: float) -> np.ndarray:
@@ -257,7 +192,7 @@ def _lash_colour(part: np.ndarray, skin: np.ndarray, outline: np.ndarray, width:
     import cv2
 
     line = np.zeros(part.shape[:2], np.uint8)
-    curve = [np.round((_curve(*outline[:4]) - 0.5) * 16).astype(np.int32)]
+    curve = [np.round((eye_curve(*outline[:4]) - 0.5) * 16).astype(np.int32)]
     cv2.polylines(line, curve, False, 255, max(1, round(0.08 * width)), cv2.LINE_8, 4)
     if not line.any():
         return np.zeros(3, np.float32)

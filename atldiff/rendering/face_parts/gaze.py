@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from atldiff.landmarks import EYE_CORNERS, LEFT_EYE, RIGHT_EYE
-from atldiff.rendering.face_parts.eyelids import LidMaps
+from atldiff.rendering.face_parts.eye_maps import LidMaps
 from atldiff.rendering.face_parts.shapes import Layers, Rect, blend_layers, rect_around
 from atldiff.smoothstep import smoothstep
 

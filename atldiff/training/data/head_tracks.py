@@ -13,11 +13,11 @@ from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.evaluation.motion import judge_bank
 from atldiff.media.video_reader import open_video, video_sound
-from atldiff.portrait.head_track import head_track
 from atldiff.portrait.mesh import track_meshes
 from atldiff.sequence import POSE_PARTS
 from atldiff.speech.motion.head_motion import MOVES, loudness
 from atldiff.training.data.corpora import ClipRecord, read_corpus
+from atldiff.training.data.head_track import head_track
 
 # Identities in clips.csv who speak from a podium, or read syllables and commands with a still head.
 LEFT_OUT = ("Obama", "JFK", "RD_Radio10", "GRID_s1", "VidTIMIT_fadg0", "mcgurk_filyp", "mcgurk_luvgho")

@@ -204,10 +204,10 @@ def critic_loss(critic: MouthCritic, pairs: Pairs, across: Across = lambda total
       noise). Otherwise the patches ask for invisible, changing patterns.
     """
     pictures, guides = torch.cat([pairs.real, pairs.generated]), pairs.guide.repeat(2, 1, 1, 1)
-    (patches, whole, near), _ = critic(pictures, guides, pictures + _STEP * pairs.noise.repeat(2, 1, 1, 1))
+    (patches, mouths, near), _ = critic(pictures, guides, pictures + _STEP * pairs.noise.repeat(2, 1, 1, 1))
     steep = _SLOPE * ((near.float() - patches.float()) / _STEP).square()
     losses = []
-    for logits, cost in ((patches, steep), (whole, torch.zeros_like(whole))):
+    for logits, cost in ((patches, steep), (mouths, torch.zeros_like(mouths))):
         weight = mouth_weight(pairs.guide, logits.shape[-2:])
         cost = cost + _DRIFT * logits.float().square()
         real, generated = logits.float().chunk(2)

@@ -5,7 +5,8 @@ import pytest
 
 from atldiff.landmarks import LEFT_EYE, LOWER_LIDS, RIGHT_EYE, UPPER_LIDS
 from atldiff.portrait.portrait import load_portrait
-from atldiff.rendering.face_parts.eyelids import Lid, LidMaps, _curve
+from atldiff.rendering.face_parts.eye_maps import LidMaps, eye_curve
+from atldiff.rendering.face_parts.eyelids import Lid
 from atldiff.rendering.face_parts.overlay import Closures
 
 SKIN = (190, 140, 110)
@@ -132,7 +133,7 @@ def face_with_eyes(still: np.ndarray, skin: tuple[int, int, int]) -> np.ndarray:
 
 def test_a_lid_runs_smoothly_through_its_landmarks():
     points = np.array([[0.0, 0], [3, -2], [7, -3], [10, 1]])
-    curve = _curve(*points)
+    curve = eye_curve(*points)
     for point in points:
         assert np.linalg.norm(curve - point, axis=1).min() < 0.2
     np.testing.assert_allclose(curve[[0, -1]], points[[0, 3]])

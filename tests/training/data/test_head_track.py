@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from atldiff.config import FRAME_RATE
-from atldiff.portrait.head_track import head_track
 from atldiff.rendering.warp.turn import pose_shifts, rotations
+from atldiff.training.data.head_track import head_track
 
 
 def meshes(angles: np.ndarray) -> np.ndarray:

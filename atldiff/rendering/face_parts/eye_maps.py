@@ -1,0 +1,77 @@
+"""Positions of pixels in an eye, which lids and irises share. Lengths are widths of the eye."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from atldiff.smoothstep import smoothstep
+
+_CURVE = 33  # points of a lid's edge
+
+
+@dataclass(frozen=True, eq=False)
+class LidMaps:
+    """Positions of the pixels of a photo's eye, (h, w) float32 each, in eye widths.
+
+    Attributes:
+        along: position from the left corner (0) to the right one (1).
+        below: distance below the upper lid.
+        gap: distance from the upper to the lower lid; 0 beyond the corners.
+        outer: position from the inner corner (0) to the outer one (1).
+        arch: 0 at the corners, 1 in the middle.
+        taper: thickness of the lash line, in [0, 1].
+    """
+
+    along: np.ndarray
+    below: np.ndarray
+    gap: np.ndarray
+    outer: np.ndarray
+    arch: np.ndarray
+    taper: np.ndarray
+
+    @classmethod
+    def from_eye(cls, eye: np.ndarray, size: tuple[int, int], side: int) -> "LidMaps":
+        """Measures the positions.
+
+        Args:
+            eye: (6, 2) landmarks, pixels of the part.
+            size: (h, w) of the part.
+            side: 0 = the right eye, 1 = the left one.
+        """
+        width = eye_width(eye)
+        axes = np.stack([(eye[3] - eye[0]) / width, _down(eye) / width])
+        rows, columns = np.mgrid[: size[0], : size[1]]
+        at = np.stack([columns + 0.5, rows + 0.5], axis=-1) - eye[0]
+        along, across = np.moveaxis(at @ axes.T / width, -1, 0)
+
+        def height(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+            curve = (eye_curve(eye[0], a, b, eye[3]) - eye[0]) @ axes.T / width
+            return np.interp(along, curve[:, 0], curve[:, 1], 0, 0)
+
+        up, low = height(eye[1], eye[2]), height(eye[5], eye[4])
+        outer = 1 - along if side == 0 else along
+        arch = np.clip(1.6 * np.sin(np.pi * np.clip(along, 0, 1)), 0, 1)
+        taper = 0.25 + 0.75 * smoothstep(0, 0.45, outer) * smoothstep(1.08, 0.75, outer)
+        maps = (along, across - up, low - up, outer, arch, taper)
+        return cls(*(x.astype(np.float32) for x in maps))
+
+
+def eye_width(eye: np.ndarray) -> float:
+    """The distance between the corners of an eye (6, 2)."""
+    return max(float(np.linalg.norm(eye[3] - eye[0])), 1e-6)
+
+
+def _down(eye: np.ndarray) -> np.ndarray:
+    """A vector (2,) from an eye (6, 2) to its lower side, as long as the eye is wide."""
+    return np.array([eye[0, 1] - eye[3, 1], eye[3, 0] - eye[0, 0]])
+
+
+def eye_curve(first: np.ndarray, a: np.ndarray, b: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """A smooth curve (N, 2) from corner to corner through a and b, off the chord by t (1 - t) (p + q t)."""
+    chord = last - first
+    t = np.array([(point - first) @ chord for point in (a, b)]) / max(float(chord @ chord), 1e-9)
+    t = np.clip(t, [0.1, 0.55], [0.45, 0.9])
+    off = np.stack([a, b]) - first - t[:, None] * chord
+    p, q = np.linalg.solve(np.stack([np.ones(2), t], axis=1), off / (t * (1 - t))[:, None])
+    t = np.linspace(0, 1, _CURVE)[:, None]
+    return first + t * chord + t * (1 - t) * (p + q * t)
