@@ -158,8 +158,9 @@ class ATLDiffPipeline(DiffusionPipeline):
 
     @property
     def emotions(self) -> tuple[str, ...]:
-        """The names of emotions that the weights know."""
-        return self.speech_encoder.emotion.names
+        """The names that the option `emotion` takes: what the weights know, then what only a face shows."""
+        known = self.speech_encoder.emotion.names
+        return *known, *(name for name in EMOTIONS if name not in known)
 
     def prepare(
         self, image: ImageSource, audio: AudioSource, options: Options = DEFAULTS, **reading: Any
@@ -181,7 +182,8 @@ class ATLDiffPipeline(DiffusionPipeline):
         features = self.speech_encoder.encode(speech, emotion, self.landmark_generator.hears_waveform)
         points = self.landmark_generator.predict(features, portrait.landmarks, speech.num_frames)
         bilabials = recognised_bilabials(features)
-        embedding = features.emotion[0].float().cpu()
+        heard = features.emotion if features.heard is None else features.heard
+        embedding = heard[0].float().cpu()  # the renderer's: a name moves landmarks, and tints nothing
         motion, shown = options, emotion
         if emotion is None:  # heard, and shown less than what was asked for by name
             shown = self.speech_encoder.emotion.classify(embedding)
