@@ -244,6 +244,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         callback_on_step_end: Callable | None = None,
         output_type: str = "np",
         return_dict: bool = True,
+        driving_video: str | Path | None = None,
         **choices: Any,
     ) -> ATLDiffPipelineOutput | tuple:
         """Runs all stages at once. For long recordings iterate over `render` instead.
@@ -256,6 +257,7 @@ class ATLDiffPipeline(DiffusionPipeline):
             callback_on_step_end: called with (pipeline, index, timestep, {"latents": residual}).
             output_type: "np" (F, H, W, C) uint8, "pt" (F, C, H, W) float in [0, 1], or "pil".
             return_dict: return an ATLDiffPipelineOutput; a tuple of its fields otherwise.
+            driving_video: a video whose head, brows and blinks replace those from the voice.
             choices: any other of `Options` by name, such as emotion="happy", output="square".
 
         Raises:
@@ -265,7 +267,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         seed = generator.initial_seed() % 2**31 if isinstance(generator, torch.Generator) else generator
         arguments: dict[str, Any] = {"steps": num_inference_steps, "seed": seed}
         options = Options(**arguments, **choices)
-        animation = animate(image, audio, options, self.landmarks)
+        animation = animate(image, audio, options, self.landmarks, driving_video=driving_video)
         step = None
         if callback_on_step_end is not None:
 

@@ -8,7 +8,7 @@ from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import W
 from atldiff.errors import InputError
 from atldiff.speech.mel import MEL_BANDS
 
-SURE = 0.8  # lowest probability of an emotion that is reported
+SURE = 0.9  # lowest probability of an emotion that is reported
 # Whose voice stands for an emotion that a recogniser has not learnt.
 NEAREST = {"calm": "neutral", "surprised": "fearful", "contempt": "disgust"}
 

@@ -1,6 +1,7 @@
 """Eyes that look: the iris moves within the opening of the lids, and is never deformed.
 
-While the head turns, the eyes take half of the turn back and keep their contact with the viewer.
+While the head turns, the eyes take half of the turn back and keep their contact with the viewer. A glance
+leads them away.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 from atldiff.landmarks import EYE_CORNERS, LEFT_EYE, RIGHT_EYE
 from atldiff.rendering.face_parts.eyelids import LidMaps
 from atldiff.rendering.face_parts.shapes import Rect, rect_around
+from atldiff.sequence import HEAD_PARTS, POSE_PARTS
 from atldiff.smoothstep import smoothstep
 
 TAKEN_BACK = (0.5, 0.35)  # share of the head's yaw and pitch
@@ -24,12 +26,14 @@ def iris_shifts(poses: np.ndarray) -> np.ndarray:
     """How far irises move in the face.
 
     Args:
-        poses: (F, >= 2) yaw and pitch of the head, degrees.
+        poses: (F, 8) of `LandmarkSequence`; without the last two there is no glance.
 
     Returns:
         (F, 2) inter-ocular distances along and across the eyes, softly kept within MOST.
     """
     angles = -np.array(TAKEN_BACK) * poses[:, :2]
+    if poses.shape[1] == POSE_PARTS:
+        angles = angles + poses[:, HEAD_PARTS:]
     shifts = EYE_RADIUS * np.sin(np.deg2rad(np.clip(angles, -60, 60)))
     return np.array(MOST) * np.tanh(shifts / MOST)
 

@@ -61,7 +61,7 @@ class Canvas:
         return points * self.scale + self.offset
 
     def turned(self, points: np.ndarray, poses: np.ndarray | None) -> np.ndarray:
-        """Canvas pixels (F, N, 2) of an unturned head -> where the head's poses (F, 6) have them."""
+        """Canvas pixels (F, N, 2) of an unturned head -> where the head's poses (F, >= 6) have them."""
         return (
             points
             if self.head is None or poses is None
@@ -86,7 +86,7 @@ def make_canvas(
         background: "keep", "green" (the paper's green screen) or "matte" (a fourth channel).
             "green" and "matte" need `portrait.alpha`.
         mouth: whether the network also sees a mouth-centred view.
-        poses: (F, 6) of the head, see `turn`; left out or all zeros, it does not turn.
+        poses: (F, >= 6) of the head, see `turn`; left out or all zeros, it does not turn.
 
     Raises:
         InputError: the output or background does not exist.

@@ -16,11 +16,11 @@ import numpy as np
 from atldiff.config import FRAME_RATE, WEIGHTS
 from atldiff.media.sound import SPEECH_LEVEL
 from atldiff.media.speech import SAMPLE_RATE, Speech
-from atldiff.sequence import POSE_PARTS
+from atldiff.sequence import HEAD_PARTS
 
 BANK = WEIGHTS / "starter" / "head_motion.safetensors"
 BANK_RATE = FRAME_RATE // 2  # values a second in the bank
-MOVES = POSE_PARTS + 1  # of a frame: the pose, and how far the brows are up
+MOVES = HEAD_PARTS + 1  # of a frame: the pose, and how far the brows are up
 SCALE = 1.2  # of the bank's motion: joins and pauses take some of it
 FUTURE = 15  # frames heard beyond the one that is given, with what smooths the loudness
 HOP, FADE = 25, 24  # frames between two choices, and of the fade from one piece to the next
