@@ -50,6 +50,8 @@ class LandmarkSequence:
     def __post_init__(self) -> None:
         if len(self.pose) == 0:
             object.__setattr__(self, "pose", np.zeros((len(self.points), POSE_PARTS), np.float32))
+        if self.pose.shape[1:] == (HEAD_PARTS,):  # as before there were glances
+            object.__setattr__(self, "pose", np.pad(self.pose, ((0, 0), (0, POSE_PARTS - HEAD_PARTS))))
         assert self.pose.shape == (len(self.points), POSE_PARTS), self.pose.shape
 
     def save(self, path: str | Path) -> Path:
@@ -107,10 +109,9 @@ class LandmarkSequence:
             raise InputError(
                 f"{path.name} does not hold 68 landmarks at {FRAME_RATE} frames a second", _REMEDY
             )
-        if pose.shape == (len(points), HEAD_PARTS):  # a file from before the glances
-            pose = np.pad(pose, ((0, 0), (0, POSE_PARTS - HEAD_PARTS)))
-        if "pose" in fields and pose.shape != (len(points), POSE_PARTS):
-            raise InputError(f"{path.name} does not hold a pose of {POSE_PARTS} parts a frame", _REMEDY)
+        if "pose" in fields and pose.shape not in [(len(points), n) for n in (HEAD_PARTS, POSE_PARTS)]:
+            parts = f"{HEAD_PARTS} parts a frame, or {POSE_PARTS} with a glance"
+            raise InputError(f"{path.name} does not hold a pose of {parts}", _REMEDY)
         if not all(np.isfinite(values).all() for values in (points, identity, emotion, pose)):
             raise InputError(f"{path.name} holds landmarks that are not numbers", _REMEDY)
         if len(emotion) == 0:

@@ -69,6 +69,10 @@ class LidMaps:
         maps = (along, across - up, low - up, outer, arch, taper)
         return cls(*(x.astype(np.float32) for x in maps))
 
+    def cut(self, rows: slice, columns: slice) -> "LidMaps":
+        """The maps of some rows and columns."""
+        return LidMaps(*(np.ascontiguousarray(values[rows, columns]) for values in vars(self).values()))
+
 
 @dataclass(frozen=True, eq=False)
 class Lid:
@@ -115,7 +119,12 @@ class Lid:
         area = (maps.below > -_KEPT_ABOVE) & (maps.below < maps.gap + _KEPT_BELOW)
         area &= (maps.along > -0.1) & (maps.along < 1.1)
         share = np.clip(1.6 * _blurred(area.astype(np.float32), _FADE * width) - 0.2, 0, 1)
-        return cls(ring, still, rect, skin.astype(np.float32), share, dark, maps)
+        drawn = rect_around(still[eye], _AREA * width + 2, (image.shape[0], image.shape[1]))
+        x0, y0, x1, y1 = (int(v) for v in np.array(drawn) - np.tile(rect[:2], 2))
+        rows, columns = slice(y0, y1), slice(x0, x1)
+        skin = np.ascontiguousarray(skin[rows, columns], dtype=np.float32)
+        share = np.ascontiguousarray(share[rows, columns])
+        return cls(ring, still, drawn, skin, share, dark, maps.cut(rows, columns))
 
     def closing(self, landmarks: np.ndarray) -> float:
         """How far the lid of landmarks (68, 2) has come down over the photo's open eye, in [0, 1]; 0 also

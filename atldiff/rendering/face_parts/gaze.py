@@ -5,6 +5,7 @@ leads them away.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -105,13 +106,19 @@ class Iris:
             return []
         eyes = self.still[list(EYE_CORNERS)]
         pixels = float(np.linalg.norm(eyes[1] - eyes[0])) * shift @ self.axes
-        rows, columns = np.mgrid[: self.goes.shape[0], : self.goes.shape[1]].astype(np.float32)
+        columns, rows = self._grid
         back = (columns - np.float32(pixels[0]) * self.goes, rows - np.float32(pixels[1]) * self.goes)
         eye = cv2.remap(self.part, *back, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         to, size = self._moved(landmarks, rect), (rect[2] - rect[0], rect[3] - rect[1])
         colour = cv2.warpAffine(eye, to, size, borderMode=cv2.BORDER_REPLICATE)
         alpha = cv2.warpAffine(self.opening, to, size) * min(1.0, amount / _FAINT)
         return [(np.clip(colour, 0, 255), alpha)]
+
+    @cached_property
+    def _grid(self) -> tuple[np.ndarray, np.ndarray]:
+        """Columns and rows (h, w) float32 of the part's pixels."""
+        rows, columns = np.mgrid[: self.goes.shape[0], : self.goes.shape[1]].astype(np.float32)
+        return columns, rows
 
     def _moved(self, landmarks: np.ndarray, rect: Rect) -> np.ndarray:
         """(2, 3) from pixels of `self.rect` to those of `rect`: by the lids' middles and the corners."""
