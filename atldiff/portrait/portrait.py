@@ -72,7 +72,8 @@ class Portrait:
         if self.mesh is None:
             return None
         alpha = segment(self.image) if self.alpha is None else self.alpha
-        return Head.from_mesh(self.mesh, self.landmarks, self.box, self.image.shape[:2], alpha)
+        size = self.image.shape[0], self.image.shape[1]
+        return Head.from_mesh(self.mesh, self.landmarks, self.box, size, alpha)
 
 
 def load_portrait(

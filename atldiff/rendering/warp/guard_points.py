@@ -19,6 +19,8 @@ SHOWS_TEETH = 0.03  # mouth opening above which a photo shows the inside, inter-
 OPEN_LIDS, OPEN_LIPS = 0.75, 0.2  # least share of the photo's gap that the spline keeps
 _LIDS_BELOW_BROWS = [36, 37, 38, 38, 39, 42, 43, 43, 44, 45]  # the eye's point under each brow point
 _UPPER_ROUND, _LOWER_ROUND = [2, 8], [18, 12]  # points of `round_lips` next to the corners
+# Points of the outer lips, and the pair of the inner lips (0, 1, 2 from the right corner) that moves each.
+_OUTER_LIPS = (([49, 50, 51, 52, 53], [0, 0, 1, 2, 2]), ([59, 58, 57, 56, 55], [0, 0, 1, 2, 2]))
 _NOSE_BASE, _LIP_BELOW_NOSE = [31, 32, 33, 34, 35], [50, 50, 51, 52, 52]
 
 
@@ -54,7 +56,8 @@ def guard_points(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
 def keep_apart(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
     """Moves lids and inner lips apart until they keep OPEN_LIDS and OPEN_LIPS of the photo's gap.
 
-    Coinciding control points make a thin-plate spline overshoot: it repeats the brow on the lid.
+    Coinciding control points make a thin-plate spline overshoot: it repeats the brow on the lid. So the outer
+    lips give way, too: a lip that is pinched between its two edges grows hooks at the mouth's corners.
     `eyelids` and `lips` draw over the gap that remains.
 
     Args:
@@ -75,8 +78,11 @@ def keep_apart(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
         down = wanted / length
         way = ((landmarks[:, low] - landmarks[:, up]) * down).sum(axis=-1, keepdims=True)
         missing = np.maximum(share * length - way, 0) * down
-        apart[:, up] -= raised * missing
-        apart[:, low] += (1 - raised) * missing
+        ways = -raised * missing, (1 - raised) * missing
+        for points, way in ((up, ways[0]), (low, ways[1])):
+            apart[:, points] += way
+    for (points, pairs), way in zip(_OUTER_LIPS, ways, strict=True):
+        apart[:, points] += way[:, pairs]
     return apart
 
 
