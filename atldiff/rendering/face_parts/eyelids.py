@@ -26,6 +26,7 @@ _GLOW, _CREASE, _SHADE = 0.03, 0.25, 0.4  # light on the ball, shade beside the 
 _AREA = 0.54  # beyond the landmarks, where anything is drawn
 _LIGHTEST = 1.35  # of the skin's usual luma: what is lighter is no skin
 _DARKEST = (0.6, 0.35)  # of it too: what is darker beside the lid, and farther away
+_MOST_LIT = 1.3  # gain of the new skin where the photo's own lid is lighter, as in paintings
 _GRAIN = 4.0  # levels of the skin's texture, at most
 _CURVE = 33  # points of a lid's edge
 
@@ -113,7 +114,7 @@ class Lid:
             return cls(ring, still, rect, part, part[..., 0], np.zeros(3, np.float32), maps)
         hidden = _grown(outline, size, _HIDDEN * width)
         brow = _grown(still[BROWS].reshape(2, 5, 2)[side] - rect[:2], size, 0.08 * width)
-        skin = _continued(part, hidden, brow, width)
+        skin = _as_light_as_lid(_continued(part, hidden, brow, width), part, hidden, maps, width)
         dark = _lash_colour(part, skin, outline, width)
         skin = np.where(hidden[..., None], skin, _blurred(skin, 0.05 * width)) + _grain(part, hidden, width)
         area = (maps.below > -_KEPT_ABOVE) & (maps.below < maps.gap + _KEPT_BELOW)
@@ -283,6 +284,23 @@ def _continued(part: np.ndarray, hidden: np.ndarray, brow: np.ndarray, width: fl
         return part
     filled_in = _push_pull(part, seen.astype(np.float32))
     return np.where(hidden[..., None], _blurred(filled_in, 0.05 * width), filled_in)
+
+
+def _as_light_as_lid(
+    skin: np.ndarray, part: np.ndarray, hidden: np.ndarray, maps: LidMaps, width: float
+) -> np.ndarray:
+    """The new skin (h, w, 3), no darker than what the photo shows of the lid between fold and lashes."""
+    middle = (maps.along > 0.2) & (maps.along < 0.8)
+    strip = middle & (maps.below > -_HIDDEN) & (maps.below < -0.05)
+    cover = middle & (maps.below > 0) & (maps.below < maps.gap)
+    if not strip.any() or not cover.any():
+        return skin
+    own, new = part[strip].mean(axis=0), np.maximum(skin[cover].mean(axis=0), 1)
+    if own.mean() <= new.mean():
+        return skin
+    gain = np.clip(own / new, 1, _MOST_LIT) - 1
+    soft = _blurred(hidden.astype(np.float32), 0.05 * width)
+    return np.clip(skin * (1 + soft[..., None] * gain), 0, 255).astype(np.float32)
 
 
 def _push_pull(part: np.ndarray, weight: np.ndarray) -> np.ndarray:
