@@ -26,7 +26,7 @@ _GLOW, _CREASE, _SHADE = 0.03, 0.25, 0.4  # light on the ball, shade beside the 
 _AREA = 0.54  # beyond the landmarks, where anything is drawn
 _LIGHTEST = 1.35  # of the skin's usual luma: what is lighter is no skin
 _DARKEST = (0.6, 0.35)  # of it too: what is darker beside the lid, and farther away
-_MOST_LIT = 1.3  # gain of the new skin where the photo's own lid is lighter, as in paintings
+_LIT, _MOST_LIT = 1.05, 1.3  # the photo's own lid over the new skin: counts from the first on, gain at most
 _GRAIN = 4.0  # levels of the skin's texture, at most
 _CURVE = 33  # points of a lid's edge
 
@@ -120,7 +120,8 @@ class Lid:
         area = (maps.below > -_KEPT_ABOVE) & (maps.below < maps.gap + _KEPT_BELOW)
         area &= (maps.along > -0.1) & (maps.along < 1.1)
         share = np.clip(1.6 * _blurred(area.astype(np.float32), _FADE * width) - 0.2, 0, 1)
-        drawn = rect_around(still[eye], _AREA * width + 2, (image.shape[0], image.shape[1]))
+        reach = min(_AREA * width + 2, _MARGIN * width)
+        drawn = rect_around(still[eye], reach, (image.shape[0], image.shape[1]))
         x0, y0, x1, y1 = (int(v) for v in np.array(drawn) - np.tile(rect[:2], 2))
         rows, columns = slice(y0, y1), slice(x0, x1)
         skin = np.ascontiguousarray(skin[rows, columns], dtype=np.float32)
@@ -295,7 +296,7 @@ def _as_light_as_lid(
     cover = middle & (maps.below > 0) & (maps.below < maps.gap)
     if not strip.any() or not cover.any():
         return skin
-    own, new = part[strip].mean(axis=0), np.maximum(skin[cover].mean(axis=0), 1)
+    own, new = part[strip].mean(axis=0) / _LIT, np.maximum(skin[cover].mean(axis=0), 1)
     if own.mean() <= new.mean():
         return skin
     gain = np.clip(own / new, 1, _MOST_LIT) - 1
