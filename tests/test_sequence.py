@@ -45,7 +45,7 @@ def test_a_file_without_poses_holds_a_still_head(sequence, tmp_path, name):
     else:
         lists = {key: np.asarray(value).tolist() for key, value in fields.items()}
         (tmp_path / name).write_text(json.dumps(lists))
-    np.testing.assert_array_equal(LandmarkSequence.load(tmp_path / name).pose, np.zeros((5, 6)))
+    np.testing.assert_array_equal(LandmarkSequence.load(tmp_path / name).pose, np.zeros((5, 8)))
 
 
 def test_a_pose_without_a_glance_looks_at_the_viewer(tmp_path, sequence):
