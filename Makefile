@@ -47,7 +47,7 @@ $(VENV)/.installed: requirements.txt
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' || { \
 		echo "Python 3.11 to 3.14 is needed; name one: make demo PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	@echo "Installing requirements.txt into $(VENV) (about 2.5 minutes and 2.8 GB the first time) ..."
+	@echo "Installing requirements.txt into $(VENV) (about 2.5 minutes and 2.2 GB the first time, more with CUDA) ..."
 	@$(RUN) -m pip install -qq --disable-pip-version-check -r requirements.txt
 	@$(RUN) -c "import cv2" || { echo "OpenCV misses a system library; on Debian or Ubuntu:" \
 		"sudo apt-get install libgl1 libglib2.0-0" >&2; exit 1; }
@@ -56,6 +56,9 @@ $(VENV)/.installed: requirements.txt
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
 	@echo "Installing what the tests need ..."
 	@$(RUN) -m pip install -qq --disable-pip-version-check -r requirements.txt --editable ".[dev]"
+	@command -v npm >/dev/null && npm install --prefix tests/provenance/reader --no-package-lock --omit=optional \
+		--ignore-scripts --no-audit --no-fund \
+		>/dev/null || echo "Without npm's packages the independent reader's test is skipped."
 	@touch $@
 
 clean:

@@ -4,6 +4,9 @@ Environment, beside gradio's own variables:
 
 - ATLDIFF_WEIGHTS: folder or hub id of the weights; the embedded starter if it is not set.
 - ATLDIFF_AUTH: logins, "name:password,name:password"; everybody may use the page if it is not set.
+- ATLDIFF_SIGNING_CERT, ATLDIFF_SIGNING_KEY: PEM text or path of what signs the videos; a key of this
+  installation if they are not set.
+- ATLDIFF_LABEL: "always" puts the AI badge on every video.
 - ATLDIFF_REPLICAS: number of Ray Serve's workers that make the videos; this process makes them if it is 0.
 """
 
@@ -29,12 +32,21 @@ except InputError as error:
 TEMP = folders.server_folder()  # gone when the server stops
 os.environ.setdefault("GRADIO_TEMP_DIR", f"{TEMP.name}/files")  # gradio's copies; jobs have folders beside it
 
-import gradio as gr
 import torch
+
+from atldiff.loading import load_pipeline
+
+ON_GPU = torch.cuda.is_available()
+SOURCE = os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu"
+try:  # before gradio takes its seconds
+    PIPELINE = load_pipeline(*SOURCE)
+except InputError as error:
+    serving.stop(error)
+
+import gradio as gr
 from starlette.middleware import Middleware
 
 from atldiff.animation import Animation
-from atldiff.loading import load_pipeline
 from atldiff.media.speech import Speech
 from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.portrait import Portrait
@@ -50,10 +62,7 @@ from atldiff.web.jobs.service import Service
 from atldiff.web.layout import lay_out
 from atldiff.web.theme import THEME
 
-ON_GPU = torch.cuda.is_available()
 try:
-    SOURCE = os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu"
-    PIPELINE = load_pipeline(*SOURCE)
     WORKERS = Replicas(REPLICAS, *SOURCE) if REPLICAS else None
 except InputError as error:
     serving.stop(error)

@@ -19,6 +19,7 @@ MOUTH, OUTER_LIPS, INNER_LIPS = slice(48, 68), slice(48, 60), slice(60, 68)
 EYE_CORNERS = (36, 45)
 UPPER_INNER_LIP, LOWER_INNER_LIP = (61, 62, 63), (67, 66, 65)
 UPPER_LIDS, LOWER_LIDS = (37, 38, 43, 44), (41, 40, 47, 46)
+LIDS_BELOW_BROWS = [36, 37, 38, 38, 39, 42, 43, 43, 44, 45]  # the eye's point under each brow point
 
 # Landmark i of a mirrored face is landmark MIRROR[i] of the original.
 MIRROR = np.concatenate(

@@ -8,11 +8,12 @@ from numbers import Real
 from typing import Any
 
 from atldiff.errors import InputError
+from atldiff.provenance.label import CORNERS, TEXTS
 
 AUTOMATIC = "automatic"  # the emotion that is recognised in the recording
 OUTPUTS = ("photo", "square", "crop")
 BACKGROUNDS = ("keep", "green", "matte")
-DETECTORS = ("mediapipe", "face-alignment")
+DETECTORS = ("mediapipe", "mediapipe-tasks", "face-alignment")
 MAX_FACES = 8  # the largest faces of a crowd
 _ON, _OFF = (True, "yes", "true", "on", "1"), (False, "no", "false", "off", "0")
 _MAX_QUOTE = 40  # characters of a wrong value in a message
@@ -108,9 +109,17 @@ class Options(Motion):
     zoom: float = _number(
         1.0, 1.0, 8.0, "how near the picture is to the head; 1 = the whole photo", "Zoom to the head"
     )  # fmt: skip
-    badge: bool = _switch("the letters AI in a corner of the picture", "AI badge")
+    badge: bool = _switch("a badge in a corner of the picture says that AI made it", "AI badge")
+    badge_text: str = _name(TEXTS[0], TEXTS, "the badge's words", "Badge's words")
+    badge_corner: str = _name(CORNERS[0], CORNERS, "where the badge stands", "Badge's corner")
+    badge_size: float = _number(
+        1.0, 0.5, 3.0, "height of the badge; 1 = a sixteenth of the picture's shorter side", "Badge's size"
+    )
     detector: str = _name(
-        "mediapipe", DETECTORS, "finds the landmarks; face-alignment = the paper's, slower", "Landmarks by"
+        "mediapipe",
+        DETECTORS,
+        "finds the landmarks; mediapipe-tasks = by MediaPipe's runtime, face-alignment = the paper's, slower",
+        "Landmarks by",
     )  # fmt: skip
 
     def __post_init__(self) -> None:

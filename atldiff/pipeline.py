@@ -1,15 +1,13 @@
 """ATLDiffPipeline connects the stages: prepare -> landmarks -> render."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline
-from diffusers.utils import BaseOutput
-from PIL import Image
 
 from atldiff.animation import AudioSource, ImageSource, animate, read_inputs
 from atldiff.config import FRAME_RATE, PRESETS, WEIGHTS, LandmarkConfig, Preset, UNetConfig, shape_of
@@ -18,8 +16,10 @@ from atldiff.loading import pipeline_folder, translate_index
 from atldiff.media.speech import Speech
 from atldiff.memory import give_back
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
+from atldiff.pipeline_output import ATLDiffPipelineOutput, check_call, convert_frames
 from atldiff.portrait.portrait import Portrait
-from atldiff.rendering.badge import add_badges
+from atldiff.provenance.label import add_badges, label_is_forced
+from atldiff.provenance.origin import Origin, Rendering, hash_weights, name_weights
 from atldiff.rendering.batching import WindowBatcher
 from atldiff.rendering.diffusion.identity import (
     CompactIdentityEncoder,
@@ -42,22 +42,7 @@ from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 from atldiff.system import disable_telemetry
 
 STARTER = WEIGHTS / "starter"
-_HEARD = 0.5  # of the option feeling, where the emotion is heard
-
-
-@dataclass
-class ATLDiffPipelineOutput(BaseOutput):
-    """The result of `ATLDiffPipeline.__call__`.
-
-    Attributes:
-        frames: (F, H, W, C) uint8, or another form by `output_type`.
-        landmarks: the video's landmarks.
-        fps: 30 frames a second.
-    """
-
-    frames: np.ndarray | torch.Tensor | list
-    landmarks: LandmarkSequence
-    fps: int
+_RECOGNISED_FEELING = 0.5  # share of the option `feeling` for an emotion that the voice has, not the options
 
 
 class ATLDiffPipeline(DiffusionPipeline):
@@ -183,14 +168,15 @@ class ATLDiffPipeline(DiffusionPipeline):
         points = self.landmark_generator.predict(features, portrait.landmarks, speech.num_frames)
         bilabials = recognised_bilabials(features)
         heard = features.emotion if features.heard is None else features.heard
-        embedding = heard[0].float().cpu()  # the renderer's: a name moves landmarks, and tints nothing
-        motion, shown = options, emotion
-        if emotion is None:  # heard, and shown less than what was asked for by name
-            shown = self.speech_encoder.emotion.classify(embedding)
-            motion = replace(options, feeling=_HEARD * options.feeling)
-        about = portrait.landmarks, speech, motion, options.seed, bilabials
-        points, poses = edit_landmarks(points, *about, shown if shown in EMOTIONS else None)
-        del features  # as large as a recording is long, and rendering needs neither them nor its samples
+        embedding = heard[0].float().cpu()  # of the voice: a name moves landmarks, and tints nothing
+        motion = options
+        if emotion is None:
+            emotion = self.speech_encoder.emotion.classify(embedding)
+            motion = replace(options, feeling=_RECOGNISED_FEELING * options.feeling)
+        expression = emotion if emotion in EMOTIONS else None
+        inputs = portrait.landmarks, speech, motion, options.seed, bilabials, expression
+        points, poses = edit_landmarks(points, *inputs)
+        del features  # rendering needs neither the features nor the samples of a long recording
         give_back(speech.samples)
         return LandmarkSequence(points, portrait.landmarks, embedding.numpy(), pose=poses)
 
@@ -210,7 +196,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         sequence: LandmarkSequence,
         options: Options = DEFAULTS,
         on_step: Callable[[int, torch.Tensor, torch.Tensor], None] | None = None,
-    ) -> Iterator[np.ndarray]:
+    ) -> Rendering:
         """Renders the frames one by one, in constant memory (Sec. 2.2, 2.3).
 
         Args:
@@ -218,8 +204,8 @@ class ATLDiffPipeline(DiffusionPipeline):
             sequence: landmarks of every frame, pixels of the photo.
             on_step: called with (index, timestep, face view's residual) after each DDIM step of a window.
 
-        Yields:
-            (H, W, 3) uint8, or (H, W, 4) for the background "matte".
+        Returns:
+            The frames, (H, W, 3) uint8, or (H, W, 4) for the background "matte".
 
         Raises:
             InputError: the landmarks come from other weights. The call raises it, not the first frame.
@@ -232,7 +218,15 @@ class ATLDiffPipeline(DiffusionPipeline):
         canvas = make_canvas(portrait, sequence.points, *layout, sequence.pose)
         renderer = Renderer(self._batcher or self.unet, self.identity_encoder, self.scheduler, self.preset)
         frames = renderer.frames(portrait, sequence, canvas, steps, options.seed, on_step)
-        return add_badges(frames) if options.badge else frames
+        if options.badge or label_is_forced():
+            frames = add_badges(frames, options.badge_text, options.badge_corner, options.badge_size)
+        return Rendering(frames, self._origin(portrait, options))
+
+    def _origin(self, portrait: Portrait, options: Options) -> Origin:
+        """What a video is made from, but for the recording."""
+        folder = self.name_or_path or ""
+        weights, content = (name_weights(folder), hash_weights(folder)) if folder else ("", "")
+        return Origin(portrait.fingerprint, "", weights, content, asdict(options))
 
     @torch.no_grad()
     def __call__(
@@ -263,7 +257,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         Raises:
             InputError: the photo, the recording or a value cannot be used.
         """
-        _check_call(generator, callback_on_step_end, output_type)
+        check_call(generator, callback_on_step_end, output_type)
         seed = generator.initial_seed() % 2**31 if isinstance(generator, torch.Generator) else generator
         arguments: dict[str, Any] = {"steps": num_inference_steps, "seed": seed}
         options = Options(**arguments, **choices)
@@ -275,7 +269,7 @@ class ATLDiffPipeline(DiffusionPipeline):
                 callback_on_step_end(self, index, timestep, {"latents": residual})
 
         rendering = self.render(animation.portrait, animation.landmarks, options, on_step=step)
-        frames = _as_type(np.stack(list(rendering)), output_type)
+        frames = convert_frames(np.stack(list(rendering)), output_type)
         result = frames, animation.landmarks, FRAME_RATE
         return ATLDiffPipelineOutput(*result) if return_dict else result
 
@@ -288,27 +282,3 @@ class ATLDiffPipeline(DiffusionPipeline):
         """Lets videos that are rendered in parallel threads share the U-Net's batches; returns self."""
         self._batcher = WindowBatcher(self.unet)
         return self
-
-
-def _check_call(generator: object, callback: object, output_type: object) -> None:
-    """Checks the arguments that `ATLDiffPipeline.__call__` needs after the rendering.
-
-    Raises:
-        InputError: an argument has another type or value.
-    """
-    if output_type not in ("np", "pt", "pil"):
-        raise InputError(f"There is no output type {output_type!r}", "Choose np, pt or pil")
-    if generator is not None and not isinstance(generator, (int, np.integer, torch.Generator)):
-        problem = f"generator cannot be of type {type(generator).__name__}"
-        raise InputError(problem, "Give a torch.Generator, or a whole number as the seed")
-    if callback is not None and not callable(callback):
-        problem = f"callback_on_step_end cannot be of type {type(callback).__name__}"
-        raise InputError(problem, "Give a function, or leave it out")
-
-
-def _as_type(frames: np.ndarray, output_type: str) -> np.ndarray | torch.Tensor | list:
-    if output_type == "pil":
-        return [Image.fromarray(frame) for frame in frames]
-    if output_type == "pt":
-        return torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
-    return frames

@@ -1,6 +1,7 @@
-"""What depends on the operating system: the cores of a process, locks on files, atomic writes, telemetry."""
+"""What depends on the operating system: cores, signals, locks on files, atomic writes, telemetry."""
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,20 @@ def usable_cores() -> int:
 def disable_telemetry() -> None:
     """Stops ONNX Runtime from reporting to Microsoft. Call it before ONNX Runtime is imported."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+@contextmanager
+def interrupt_on_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end the block as Ctrl-C does, so that unfinished files are removed; for the main thread.
+
+    Raises:
+        KeyboardInterrupt: the signal came.
+    """
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager

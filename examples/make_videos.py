@@ -7,6 +7,7 @@ manifest.json lists them as [{"portrait", "recording", "video", "seconds"}, ...]
 import argparse
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -14,6 +15,7 @@ from PIL import Image
 
 from atldiff.loading import load_pipeline
 from atldiff.media.video_writer import write_video
+from atldiff.provenance.credentials import sign_video
 
 HERE = Path(__file__).parent
 VIDEOS = HERE / "videos"
@@ -61,6 +63,10 @@ def main() -> None:
             source = Path(folder) / video.name
             frames = pipeline.render(portrait, pipeline.landmarks(portrait, speech))
             compress(write_video(source, frames, speech), video)
+        origin = replace(frames.origin, recording=speech.fingerprint)
+        print(
+            sign_video(video, video, origin, marked=True), end=""
+        )  # what signed before was lost by encoding
         names = {"portrait": photo, "recording": recording, "video": f"videos/{video.name}"}
         entries.append(names | {"seconds": round(speech.seconds, 2)})
         print(f"{video}: {speech.seconds:.1f} s, {video.stat().st_size / 1000:.0f} kB", flush=True)

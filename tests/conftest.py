@@ -27,6 +27,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def data_folder(tmp_path_factory) -> Iterator[Path]:
+    """Keeps the signing key of the tests, and of the programs that they start, out of the user's folder."""
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(folder))
+        for name in ("ATLDIFF_SIGNING_CERT", "ATLDIFF_SIGNING_KEY", "ATLDIFF_LABEL"):
+            patch.delenv(name, raising=False)
+        yield folder
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Seeds every generator before a test's fixtures."""

@@ -2,6 +2,7 @@
 
 import inspect
 from fractions import Fraction
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -66,9 +67,13 @@ def test_command_line_and_api_offer_every_option_with_its_default():
     args = make_parser().parse_args(["generate", "a.jpg", "b.wav"])
     assert _options(args) == DEFAULTS
     given = {name: getattr(EVERYTHING, name) for name in OPTIONS}
-    flags = [word for name, v in given.items() for word in (f"--{name}", *([] if v is True else [str(v)]))]
+    flags = [
+        word
+        for name, v in given.items()
+        for word in (f"--{name.replace('_', '-')}", *([] if v is True else [str(v)]))
+    ]
     assert _options(make_parser().parse_args(["generate", "a.jpg", "b.wav", *flags])) == EVERYTHING
-    run = api.publish(lambda *values: None, api.ANIMATE, api.ABOUT_ANIMATE)
+    run = api.publish(lambda *values: None, api.ANIMATE, api.ANIMATE_TEXT)
     published = inspect.signature(run).parameters
     assert list(published) == ["portrait", "speech", *OPTIONS, "landmarks", "driving_video"]
     assert all(published[name].default == option.default for name, option in OPTIONS.items())
@@ -79,6 +84,7 @@ EVERYTHING = Options(
     expression=0.5, feeling=1.2, lips=1.5, silence=0.5, blinks=0, sway=2, smoothing=0, closure=0,
     liveliness=0.5, face=2, emotion="happy",
     steps=3, seed=9, output="crop", background="green", zoom=2, badge=True,
+    badge_text="AI-generated", badge_corner="upper left", badge_size=1.5,
     detector="face-alignment",
 )  # fmt: skip
 
@@ -87,5 +93,8 @@ def test_the_pages_presets_and_words_fit_the_options():
     for changes, words in texts.PRESETS.values():
         assert Options(**changes) and words.endswith(".")
     for name, pairs in texts.CHOICES.items():
-        assert {value for _, value in pairs} == set(OPTIONS[name].metadata["choices"])
+        offered = set(OPTIONS[name].metadata["choices"]) - (
+            set() if find_spec("mediapipe") else {"mediapipe-tasks"}
+        )
+        assert {value for _, value in pairs} == offered
     assert set(texts.GAINS) < set(MOTION) and set(OPTIONS) - {"face", "emotion"} <= set(texts.NOTES)

@@ -17,7 +17,9 @@ CARD = ROOT / "atldiff" / "weights" / "starter" / "MODEL_CARD.md"
 TRAINING = ROOT / "atldiff" / "training" / "README.md"
 PAPER = ROOT / "docs" / "paper.md"
 GUIDES = [README, *sorted((ROOT / "docs").glob("*.md")), TRAINING]
-DOCUMENTS = [*GUIDES, CARD, ROOT / "examples" / "README.md", *sorted(set(ROOT.glob("*.md")) - {README})]
+LICENCES = [ROOT / "examples" / "LICENSE.md", CARD.parent / "LICENSE.md"]
+EXAMPLES = ROOT / "examples" / "README.md"
+DOCUMENTS = [*GUIDES, CARD, EXAMPLES, *LICENCES, *sorted(set(ROOT.glob("*.md")) - {README})]
 MOST_WORDS = {README: 1200, CARD: 1000}
 
 

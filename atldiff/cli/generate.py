@@ -22,8 +22,9 @@ from atldiff.media.video_writer import write_video
 from atldiff.options import Options
 from atldiff.portrait.drawing import draw_landmarks
 from atldiff.portrait.portrait import Portrait
-from atldiff.rendering.warp.turn import turned_landmarks
+from atldiff.rendering.warp.turn import turn_landmarks
 from atldiff.sequence import LandmarkSequence
+from atldiff.system import interrupt_on_sigterm
 
 if TYPE_CHECKING:
     from atldiff.pipeline import ATLDiffPipeline
@@ -70,7 +71,8 @@ class Runner:
         """
         begin, settings = time.perf_counter(), self.settings
         check_files(job)
-        with reserve_files(list(job.outputs)), progress_bar(settings.quiet) as bar:
+        files = reserve_files(list(job.outputs))
+        with interrupt_on_sigterm(), files, progress_bar(settings.quiet) as bar:
 
             def predict(portrait: Portrait, speech: Speech, options: Options) -> LandmarkSequence:
                 bar.set_description("landmarks")
@@ -105,14 +107,16 @@ class Runner:
         bar.set_description("rendering")
         bar.reset(total=len(animation.landmarks.points))
 
-        def counted() -> Iterator[np.ndarray]:
+        frames = self.pipeline.render(animation.portrait, animation.landmarks, animation.options)
+
+        def count_frames() -> Iterator[np.ndarray]:
             """Yields the frames and moves the bar."""
-            for frame in self.pipeline.render(animation.portrait, animation.landmarks, animation.options):
+            for frame in frames:
                 sizes[:] = [f"{frame.shape[1]}x{frame.shape[0]}"]
                 yield frame
                 bar.update()
 
-        write_video(output, counted(), animation.speech)
+        write_video(output, count_frames(), animation.speech, origin=frames.origin)
         return sizes[0]
 
 
@@ -121,7 +125,7 @@ def save_landmarks(path: Path, animation: Animation) -> None:
     if path.suffix.lower() != ".mp4":
         animation.landmarks.save(path)
         return
-    image, points = animation.portrait.image, turned_landmarks(animation.portrait, animation.landmarks)
+    image, points = animation.portrait.image, turn_landmarks(animation.portrait, animation.landmarks)
     write_video(path, (draw_landmarks(image, frame) for frame in points), animation.speech)
 
 

@@ -3,8 +3,9 @@
 Exit status:
 
 - 0: done.
-- 1: a benchmark is worse than its reference.
-- 2: an input cannot be used. There is one sentence on stderr, and no file is left behind.
+- 1: a benchmark is worse than its reference; `verify` is in doubt.
+- 2: an input cannot be used. There is one sentence on stderr, and no file is left behind. `verify`: nothing
+  of ours was found.
 - 130: stopped.
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from atldiff.cli.arguments import positive_number, whole_number
 from atldiff.cli.training import add_training
+from atldiff.cli.verify import add_verify
 from atldiff.config import MAX_SECONDS
 from atldiff.errors import InputError
 from atldiff.options import OPTIONS, Options, help_text
@@ -44,6 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_generate(commands)
     _add_batch(commands)
+    add_verify(commands, _command)
     add_training(commands, _command, _add_device)
     _add_measures(commands)
     return parser
@@ -95,13 +98,14 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     """Adds the options of a video, and the settings of the machine."""
     add = parser.add_argument
     for name, option in OPTIONS.items():
+        flag = f"--{name.replace('_', '-')}"
         if "switch" in option.metadata:
-            add(f"--{name}", action="store_true", help=option.metadata["help"])
+            add(flag, action="store_true", help=option.metadata["help"])
             continue
         choices = option.metadata.get("choices")
         metavar = "{" + ",".join(choices) + "}" if choices else "NAME" if choices == () else "N"
         default = argparse.SUPPRESS if option.default is None else option.default
-        add(f"--{name}", default=default, metavar=metavar, help=help_text(name))
+        add(flag, default=default, metavar=metavar, help=help_text(name))
     add("--weights", metavar="DIR", help="a pipeline's folder or hub id; the embedded starter if left out")
     _add_device(parser)
     add("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="auto = the fastest")

@@ -12,6 +12,7 @@ from atldiff.config import PRESETS, read_preset
 from atldiff.errors import InputError
 from atldiff.options import DETECTORS
 from atldiff.portrait.fan import Fan
+from atldiff.portrait.mesh import check_detector
 
 CLIPS = Path("runs/data")  # `prepare` writes it, the other commands read it
 FACES = Path("runs/faces")  # `prepare-faces` writes it
@@ -154,6 +155,7 @@ def _prepare(args: argparse.Namespace) -> None:
     from atldiff.training.data.shards import find_broken_shards
 
     config = replace(PROTOCOLS[args.protocol], detector=args.detector)
+    check_detector(args.detector)
     if args.detector == "face-alignment":
         Fan()  # fails at once if its weights are missing
     if args.size:

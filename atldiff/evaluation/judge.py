@@ -1,7 +1,7 @@
 """A classifier two-sample test of generated against real mouths, on disjoint sets of people.
 
 - A small convolutional judge learns on mouth crops of some people, real and generated at the same moments.
-- The measure is the area under its ROC curve on other people: 0.5 = no difference, 1 = always told apart.
+- The measure is the area under its ROC curve on other people: 0.5 = no difference, 1 = always correct.
 """
 
 from collections.abc import Sequence
@@ -89,14 +89,14 @@ def train_judge(crops: np.ndarray, labels: np.ndarray, seed: int, epochs: int) -
     """Trains a judge on crops (N, 64, 64, 3) uint8 with labels (N,), 1 = real."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        judge, pictures = Judge().train(), _signed(crops)
+        judge, pictures = Judge().train(), _to_tensor(crops)
         targets = torch.from_numpy(labels).float()
         steps = epochs * max(1, len(crops) // BATCH)
         optimizer = torch.optim.AdamW(judge.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2 * LEARNING_RATE, total_steps=steps)
         for _ in range(steps):
-            chosen = torch.randint(len(crops), (min(BATCH, len(crops)),))
-            loss = F.binary_cross_entropy_with_logits(judge(_augment(pictures[chosen])), targets[chosen])
+            batch = torch.randint(len(crops), (min(BATCH, len(crops)),))
+            loss = F.binary_cross_entropy_with_logits(judge(_augment(pictures[batch])), targets[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -108,7 +108,7 @@ def judge_scores(judge: Judge, crops: np.ndarray) -> np.ndarray:
     """The judge's logits (N,) of crops (N, 64, 64, 3) uint8, averaged over crop and mirror image."""
     scores = []
     with torch.no_grad():
-        for pictures in _signed(crops).split(256):
+        for pictures in _to_tensor(crops).split(256):
             scores.append((judge(pictures) + judge(pictures.flip(-1))) / 2)
     return torch.cat(scores).numpy()
 
@@ -122,8 +122,8 @@ def area_under_curve(positive: np.ndarray, negative: np.ndarray) -> float:
     values = np.concatenate([positive, negative])
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    won = ranks[: len(positive)].sum() - len(positive) * (len(positive) + 1) / 2
-    return float(won / (len(positive) * len(negative)))
+    wins = ranks[: len(positive)].sum() - len(positive) * (len(positive) + 1) / 2
+    return float(wins / (len(positive) * len(negative)))
 
 
 def _random_half(people: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -142,5 +142,5 @@ def _augment(pictures: Tensor) -> Tensor:
     return pictures * gain + 0.3 * (torch.rand(count, 3, 1, 1) - 0.5)
 
 
-def _signed(crops: np.ndarray) -> Tensor:
+def _to_tensor(crops: np.ndarray) -> Tensor:
     return to_signed(torch.from_numpy(crops).permute(0, 3, 1, 2))

@@ -18,7 +18,7 @@ from atldiff.speech.motion.bilabials import AFTER, BEFORE, close_bilabials, reco
 from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 
-SHUT = 0.01  # inter-ocular distances; the largest opening of closed lips
+CLOSED = 0.01  # inter-ocular distances; the largest opening of closed lips
 MAX_LAG = 6  # frames; the largest audio-video lag that is searched
 
 
@@ -62,7 +62,7 @@ def clip_scores(
         deviation_ratio: deviation of the opening, predicted over true;
         lmd, m_lmd, and still_lmd, still_m_lmd of a face without motion: % of the inter-ocular distance;
         bilabials_shut, and true_bilabials_shut of the true face: share of the bilabials with an opening up to
-        SHUT nearby; NaN without bilabials;
+        CLOSED nearby; NaN without bilabials;
         silent_lip_motion: see the function; NaN without silence.
     """
     true, ok = clip.displacements + clip.identity, clip.ok
@@ -116,18 +116,18 @@ def validate_landmarks(
 
 
 def _shut_share(opening: np.ndarray, bilabials: np.ndarray | None) -> float:
-    """Share of the bilabial frames (N,) with an opening (F,) up to SHUT nearby; NaN if there are none."""
+    """Share of the bilabial frames (N,) with an opening (F,) up to CLOSED nearby; NaN if there are none."""
     if bilabials is None or not len(bilabials):
         return float("nan")
     spans = [opening[max(0, frame - BEFORE) : frame + AFTER + 1] for frame in bilabials]
     narrowest = [np.nanmin(span) for span in spans if np.isfinite(span).any()]
-    return float(np.mean(np.array(narrowest) <= SHUT)) if narrowest else float("nan")
+    return float(np.mean(np.array(narrowest) <= CLOSED)) if narrowest else float("nan")
 
 
 def _mean(values: np.ndarray) -> float:
     """Mean of the finite values; NaN if there are none."""
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float("nan")
 
 
 def _join_curves(curves: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

@@ -78,5 +78,5 @@ def silent_lip_motion(
     """
     near = np.convolve(activity >= threshold, np.ones(2 * margin + 1), "same") > 0
     pairs = ~near[1:] & ~near[:-1]
-    moved = np.abs(np.diff(mouth_opening(landmarks)))
-    return float(100 * moved[pairs].mean()) if pairs.any() else float("nan")
+    change = np.abs(np.diff(mouth_opening(landmarks)))
+    return float(100 * change[pairs].mean()) if pairs.any() else float("nan")

@@ -3,7 +3,7 @@
 - 32 features describe a window of 4 s: range, speed and pace of each part, correlations of parts, and the
   relation of motion to voice.
 - The measure is the area under its ROC curve on people outside its training: 0.5 = no difference, 1 = always
-  told apart.
+  correct.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from atldiff.speech.motion.head_motion import MOVES, Bank, head_moves
 
 WINDOW = 4 * FRAME_RATE  # frames
 BANDS = (0.5, 1.0, 2.0, 4.0)  # Hz, borders of the frequency bands
-_SPOKEN = 0.3  # least loudness of speech
+_SPEECH = 0.3  # least loudness of speech
 _TINY = 1e-4
 FEATURES = 32
 
@@ -36,14 +36,14 @@ def motion_features(poses: np.ndarray, loudness: np.ndarray) -> np.ndarray:
         loudness: (N, F) loudness of the voice, about 0 to 1.
 
     Returns:
-        (N, 32) float64: 6 deviations, 5 speeds and 3 accelerations (logarithms), 9 shares of power in bands,
-        5 correlations, 3 ratios of the speed in speech over that in pauses (logarithms), and the share of
-        still frames.
+        (N, 32) float64. Logarithms of 6 deviations, 5 speeds and 3 accelerations. 9 shares of power in bands.
+        5 correlations. Logarithms of 3 ratios of the speed in speech over that in pauses. The share of still
+        frames.
     """
     poses = np.asarray(poses, np.float64)
     speed = np.abs(np.diff(poses, axis=1)) * FRAME_RATE
     acceleration = np.diff(poses[..., :3], 2, axis=1) * float(FRAME_RATE) ** 2
-    spoken = loudness[:, 1:] > _SPOKEN
+    spoken = loudness[:, 1:] > _SPEECH
     columns = [
         np.log(poses.std(axis=1) + _TINY),
         np.log(speed[..., :5].mean(axis=1) + _TINY),
@@ -132,8 +132,8 @@ def judge_auc(
     part = {name: i % folds for i, name in enumerate(np.random.default_rng(0).permutation(names))}
     fold = np.array([part[name] for name in people])
     scores = np.zeros(len(features))
-    for held in range(folds):
-        learn, ask = fold != held, fold == held
+    for number in range(folds):
+        learn, ask = fold != number, fold == number
         mean, spread = features[learn].mean(axis=0), features[learn].std(axis=0) + 1e-6
         weights = logistic((features[learn] - mean) / spread, labels[learn])
         scores[ask] = (features[ask] - mean) / spread @ weights[:-1] + weights[-1]
@@ -143,21 +143,21 @@ def judge_auc(
 def halvings(people: Sequence[str], count: int = 5, seed: int = 0) -> list[tuple[set[str], set[str]]]:
     """`count` random halvings of the people, each as (one half, other half)."""
     names, rng = sorted(set(people)), np.random.default_rng(seed)
-    shuffled = [rng.permutation(names) for _ in range(count)]
-    return [(set(names[: len(names) // 2]), set(names[len(names) // 2 :])) for names in shuffled]
+    orders = [rng.permutation(names) for _ in range(count)]
+    return [(set(names[: len(names) // 2]), set(names[len(names) // 2 :])) for names in orders]
 
 
 def judge_bank(pieces: Sequence[tuple[str, np.ndarray]], count: int = 5) -> list[float]:
-    """How well the judge tells motion from banks of half of the people from that of the other half.
+    """Judges generated motion: a bank of one half of the people against the real motion of the other half.
 
     Args:
-        pieces: (name, track (F, MOVES + 1)) as of `training.data.head_tracks.training_tracks`.
+        pieces: (name, track (F, MOVES + 1)) from `training.data.head_tracks.training_tracks`.
         count: halvings of the people.
 
     Returns:
-        For each halving the chance of `judge_auc`.
+        `judge_auc` of each halving.
     """
-    chances = []
+    areas = []
     for ours, theirs in halvings([name for name, _ in pieces], count):
         bank = Bank.from_tracks([track for name, track in pieces if name in ours])
         real: list[np.ndarray] = []
@@ -168,9 +168,9 @@ def judge_bank(pieces: Sequence[tuple[str, np.ndarray]], count: int = 5) -> list
                 continue
             voice = track[:, MOVES]
             moves = head_moves(voice, len(track), len(people), bank=bank)
-            heard = windows(voice[:, None])[..., 0]
-            real.append(motion_features(windows(track[:, :HEAD_PARTS]), heard))
-            generated.append(motion_features(windows(moves[:, :HEAD_PARTS]), heard))
-            people += [name] * len(heard)
-        chances.append(judge_auc(np.concatenate(real), np.concatenate(generated), people, people))
-    return chances
+            voices = windows(voice[:, None])[..., 0]
+            real.append(motion_features(windows(track[:, :HEAD_PARTS]), voices))
+            generated.append(motion_features(windows(moves[:, :HEAD_PARTS]), voices))
+            people += [name] * len(voices)
+        areas.append(judge_auc(np.concatenate(real), np.concatenate(generated), people, people))
+    return areas

@@ -6,7 +6,7 @@ from atldiff.rendering.face_parts.light import LUMA
 
 INSIDE = 0.9  # least share of a pixel inside the inner lips
 MIN_PIXELS = 12  # least size of the interior
-HELD = 0.01  # inter-ocular distances; the largest change of a still mouth's opening between frames
+STILL = 0.01  # inter-ocular distances; the largest change of a still mouth's opening between frames
 NAMES = ("gradient", "deviation", "brightness")
 
 
@@ -43,7 +43,7 @@ def inside_ratios(generated: np.ndarray, real: np.ndarray) -> dict[str, float]:
     return dict(zip(NAMES, (float(r) for r in ratios), strict=True))
 
 
-def held_flicker(frames: np.ndarray, inside: np.ndarray, openings: np.ndarray) -> np.ndarray:
+def still_flicker(frames: np.ndarray, inside: np.ndarray, openings: np.ndarray) -> np.ndarray:
     """Change of luma between frames inside a still open mouth: flicker without motion.
 
     Args:
@@ -51,10 +51,10 @@ def held_flicker(frames: np.ndarray, inside: np.ndarray, openings: np.ndarray) -
         openings: (F,) `landmarks.mouth_opening`.
 
     Returns:
-        (P,) mean absolute change in levels of 255, for each pair of frames with openings closer than HELD.
+        (P,) mean absolute change in levels of 255, for each pair of frames with openings closer than STILL.
     """
     luma = frames.astype(np.float32) @ LUMA
     both = (inside[1:] > INSIDE) & (inside[:-1] > INSIDE)
-    held = (np.abs(np.diff(openings)) < HELD) & (both.sum(axis=(1, 2)) >= MIN_PIXELS)
+    still = (np.abs(np.diff(openings)) < STILL) & (both.sum(axis=(1, 2)) >= MIN_PIXELS)
     change = np.abs(np.diff(luma, axis=0))
-    return np.array([change[pair][both[pair]].mean() for pair in np.flatnonzero(held)])
+    return np.array([change[pair][both[pair]].mean() for pair in np.flatnonzero(still)])

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from atldiff import landmarks as lm
 from atldiff.evaluation.judge import Mouths, mouth_crops, shuffled_auc, two_sample_auc
-from atldiff.evaluation.mouth_metrics import NAMES, held_flicker, inside_ratios, inside_statistics
+from atldiff.evaluation.mouth_metrics import NAMES, inside_ratios, inside_statistics, still_flicker
 from atldiff.evaluation.pictures import as_json
 from atldiff.evaluation.validate import TrackedClip, Trial, make_trial
 from atldiff.options import Options
@@ -16,7 +16,7 @@ from atldiff.pipeline import ATLDiffPipeline
 from atldiff.rendering.diffusion.guide_noise import fill_masks
 from atldiff.sequence import LandmarkSequence
 
-JUDGED = 8  # frames of a clip for the judge
+JUDGE_FRAMES = 8  # frames of a clip for the judge
 MIN_OPENING = 0.04  # inter-ocular distances; the judge sees wider mouths alone
 
 Maker = Callable[[Trial], np.ndarray]
@@ -47,7 +47,7 @@ def score_mouths(ways: dict[str, Maker], clips: Sequence[TrackedClip]) -> dict[s
         inside = fill_masks(trial.points / size, size)[:, 0]
         for name, frames in pictures.items():
             statistics[name].append(inside_statistics(frames, inside))
-            changes[name].append(held_flicker(frames, inside, openings))
+            changes[name].append(still_flicker(frames, inside, openings))
     real, still = np.concatenate(statistics["real"]), float(np.concatenate(changes["real"]).mean())
     scores = {}
     for name in ways:
@@ -57,7 +57,7 @@ def score_mouths(ways: dict[str, Maker], clips: Sequence[TrackedClip]) -> dict[s
 
 
 def collect_mouths(way: Maker, clips: Sequence[TrackedClip]) -> Mouths:
-    """Real and generated crops of up to JUDGED open mouths of each clip, for `judge.two_sample_auc`.
+    """Real and generated crops of up to JUDGE_FRAMES open mouths of each clip, for `judge.two_sample_auc`.
 
     Generated frames are compressed like the real ones, so that the judge does not learn a codec's traces.
     """
@@ -67,16 +67,16 @@ def collect_mouths(way: Maker, clips: Sequence[TrackedClip]) -> Mouths:
         if trial is None:
             continue
         wide = np.flatnonzero(lm.mouth_opening(trial.points) > MIN_OPENING)
-        chosen = wide[np.linspace(0, len(wide) - 1, min(JUDGED, len(wide))).astype(int)]
-        if len(chosen) == 0:
+        indices = wide[np.linspace(0, len(wide) - 1, min(JUDGE_FRAMES, len(wide))).astype(int)]
+        if len(indices) == 0:
             continue
-        chosen = np.unique(chosen)
-        few = Trial(trial.portrait, trial.points[chosen], trial.truth[chosen], trial.emotion, trial.first)
-        truth = np.stack([clip.frame(trial.first + index) for index in chosen])
+        indices = np.unique(indices)
+        few = Trial(trial.portrait, trial.points[indices], trial.truth[indices], trial.emotion, trial.first)
+        truth = np.stack([clip.frame(trial.first + index) for index in indices])
         real.append(mouth_crops(truth, few.points))
         frames = np.stack([clip.recompress(frame) for frame in way(few)])
         generated.append(mouth_crops(frames, few.points))
-        people += [clip.identity] * len(chosen)
+        people += [clip.identity] * len(indices)
     return Mouths(np.concatenate(real), np.concatenate(generated), np.array(people))
 
 

@@ -147,7 +147,7 @@ def as_table(result: dict) -> str:
 def make_trial(clip: TrackedClip, frames: int = FRAMES) -> Trial | None:
     """Chooses a trial of a clip; None if there is none.
 
-    The window is the longest run of usable frames with the portrait's yaw, at most `frames` and 70 % of them.
+    The window is the longest run of usable frames with the portrait's yaw, at most `frames` of them and 70 %.
     The portrait is the frame outside of it with the most closed mouth.
     """
     if not clip.usable.any():
@@ -167,9 +167,9 @@ def make_trial(clip: TrackedClip, frames: int = FRAMES) -> Trial | None:
     points = clip.points[still].astype(np.float32)
     box = lm.crop_box(points)
     portrait = Portrait(clip.frame(still), points, box, None, (box,), 0, ())
-    moved = clip.points[start:stop].astype(np.float32)
-    truth = [_crop(replace(portrait, image=clip.frame(index)), moved) for index in range(start, stop)]
-    return Trial(portrait, moved, np.stack(truth), clip.emotion, int(start))
+    marks = clip.points[start:stop].astype(np.float32)
+    truth = [_crop(replace(portrait, image=clip.frame(index)), marks) for index in range(start, stop)]
+    return Trial(portrait, marks, np.stack(truth), clip.emotion, int(start))
 
 
 def picture_scores(frames: np.ndarray, trial: Trial) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Any recording -> Speech: the original sound, and 16 kHz mono samples for the networks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from atldiff.media.sound import is_silent, mix_to_mono, normalise_level, resampl
 from atldiff.media.speech_presence import contains_speech
 from atldiff.media.voice_activity import speech_activity
 from atldiff.memory import map_to_disk, release_pages
+from atldiff.provenance.origin import fingerprint
 
 MAX_SOUND_RATE = 48_000  # the highest rate of a video's sound
 MIN_SECONDS = 0.1
@@ -33,11 +34,13 @@ class Speech:
         samples: (n,) float32 in [-1, 1], 16 kHz mono, without DC, at a normal speech level.
         sound: (m, channels) float32, 1 or 2 channels, the original recording for the video.
         sound_rate: samples a second of `sound`, at most 48000.
+        fingerprint: SHA-256 of the recording's file, or of its samples where there was no file.
     """
 
     samples: np.ndarray
     sound: np.ndarray
     sound_rate: int
+    fingerprint: str = ""
 
     @property
     def seconds(self) -> float:
@@ -74,7 +77,8 @@ class Speech:
             missing = max(0, last - max(first, len(sound)))
             return np.pad(sound[first:last], ((0, missing), *[(0, 0)] * (sound.ndim - 1)))
 
-        return Speech(part(self.samples, SAMPLE_RATE), part(self.sound, self.sound_rate), self.sound_rate)
+        samples, sound = part(self.samples, SAMPLE_RATE), part(self.sound, self.sound_rate)
+        return replace(self, samples=samples, sound=sound)
 
 
 def load_speech(
@@ -101,7 +105,9 @@ def load_speech(
         raise InputError("This is not a recording", REMEDY)
     _check(sound, rate, max_seconds)
     release_pages(sound)
-    return source if isinstance(source, Speech) else Speech.from_samples(sound, rate)
+    if isinstance(source, Speech):
+        return source
+    return replace(Speech.from_samples(sound, rate), fingerprint=fingerprint(source))
 
 
 def voice_activity(speech: Speech) -> np.ndarray:

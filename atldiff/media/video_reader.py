@@ -1,5 +1,6 @@
 """Video file -> frames + speech, at once or frame by frame (PyAV)."""
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from atldiff.errors import InputError
 from atldiff.media.decoding import MAX_GAP, open_media, read_sound
 from atldiff.media.speech import Speech
 from atldiff.media.yuv import EXACT
+
+MAX_PIXELS = 2**26  # of a frame that `mean_picture` decodes
+PLACES, AT_A_PLACE = 8, 5  # keyframes that it looks for, and frames after each
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +101,65 @@ def video_sound(path: str | Path, begin: float = 0.0, seconds: float | None = No
     sound, rate = track
     sound = sound if seconds is None else sound[: round(seconds * rate)]
     return Speech.from_samples(sound, rate) if len(sound) else None
+
+
+def mean_picture(path: Path, most: int = 40, seconds: float = 2.0) -> np.ndarray:
+    """The mean of some frames from all over a video, in bounded time and memory.
+
+    Args:
+        path: of the file.
+        most: number of frames; the first ones after some keyframes, and else the video's first.
+        seconds: of decoding, after which the frames so far must do.
+
+    Returns:
+        (H, W) float32 grey levels from 0 to 255, upright.
+
+    Raises:
+        InputError: the file is missing, empty, broken or not a video.
+    """
+    end, total, count = time.monotonic() + seconds, np.empty((0, 0), np.float32), 0
+    with open_media(path, "video") as container:
+        if not container.streams.video:
+            raise InputError(f"{path.name} holds no pictures", "Use a video")
+        for frame in islice(_spread_frames(container, container.streams.video[0]), most):
+            grey = frame.reformat(format="gray", dst_color_range=ColorRange.JPEG).to_ndarray()
+            grey = np.rot90(grey, round(frame.rotation / 90))
+            if not count:
+                total = grey.astype(np.float32)
+            elif grey.shape == total.shape:
+                total += grey
+            count += count == 0 or grey.shape == total.shape
+            if time.monotonic() > end:
+                break
+    if not count:
+        raise InputError(f"No picture can be read from {path.name}", "Use another video")
+    return total / count
+
+
+def read_tags(path: Path) -> dict[str, str]:
+    """The tags of a sound or video file, with lower-case names.
+
+    Raises:
+        InputError: the file is missing, empty, or neither sound nor video.
+    """
+    with open_media(path, "video") as container:
+        return {key.lower(): value for key, value in container.metadata.items()}
+
+
+def _spread_frames(container, stream) -> Iterator[av.VideoFrame]:
+    """Decodes some frames after each of some keyframes, then those from the beginning on, each once."""
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    seen: set[int] = set()
+    length = _declared_seconds(container, stream) or 0.0
+    for number in range(PLACES + 1):
+        is_last = number == PLACES
+        with suppress(av.FFmpegError):
+            if number:
+                container.seek(0 if is_last else round(number * length / PLACES * av.time_base))
+            for frame in islice(container.decode(stream), None if is_last else AT_A_PLACE):
+                if frame.pts not in seen:
+                    seen.update(() if frame.pts is None else (frame.pts,))
+                    yield frame
 
 
 def _declared_seconds(container, stream) -> float | None:

@@ -1,11 +1,14 @@
 """Frames + speech -> video file (PyAV)."""
 
 import errno
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import cast
 from uuid import uuid4
 
 import av
@@ -17,11 +20,14 @@ from atldiff.errors import InputError
 from atldiff.media.speech import Speech, resample
 from atldiff.media.yuv import Pictures
 from atldiff.memory import map_to_disk, release_pages
+from atldiff.provenance.credentials import sign_video
+from atldiff.provenance.origin import Origin
+from atldiff.provenance.watermark import Watermark
 from atldiff.system import atomic_write
 
 # File ending -> video codec, pixel format that keeps alpha, its options, sound codec.
 _CODECS = {
-    ".mp4": ("libx264", "yuv420p", {"preset": "superfast", "tune": "animation", "crf": "17"}, "aac"),
+    ".mp4": ("libx264", "yuv420p", {"preset": "superfast", "tune": "animation", "crf": "18"}, "aac"),
     ".webm": (
         "libvpx-vp9",
         "yuva420p",
@@ -40,17 +46,23 @@ _MAX_DENOMINATOR = 1001  # of NTSC's 30000/1001 frames a second
 _SOUND_RATES = {"aac": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000), "libopus": (48000,)}
 
 
+def _log(sentence: str) -> None:
+    logging.getLogger("atldiff").warning(sentence)
+
+
 def write_video(
     path: str | Path,
     frames: Iterable[np.ndarray],
     speech: Speech | None,
     fps: float = FRAME_RATE,
     metadata: dict[str, str] | None = None,
+    origin: Origin | None = None,
 ) -> Path:
     """Writes frames and sound to a video file, in constant memory.
 
     Sound and picture begin at 0 and neither is cut. A repeated row or column makes an odd side even.
-    The file appears when it is complete; a failure leaves nothing behind.
+    The file appears when it is complete; a failure leaves nothing behind. It is signed, and pictures of 256
+    pixels or more carry the watermark. A .webm's credentials are a file beside it, *.c2pa.
 
     Args:
         path: .mp4 (H.264 + AAC), .webm (VP9 + Opus) or .mov (ProRes 4444 + AAC).
@@ -58,15 +70,16 @@ def write_video(
         speech: the sound; None = a mute video.
         fps: frames a second, 0.1 to 1000; NTSC's rates are exact.
         metadata: tags such as {"title": "..."}. The tags of `MARK` are always there, and come first.
+        origin: what the video was made from, for its credentials; None = that of the frames, if they know it.
 
     Returns:
         The path.
 
     Raises:
-        InputError: the path cannot be written or has another ending, the frame rate is out of range, there
-            is no frame, an .mp4 has alpha, or the disk is full.
+        InputError: the path cannot be written or has another ending; the frame rate is out of range; there is
+            no frame; an .mp4 has alpha; the disk is full.
     """
-    for _ in encode_video(path, frames, speech, fps, metadata):
+    for _ in encode_video(path, frames, speech, fps, metadata, origin):
         pass
     return Path(path)
 
@@ -77,12 +90,16 @@ def encode_video(
     speech: Speech | None,
     fps: float = FRAME_RATE,
     metadata: dict[str, str] | None = None,
+    origin: Origin | None = None,
+    warn: Callable[[str], None] = _log,
 ) -> Iterator[np.ndarray]:
-    """Does the work of `write_video` step by step, and yields each frame after encoding.
+    """Does the work of `write_video` step by step, and yields each marked frame after encoding.
 
-    The file appears after the last step. A generator that is closed before leaves nothing behind.
+    The file appears after the last step. A generator that is closed before leaves nothing behind. `warn` gets
+    a sentence if the video cannot be signed.
     """
     path, rate = Path(path), _exact_rate(fps)
+    made_from = origin or cast(Origin, getattr(frames, "origin", Origin()))
     suffix = path.suffix.lower()
     part = path.with_name(f".{uuid4().hex[:16]}{suffix}")  # short: the video's name may be as long as allowed
     _create_part(path, part)
@@ -96,7 +113,13 @@ def encode_video(
         options = {} if suffix == ".webm" else {"movflags": "+faststart+use_metadata_tags"}
         with report_full_disk(), av.open(str(part), "w", options=options) as container:
             container.metadata.update(_add_mark(metadata or {}))
-            yield from _encode(container, suffix, chain([first], frames), first.shape, speech, rate)
+            mark = Watermark(first)
+            marked = map(mark.apply, chain([first], frames))
+            yield from _encode(container, suffix, marked, first.shape, speech, rate)
+        if speech is not None:
+            made_from = replace(made_from, recording=made_from.recording or speech.fingerprint)
+        if note := sign_video(part, path, made_from, mark.applies):
+            warn(note)
 
 
 @contextmanager

@@ -6,7 +6,7 @@
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -83,6 +83,7 @@ class Detector:
         return _anchor_centres(self.cells)
 
 
+FaceDetector = Callable[[np.ndarray], list[Detection]]  # of an image; the most probable face comes first
 # NEAR finds faces that fill a fifth of the picture or more, FAR smaller ones.
 NEAR = Detector("detector_near", 128, ((16, 2), (8, 6)), 0.5)
 FAR = Detector("detector_far", 192, ((48, 1),), 0.6)
@@ -163,10 +164,10 @@ def fit_crops(crops: np.ndarray) -> list[np.ndarray | None]:
     return [mesh if is_face else None for mesh, is_face in zip(points, present, strict=True)]
 
 
-def find_meshes(image: np.ndarray, most: int = 1) -> list[np.ndarray]:
+def find_meshes(image: np.ndarray, most: int = 1, detect: FaceDetector = NEAR) -> list[np.ndarray]:
     """Finds and fits at most `most` faces that fill much of an image (H, W, 3) uint8: (478, 3) each."""
     squares: list[Square] = []
-    for face in NEAR(image)[:most]:
+    for face in detect(image)[:most]:
         square = Square.from_detection(face)
         squares = [other for other in squares if other.overlap(square) <= _SAME] + [square]
     return [mesh for mesh in fit_meshes(image, squares) if mesh is not None]

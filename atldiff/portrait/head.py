@@ -21,7 +21,7 @@ BARE_SKULL = 1.2, 1.5, 1.45  # the same without a matte, which separates hair fr
 _CENTRE = -0.15  # of the skull's ellipse, below the eyes
 _NECK, _NECK_WIDTH = 0.45, 0.55  # how far the neck lies in front of the outline, and its width
 _SMOOTH_DEPTH, _SMOOTH_SHARE = 0.06, 0.08  # standard deviations of the last blur
-_HELD, _EDGE = 0.15, 0.45  # share of hair at the picture's border, and reach of the border
+_EDGE_SHARE, _EDGE = 0.15, 0.45  # share of hair at the picture's border, and reach of the border
 _FACE = 468  # points of the mesh without the irises
 _EYES, _CHIN, _SIDES = [33, 263], 152, [234, 454]  # mesh points: outer eye corners, chin, sides of the face
 
@@ -70,7 +70,7 @@ class Head:
         head = inside | _skull(places, face, alpha, box)
         depth = _depth(places, face, inside, head, cell)
         share = _share(places, head, float(face[_CHIN, 1]), cell)
-        share *= _held_at_edges(box, size, frame) * border_fade(grid_points())[..., 0]
+        share *= _limit_at_edges(box, size, frame) * border_fade(grid_points())[..., 0]
         across, back = face[_SIDES[1]] - face[_SIDES[0]], face[_SIDES[0], 2] - face[_SIDES[1], 2]
         yaw = float(np.rad2deg(np.arctan2(back, across[0])))
         return cls(frame, places.astype(np.float32), depth, share.astype(np.float32), yaw)
@@ -144,13 +144,13 @@ def _share(places: np.ndarray, head: np.ndarray, chin: float, cell: float) -> np
     return cv2.GaussianBlur(share, (0, 0), max(_SMOOTH_SHARE / cell, 0.3), borderType=cv2.BORDER_REPLICATE)
 
 
-def _held_at_edges(box: np.ndarray, size: tuple[int, int], frame: FaceFrame) -> np.ndarray:
-    """(GRID, GRID) in [_HELD, 1]: hair hardly moves at the photo's left, right and upper border."""
+def _limit_at_edges(box: np.ndarray, size: tuple[int, int], frame: FaceFrame) -> np.ndarray:
+    """(GRID, GRID) in [_EDGE_SHARE, 1]: hair hardly moves at the photo's left, right and upper border."""
     side = float(box[2] - box[0])
     pixels = grid_points().numpy() * side + box[:2]
     x, y = pixels[..., 0], pixels[..., 1]
     away = np.minimum(np.minimum(x, size[1] - x), y) / (side * float(np.linalg.norm(frame.axes[0])))
-    return _HELD + (1 - _HELD) * smoothstep(0, _EDGE, away)
+    return _EDGE_SHARE + (1 - _EDGE_SHARE) * smoothstep(0, _EDGE, away)
 
 
 def _distance(mask: np.ndarray, cell: float) -> np.ndarray:

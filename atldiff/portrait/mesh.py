@@ -7,7 +7,8 @@ import numpy as np
 from atldiff.errors import InputError
 from atldiff.landmarks import NUM_LANDMARKS, mesh_to_landmarks
 from atldiff.options import DETECTORS
-from atldiff.portrait.face_networks import Square, find_meshes, fit_meshes
+from atldiff.portrait import tasks
+from atldiff.portrait.face_networks import NEAR, FaceDetector, Square, find_meshes, fit_meshes
 from atldiff.portrait.fan import Fan
 from atldiff.portrait.photo import crop_square
 
@@ -36,11 +37,14 @@ def photo_mesh(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
     return np.median(fits, axis=0) if fits else None
 
 
-def track_meshes(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+def track_meshes(
+    frames: Iterable[np.ndarray], detect: FaceDetector = NEAR
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """Tracks the mesh of one face through the frames of a clip.
 
     Args:
         frames: (H, W, 3) uint8 RGB each.
+        detect: finds the face where no track leads to it.
 
     Yields:
         The frame, and its mesh (478, 3) float32 pixels, z towards the camera; None: no face.
@@ -50,7 +54,7 @@ def track_meshes(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.
         if mesh is not None:
             (mesh,) = fit_meshes(frame, [Square.from_mesh(mesh)])
         if mesh is None:  # the first frame, or the track is lost
-            mesh = next(iter(find_meshes(frame)), None)
+            mesh = next(iter(find_meshes(frame, detect=detect)), None)
         yield frame, None if mesh is None else mesh * _TOWARDS_CAMERA
 
 
@@ -59,24 +63,28 @@ def track_landmarks(frames: Iterable[np.ndarray], detector: str = "mediapipe") -
 
     Args:
         frames: (H, W, 3) uint8 RGB each.
-        detector: "mediapipe", or "face-alignment", which fits each frame near the tracked mesh.
+        detector: "mediapipe", "mediapipe-tasks", or "face-alignment", which fits each frame near the tracked
+            mesh.
 
     Returns:
         (F, 68, 2) float32 pixels; NaN in frames without a face.
 
     Raises:
-        InputError: the detector is unknown, or its weights are missing.
+        InputError: the detector is unknown, or its package or weights are missing.
     """
     check_detector(detector)
     fan = Fan() if detector == "face-alignment" else None
+    detect = tasks.detect if detector == "mediapipe-tasks" else NEAR
     rows = []
-    for frame, mesh in track_meshes(frames):
+    for frame, mesh in track_meshes(frames, detect):
         marks = np.full((NUM_LANDMARKS, 2), np.nan) if mesh is None else mesh_to_landmarks(mesh[:, :2])
         rows.append(fan.fit(frame, marks) if fan and mesh is not None else marks)
     return np.array(rows, np.float32).reshape(-1, NUM_LANDMARKS, 2)
 
 
 def check_detector(name: str) -> None:
-    """Raises InputError if no detector has that name."""
+    """Raises InputError if no detector has that name, or its package is missing."""
     if name not in DETECTORS:
         raise InputError(f"There is no detector {name!r}", f"Choose one of {', '.join(DETECTORS)}")
+    if name == "mediapipe-tasks":
+        tasks.check_installed()

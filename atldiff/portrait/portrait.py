@@ -11,6 +11,8 @@ from PIL import Image
 from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
 from atldiff.landmarks import crop_box
+from atldiff.portrait import tasks
+from atldiff.portrait.face_networks import NEAR
 from atldiff.portrait.fan import Fan
 from atldiff.portrait.finder import Face, Finder, longest_side
 from atldiff.portrait.matting import segment
@@ -20,6 +22,7 @@ from atldiff.portrait.photo import LONG_SIDE, crop_square, open_photo
 from atldiff.portrait.quality import check_place, photo_advice
 from atldiff.portrait.search import FINEST, FRONTAL, Scene, is_long, search
 from atldiff.portrait.zoom import zoom_to_face
+from atldiff.provenance.origin import fingerprint
 
 if TYPE_CHECKING:
     from atldiff.portrait.head import Head
@@ -45,6 +48,7 @@ class Portrait:
         faces: boxes of all faces, (4,) float32 x0, y0, x1, y1 pixels each, the largest first.
         face: number of this face in `faces`, from 1.
         warnings: one sentence for each fault that the video will show.
+        fingerprint: SHA-256 of the photo's file, or of its pixels where there was no file.
     """
 
     image: np.ndarray
@@ -54,6 +58,7 @@ class Portrait:
     faces: tuple[np.ndarray, ...] = ()
     face: int = 1
     warnings: tuple[str, ...] = ()
+    fingerprint: str = ""
 
     def crop(self, size: int) -> np.ndarray:
         """The network's square crop, (size, size, 3) uint8; the photo's border is repeated beyond it."""
@@ -67,13 +72,13 @@ class Portrait:
     @cached_property
     def head(self) -> "Head | None":
         """Depth and share of the head, for a head that turns; None without a mesh."""
-        from atldiff.portrait.head import Head  # torch, which a photo is read without
+        from atldiff.portrait.head import Head  # imports torch, which reading a photo does not need
 
         if self.mesh is None:
             return None
         alpha = segment(self.image) if self.alpha is None else self.alpha
-        size = self.image.shape[0], self.image.shape[1]
-        return Head.from_mesh(self.mesh, self.landmarks, self.box, size, alpha)
+        height, width = self.image.shape[:2]
+        return Head.from_mesh(self.mesh, self.landmarks, self.box, (height, width), alpha)
 
 
 def load_portrait(
@@ -91,18 +96,19 @@ def load_portrait(
     Args:
         source: a path, array or Pillow image (see `open_photo`), or a Portrait, which is kept.
         face: number of the face, 1 = the largest.
-        detector: "mediapipe", or "face-alignment" (the paper's; fetches its weights at first use).
+        detector: "mediapipe", "mediapipe-tasks" (the same by MediaPipe's runtime), or "face-alignment" (the
+            paper's; fetches its weights at first use).
         matte: also compute `alpha`.
         zoom: above 1, take the part round the face, in the photo's full resolution.
 
     Raises:
         InputError: no picture, no face, a face below 64 pixels or half outside the photo, no face of that
-            number, no weights.
+            number, no weights, no package for the detector.
     """
     check_detector(detector)
     if isinstance(source, Portrait):
         return replace(source, alpha=segment(source.image)) if matte and source.alpha is None else source
-    finder = Finder()
+    finder = Finder(tasks.detect if detector == "mediapipe-tasks" else NEAR)
     scene = search(source, finder)
     if not scene.faces:
         raise InputError("No face was found in the photo", FRONTAL)
@@ -130,6 +136,7 @@ def load_portrait(
         tuple(boxes),
         face,
         (*(sentence for applies, sentence in notes if applies), *advice),
+        fingerprint(source),
     )
 
 

@@ -37,7 +37,7 @@ class Scene:
 def search(source: str | Path | np.ndarray | Image.Image, finder: Finder) -> Scene:
     """Searches a photo for faces.
 
-    An animation gives its first frame with a face. A panorama is searched in its own resolution, and so is a
+    An animation gives its first frame with a face. A panorama is searched in its own resolution. So is a
     large photo in which the first search finds no face.
 
     Args:

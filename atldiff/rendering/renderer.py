@@ -34,11 +34,15 @@ from atldiff.threads import prefetch
 
 @dataclass(frozen=True, eq=False)
 class Renderer:
-    """The parts of a pipeline that make pictures; holds nothing of a request.
+    """Renders videos with the networks of a pipeline. It keeps nothing of a request.
 
     Attributes:
-        tensors: whether pictures are made by tensors on the network's device, or with OpenCV on the CPU;
-            None: the first unless that device is the CPU, where the second is faster.
+        unet: the diffusion network, or a batcher in its place.
+        identity_encoder: portrait -> identity features.
+        scheduler: from `make_scheduler`.
+        preset: the preset of the networks.
+        tensors: whether tensors on the network's device make the pictures, or OpenCV on the CPU. None: OpenCV
+            if the network is on the CPU, where it is faster.
     """
 
     unet: IdentityUNet3DModel | WindowBatcher
@@ -56,10 +60,21 @@ class Renderer:
         seed: int,
         on_step: Callable[[int, Tensor, Tensor], None] | None = None,
     ) -> Iterator[np.ndarray]:
-        """The frames one after the other; see `ATLDiffPipeline.render`.
+        """Renders the frames one by one; see `ATLDiffPipeline.render`.
 
-        While a window's frames are finished and used, the next window is rendered in another thread;
-        not if there is `on_step`, which is called in the caller's.
+        Another thread renders the next window while the caller uses the frames of this one. With `on_step`
+        the caller's thread does all, so that it also runs the callback.
+
+        Args:
+            portrait: the photo.
+            sequence: landmarks of every frame, pixels of the photo, with poses that the photo allows.
+            canvas: layout of the video, from `make_canvas`.
+            steps: number of DDIM steps.
+            seed: of the noise and of a guessed mouth style.
+            on_step: called with (index, timestep, face view's residual) after each DDIM step of a window.
+
+        Yields:
+            (height, width, C) uint8, with the channels of the canvas.
         """
         windows = self._windows(portrait, sequence, canvas, steps, seed, on_step)
         with closing(windows if on_step else prefetch(windows)) as rendered:
@@ -75,39 +90,38 @@ class Renderer:
         seed: int,
         on_step: Callable[[int, Tensor, Tensor], None] | None,
     ) -> Generator[Iterator[np.ndarray], None, None]:
-        """The frames of each window."""
+        """Yields each window as an iterator of its finished frames; arguments as in `frames`."""
         device, total = self.unet.device, len(sequence.points)
-        about = self._embeddings(portrait, sequence, seed)
+        embeddings = self._embeddings(portrait, sequence, seed)
         sizes = self.preset.view_sizes[: len(canvas.views)]
         layout = canvas, self.preset.prior, sizes
         tensors = device.type != "cpu" if self.tensors is None else self.tensors
         pictures = TensorFrames.from_canvas(*layout, device) if tensors else HostFrames.from_canvas(*layout)
-        # What the next window sees again.
-        held: list[Any] = []
+        # Of the frames that this window shares with the previous one: moving parts, views and residuals.
+        overlap: list[Any] = []
         priors: list[list[Any]] = [[] for _ in sizes]
         known: list[Tensor | None] = [None] * len(sizes)
         for start, stop, ready in window_spans(total, self.preset.overlap):
             points, poses = canvas.to_canvas(sequence.points[start:stop]), sequence.pose[start:stop]
-            fresh: list[Any] = pictures.moving(points[len(held) :], poses[len(held) :])
-            points = canvas.turned(points, poses)
-            moving, residuals, unseen = held + fresh, [], []
+            parts: list[Any] = pictures.moving(points[len(overlap) :], poses[len(overlap) :])
+            points = canvas.turn(points, poses)
+            moving, residuals, masks = overlap + parts, [], []
             for view, size in enumerate(sizes):
-                priors[view] = priors[view] + pictures.crop_views(fresh, view)
+                priors[view] = priors[view] + pictures.crop_views(parts, view)
                 prior = pictures.stack_prior(priors[view]).to(device)
-                condition, new = self._condition(canvas, view, points, prior, about)
+                condition, mask = self._condition(canvas, view, points, prior, embeddings)
                 noise = frame_noise(seed, start, stop - start, size, view, self.preset.guide.steady)
-                noise, step = noise[None].to(device), None if view else on_step
-                found = sample_residual(self.unet, self.scheduler, condition, noise, steps, known[view], step)
-                residuals.append(found)
-                unseen.append(new)
-            yield pictures.finish(moving[:ready], residuals, unseen)
-            held, priors = moving[ready:], [prior[ready:] for prior in priors]
-            known = [r[:, :, ready:] for r in residuals]
+                inputs = condition, noise[None].to(device), steps, known[view], None if view else on_step
+                residuals.append(sample_residual(self.unet, self.scheduler, *inputs))
+                masks.append(mask)
+            yield pictures.finish(moving[:ready], residuals, masks)
+            overlap, priors = moving[ready:], [prior[ready:] for prior in priors]
+            known = [residual[:, :, ready:] for residual in residuals]
 
     def _embeddings(
         self, portrait: Portrait, sequence: LandmarkSequence, seed: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Identity features (1, D), emotion embedding (1, E), the mouth's style (1, 4)."""
+        """Computes identity features (1, D), emotion embedding (1, E) and the mouth's style (1, 4)."""
         crop = torch.from_numpy(portrait.crop(FRAME_SIZE)).permute(2, 0, 1)[None]
         still = to_signed(crop).to(self.unet.device)
         with torch.no_grad():
@@ -122,25 +136,39 @@ class Renderer:
         view: int,
         points: np.ndarray,
         prior: Tensor,
-        about: tuple[Tensor, Tensor, Tensor],
+        embeddings: tuple[Tensor, Tensor, Tensor],
     ) -> tuple[Condition, np.ndarray]:
-        """A view's condition in one window, `about` being `_embeddings`, and (F, S, S) what it shows that the
-        photo does not.
+        """The network's condition for one view of a window.
+
+        Args:
+            canvas: layout of the video.
+            view: index of the view.
+            points: (F, 68, 2) as the video shows them, canvas pixels.
+            prior: (1, 3, F, S, S) in [-1, 1].
+            embeddings: from `_embeddings`.
+
+        Returns:
+            The condition, and `unseen_mask` (F, S, S). The mask is 0 for a still prior, to which the residual
+            adds everything that is new.
         """
         size, box = self.preset.view_sizes[view], canvas.views[view]
         in_view = torch.from_numpy(lm.to_crop(points, box))[None].to(self.unet.device)
         maps, mask = guide_maps(in_view, size, self.preset.guide)
-        condition = Condition(prior, maps, mask, *about)
-        if self.preset.prior != "warp":  # nothing of the photo moves: the residual is all that is new
+        condition = Condition(prior, maps, mask, *embeddings)
+        if self.preset.prior != "warp":
             return condition, np.zeros((len(points), size, size), np.float32)
         return condition, unseen_mask(points, canvas.landmarks, box, size)
 
 
 def window_spans(total: int, overlap: int) -> Iterator[tuple[int, int, int]]:
-    """Windows of a video of `total` frames: first frame, end, and how many of its frames are finished.
+    """Yields the windows of a video: first frame, end, and the number of frames that are final.
 
-    The first ones are short, so that the first pictures come early; of each but the last, `overlap`
-    frames are seen again by the next. These are fewer than the shortest window has.
+    The first windows are short, so that the first pictures come early. Neighbouring windows share `overlap`
+    frames, which the later window completes.
+
+    Args:
+        total: frames of the video.
+        overlap: frames, fewer than the shortest window has.
     """
     assert 0 <= overlap < min(FIRST_WINDOWS), overlap
     start = 0

@@ -5,7 +5,8 @@ from typing import Any
 import gradio as gr
 
 from atldiff.options import MOTION, OPTIONS
-from atldiff.web.texts import CHOICES, NOTES
+from atldiff.provenance.label import label_is_forced
+from atldiff.web.texts import CHOICES, FORCED, NOTES
 
 HIDDEN: Any = {"api_visibility": "private", "show_progress": "hidden"}  # private, without gradio's progress
 ANY: Any = {"concurrency_limit": None}  # the service's own queue limits the videos
@@ -37,4 +38,6 @@ def number(name: str, **settings: Any) -> gr.Number:
 def checkbox(name: str) -> gr.Checkbox:
     """A checkbox for an option that is a switch."""
     option = OPTIONS[name]
-    return gr.Checkbox(option.default, label=option.metadata["label"], info=NOTES[name])
+    forced = name == "badge" and label_is_forced()
+    value, note = (True, FORCED) if forced else (option.default, NOTES[name])
+    return gr.Checkbox(value, label=option.metadata["label"], info=note, interactive=not forced)

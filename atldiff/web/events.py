@@ -21,7 +21,7 @@ from atldiff.web.layout import Page
 from atldiff.web.preview import progress
 
 MAX_VIDEOS = 4  # videos of a visit that the page shows
-STYLED = (*MOTION, "steps", "output", "background")  # the options of a preset
+PRESET_OPTIONS = (*MOTION, "steps", "output", "background")  # the options of a preset
 
 
 def copy_video(report: Report) -> str:
@@ -29,13 +29,13 @@ def copy_video(report: Report) -> str:
     return save_file_to_cache(str(report.video), get_upload_folder())
 
 
-def make_endpoint(function: Callable, names: tuple[str, ...], about: str) -> Callable:
+def make_endpoint(function: Callable, names: tuple[str, ...], description: str) -> Callable:
     """Turns a method of the service into gradio's form: values by position, and reported progress.
 
     Args:
         function: takes a dictionary of arguments and yields its outcomes.
         names: the arguments, in order.
-        about: see `api.publish`.
+        description: see `api.publish`.
     """
     tracker = inspect.Parameter("tracker", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=gr.Progress())
 
@@ -52,7 +52,7 @@ def make_endpoint(function: Callable, names: tuple[str, ...], about: str) -> Cal
                 yield None
 
     run.__name__ = function.__name__
-    return api.publish(run, names, about, tracker)
+    return api.publish(run, names, description, tracker)
 
 
 def connect(page: Page, service: Service, steps: int) -> None:
@@ -64,6 +64,7 @@ def connect(page: Page, service: Service, steps: int) -> None:
         steps: the weights' default number of DDIM steps.
     """
     _offer_api(page, service)
+    _tell_ours(page, service)
     _preview_changes(page, service)
     connect_inspection(page, service)
     _show_examples(page)
@@ -74,19 +75,37 @@ def connect(page: Page, service: Service, steps: int) -> None:
 
 
 def _offer_api(page: Page, service: Service) -> None:
-    buttons = [gr.Button(visible=False) for _ in range(2)]
-    animate = make_endpoint(service.animate, api.ANIMATE, api.ABOUT_ANIMATE)
+    buttons = [gr.Button(visible=False) for _ in range(3)]
+    animate = make_endpoint(service.animate, api.ANIMATE, api.ANIMATE_TEXT)
     everything = [page.inputs[name] for name in api.ANIMATE]
     buttons[0].click(animate, everything, page.video, api_name="animate", **ANY)
-    check = make_endpoint(service.check_portrait, api.CHECK, api.ABOUT_CHECK)
+    check = make_endpoint(service.check_portrait, api.CHECK, api.CHECK_TEXT)
     inputs, outputs = [page.inputs[name] for name in api.CHECK], [page.findings, page.picture]
     buttons[1].click(check, inputs, outputs, api_name="check_portrait", **LIGHT)
+    verify = make_endpoint(service.verify, api.VERIFY, api.VERIFY_TEXT)
+    buttons[2].click(verify, page.proof, page.verdict, api_name="verify", **LIGHT)
+
+
+def _tell_ours(page: Page, service: Service) -> None:
+    """Says of a file that was given whether it is ours."""
+
+    def tell(path: str) -> Iterator[str]:
+        """Shows the verdict, or the reason why there is none."""
+        try:
+            for verdict in service.verify({"file": path}):
+                yield preview.note([verdict["sentence"]], ("good", "warn", "warn")[verdict["status"]])
+        except Exception as error:  # the visitor reads of any error, and the page continues
+            yield preview.note([request.explain(error)], "bad")
+
+    shown: Any = {"api_visibility": "private", "show_progress_on": page.proof, **LIGHT}
+    page.proof.upload(tell, page.proof, page.proof_note, **shown)
+    page.proof.clear(lambda: "", None, page.proof_note, queue=False, **HIDDEN)
 
 
 def _preview_changes(page: Page, service: Service) -> None:
     """Previews the motion at a click, and again at every change of it from then on."""
     inputs, outputs = [page.inputs[name] for name in api.PREVIEW], [page.saved, page.motion]
-    move = make_endpoint(service.landmarks, api.PREVIEW, api.ABOUT_LANDMARKS)
+    move = make_endpoint(service.landmarks, api.PREVIEW, api.LANDMARKS_TEXT)
     click: Any = {"api_name": "landmarks", "show_progress_on": page.motion, **LIGHT}
     event = page.preview.click(move, inputs, outputs, **click)
     state = [page.previewed, page.tabs]
@@ -128,14 +147,16 @@ def _apply_presets(page: Page, steps: int) -> None:
     def values_of(name: str) -> tuple:
         """A preset's values, and its description."""
         if name == texts.CUSTOM:
-            return *(gr.skip() for _ in STYLED), gr.Radio(info="As you set it.")
+            return *(gr.skip() for _ in PRESET_OPTIONS), gr.Radio(info="As you set it.")
         changes, words = texts.PRESETS[name]
         values = {"steps": steps} | changes
-        return *(values.get(option, getattr(DEFAULTS, option)) for option in STYLED), gr.Radio(info=words)
+        return *(values.get(option, getattr(DEFAULTS, option)) for option in PRESET_OPTIONS), gr.Radio(
+            info=words
+        )
 
-    styled = [page.inputs[name] for name in STYLED]
-    page.preset.input(values_of, page.preset, [*styled, page.preset], **HIDDEN)
-    by_hand = [component.input for component in styled]
+    inputs = [page.inputs[name] for name in PRESET_OPTIONS]
+    page.preset.input(values_of, page.preset, [*inputs, page.preset], **HIDDEN)
+    by_hand = [component.input for component in inputs]
 
     def custom() -> gr.Radio:
         return gr.Radio(value=texts.CUSTOM, info="As you set it.")

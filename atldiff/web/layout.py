@@ -49,9 +49,13 @@ class Page:
     preset: gr.Radio
     dice: gr.Button
     saved: gr.File
+    # Is it ours?
+    proof: gr.File
+    proof_note: gr.HTML
     # Hidden: the API's outputs, and the state of a visit.
     video: gr.Video
     findings: gr.JSON
+    verdict: gr.JSON
     picture: gr.Image
     previewed: gr.State
     videos: gr.State
@@ -81,11 +85,16 @@ def lay_out(emotions: tuple[str, ...], steps: int) -> Page:
             with gr.Accordion("Advanced", open=False):
                 _advanced(page, steps)
     gr.Markdown(texts.FOOT + texts.links(), elem_id="foot")
+    with gr.Accordion("Is it ours?", open=False, elem_id="ours"):
+        page.proof = gr.File(label="Video or picture", height=120, elem_id="proof")
+        page.proof_note = gr.HTML(elem_id="proof-note")
+        gr.Markdown(texts.OURS)
     with gr.Accordion("About the model", open=False):
         gr.Markdown(texts.model_card(), elem_id="model-card")
     page.video = gr.Video(label="video", visible=False)
     page.findings = gr.JSON(label="findings", visible=False)
     page.picture = gr.Image(label="picture", visible=False)
+    page.verdict = gr.JSON(label="verdict", visible=False)
     page.previewed, page.videos = gr.State(False), gr.State([])
     return page
 
@@ -184,7 +193,10 @@ def _advanced(page: Page, steps: int) -> None:
         page.inputs["seed"] = number("seed", label="Seed", info=NOTES["seed"])
         page.dice = gr.Button("Another seed", elem_id="dice", size="sm")
     page.inputs |= {"output": radio("output"), "background": radio("background")}
-    page.inputs |= {"badge": checkbox("badge"), "detector": radio("detector")}
+    with gr.Row():
+        page.inputs |= {"badge": checkbox("badge"), "badge_text": radio("badge_text")}
+        page.inputs |= {"badge_corner": radio("badge_corner"), "badge_size": slider("badge_size")}
+    page.inputs["detector"] = radio("detector")
     page.inputs["landmarks"] = gr.File(label="Landmarks to use", file_types=[".npz", ".json"], height=120)
     gr.Markdown(NOTES["given"])
     film: Any = {"file_types": ["video"], "height": 120, "elem_id": "driving"}

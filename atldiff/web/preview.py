@@ -15,7 +15,7 @@ from atldiff.media.video_writer import write_video
 from atldiff.portrait.drawing import draw_landmarks
 from atldiff.portrait.photo import crop_square
 from atldiff.portrait.portrait import Portrait
-from atldiff.rendering.warp.turn import turned_landmarks
+from atldiff.rendering.warp.turn import turn_landmarks
 
 LONG_SIDE = 640  # pixels of the annotated photo
 MOTION_SIDE = 320  # pixels of the motion preview
@@ -76,7 +76,7 @@ def motion_video(path: Path, animation: Animation) -> Path:
     x0, y0, x1, y1 = portrait.box
     box = square_box(np.array([(x0 + x1) / 2, (y0 + y1) / 2]), float(x1 - x0) * _REACH)
     still = (crop_square(portrait.image, box, MOTION_SIDE) * _DIM).astype(np.uint8)
-    points = (turned_landmarks(portrait, animation.landmarks) - box[:2]) * (
+    points = (turn_landmarks(portrait, animation.landmarks) - box[:2]) * (
         MOTION_SIDE / float(box[2] - box[0])
     )
     count = min(len(points), round(MOTION_SECONDS * FRAME_RATE))

@@ -36,6 +36,7 @@ TIDY = """() => {
     "LIMIT", MAX_UPLOAD.removesuffix("mb")
 )
 _PLAY = """() => { let tries = 0; const play = () => {
+  if (SILENT && matchMedia('(prefers-reduced-motion: reduce)').matches) return;
   const video = document.querySelector('#talk video');
   if (video && video.readyState > 0) { video.muted = SILENT; video.volume = SILENT ? 0 : 1; video.play() }
   else if (tries++ < 50) setTimeout(play, 100) }; play() }"""

@@ -3,10 +3,12 @@
 import os
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from atldiff.config import WEIGHTS
+from atldiff.provenance.label import CORNERS, TEXTS
 from atldiff.web.jobs.request import MAX_SECONDS, MAX_UPLOAD
 
 TITLE = "ATL-Diff: make a portrait speak"
@@ -17,9 +19,13 @@ One photo and one recording in, a talking video out: in sync, and as sharp as th
 <p class="limits">Photo up to {MAX_UPLOAD.removesuffix("mb")} MB, speech up to {MAX_SECONDS:g} s. \
 Your files are deleted after an hour; nothing of yours stays in memory when its video is done.</p>"""
 FOOT = """Animate only people who agreed to it, and people who are drawn or painted; use only a voice whose \
-owner agreed. Every video says in its metadata that it is AI-generated.
+owner agreed. Every video says in its metadata that it is AI-generated, is signed, and carries an \
+unseen mark. In the EU, whoever shows such a video as if it were real must also say so visibly: \
+the *AI badge* under Advanced does.
 
 """
+OURS = """Says whether a file was made here and is unchanged since. The mark in the pictures survives most \
+editing. Its key is public, so a file that carries it need not come from here."""
 LOADED = "An example, made by this page. Choose another one, or bring your own photo and voice."
 SHOWN = "A ready example. Animate makes it anew, with your settings."
 CANCELLED = "Cancelled. Nothing was kept."
@@ -39,11 +45,16 @@ PRESETS: dict[str, tuple[dict[str, Any], str]] = {
         "128 pixels, 8 steps, green screen, no added movement.",
     ),
 }
+FORCED = "This server puts it on every video."
 CUSTOM = "Custom"  # the preset's name after a change by hand
+# What the server has installed is offered.
+_RUNTIME = (("MediaPipe Tasks", "mediapipe-tasks"),) if find_spec("mediapipe") else ()
 CHOICES = {  # option: (label, choice) of each choice
     "output": (("Whole photo", "photo"), ("512 square", "square"), ("128 face only", "crop")),
     "background": (("Keep", "keep"), ("Green screen", "green"), ("Transparent", "matte")),
-    "detector": (("MediaPipe", "mediapipe"), ("face-alignment", "face-alignment")),
+    "badge_text": tuple((text, text) for text in TEXTS),
+    "badge_corner": tuple((corner.capitalize(), corner) for corner in CORNERS),
+    "detector": (("MediaPipe", "mediapipe"), *_RUNTIME, ("face-alignment", "face-alignment")),
 }
 GAINS = (
     "expression",
@@ -67,7 +78,10 @@ NOTES = {
     "output": "The whole photo keeps its own resolution; the square shows the head; 128 the face.",
     "background": "Transparent makes a .webm file and takes longest.",
     "zoom": "1 shows the whole photo.",
-    "badge": "The letters AI in a corner of the picture.",
+    "badge": "Says in a corner of the picture that AI made it.",
+    "badge_text": "What it says.",
+    "badge_corner": "Where it stands.",
+    "badge_size": "1 is a sixteenth of the picture's shorter side.",
     "detector": "face-alignment is the paper’s, and slower.",
     "driven": "Its head, brows and blinks move the portrait; its mouth and its sound do not.",
     "given": "Edited or kept from a preview; the motion's sliders then change nothing.",

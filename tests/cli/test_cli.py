@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from atldiff.errors import InputError
 from atldiff.media.video_writer import MARK
 from atldiff.options import Options
 from atldiff.pipeline import STARTER, ATLDiffPipeline
+from atldiff.provenance.origin import Origin, Rendering
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 PORTRAIT, RECORDING = EXAMPLES / "drawn.jpg", EXAMPLES / "hello_world.flac"
@@ -241,6 +243,30 @@ def test_a_failure_keeps_what_was_there_before(tmp_path):
         new.touch()
         raise InputError("Something", "Else")
     assert files(tmp_path) == {old} and old.read_bytes() == b"precious"
+
+
+def test_a_job_that_is_terminated_leaves_nothing_behind(weights, second, tmp_path, monkeypatch, capsys):
+    def unheard(*_):
+        raise AssertionError("SIGTERM would have ended the process at once")
+
+    def pictures():
+        yield np.zeros((64, 64, 3), np.uint8)
+        assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".mp4"]  # the unfinished video
+        signal.raise_signal(signal.SIGTERM)
+        yield np.zeros((64, 64, 3), np.uint8)
+
+    before = files(tmp_path)
+    monkeypatch.setattr(ATLDiffPipeline, "render", lambda *_: Rendering(pictures(), Origin()))
+    previous = signal.signal(signal.SIGTERM, unheard)
+    try:
+        status = main(
+            ["generate", str(PORTRAIT), str(second), "-o", str(tmp_path / "new" / "o.mp4"), *weights]
+        )
+        assert signal.getsignal(signal.SIGTERM) is unheard
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert status == 130 and capsys.readouterr().err.strip() == "stopped"
+    assert files(tmp_path) == before
 
 
 def test_a_file_of_poses_turns_the_head(weights, second, tmp_path, capsys):

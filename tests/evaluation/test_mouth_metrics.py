@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from atldiff.evaluation.mouth_metrics import held_flicker, inside_ratios, inside_statistics
+from atldiff.evaluation.mouth_metrics import inside_ratios, inside_statistics, still_flicker
 
 
 def frames_of(values: np.ndarray) -> np.ndarray:
@@ -44,6 +44,6 @@ def test_flicker_counts_held_mouths_alone(inside):
     values[2] += 26
     mask = np.concatenate([inside, inside[:1]])
     np.testing.assert_allclose(
-        held_flicker(frames_of(values), mask, np.array([0.2, 0.2, 0.4])), [6], atol=1e-4
+        still_flicker(frames_of(values), mask, np.array([0.2, 0.2, 0.4])), [6], atol=1e-4
     )
-    assert len(held_flicker(frames_of(values), mask, np.array([0.0, 0.2, 0.4]))) == 0
+    assert len(still_flicker(frames_of(values), mask, np.array([0.0, 0.2, 0.4]))) == 0

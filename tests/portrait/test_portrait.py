@@ -1,17 +1,14 @@
-"""Portraits: landmarks, faces, advice, picture formats, crops and the second detector."""
+"""Portraits: landmarks, faces, advice, picture formats, and crops."""
 
-import argparse
 import subprocess
 import sys
 import zlib
-from urllib.error import URLError
 
 import numpy as np
 import page
 import pytest
 from PIL import Image, ImageCms
 
-from atldiff.cli import training as commands
 from atldiff.errors import InputError
 from atldiff.landmarks import crop_box, eye_opening, inter_ocular_distance, mirror, mouth_opening, yaw
 from atldiff.portrait import photo
@@ -386,103 +383,10 @@ def test_shrinking_averages_and_the_border_is_repeated():
     assert (beyond == 250).all()
 
 
-# --- the second detector ---
-
-
-class FixedNetwork:
-    """A stand-in for the FAN network: heat maps with one peak a landmark."""
-
-    def __init__(self, *_):
-        import torch
-
-        self.maps = torch.zeros(1, 68, 64, 64)
-        for index in range(68):
-            self.maps[0, index, 20 + index // 10, 10 + index % 40] = 1.0
-
-    def __call__(self, crops):
-        assert crops.shape == (1, 3, 256, 256)
-        return self.maps.clone()
-
-
-def test_face_alignment_gets_the_box_and_gives_68_points(portrait, monkeypatch):
-    import face_alignment
-    from face_alignment import utils
-
-    for name in ("_get_preds_fromhm", "transform_np"):  # uncompiled: numba takes half a minute for them
-        monkeypatch.setattr(utils, name, getattr(utils, name).py_func)
-    monkeypatch.setattr(face_alignment.FaceAlignment, "_load_native", lambda *_: FixedNetwork())
-    found = load_portrait(portrait.image, detector="face-alignment")
-    assert found.landmarks.shape == (68, 2)
-    assert found.landmarks.dtype == np.float32
-    # The network's picture is a square round the face: its points come back to the photo's pixels.
-    x0, y0, x1, y1 = portrait.box
-    assert ((found.landmarks > (x0 - 40, y0 - 40)) & (found.landmarks < (x1 + 40, y1 + 40))).all()
-    np.testing.assert_array_equal(found.box, crop_box(found.landmarks))
-
-
-def test_face_alignment_that_is_not_installed(portrait, monkeypatch):
-    monkeypatch.setitem(sys.modules, "face_alignment", None)
-    with pytest.raises(InputError, match=r"pip install 'atldiff\[face-alignment\]'"):
-        load_portrait(portrait.image, detector="face-alignment")
-
-
-def test_face_alignment_without_its_weights(portrait, monkeypatch):
-    import face_alignment
-
-    def offline(*_):
-        raise URLError("no network")
-
-    monkeypatch.setattr(face_alignment.FaceAlignment, "_load_native", offline)
-    with pytest.raises(InputError, match="2DFAN4-11f355bf06.pth.tar"):
-        load_portrait(portrait.image, detector="face-alignment")
-
-
-def test_face_alignment_tracks_where_mediapipe_sees_a_face(portrait, monkeypatch):
-    import face_alignment
-    from face_alignment import utils
-
-    for name in ("_get_preds_fromhm", "transform_np"):
-        monkeypatch.setattr(utils, name, getattr(utils, name).py_func)
-    loads = []
-    monkeypatch.setattr(
-        face_alignment.FaceAlignment, "_load_native", lambda *_: loads.append(1) or FixedNetwork()
-    )
-    frames = [portrait.image, np.zeros_like(portrait.image), portrait.image]
-    tracked = track_landmarks(frames, "face-alignment")
-    assert tracked.shape == (3, 68, 2)
-    assert np.isnan(tracked[1]).all()
-    np.testing.assert_allclose(
-        tracked[0], load_portrait(portrait.image, detector="face-alignment").landmarks, atol=6
-    )
-    assert loads == [1, 1]
-
-
-def test_face_alignment_with_broken_weights(portrait, monkeypatch, tmp_path):
-    import torch
-
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "2DFAN4-11f355bf06.pth.tar").write_bytes(b"not weights")
-    with pytest.raises(InputError, match="could not be loaded"):
-        track_landmarks([portrait.image], "face-alignment")
-
-
-def test_prepare_ends_at_once_without_the_weights(monkeypatch, tmp_path):
-    import face_alignment
-
-    def offline(*_):
-        raise URLError("no network")
-
-    monkeypatch.setattr(face_alignment.FaceAlignment, "_load_native", offline)
-    asked = argparse.Namespace(protocol="starter", detector="face-alignment", data=tmp_path, out=tmp_path)
-    with pytest.raises(InputError, match="could not be loaded"):
-        commands._prepare(asked)
-
-
 def test_an_unknown_detector():
-    with pytest.raises(InputError, match="mediapipe, face-alignment"):
+    with pytest.raises(InputError, match="mediapipe, mediapipe-tasks, face-alignment"):
         track_landmarks([], detector="dlib")
-    with pytest.raises(InputError, match="mediapipe, face-alignment"):
+    with pytest.raises(InputError, match="mediapipe, mediapipe-tasks, face-alignment"):
         load_portrait("a.jpg", detector="dlib")
 
 

@@ -1,13 +1,16 @@
 """Panoramas, animations, and faces partly outside the photo."""
 
+from itertools import cycle
+
 import numpy as np
 import page
 import pytest
 from PIL import Image
 
 from atldiff.errors import InputError
-from atldiff.landmarks import inter_ocular_distance
-from atldiff.portrait.finder import cut_tiles
+from atldiff.landmarks import inter_ocular_distance, mesh_to_landmarks
+from atldiff.portrait import finder
+from atldiff.portrait.finder import Finder, cut_tiles, longest_side
 from atldiff.portrait.photo import open_photo
 from atldiff.portrait.portrait import load_portrait
 from atldiff.portrait.quality import check_place, outside_share
@@ -26,6 +29,20 @@ def landmarks(photo):
 def off(found: np.ndarray, expected: np.ndarray) -> float:
     """Mean distance in inter-ocular distances."""
     return float(np.linalg.norm(found - expected, axis=1).mean() / inter_ocular_distance(expected))
+
+
+@pytest.mark.parametrize(("scatter", "is_face"), [(0.02, True), (0.05, False)])
+def test_what_every_crop_shows_at_another_place_is_no_face(photo, monkeypatch, scatter, is_face):
+    """As the crops of a hand do that the detector takes for a face."""
+    find, signs = finder.find_meshes, cycle((1, -1))
+
+    def scattered(*args):
+        shift = next(signs) * scatter
+        return [mesh + (0, shift * longest_side(mesh_to_landmarks(mesh[:, :2])), 0) for mesh in find(*args)]
+
+    box = load_portrait(photo).faces[0]
+    monkeypatch.setattr(finder, "find_meshes", scattered)
+    assert (Finder().fit(photo, box) is not None) == is_face
 
 
 # --- panoramas and animations ---

@@ -27,8 +27,8 @@ def browser() -> Iterator:
 
 @pytest.fixture(scope="module")
 def visitor(browser) -> Iterator:
-    """A visitor with a wide window, whose browser keeps the page's scripts."""
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    """A visitor with a wide window who wants little motion, whose browser keeps the page's scripts."""
+    context = browser.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
     yield context
     context.close()
 

@@ -73,7 +73,7 @@ def test_the_last_results_stand_side_by_side_and_a_click_shows_one_again(tab, tm
 
 
 def test_two_tabs_at_once_each_show_their_own_video(browser, server, tmp_path):
-    contexts = [browser.new_context() for _ in range(2)]
+    contexts = [browser.new_context(reduced_motion="reduce") for _ in range(2)]
     tabs = [open_page(context, server[0]) for context in contexts]
     for number, tab in enumerate(tabs):
         face = page.photo(tmp_path / f"{number}.png", 320 + 32 * number)
@@ -121,7 +121,7 @@ def test_after_many_a_cancelled_run_the_next_is_made(tab, tmp_path):
 
 
 def test_closing_the_tab_stops_its_job(browser, server, tmp_path):
-    context = browser.new_context()
+    context = browser.new_context(reduced_motion="reduce")
     tab = open_page(context, server[0])
     give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 4.5))
     tab.click("#animate")
@@ -136,7 +136,9 @@ def test_closing_the_tab_stops_its_job(browser, server, tmp_path):
 def test_on_a_phone_everything_stands_in_the_order_it_is_used_and_the_result_comes_into_view(
     browser, server, tmp_path
 ):
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce"
+    )
     tab = open_page(context, server[0])
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     places = [

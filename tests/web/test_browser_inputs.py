@@ -13,7 +13,9 @@ from atldiff.web import texts
 pytestmark = pytest.mark.browser
 
 
-def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(tab):
+def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(browser, server):
+    context = browser.new_context()
+    tab = open_page(context, server[0])
     assert "Make a portrait speak" in tab.inner_text("h1") and "agreed" in tab.inner_text("#foot")
     until(tab, f"() => {VIDEO} && {VIDEO}.currentTime > 0.1")
     assert tab.evaluate(f"{VIDEO}.muted || {VIDEO}.volume == 0")  # nobody asked for sound yet
@@ -25,6 +27,13 @@ def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(tab):
     )
     tab.wait_for_selector("#photo-note .note")
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('of speech')")
+    context.close()
+
+
+def test_who_wants_little_motion_sees_the_example_stand_still(tab):
+    until(tab, f"() => {VIDEO} && {VIDEO}.readyState >= 2")
+    tab.wait_for_timeout(500)
+    assert tab.evaluate(f"{VIDEO}.paused && {VIDEO}.currentTime == 0")
 
 
 def test_the_whole_model_card_is_shown(tab):
@@ -93,14 +102,16 @@ def test_what_is_missing_is_told_in_one_message_until_it_is_there(tab, tmp_path)
 
 
 def test_an_upload_that_fails_is_told_in_our_sentence_alone(browser, server, tmp_path):
-    context = browser.new_context()
+    context = browser.new_context(reduced_motion="reduce")
     tab, full = open_page(context, server[0]), "The server's disk is full. Try again in a few minutes."
     tab.route("**/upload*", lambda route: route.fulfill(status=500, body=full))
     photo, voice = page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1)
     (tmp_path / "large.png").write_bytes(bytes(21 << 20))
     for place, path in ((0, photo), (1, voice), (0, tmp_path / "large.png"), (0, voice), (1, photo)):
+        before = tab.locator("[data-testid=toast-text]").count()
         tab.locator("input[type=file]").nth(place).set_input_files(str(path))
-        tab.wait_for_timeout(1500)
+        until(tab, f"() => document.querySelectorAll('[data-testid=toast-text]').length > {before}")
+    tab.wait_for_timeout(300)  # the page's own words replace gradio's
     told = tab.locator("[data-testid=toast-text]").all_inner_texts()
     assert set(told) == {
         full,
@@ -125,7 +136,7 @@ def test_a_file_of_another_kind_is_told_beside_the_input_alone(tab, tmp_path):
 
 def test_what_is_told_is_of_the_photo_that_came_last(tab, tmp_path):
     slow, good = tmp_path / "slow.png", page.photo(tmp_path / "face.png", 320)
-    page.Image.new("I;16", (8000, 8000)).save(slow)  # 3 s to be read, in which another takes its place
+    page.Image.new("I;16", (6000, 6000)).save(slow, compress_level=1)  # it takes 2 s to be read
     tab.locator("input[type=file]").nth(0).set_input_files(str(slow))
     tab.locator("#photo [aria-label=Clear], #photo [aria-label='Remove Image']").first.click()
     tab.locator("input[type=file]").nth(0).set_input_files(str(good))

@@ -42,12 +42,13 @@ def jobs(server) -> list[Path]:
     return list(server[1].glob("atldiff-*/job-*"))
 
 
-def test_three_endpoints_whose_arguments_may_be_left_out_from_the_third_on(client):
+def test_endpoints_whose_arguments_may_be_left_out_but_for_files(client):
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(endpoints) == {"/animate", "/landmarks", "/check_portrait"}
+    assert set(endpoints) == {"/animate", "/landmarks", "/check_portrait", "/verify"}
+    files = {"/check_portrait": ["portrait"], "/verify": ["file"]}
     for name, endpoint in endpoints.items():
         needed = [p["parameter_name"] for p in endpoint["parameters"] if not p["parameter_has_default"]]
-        assert needed == (["portrait"] if name == "/check_portrait" else ["portrait", "speech"])
+        assert needed == files.get(name, ["portrait", "speech"])
         assert all(p["python_type"]["type"] != "Any" for p in endpoint["parameters"])
 
 
@@ -71,6 +72,22 @@ def test_animate_gives_a_marked_video_with_sound(client, inputs):
     found = page.probe(client.predict(*inputs, api_name="/animate"))
     assert found["size"] == (320, 320) and found["frames"] == 30 and found["rate"] == 30
     assert found["codecs"] == ("h264", "aac") and "AI-generated" in found["tags"]["comment"]
+
+
+def test_a_video_that_was_made_here_is_ours_until_it_is_changed(client, inputs, tmp_path):
+    video = client.predict(*inputs, output="photo", steps=1, api_name="/animate")
+    verdict = client.predict(handle_file(video), api_name="/verify")
+    assert verdict["status"] == 0 and verdict["mark"]["found"] and verdict["tagged"]
+    generation = verdict["credentials"]["generation"]
+    assert generation["options"]["steps"] == 1
+    assert len(generation["photo"]) == len(generation["recording"]) == 64
+    content = bytearray(Path(video).read_bytes())
+    content[-2000] ^= 1
+    (tmp_path / "changed.mp4").write_bytes(content)
+    verdict = client.predict(handle_file(tmp_path / "changed.mp4"), api_name="/verify")
+    assert verdict["status"] == 1 and "changed" in verdict["sentence"]
+    verdict = client.predict(inputs[0], api_name="/verify")
+    assert verdict["status"] == 2 and verdict["credentials"]["state"] == "none"
 
 
 def test_a_badge_is_seen_in_the_corner(client, inputs):

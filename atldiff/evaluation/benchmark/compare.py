@@ -17,7 +17,7 @@ from atldiff.system import usable_cores
 WARM_SECONDS = 60.0  # longer recordings have no warm run
 TOLERANCE = 1.1  # a larger ratio of time or memory is a regression
 AVX2_ONLY = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
-_COMPARED = {"total": "time", "first_picture": "first picture", "peak_mib": "memory"}
+_COMPARISONS = {"total": "time", "first_picture": "first picture", "peak_mib": "memory"}
 _HERE = Path(__file__).resolve()
 _FAST = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16")  # CPU features that speed networks up
 
@@ -123,7 +123,7 @@ def ratios(rows: list[Row], others: list[Row]) -> dict[str, float]:
     results = {}
     for key in dict.fromkeys((row.seconds, row.size, row.warm) for row in rows):
         mine, theirs = ([r for r in some if (r.seconds, r.size, r.warm) == key] for some in (rows, others))
-        for what, title in _COMPARED.items() if theirs else ():
+        for what, title in _COMPARISONS.items() if theirs else ():
             less, more = (min(getattr(row, what) for row in some) for some in (mine, theirs))
             name = f"{key[0]:g} s {key[1]}x{key[1]} {'warm' if key[2] else 'cold'} {title}"
             if more > 0:

@@ -46,7 +46,7 @@ class Row:
         return sum(self.stages.values())
 
     @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
+    def measure(self, stage: str) -> Iterator[None]:
         """Adds the time of the block to a stage."""
         begin = time.perf_counter()
         yield
@@ -76,7 +76,7 @@ def run(
         runs: number of runs.
     """
     cold = Row(seconds, size, warm=False)
-    with cold.timed("import"):
+    with cold.measure("import"):
         import torch
         from diffusers.utils import logging
         from PIL import Image
@@ -87,7 +87,7 @@ def run(
         logging.disable_progress_bar()
         share_memory()
     picture = np.asarray(Image.open(photo).convert("RGB").resize((size, size)))
-    with cold.timed("load"):
+    with cold.measure("load"):
         pipeline = ATLDiffPipeline.from_pretrained(weights).to(device)
         if float32:
             pipeline.unet.to(torch.float32)
@@ -122,11 +122,11 @@ def _make(pipeline, picture: np.ndarray, listen: Callable, row: Row) -> None:  #
     """
     from atldiff import write_video
 
-    with row.timed("read"):
+    with row.measure("read"):
         portrait, speech = pipeline.prepare(picture, listen())
-    with row.timed("listen"):
+    with row.measure("listen"):
         pipeline.speech_encoder.encode(speech)
-    with row.timed("landmarks"):
+    with row.measure("landmarks"):
         sequence = pipeline.landmarks(portrait, speech)
     row.stages["landmarks"] = max(0.0, row.stages["landmarks"] - row.stages["listen"])
     row.frames = len(sequence.points)
@@ -135,27 +135,29 @@ def _make(pipeline, picture: np.ndarray, listen: Callable, row: Row) -> None:  #
         """The frames; the wait for each counts as "render"."""
         frames = pipeline.render(portrait, sequence)
         while True:
-            with row.timed("render"):
+            with row.measure("render"):
                 frame = next(frames, None)
             if frame is None:
                 return
             row.first_picture = row.first_picture or row.total
             yield frame
 
-    with tempfile.TemporaryDirectory() as folder, row.timed("encode"):
+    with tempfile.TemporaryDirectory() as folder, row.measure("encode"):
         write_video(Path(folder) / "video.mp4", render(), speech)
     row.stages["encode"] -= row.stages["render"]
 
 
 def peak_mib() -> float:
-    """Peak resident memory of this process in MiB; unlike ru_maxrss, without its parent's."""
+    """Peak resident memory of this process in MiB, without its parent's; NaN if the system does not tell."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     peaks = [line.split()[1] for line in lines if line.startswith("VmHWM")]
     if peaks:
         return int(peaks[0]) / 1024
-    import resource
-
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
     unit = 1024**2 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 

@@ -79,8 +79,8 @@ def portrait_style(picture: np.ndarray, landmarks: np.ndarray, seed: int) -> np.
 def _features(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """Logarithms (8,) of the inside's colours relative to the lips.
 
-    They are the brightness at three heights in the middle, the same at the sides, red over green, and blue
-    over green.
+    They are the brightness at three heights in the middle and at the sides, red over green, and blue over
+    green.
     """
     inside = _inside(picture, landmarks) + _HALF_BLACK
     relative = inside / (_lip_colour(picture, landmarks) + _HALF_BLACK)

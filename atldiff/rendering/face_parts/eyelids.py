@@ -1,7 +1,8 @@
-"""A lid that closes as skin: the photo's own fold stays, new skin comes only where eye and lashes were.
+"""Eyelids that close: skin replaces the eye and its lashes, and the photo's own fold stays.
 
-Nothing ends in an edge: the skin's share fades, the line of the lashes tapers, the shade goes on below it.
-All is drawn in the photo's own pixels and moved with the corners of the eye.
+- No edge is hard. The skin's opacity fades, the lash line tapers, and a shade continues below it.
+- The lid is drawn in the photo's own pixels, then moved with the corners of the eye.
+- Lengths are widths of the eye.
 """
 
 from dataclasses import dataclass
@@ -9,38 +10,39 @@ from dataclasses import dataclass
 import numpy as np
 
 from atldiff.landmarks import BROWS, LEFT_EYE, RIGHT_EYE
-from atldiff.rendering.face_parts.shapes import Rect, fill_polygon, rect_around
+from atldiff.rendering.face_parts.shapes import Layers, Rect, fill_polygon, rect_around
 from atldiff.smoothstep import smoothstep
 
-_SHUT = 0.66  # share of the gap from which on a lid is all the way down
-_BEGINS, _COMES = 0.33, 0.58  # of that way: the lid begins to be visible, and is drawn in full
-_MIN_GAP = 0.1  # of the photo's eye over its width: else it is closed already
-_MARGIN = 0.8  # of the photo looked at round the eye, eye widths, as all below
-_HIDDEN = 0.14  # beyond the landmarks, what the open eye and its lashes hide
-_KEPT_ABOVE, _KEPT_BELOW, _FADE = 0.18, 0.05, 0.18  # the photo stays beyond these, over a soft border
-_FLAT = 0.84  # of the gap, where the line of a shut eye lies: it is flatter than the open eye's lower lid
+_FULL_WAY = 0.66  # closed share of the photo's gap at which the lid is down
+_BEGIN, _COMPLETE = 0.33, 0.58  # shares of that way at which the drawing begins, and is opaque
+_MIN_GAP = 0.1  # least gap of an open eye in the photo
+_MARGIN = 0.8  # margin of the photo's part round the eye
+_LASH_REACH = 0.14  # reach of the eye and its lashes beyond the landmarks
+_ABOVE, _BELOW, _FADE = 0.18, 0.05, 0.18  # reach of the new skin above and below the eye, and its fade
+_FLAT = 0.84  # share of the gap at which the lash line of a closed eye lies
 _EDGE = 0.014  # softness of the lid's edge
-_CORE, _SOFT = 0.042, 0.11  # thickness of the lashes' line and of the softness round it
-_LASH = 0.042  # distance of one drawn lash from the next
+_CORE, _SOFT = 0.042, 0.11  # thickness of the lash line and of the softness round it
+_LASH = 0.042  # distance of neighbouring lashes
 _GLOW, _CREASE, _SHADE = 0.03, 0.25, 0.4  # light on the ball, shade beside the line, shade below it
-_AREA = 0.54  # beyond the landmarks, where anything is drawn
-_LIGHTEST = 1.35  # of the skin's usual luma: what is lighter is no skin
-_DARKEST = (0.6, 0.35)  # of it too: what is darker beside the lid, and farther away
-_LIT, _MOST_LIT = 1.05, 1.3  # the photo's own lid over the new skin: counts from the first on, gain at most
-_GRAIN = 4.0  # levels of the skin's texture, at most
+_AREA = 0.54  # reach of the drawing beyond the landmarks
+_LIGHTEST = 1.35  # highest luma of skin, in usual lumas of the skin
+_DARKEST = (0.6, 0.35)  # lowest luma of skin beside the lid, and farther away, likewise
+_LIT, _MOST_LIT = 1.05, 1.3  # least light of the photo's lid over the new skin that counts; highest gain
+_GRAIN = 4.0  # levels; largest amplitude of the skin's texture
 _CURVE = 33  # points of a lid's edge
 
 
 @dataclass(frozen=True, eq=False)
 class LidMaps:
-    """Where the pixels of a photo's eye lie, (h, w) float32 each, in eye widths.
+    """Positions of the pixels of a photo's eye, (h, w) float32 each, in eye widths.
 
     Attributes:
-        along: from the left corner (0) to the right one (1).
-        below: how far below the upper lid.
-        gap: from the upper to the lower lid there; 0 beyond the corners.
-        outer: from the inner corner (0) to the outer one (1).
-        arch: how far from the corners, in [0, 1].  taper: thickness of the lashes' line, in [0, 1].
+        along: position from the left corner (0) to the right one (1).
+        below: distance below the upper lid.
+        gap: distance from the upper to the lower lid; 0 beyond the corners.
+        outer: position from the inner corner (0) to the outer one (1).
+        arch: 0 at the corners, 1 in the middle.
+        taper: thickness of the lash line, in [0, 1].
     """
 
     along: np.ndarray
@@ -52,7 +54,13 @@ class LidMaps:
 
     @classmethod
     def from_eye(cls, eye: np.ndarray, size: tuple[int, int], side: int) -> "LidMaps":
-        """Of the right (0) or left (1) eye with landmarks (6, 2), pixels of a part of size (h, w)."""
+        """Measures the positions.
+
+        Args:
+            eye: (6, 2) landmarks, pixels of the part.
+            size: (h, w) of the part.
+            side: 0 = the right eye, 1 = the left one.
+        """
         width = _width(eye)
         axes = np.stack([(eye[3] - eye[0]) / width, _down(eye) / width])
         rows, columns = np.mgrid[: size[0], : size[1]]
@@ -80,13 +88,13 @@ class Lid:
     """One eye's upper lid.
 
     Attributes:
-        ring: landmarks round the eye, from corner to corner over the upper lid and back.
-        still: (68, 2) the photo's landmarks.
-        rect: the part of the photo that is redrawn.
-        skin: (h, w, 3) float32 skin without an eye.
-        share: (h, w) float32 in [0, 1], how much of `skin` is drawn.
-        dark: (3,) colour of the lashes.
-        maps: where the pixels of `rect` lie in the eye.
+        ring: indices of the landmarks round the eye, from corner to corner over the upper lid and back.
+        still: (68, 2) landmarks of the photo, pixels.
+        rect: the part of the photo round the eye.
+        skin: (h, w, 3) float32 levels, skin in place of the eye.
+        share: (h, w) float32 in [0, 1], opacity of `skin`.
+        dark: (3,) float32 levels, colour of the lashes.
+        maps: positions of the pixels of `rect`.
     """
 
     ring: tuple[int, ...]
@@ -99,9 +107,12 @@ class Lid:
 
     @classmethod
     def from_photo(cls, image: np.ndarray, still: np.ndarray, side: int) -> "Lid":
-        """The right (0) or left (1) eye's, of the face with landmarks `still`, pixels of `image`.
+        """Prepares one lid of a face. An eye outside the picture gets no skin and never closes.
 
-        An eye outside the picture has no skin to draw, and never closes.
+        Args:
+            image: (H, W, >= 3) uint8.
+            still: (68, 2) landmarks, pixels of `image`.
+            side: 0 = the right eye, 1 = the left one.
         """
         eye = (RIGHT_EYE, LEFT_EYE)[side]
         ring, outline = tuple(range(eye.start, eye.stop)), still[eye]
@@ -112,14 +123,15 @@ class Lid:
         maps = LidMaps.from_eye(outline, size, side)
         if not part.size:
             return cls(ring, still, rect, part, part[..., 0], np.zeros(3, np.float32), maps)
-        hidden = _grown(outline, size, _HIDDEN * width)
-        brow = _grown(still[BROWS].reshape(2, 5, 2)[side] - rect[:2], size, 0.08 * width)
-        skin = _as_light_as_lid(_continued(part, hidden, brow, width), part, hidden, maps, width)
+        eye_area = _fill_around(outline, size, _LASH_REACH * width)
+        brow = _fill_around(still[BROWS].reshape(2, 5, 2)[side] - rect[:2], size, 0.08 * width)
+        skin = _light_skin(_continue_skin(part, eye_area, brow, width), part, eye_area, maps, width)
         dark = _lash_colour(part, skin, outline, width)
-        skin = np.where(hidden[..., None], skin, _blurred(skin, 0.05 * width)) + _grain(part, hidden, width)
-        area = (maps.below > -_KEPT_ABOVE) & (maps.below < maps.gap + _KEPT_BELOW)
+        skin = np.where(eye_area[..., None], skin, _blur(skin, 0.05 * width))
+        skin += _grain(part, eye_area, width)
+        area = (maps.below > -_ABOVE) & (maps.below < maps.gap + _BELOW)
         area &= (maps.along > -0.1) & (maps.along < 1.1)
-        share = np.clip(1.6 * _blurred(area.astype(np.float32), _FADE * width) - 0.2, 0, 1)
+        share = np.clip(1.6 * _blur(area.astype(np.float32), _FADE * width) - 0.2, 0, 1)
         reach = min(_AREA * width + 2, _MARGIN * width)
         drawn = rect_around(still[eye], reach, (image.shape[0], image.shape[1]))
         x0, y0, x1, y1 = (int(v) for v in np.array(drawn) - np.tile(rect[:2], 2))
@@ -129,24 +141,22 @@ class Lid:
         return cls(ring, still, drawn, skin, share, dark, maps.cut(rows, columns))
 
     def closing(self, landmarks: np.ndarray) -> float:
-        """How far the lid of landmarks (68, 2) has come down over the photo's open eye, in [0, 1]; 0 also
-        where it has hardly begun to.
-        """
+        """See `Closure`; 0 until the lid has come down noticeably over the photo's open eye."""
         open_gap = self._gap(self.still)
         if open_gap < _MIN_GAP or not self.skin.size:
             return 0.0
-        way = float(np.clip((1 - self._gap(landmarks) / open_gap) / _SHUT, 0, 1))
-        return way if way > _BEGINS else 0.0
+        way = float(np.clip((1 - self._gap(landmarks) / open_gap) / _FULL_WAY, 0, 1))
+        return way if way > _BEGIN else 0.0
 
     def area(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
-        """The pixels that may change in a frame of size (H, W) with landmarks (68, 2)."""
+        """See `Closure`."""
         return rect_around(landmarks[list(self.ring)], _AREA * _width(landmarks[list(self.ring)]) + 2, size)
 
-    def layers(self, apart: np.ndarray, closing: float, rect: Rect) -> list[tuple[np.ndarray, np.ndarray]]:
+    def layers(self, apart: np.ndarray, closing: float, rect: Rect) -> Layers:
         """See `Closure`: the skin below the line, the lid, and the lashes with their shade."""
         import cv2
 
-        maps, to = self.maps, self._moved(apart, rect)
+        maps, to = self.maps, self._placement(apart, rect)
         size = rect[2] - rect[0], rect[3] - rect[1]
         down = closing * np.maximum(_FLAT * maps.gap, 0)
         off = maps.below - down  # below the lid's edge
@@ -158,27 +168,26 @@ class Lid:
             0.75, 1, np.array(closing)
         )
         line = np.maximum(self._line(off) * closing * visible, self._shade_below(off) * closing)
-        faded = float(smoothstep(_BEGINS, _COMES, np.array(closing)))
+        opacity = float(smoothstep(_BEGIN, _COMPLETE, np.array(closing)))
 
-        def moved(x: np.ndarray) -> np.ndarray:
+        def place(x: np.ndarray) -> np.ndarray:
             return cv2.warpAffine(x.astype(np.float32), to, size)
 
-        lit = np.clip(self.skin * self._light(off, closing)[..., None], 0, 255)
-        black = np.zeros(3, np.float32) + self.dark
+        bright = np.clip(self.skin * self._light(off, closing)[..., None], 0, 255)
         return [
-            (moved(self.skin), moved(under) * faded),
-            (moved(lit), moved(lid) * faded),
-            (black, moved(line) * faded),
+            (place(self.skin), place(under) * opacity),
+            (place(bright), place(lid) * opacity),
+            (self.dark, place(line) * opacity),
         ]
 
     def _light(self, off: np.ndarray, closing: float) -> np.ndarray:
-        """(h, w) by which the skin is lighter on the ball of the eye and darker at the line."""
+        """Factors (h, w) of the skin's light: above 1 on the ball of the eye, below 1 at the lash line."""
         glow = _GLOW * np.exp(-(((self.maps.along - 0.5) / 0.36) ** 2) - ((off + 0.12) / 0.15) ** 2)
         crease = _CREASE * np.exp(-((off / 0.06) ** 2)) * self.maps.arch
         return 1 + closing * (glow - crease)
 
     def _line(self, off: np.ndarray) -> np.ndarray:
-        """(h, w) in [0, 1]: the line of the lashes, soft above, with single lashes below."""
+        """Opacity (h, w) in [0, 1] of the lash line, which is soft above and has single lashes below."""
         outer, below = self.maps.outer, np.maximum(off, 0)
         at = outer - 0.9 * below * (outer - 0.25)  # lashes spread outwards
         uneven = 0.35 * np.sin(at / 0.0207) + 0.2 * np.sin(at / 0.0493)
@@ -188,7 +197,7 @@ class Lid:
         return line * smoothstep(-0.06, 0.1, outer) * smoothstep(1.1, 0.97, outer)
 
     def _ridge(self, off: np.ndarray, steeper_above: float, thickness: float) -> np.ndarray:
-        """(h, w): 1 at the lid's edge, falling to both sides."""
+        """A ridge (h, w) in [0, 1] along the lid's edge, where it is 1."""
         way = np.where(off < 0, steeper_above * off, off) / (thickness * self.maps.taper)
         return np.exp(-(way**2))
 
@@ -196,14 +205,14 @@ class Lid:
         return _SHADE * np.exp(-((off / 0.1) ** 2)) * (off > 0) * self.maps.arch
 
     def _gap(self, landmarks: np.ndarray) -> float:
-        """Mean gap across the line between the corners, over its length."""
+        """Mean gap of an eye in landmarks (68, 2), across the line between its corners, in eye widths."""
         eye = landmarks[list(self.ring)]
         along = (eye[3] - eye[0]) / _width(eye)
         apart = eye[[5, 4]] - eye[[1, 2]]
         return float((along[0] * apart[:, 1] - along[1] * apart[:, 0]).mean()) / _width(eye)
 
-    def _moved(self, apart: np.ndarray, rect: Rect) -> np.ndarray:
-        """(2, 3) from pixels of `self.rect` to those of `rect`: turned, scaled and moved with the corners."""
+    def _placement(self, apart: np.ndarray, rect: Rect) -> np.ndarray:
+        """The similarity (2, 3) from pixels of `self.rect` to pixels of `rect`, by the corners of the eye."""
         ends = [0, len(self.ring) // 2]
         then, now = (points[[self.ring[i] for i in ends]] for points in (self.still, apart))
         z, w = (p[:, 0] + 1j * p[:, 1] for p in (then - self.rect[:2] - 0.5, now - rect[:2] - 0.5))
@@ -217,12 +226,12 @@ def _width(eye: np.ndarray) -> float:
 
 
 def _down(eye: np.ndarray) -> np.ndarray:
-    """(2,) across the line between the corners of an eye (6, 2) and as long, to the lower lid."""
+    """A vector (2,) from an eye (6, 2) to its lower side, as long as the eye is wide."""
     return np.array([eye[0, 1] - eye[3, 1], eye[3, 0] - eye[0, 0]])
 
 
 def _curve(first: np.ndarray, a: np.ndarray, b: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Smooth curve (N, 2) from corner to corner through two points: t (1 - t) (p + q t) off the chord."""
+    """A smooth curve (N, 2) from corner to corner through a and b, off the chord by t (1 - t) (p + q t)."""
     chord = last - first
     t = np.array([(point - first) @ chord for point in (a, b)]) / max(float(chord @ chord), 1e-9)
     t = np.clip(t, [0.1, 0.55], [0.45, 0.9])
@@ -232,8 +241,8 @@ def _curve(first: np.ndarray, a: np.ndarray, b: np.ndarray, last: np.ndarray) ->
     return first + t * chord + t * (1 - t) * (p + q * t)
 
 
-def _grown(outline: np.ndarray, size: tuple[int, int], reach: float) -> np.ndarray:
-    """(h, w) bool: the filled outline (N, 2) and what is nearer to it than `reach` pixels."""
+def _fill_around(outline: np.ndarray, size: tuple[int, int], reach: float) -> np.ndarray:
+    """Fills an outline (N, 2) and a rim of `reach` pixels: (h, w) bool."""
     import cv2
 
     mask, thick = fill_polygon(outline, size), max(1, round(2 * reach))
@@ -241,21 +250,21 @@ def _grown(outline: np.ndarray, size: tuple[int, int], reach: float) -> np.ndarr
     return mask > 127
 
 
-def _blurred(x: np.ndarray, sigma: float) -> np.ndarray:
+def _blur(x: np.ndarray, sigma: float) -> np.ndarray:
     import cv2
 
     return cv2.GaussianBlur(x, (0, 0), max(sigma, 0.3), borderType=cv2.BORDER_REPLICATE)
 
 
-def _grain(part: np.ndarray, hidden: np.ndarray, width: float) -> np.ndarray:
-    """The fine texture of the skin below the eye, moved up over it: pores, film grain, brush strokes."""
+def _grain(part: np.ndarray, eye_area: np.ndarray, width: float) -> np.ndarray:
+    """The fine texture (h, w, 3) of the skin below the eye, moved up over it."""
     way = min(round(0.66 * width), len(part))
-    fine = np.clip(part - _blurred(part, 0.04 * width), -_GRAIN, _GRAIN) * ~hidden[..., None]
+    fine = np.clip(part - _blur(part, 0.04 * width), -_GRAIN, _GRAIN) * ~eye_area[..., None]
     return np.concatenate([fine[way:], np.zeros_like(fine[:way])])
 
 
 def _lash_colour(part: np.ndarray, skin: np.ndarray, outline: np.ndarray, width: float) -> np.ndarray:
-    """(3,) how dark the line is in which the upper lid ends, of the eye (6, 2), pixels of `part`."""
+    """The colour (3,) of the lash line of an eye with landmarks (6, 2), pixels of `part`."""
     import cv2
 
     line = np.zeros(part.shape[:2], np.uint8)
@@ -267,32 +276,40 @@ def _lash_colour(part: np.ndarray, skin: np.ndarray, outline: np.ndarray, width:
     return np.minimum(dark, 0.75 * skin[line > 0].mean(axis=0)).astype(np.float32)
 
 
-def _continued(part: np.ndarray, hidden: np.ndarray, brow: np.ndarray, width: float) -> np.ndarray:
-    """The picture (h, w, 3) with what is hidden (h, w) made up of the skin round it, from its rim inwards: as
-    the photo's light and the shade of its fold go on from one side to the other.
+def _continue_skin(part: np.ndarray, eye_area: np.ndarray, brow: np.ndarray, width: float) -> np.ndarray:
+    """Continues the skin of a picture (h, w, 3) over the eye, with its light and the shade of its fold.
+
+    Args:
+        part: (h, w, 3) float32 levels.
+        eye_area: (h, w) bool, the pixels to replace.
+        brow: (h, w) bool, pixels that are no skin.
+        width: of the eye in pixels.
+
+    Returns:
+        (h, w, 3) float32 levels; `part` itself if no skin is round the eye.
     """
     import cv2
 
     luma, reach = part.mean(axis=2), 2 * max(1, round(0.1 * width)) + 1
-    seen = ~(hidden | brow)
-    rim = seen & (cv2.dilate(hidden.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0)
+    usable = ~(eye_area | brow)
+    rim = usable & (cv2.dilate(eye_area.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0)
     if not rim.any():
         return part
     usual = float(np.percentile(luma[rim], 65))
     darkest = np.where(rim, *_DARKEST) * usual
-    seen = seen & (luma > darkest) & (luma < _LIGHTEST * usual)  # no hair, liner, glasses or glints
-    if not seen.any():
+    usable = usable & (luma > darkest) & (luma < _LIGHTEST * usual)  # no hair, liner, glasses or glints
+    if not usable.any():
         return part
-    filled_in = _push_pull(part, seen.astype(np.float32))
-    return np.where(hidden[..., None], _blurred(filled_in, 0.05 * width), filled_in)
+    skin = _push_pull(part, usable.astype(np.float32))
+    return np.where(eye_area[..., None], _blur(skin, 0.05 * width), skin)
 
 
-def _as_light_as_lid(
-    skin: np.ndarray, part: np.ndarray, hidden: np.ndarray, maps: LidMaps, width: float
+def _light_skin(
+    skin: np.ndarray, part: np.ndarray, eye_area: np.ndarray, maps: LidMaps, width: float
 ) -> np.ndarray:
-    """The new skin (h, w, 3), no darker than what the photo shows of the lid between fold and lashes."""
+    """Lights the new skin (h, w, 3) until it is no darker than the photo's lid between fold and lashes."""
     middle = (maps.along > 0.2) & (maps.along < 0.8)
-    strip = middle & (maps.below > -_HIDDEN) & (maps.below < -0.05)
+    strip = middle & (maps.below > -_LASH_REACH) & (maps.below < -0.05)
     cover = middle & (maps.below > 0) & (maps.below < maps.gap)
     if not strip.any() or not cover.any():
         return skin
@@ -300,13 +317,18 @@ def _as_light_as_lid(
     if own.mean() <= new.mean():
         return skin
     gain = np.clip(own / new, 1, _MOST_LIT) - 1
-    soft = _blurred(hidden.astype(np.float32), 0.05 * width)
+    soft = _blur(eye_area.astype(np.float32), 0.05 * width)
     return np.clip(skin * (1 + soft[..., None] * gain), 0, 255).astype(np.float32)
 
 
 def _push_pull(part: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """The picture (h, w, 3) where its weight (h, w) is 1, and where it is 0 what is round that, smoothly
-    (Gortler et al. 1996): the mean of ever larger neighbourhoods until there is one.
+    """Fills the pixels of weight 0 smoothly from their surroundings (Gortler et al. 1996).
+
+    A pixel takes the mean of the smallest neighbourhood that has weight.
+
+    Args:
+        part: (h, w, 3) float32; pixels of weight 1 stay.
+        weight: (h, w) float32 in [0, 1].
     """
     import cv2
 

@@ -1,6 +1,6 @@
-"""Eyes that look: the iris moves within the opening of the lids, and is never deformed.
+"""Gaze: each iris moves within the opening of its lids and keeps its shape.
 
-While the head turns, the eyes take half of the turn back and keep their contact with the viewer. A glance
+While the head turns, the eyes compensate half of the turn and stay on the viewer. A glance
 leads them away.
 """
 
@@ -11,28 +11,28 @@ import numpy as np
 
 from atldiff.landmarks import EYE_CORNERS, LEFT_EYE, RIGHT_EYE
 from atldiff.rendering.face_parts.eyelids import LidMaps
-from atldiff.rendering.face_parts.shapes import Rect, rect_around
+from atldiff.rendering.face_parts.shapes import Layers, Rect, blend_layers, rect_around
 from atldiff.sequence import HEAD_PARTS, POSE_PARTS
 from atldiff.smoothstep import smoothstep
 
-TAKEN_BACK = (0.5, 0.35)  # share of the head's yaw and pitch
+COMPENSATION = (0.5, 0.35)  # share of the head's yaw and pitch that the eyes undo
 EYE_RADIUS = 0.133  # inter-ocular distances
-MOST = (0.028, 0.014)  # inter-ocular distances that an iris moves to the side, and up or down
-_FAINT = 0.004  # inter-ocular distances: below, the moved iris is mixed with the photo's own
+MOST = (0.028, 0.014)  # inter-ocular distances; largest shift of an iris to the side, and up or down
+_FAINT = 0.004  # inter-ocular distances; a smaller shift blends with the photo's own iris
 _IRISES = ((468, range(469, 473)), (473, range(474, 478)))  # of the mesh: centre and rim, right and left
 _MARGIN = 0.5  # eye widths round the eye
 
 
 def iris_shifts(poses: np.ndarray) -> np.ndarray:
-    """How far irises move in the face.
+    """The shifts of both irises against a turn of the head.
 
     Args:
         poses: (F, 8) of `LandmarkSequence`; without the last two there is no glance.
 
     Returns:
-        (F, 2) inter-ocular distances along and across the eyes, softly kept within MOST.
+        (F, 2) inter-ocular distances along and across the eyes, softly limited to MOST.
     """
-    angles = -np.array(TAKEN_BACK) * poses[:, :2]
+    angles = -np.array(COMPENSATION) * poses[:, :2]
     if poses.shape[1] == POSE_PARTS:
         angles = angles + poses[:, HEAD_PARTS:]
     shifts = EYE_RADIUS * np.sin(np.deg2rad(np.clip(angles, -60, 60)))
@@ -41,13 +41,15 @@ def iris_shifts(poses: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Iris:
-    """One eye of a photo, whose iris can be moved.
+    """One eye of a photo with an iris that moves.
 
     Attributes:
-        ring: landmarks round the eye.  still: (68, 2) the photo's.
-        rect: the part of the photo that is `part` (h, w, 3) float32.
-        goes: (h, w) float32 in [0, 1], how far each pixel goes with the iris.
-        opening: (h, w) float32 in [0, 1], what of the part is drawn.
+        ring: indices of the landmarks round the eye.
+        still: (68, 2) landmarks of the photo, pixels.
+        rect: the part of the photo round the eye.
+        part: (h, w, 3) float32 levels, the pixels of `rect`.
+        share: (h, w) float32 in [0, 1], share of the iris's shift that each pixel follows.
+        opening: (h, w) float32 in [0, 1], opacity of each pixel.
         axes: (2, 2) unit vectors along and across the eye, pixels.
     """
 
@@ -55,16 +57,19 @@ class Iris:
     still: np.ndarray
     rect: Rect
     part: np.ndarray
-    goes: np.ndarray
+    share: np.ndarray
     opening: np.ndarray
     axes: np.ndarray
 
     @classmethod
     def from_photo(cls, image: np.ndarray, still: np.ndarray, mesh: np.ndarray, side: int) -> "Iris":
-        """The right (0) or left (1) eye of a face.
+        """Prepares one eye of a face.
 
         Args:
-            image: (H, W, >= 3) uint8.  still: (68, 2) landmarks, its pixels.  mesh: (478, >= 2), its pixels.
+            image: (H, W, >= 3) uint8.
+            still: (68, 2) landmarks, pixels of `image`.
+            mesh: (478, >= 2) of the face, pixels of `image`.
+            side: 0 = the right eye, 1 = the left one.
         """
         eye = (RIGHT_EYE, LEFT_EYE)[side]
         outline = still[eye].astype(np.float64)
@@ -79,25 +84,27 @@ class Iris:
         far = np.hypot(columns + 0.5 - middle[0], rows + 0.5 - middle[1]) / max(radius, 1e-6)
         inner = np.minimum(maps.below, maps.gap - maps.below)
         from_corners = np.minimum(maps.along, 1 - maps.along)
-        goes = smoothstep(2.3, 1.15, far) * smoothstep(0, 0.15, from_corners) * smoothstep(-0.02, 0.05, inner)
-        opening = smoothstep(-0.01, 0.03, inner) * np.minimum(1, 20 * goes)
+        share = (
+            smoothstep(2.3, 1.15, far) * smoothstep(0, 0.15, from_corners) * smoothstep(-0.02, 0.05, inner)
+        )
+        opening = smoothstep(-0.01, 0.03, inner) * np.minimum(1, 20 * share)
         along = (outline[3] - outline[0]) / width
         axes = np.stack([along, [-along[1], along[0]]])
         ring = tuple(range(eye.start, eye.stop))
-        return cls(ring, still, rect, part, goes.astype(np.float32), opening.astype(np.float32), axes)
+        return cls(ring, still, rect, part, share.astype(np.float32), opening.astype(np.float32), axes)
 
     def area(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
         """The pixels that may change in a frame of size (H, W) with landmarks (68, 2)."""
         eye = landmarks[list(self.ring)]
         return rect_around(eye, 0.25 * float(np.linalg.norm(eye[3] - eye[0])) + 2, size)
 
-    def layers(
-        self, landmarks: np.ndarray, shift: np.ndarray, rect: Rect
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The eye with its iris moved, for the pixels `rect` of a frame with landmarks (68, 2).
+    def layers(self, landmarks: np.ndarray, shift: np.ndarray, rect: Rect) -> Layers:
+        """The layers that show the eye with its iris moved; none for a shift of 0.
 
         Args:
-            shift: (2,) inter-ocular distances along and across the eye; nothing is drawn where it is 0.
+            landmarks: (68, 2) of the frame, its pixels.
+            shift: (2,) inter-ocular distances along and across the eye.
+            rect: the frame's pixels to draw.
         """
         import cv2
 
@@ -107,9 +114,9 @@ class Iris:
         eyes = self.still[list(EYE_CORNERS)]
         pixels = float(np.linalg.norm(eyes[1] - eyes[0])) * shift @ self.axes
         columns, rows = self._grid
-        back = (columns - np.float32(pixels[0]) * self.goes, rows - np.float32(pixels[1]) * self.goes)
+        back = (columns - np.float32(pixels[0]) * self.share, rows - np.float32(pixels[1]) * self.share)
         eye = cv2.remap(self.part, *back, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        to, size = self._moved(landmarks, rect), (rect[2] - rect[0], rect[3] - rect[1])
+        to, size = self._placement(landmarks, rect), (rect[2] - rect[0], rect[3] - rect[1])
         colour = cv2.warpAffine(eye, to, size, borderMode=cv2.BORDER_REPLICATE)
         alpha = cv2.warpAffine(self.opening, to, size) * min(1.0, amount / _FAINT)
         return [(np.clip(colour, 0, 255), alpha)]
@@ -117,11 +124,11 @@ class Iris:
     @cached_property
     def _grid(self) -> tuple[np.ndarray, np.ndarray]:
         """Columns and rows (h, w) float32 of the part's pixels."""
-        rows, columns = np.mgrid[: self.goes.shape[0], : self.goes.shape[1]].astype(np.float32)
+        rows, columns = np.mgrid[: self.share.shape[0], : self.share.shape[1]].astype(np.float32)
         return columns, rows
 
-    def _moved(self, landmarks: np.ndarray, rect: Rect) -> np.ndarray:
-        """(2, 3) from pixels of `self.rect` to those of `rect`: by the lids' middles and the corners."""
+    def _placement(self, landmarks: np.ndarray, rect: Rect) -> np.ndarray:
+        """The affine map (2, 3) from pixels of `self.rect` to pixels of `rect`, by lids and corners."""
         import cv2
 
         def three(points: np.ndarray, corner: Rect) -> np.ndarray:
@@ -135,22 +142,29 @@ class Iris:
 
 @dataclass(frozen=True, eq=False)
 class Gaze:
-    """Both eyes of a photo."""
+    """Both eyes of a photo.
+
+    Attributes:
+        irises: of the right eye and of the left one.
+    """
 
     irises: tuple[Iris, Iris]
 
     @classmethod
     def from_photo(cls, image: np.ndarray, still: np.ndarray, mesh: np.ndarray) -> "Gaze":
-        """Of the face with landmarks `still` (68, 2) and mesh (478, >= 2), pixels of `image` (H, W, >= 3)."""
+        """Prepares both eyes of a face; arguments as in `Iris.from_photo`."""
         return cls((Iris.from_photo(image, still, mesh, 0), Iris.from_photo(image, still, mesh, 1)))
 
     def paint(self, image: np.ndarray, landmarks: np.ndarray, shift: np.ndarray) -> None:
-        """Moves both irises of a frame with landmarks (68, 2), in place, by `shift` (see `Iris.layers`)."""
+        """Moves both irises of a frame, in place.
+
+        Args:
+            image: (H, W, >= 3) uint8 frame.
+            landmarks: (68, 2) of its face, its pixels.
+            shift: (2,) from `iris_shifts`.
+        """
         for iris in self.irises:
             x0, y0, x1, y1 = rect = iris.area(landmarks, (image.shape[0], image.shape[1]))
             if x0 >= x1 or y0 >= y1:
                 continue
-            for colour, alpha in iris.layers(landmarks, shift, rect):
-                part = image[y0:y1, x0:x1, :3].astype(np.float32)
-                part += (colour - part) * alpha[..., None]
-                image[y0:y1, x0:x1, :3] = np.clip(part + 0.5, 0, 255).astype(np.uint8)
+            blend_layers(image, rect, iris.layers(landmarks, shift, rect))

@@ -49,7 +49,7 @@ class MouthPose:
 
     Attributes:
         right: unit vector to the face's left side, which is right in the picture.
-        origin: the point where the teeth's midline meets the upper row's edge, in pixels along `right` and
+        origin: the point where the teeth's midline meets the upper row's edge. Pixels along `right`, and
             along its perpendicular down the face.
         mm: pixels per millimetre.
         drop: mm by which the jaw has dropped.

@@ -11,7 +11,7 @@ import numpy as np
 
 from atldiff.rendering.face_parts.eyelids import Lid
 from atldiff.rendering.face_parts.lips import ShutLips
-from atldiff.rendering.face_parts.shapes import Layers, Rect
+from atldiff.rendering.face_parts.shapes import Layers, Rect, blend_layers
 from atldiff.rendering.warp.guard_points import keep_apart
 
 
@@ -72,7 +72,4 @@ class Closures:
             closing = part.closing(landmarks)
             if closing <= 0 or x0 >= x1 or y0 >= y1:
                 continue
-            pixels = image[y0:y1, x0:x1, :3].astype(np.float32)
-            for colour, alpha in part.layers(apart, closing, rect):
-                pixels += (colour - pixels) * alpha[..., None]
-            image[y0:y1, x0:x1, :3] = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
+            blend_layers(image, rect, part.layers(apart, closing, rect))

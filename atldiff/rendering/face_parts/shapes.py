@@ -1,4 +1,4 @@
-"""Rectangles of whole pixels, and outlines filled in them.
+"""Rectangles of whole pixels, outlines filled in them, and layers blended into them.
 
 A rectangle is x0, y0, x1, y1; x1 and y1 are excluded.
 """
@@ -34,6 +34,17 @@ def enclose(rects: Sequence[Rect]) -> Rect:
         return 0, 0, 0, 0
     low, high = np.min(full, axis=0)[:2], np.max(full, axis=0)[2:]
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def blend_layers(image: np.ndarray, rect: Rect, layers: Layers) -> None:
+    """Blends layers, the lowest first, into a rectangle of a picture (H, W, >= 3) uint8, in place."""
+    if not layers:
+        return
+    x0, y0, x1, y1 = rect
+    pixels = image[y0:y1, x0:x1, :3].astype(np.float32)
+    for colour, alpha in layers:
+        pixels += (colour - pixels) * alpha[..., None]
+    image[y0:y1, x0:x1, :3] = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
 
 
 def fill_polygon(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -60,13 +60,11 @@ class Canvas:
         """Photo pixels (..., 2) -> canvas pixels (..., 2)."""
         return points * self.scale + self.offset
 
-    def turned(self, points: np.ndarray, poses: np.ndarray | None) -> np.ndarray:
-        """Canvas pixels (F, N, 2) of an unturned head -> where the head's poses (F, >= 6) have them."""
-        return (
-            points
-            if self.head is None or poses is None
-            else turn_pixels(self.head, points, poses, self.views[0])
-        )
+    def turn(self, points: np.ndarray, poses: np.ndarray | None) -> np.ndarray:
+        """Turns points (F, N, 2) of an unturned head, canvas pixels, by the head's poses (F, >= 6)."""
+        if self.head is None or poses is None:
+            return points
+        return turn_pixels(self.head, points, poses, self.views[0])
 
 
 def make_canvas(
@@ -80,13 +78,14 @@ def make_canvas(
     """Lays out the canvas of a portrait.
 
     Args:
+        portrait: the photo.
         points: (F, 68, 2) landmarks of all frames, photo pixels.
-        output: "photo" (the whole photo at its own resolution), "square" (512 x 512 round the head)
+        output: "photo" (all of it, at its own resolution), "square" (512 x 512 round the head)
             or "crop" (the network's own 128 x 128, the paper's).
         background: "keep", "green" (the paper's green screen) or "matte" (a fourth channel).
             "green" and "matte" need `portrait.alpha`.
         mouth: whether the network also sees a mouth-centred view.
-        poses: (F, >= 6) of the head, see `turn`; left out or all zeros, it does not turn.
+        poses: (F, >= 6) of the head, see `turn`; None, or all zeros: it does not turn.
 
     Raises:
         InputError: the output or background does not exist.
@@ -112,10 +111,10 @@ def make_canvas(
     face = _scaled_box(portrait.box, scale, offset)
     if output == "crop":
         frame_box, frame_size = face, (FRAME_SIZE, FRAME_SIZE)
-    head, moved = None if poses is None or not poses.any() else portrait.head, points * scale + offset
+    head, points = None if poses is None or not poses.any() else portrait.head, points * scale + offset
     if head is not None and poses is not None:
-        moved = turn_pixels(head, moved, poses, face)
-    views = (face, lm.mouth_box(moved, face)) if mouth else (face,)
+        points = turn_pixels(head, points, poses, face)
+    views = (face, lm.mouth_box(points, face)) if mouth else (face,)
     still = portrait.landmarks * scale + offset
     rect = _moving_rect(image, views)
     tone = find_tone(portrait.image)
@@ -136,9 +135,9 @@ def make_view_canvas(image: np.ndarray, landmarks: np.ndarray, views: tuple[np.n
     return Canvas(image, landmarks, 1.0, np.zeros(2, np.float32), views, rect, frame_box, (width, height))
 
 
-def _check(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise InputError(f"There is no {option} {value!r}", f"Choose one of {', '.join(allowed)}")
+def _check(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"There is no {option} {value!r}", f"Choose one of {', '.join(choices)}")
 
 
 def _background(portrait: Portrait, background: str) -> np.ndarray:

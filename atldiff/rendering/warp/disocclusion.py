@@ -13,7 +13,7 @@ from atldiff.landmarks import (
     to_crop,
 )
 from atldiff.rendering.diffusion.guide_noise import fill_masks
-from atldiff.rendering.warp.guard_points import SHOWS_TEETH, shown_gap
+from atldiff.rendering.warp.guard_points import SHOWS_TEETH, visible_gap
 
 _OUTER_EIGHT = [48, 50, 51, 52, 54, 56, 57, 58]  # the outer lips, a point to each inner one
 
@@ -29,7 +29,7 @@ def opened_mouth(landmarks: np.ndarray, still: np.ndarray) -> tuple[np.ndarray, 
         Outlines (F, 8, 2), and the opacity (F,) in [0, 1] with which they are painted.
     """
     outline = landmarks[:, INNER_LIPS].copy()
-    outline[:, 1:4] = landmarks[:, UPPER_INNER_LIP] + shown_gap(landmarks, still)
+    outline[:, 1:4] = landmarks[:, UPPER_INNER_LIP] + visible_gap(landmarks, still)
     now = mouth_opening(landmarks)
     share = (now - mouth_opening(still)) / np.maximum(now, 0.02)
     return outline, np.clip(3 * share, 0, 1)
@@ -52,10 +52,10 @@ def unseen_mask(landmarks: np.ndarray, still: np.ndarray, view: np.ndarray, size
     """
     import cv2
 
-    outlines, opened = opened_mouth(landmarks, still)
+    outlines, opacity = opened_mouth(landmarks, still)
     shapes = landmarks.copy()
     shapes[:, INNER_LIPS] = outlines
-    mask = fill_masks(to_crop(shapes, view), size)[:, 0] * opened[:, None, None]
+    mask = fill_masks(to_crop(shapes, view), size)[:, 0] * opacity[:, None, None]
     then = float(mouth_opening(still))
     if then > SHOWS_TEETH:
         shapes[:, INNER_LIPS] = landmarks[:, _OUTER_EIGHT]

@@ -6,6 +6,7 @@ from atldiff.landmarks import (
     BROWS,
     EYE_CORNERS,
     INNER_LIPS,
+    LIDS_BELOW_BROWS,
     LOWER_INNER_LIP,
     LOWER_LIDS,
     UPPER_INNER_LIP,
@@ -17,7 +18,6 @@ from atldiff.rendering.face_parts.lip_outline import round_lips
 
 SHOWS_TEETH = 0.03  # mouth opening above which a photo shows the inside, inter-ocular distances
 OPEN_LIDS, OPEN_LIPS = 0.75, 0.2  # least share of the photo's gap that the spline keeps
-_LIDS_BELOW_BROWS = [36, 37, 38, 38, 39, 42, 43, 43, 44, 45]  # the eye's point under each brow point
 _UPPER_ROUND, _LOWER_ROUND = [2, 8], [18, 12]  # points of `round_lips` next to the corners
 # Points of the outer lips, and the pair of the inner lips (0, 1, 2 from the right corner) that moves each.
 _OUTER_LIPS = (([49, 50, 51, 52, 53], [0, 0, 1, 2, 2]), ([59, 58, 57, 56, 55], [0, 0, 1, 2, 2]))
@@ -39,11 +39,11 @@ def guard_points(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
     Returns:
         (F, 18, 2), or (F, 22, 2) if the photo shows teeth.
     """
-    to_lids = 0.4 * (still[_LIDS_BELOW_BROWS] - still[BROWS])
+    to_lids = 0.4 * (still[LIDS_BELOW_BROWS] - still[BROWS])
     below_brows = landmarks[:, BROWS] + turn_vectors(to_lids, landmarks, still)
     to_lip = 0.2 * (still[_LIP_BELOW_NOSE] - still[_NOSE_BASE])
     below_nose = landmarks[:, _NOSE_BASE] + turn_vectors(to_lip, landmarks, still)
-    upper, gap = landmarks[:, UPPER_INNER_LIP], 0.9 * shown_gap(landmarks, still)
+    upper, gap = landmarks[:, UPPER_INNER_LIP], 0.9 * visible_gap(landmarks, still)
     points = [below_brows, below_nose]
     if float(mouth_opening(still)) > SHOWS_TEETH:
         lips, photo_lips = (round_lips(p[..., INNER_LIPS, :]) for p in (landmarks, still))
@@ -68,25 +68,25 @@ def keep_apart(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
         (F, 68, 2).
     """
     apart = landmarks.copy()
-    for upper, lower, share, raised in (
+    for upper, lower, share, upper_share in (
         (UPPER_LIDS, LOWER_LIDS, OPEN_LIDS, 1.0),
         (UPPER_INNER_LIP, LOWER_INNER_LIP, OPEN_LIPS, 0.6),
     ):
         up, low = list(upper), list(lower)
-        wanted = turn_vectors(still[low] - still[up], landmarks, still)
-        length = np.maximum(np.linalg.norm(wanted, axis=-1, keepdims=True), 1e-9)
-        down = wanted / length
-        way = ((landmarks[:, low] - landmarks[:, up]) * down).sum(axis=-1, keepdims=True)
-        missing = np.maximum(share * length - way, 0) * down
-        ways = -raised * missing, (1 - raised) * missing
-        for points, way in ((up, ways[0]), (low, ways[1])):
-            apart[:, points] += way
-    for (points, pairs), way in zip(_OUTER_LIPS, ways, strict=True):
-        apart[:, points] += way[:, pairs]
+        photo_gap = turn_vectors(still[low] - still[up], landmarks, still)
+        length = np.maximum(np.linalg.norm(photo_gap, axis=-1, keepdims=True), 1e-9)
+        down = photo_gap / length
+        gap = ((landmarks[:, low] - landmarks[:, up]) * down).sum(axis=-1, keepdims=True)
+        push = np.maximum(share * length - gap, 0) * down
+        shifts = -upper_share * push, (1 - upper_share) * push
+        apart[:, up] += shifts[0]
+        apart[:, low] += shifts[1]
+    for (points, pairs), shift in zip(_OUTER_LIPS, shifts, strict=True):
+        apart[:, points] += shift[:, pairs]
     return apart
 
 
-def shown_gap(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
+def visible_gap(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
     """Vectors (F, 3, 2) from the upper inner lip to the lower end of the mouth's inside in the photo."""
     gap = landmarks[:, LOWER_INNER_LIP] - landmarks[:, UPPER_INNER_LIP]
     return _limit_gaps(gap, still[list(LOWER_INNER_LIP)] - still[list(UPPER_INNER_LIP)], landmarks, still)

@@ -53,7 +53,7 @@ class FinePhoto:
         fine = cv2.warpAffine(part, move, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         return cls(fine, factor, (x0, y0))
 
-    def warped(self, field: np.ndarray, box: np.ndarray, rect: tuple[int, int, int, int]) -> np.ndarray:
+    def warp(self, field: np.ndarray, box: np.ndarray, rect: tuple[int, int, int, int]) -> np.ndarray:
         """Warps the part `rect` of the photo.
 
         Args:
@@ -111,5 +111,5 @@ def field_matrix(pixels: np.ndarray, start: float, side: float) -> Tensor:
 def warp_image(
     image: np.ndarray, field: np.ndarray, box: np.ndarray, rect: tuple[int, int, int, int]
 ) -> np.ndarray:
-    """Warps a photo (H, W, C) uint8 once, without enlarging it; see `FinePhoto.warped`."""
-    return FinePhoto(image).warped(field, box, rect)
+    """Warps a photo (H, W, C) uint8 once, without enlarging it; see `FinePhoto.warp`."""
+    return FinePhoto(image).warp(field, box, rect)

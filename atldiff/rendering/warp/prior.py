@@ -1,6 +1,7 @@
-"""What the residual is added to: the photo moved by its landmarks, or the still photo (the paper's).
+"""The prior: the frame to which the network's residual is added.
 
-The only definition of it: rendering, training and validation all take their prior frames from here.
+- It is the photo moved by its landmarks (`WarpedPhoto`), or the still photo, the paper's (`StillPhoto`).
+- This is its only definition. Rendering, training and validation take their prior frames from here.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,13 +22,21 @@ from atldiff.rendering.warp.turn import compose_fields, turn_fields
 
 
 def moving_photo(canvas: Canvas, prior: str) -> "WarpedPhoto | StillPhoto":
-    """The prior named "warp" or "identity" (see `config.Preset`) of a canvas."""
+    """Makes a canvas's prior, by its name "warp" or "identity" (see `config.Preset`)."""
     return WarpedPhoto.from_canvas(canvas) if prior == "warp" else StillPhoto.from_canvas(canvas)
 
 
 @dataclass(frozen=True, eq=False)
 class WarpedPhoto:
-    """The photo moved by the spline, with what it does not show painted in; made once for a video."""
+    """The photo moved by the spline, with irises, mouth, lids and lips painted in; one serves a video.
+
+    Attributes:
+        canvas: layout of the video.
+        photo: the canvas's picture, prepared for many warps.
+        mouth: paints the opened mouth.
+        closures: draw closed lids and lips.
+        gaze: moves the irises; None: they keep their place.
+    """
 
     canvas: Canvas
     photo: FinePhoto
@@ -37,45 +46,47 @@ class WarpedPhoto:
 
     @classmethod
     def from_canvas(cls, canvas: Canvas) -> "WarpedPhoto":
-        """Of a canvas."""
-        eyes = None if canvas.mesh is None else Gaze.from_photo(canvas.image, canvas.landmarks, canvas.mesh)
+        """Prepares the picture of a canvas and measures its face."""
+        gaze = None if canvas.mesh is None else Gaze.from_photo(canvas.image, canvas.landmarks, canvas.mesh)
         return cls(
             canvas,
             FinePhoto.from_photo(canvas.image, canvas.rect),
             LayeredMouth.from_photo(canvas.image, canvas.landmarks),
             Closures.from_photo(canvas.image, canvas.landmarks),
-            eyes,
+            gaze,
         )
 
     def frames(self, points: np.ndarray, poses: np.ndarray | None = None) -> Iterator[np.ndarray]:
-        """The canvas's moving part in each frame.
+        """Yields the canvas's moving part in each frame.
 
         Args:
             points: (F, 68, 2) of the unturned head, canvas pixels.
-            poses: (F, >= 6) of the head; left out, it does not turn.
+            poses: (F, >= 6) of the head; None: it does not turn.
 
         Yields:
             (rect height, rect width, C) uint8.
         """
-        return self.painted(self.warped(points, poses), self.canvas.turned(points, poses), poses)
+        return self.paint(self.warp(points, poses), self.canvas.turn(points, poses), poses)
 
-    def warped(self, points: np.ndarray, poses: np.ndarray | None = None) -> Iterator[np.ndarray]:
-        """As `frames`, with nothing painted in."""
+    def warp(self, points: np.ndarray, poses: np.ndarray | None = None) -> Iterator[np.ndarray]:
+        """Yields the same parts as `frames`, without any painting."""
         canvas, face = self.canvas, self.canvas.views[0]
         fields = displacement_field(lm.to_crop(points, face), lm.to_crop(canvas.landmarks, face))
         if canvas.head is not None and poses is not None:
             planes = torch.from_numpy(fields).permute(0, 3, 1, 2)
             fields = compose_fields(planes, turn_fields(canvas.head, poses)).permute(0, 2, 3, 1).numpy()
         for field in fields:
-            yield self.photo.warped(np.ascontiguousarray(field), face, canvas.rect)
+            yield self.photo.warp(np.ascontiguousarray(field), face, canvas.rect)
 
-    def painted(
+    def paint(
         self, moving: Iterable[np.ndarray], points: np.ndarray, poses: np.ndarray | None = None
     ) -> Iterator[np.ndarray]:
-        """The moving parts of `warped`, each with its irises, mouth, lids and lips painted in place.
+        """Paints irises, mouth, lids and lips into the parts of `warp`, in place, and yields each part.
 
         Args:
-            points: (F, 68, 2) of the head as it is turned, canvas pixels.
+            moving: the parts (h, w, C) uint8.
+            points: (F, 68, 2) of the turned head, canvas pixels.
+            poses: (F, 6) of the head; None: it does not turn.
         """
         canvas = self.canvas
         corner = np.array(canvas.rect[:2], np.float32)
@@ -85,34 +96,39 @@ class WarpedPhoto:
         layers = self.mouth.layers(points, outlines, size)
         shifts = np.zeros((len(points), 2)) if poses is None else iris_shifts(poses)
         frames = zip(moving, points, outlines, shares, layers, shifts, strict=True)
-        for part, marks, outline, share, drawn, shift in frames:
+        for part, marks, outline, share, painting, shift in frames:
             if self.gaze is not None:
                 self.gaze.paint(part, marks, shift)
-            self.mouth.blend(part, marks, outline, share, drawn)
+            self.mouth.blend(part, marks, outline, share, painting)
             self.closures.paint(part, marks)
             yield part
 
 
 @dataclass(frozen=True, eq=False)
 class StillPhoto:
-    """The photo's moving part (h, w, C) uint8, as it is (the paper's prior)."""
+    """The still photo, the paper's prior.
+
+    Attributes:
+        part: (h, w, C) uint8, the canvas's moving part.
+    """
 
     part: np.ndarray
 
     @classmethod
     def from_canvas(cls, canvas: Canvas) -> "StillPhoto":
-        """Of a canvas."""
+        """Cuts the moving part out of a canvas's picture."""
         return cls(moving_part(canvas.image, canvas))
 
     def frames(self, points: np.ndarray, poses: np.ndarray | None = None) -> Iterator[np.ndarray]:
-        """As `WarpedPhoto.frames`."""
+        """Yields the same part for each frame; arguments as in `WarpedPhoto.frames`."""
         for _ in points:
             yield self.part.copy()
 
 
 def moving_part(picture: np.ndarray, canvas: Canvas) -> np.ndarray:
-    """The canvas's moving part (h, w, C) of a picture of the canvas's size, such as the true frame that a
-    prior is compared with; beyond the picture its border is repeated.
+    """Cuts the canvas's moving part (h, w, C) out of a picture of the canvas's size, such as a true frame.
+
+    Beyond the picture its border is repeated.
     """
     x0, y0, x1, y1 = canvas.rect
     rows = np.clip(np.arange(y0, y1), 0, picture.shape[0] - 1)

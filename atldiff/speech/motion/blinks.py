@@ -8,8 +8,9 @@ from atldiff.config import FRAME_RATE
 from atldiff.landmarks import LOWER_LIDS, UPPER_LIDS
 from atldiff.speech.motion.lips import gaps
 
-# Rate, upper lid's share of the motion, and share of the gap that closes: a narrower gap folds the lashes.
-_BLINKS_A_MINUTE, _LID_SHARE, _LID_CLOSED = 17.0, 0.9, 0.8
+_BLINKS_A_MINUTE = 17.0
+_LID_SHARE = 0.9  # the upper lid's share of the motion
+_GAP_SHARE = 0.8  # share of the gap that closes; a narrower gap would fold the lashes
 _SPOKEN = 0.5  # voice activity from which on somebody speaks
 _EARLIEST, _LATEST = 0.6, 1.2  # of an interval: from then on a phrase's end makes a blink, then time does
 _LEAST = 0.8 * FRAME_RATE  # frames between two blinks
@@ -62,12 +63,17 @@ class Blinks:
         return 0.5 + 0.5 * math.cos(math.pi * min(phase, 1))
 
 
-def _blink(points: np.ndarray, closed: np.ndarray) -> np.ndarray:
-    """Closes both eyes of landmarks (F, 68, 2), face units, by `closed` (F,) in [0, 1]; brows stay.
+def close_eyes(points: np.ndarray, curve: np.ndarray) -> np.ndarray:
+    """Closes both eyes; the lids move across the line through each eye's corners, and the brows stay.
 
-    The lids move across the line through each eye's corners.
+    Args:
+        points: (F, 68, 2) landmarks in face units.
+        curve: (F,) in [0, 1] from `blink_curve`.
+
+    Returns:
+        (F, 68, 2) landmarks in face units.
     """
-    points, closing = points.copy(), _LID_CLOSED * closed[:, None]
+    points, closing = points.copy(), _GAP_SHARE * curve[:, None]
     eyes: tuple = ((UPPER_LIDS[:2], LOWER_LIDS[:2], (36, 39)), (UPPER_LIDS[2:], LOWER_LIDS[2:], (42, 45)))
     for upper, lower, corners in eyes:
         down, gap = gaps(points, upper, lower, corners)

@@ -17,7 +17,7 @@ from atldiff.portrait.head_track import head_track
 from atldiff.portrait.mesh import track_meshes
 from atldiff.sequence import HEAD_PARTS, LandmarkSequence
 from atldiff.smoothstep import smoothstep
-from atldiff.speech.motion.blinks import _blink
+from atldiff.speech.motion.blinks import close_eyes
 
 LEAST_SECONDS = 1.0
 LEAST_SEEN = 0.8  # share of the frames that show a face
@@ -65,7 +65,7 @@ class DrivingMotion:
         frame = FaceFrame.from_landmarks(sequence.identity.astype(np.float64))
         points = frame.to_face(sequence.points.astype(np.float64))
         points[:, BROWS, 1] -= options.expression * (rise * self.brows[there])[:, None]
-        points = _blink(points, min(options.blinks, 1) * self.closed[there])
+        points = close_eyes(points, min(options.blinks, 1) * self.closed[there])
         pose = sequence.pose.copy()
         pose[:, :HEAD_PARTS] = options.sway * rise[:, None] * self.poses[there]
         return replace(sequence, points=frame.from_face(points).astype(np.float32), pose=pose)

@@ -1,7 +1,7 @@
-"""Edits of a landmark sequence between the landmark network and the renderer.
+"""Edits a landmark sequence between the landmark network and the renderer.
 
-Face units (upright, inter-ocular distance 1, y down); frame by frame or by short filters, so the
-first frames of a long recording move as those of a short one.
+- Landmarks are in face units: upright, inter-ocular distance 1, y down.
+- Edits see single frames or a short stretch of time. So a long recording begins like a short one.
 """
 
 import numpy as np
@@ -12,17 +12,16 @@ from atldiff.options import Motion
 from atldiff.sequence import HEAD_PARTS, POSE_PARTS
 from atldiff.smoothstep import smoothstep
 from atldiff.speech.motion.bilabials import close_bilabials
-from atldiff.speech.motion.blinks import _blink, blink_curve
+from atldiff.speech.motion.blinks import blink_curve, close_eyes
 from atldiff.speech.motion.expressions import MAX_STRENGTH, express
 from atldiff.speech.motion.glances import glance_angles
 from atldiff.speech.motion.head_motion import MOVES, head_moves
 from atldiff.speech.motion.lips import LIPS, SPEECH_WEIGHT, gaps, narrow_mouth
 
-_SILENT, _SPOKEN = 0.1, 0.4  # voice activity below the first is silence, above the second speech
+_SILENCE, _SPEECH = 0.1, 0.4  # voice activity below the first is silence, above the second speech
 _EARLY, _LATE, _RAMP = 3, 3, 2  # frames: lips part before a sound and linger after it; fade of the gate
-
-_LIDS_FOLLOW = 0.2  # of a raised brow, how far the upper lid goes with it
-_LIDS_LOOK = 0.0012  # inter-ocular distances that the upper lid goes with a glance, a degree
+_LIDS_FOLLOW = 0.2  # share of a brow's rise that the upper lid follows
+_LIDS_LOOK = 0.0012  # inter-ocular distances that the upper lid follows a glance, a degree
 
 
 def edit_landmarks(
@@ -40,14 +39,14 @@ def edit_landmarks(
         landmarks: (F, 68, 2) at 30 fps, any unit.
         identity: (68, 2) the photo's landmarks, same unit.
         speech: what is said; F frames of it.
-        motion: the edits; where it edits nothing, bilabials stay as predicted, too.
-        seed: of blinks and head motion; the same seed gives the same movement.
-        bilabials: (N,) frames at which a p, b or m was recognised (`bilabials.bilabial_frames`).
-        emotion: one of `expressions.EMOTIONS`, shown as strongly as `motion.feeling` says; None: none.
+        motion: the edits; without any edit the bilabials also stay as predicted.
+        seed: of blinks and head motion; equal seeds give equal motion.
+        bilabials: (N,) frames of p, b and m (`bilabials.bilabial_frames`); None: unknown.
+        emotion: one of `expressions.EMOTIONS`, with the strength `motion.feeling`; None: none.
 
     Returns:
-        (F, 68, 2) float32, same unit, and (F, 8) float32 poses of `LandmarkSequence`. Inner lips and eyelids
-        never cross in what was edited.
+        (F, 68, 2) float32 landmarks, same unit, and (F, 8) float32 poses of `LandmarkSequence`. Edits never make
+        inner lips or eyelids cross.
     """
     if motion.edits_nothing:
         return np.array(landmarks, np.float32), np.zeros((len(landmarks), POSE_PARTS), np.float32)
@@ -58,19 +57,19 @@ def edit_landmarks(
     points = _gain(points, rest, motion.expression, motion.lips)
     points = _close_smile(points, rest, motion.closure * min(motion.lips, 1))
     points = _smooth(points, motion.smoothing)
-    displacement, poses = _whole_face(rest, speech, activity, motion, seed, emotion)
+    displacement, poses = _face_motion(rest, speech, activity, motion, seed, emotion)
     points = points + displacement
     if bilabials is not None:
         points = close_bilabials(points, bilabials, min(motion.lips, 1))
     points = _close_in_silence(points, rest + displacement, motion.silence * (1 - _gate(activity)))
-    points = _blink(points, blink_curve(activity, motion.blinks, seed))
+    points = close_eyes(points, blink_curve(activity, motion.blinks, seed))
     return frame.from_face(points).astype(np.float32), poses.astype(np.float32)
 
 
-def _whole_face(
+def _face_motion(
     rest: np.ndarray, speech: Speech, activity: np.ndarray, motion: Motion, seed: int, emotion: str | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What moves beside the lips: displacements (F, 68, 2) in face units, poses (F, 8) of head and eyes."""
+    """The motion of brows, lids, emotion and head: displacements (F, 68, 2), face units, and poses (F, 8)."""
     moves = np.zeros((len(activity), MOVES))
     if max(motion.sway, motion.liveliness) > 0:
         moves = head_moves(speech, len(activity), seed)
@@ -91,7 +90,7 @@ def _whole_face(
 
 
 def _activity(speech: Speech, num_frames: int) -> np.ndarray:
-    """Voice activity (num_frames,); landmarks of another length are stretched over the recording."""
+    """Voice activity (num_frames,), stretched if the recording has another length."""
     activity = np.asarray(voice_activity(speech), np.float64)
     if len(activity) == num_frames:
         return activity
@@ -106,13 +105,13 @@ def _gain(points: np.ndarray, rest: np.ndarray, expression: float, lips: float) 
 
 
 def _close_smile(points: np.ndarray, rest: np.ndarray, share: float) -> np.ndarray:
-    """Takes a share of the gap between the photo's own lips (68, 2) off every frame's, at most all of it."""
+    """Narrows every frame's mouth by a share of the gap between the photo's own lips, at most to closed."""
     down, gap = gaps(points, *LIPS)
     return narrow_mouth(points, down, np.clip(share * gaps(rest[None], *LIPS)[1], 0, np.maximum(gap, 0)))
 
 
 def _smooth(points: np.ndarray, strength: float) -> np.ndarray:
-    """Zero-phase Gaussian, none where the lips touch: a plosive shuts them for but two or three frames."""
+    """Smooths by a zero-phase Gaussian, except where lips touch: a plosive closes them for 2 or 3 frames."""
     if strength <= 0:
         return points
     smooth = _gaussian(points, 0.8 * strength)
@@ -123,11 +122,11 @@ def _smooth(points: np.ndarray, strength: float) -> np.ndarray:
 
 
 def _gate(activity: np.ndarray) -> np.ndarray:
-    """Voice activity (F,) -> (F,) in [0, 1], 0 = the lips close; it opens early and never chops an onset."""
-    speaking = smoothstep(_SILENT, _SPOKEN, activity)
+    """Voice activity (F,) -> gate (F,) in [0, 1], 0 = the lips close; it opens before each sound."""
+    speaking = smoothstep(_SILENCE, _SPEECH, activity)
     padded = np.pad(speaking, (_LATE + _RAMP, _EARLY + _RAMP), mode="edge")
-    held = np.lib.stride_tricks.sliding_window_view(padded, _EARLY + _LATE + 1).max(axis=1)
-    return np.lib.stride_tricks.sliding_window_view(held, 2 * _RAMP + 1).mean(axis=1)
+    wide = np.lib.stride_tricks.sliding_window_view(padded, _EARLY + _LATE + 1).max(axis=1)
+    return np.lib.stride_tricks.sliding_window_view(wide, 2 * _RAMP + 1).mean(axis=1)
 
 
 def _close_in_silence(points: np.ndarray, rest: np.ndarray, closing: np.ndarray) -> np.ndarray:
@@ -139,7 +138,7 @@ def _close_in_silence(points: np.ndarray, rest: np.ndarray, closing: np.ndarray)
 
 
 def _gaussian(values: np.ndarray, sigma: float) -> np.ndarray:
-    """Zero-phase Gaussian along axis 0 with `sigma` in frames; the ends are held."""
+    """Filters along axis 0 by a zero-phase Gaussian of `sigma` frames; the end values are repeated."""
     reach = max(1, int(np.ceil(3 * sigma)))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     padded = np.pad(values, [(reach, reach)] + [(0, 0)] * (values.ndim - 1), mode="edge")

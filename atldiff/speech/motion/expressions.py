@@ -1,8 +1,9 @@
 """Emotions as sums of facial actions (Ekman and Friesen's coding system), with the head's pose.
 
-- An emotion rises and falls with the voice, and rises from the photo's own face at the beginning.
-- It never opens or shuts the lips: both points of an inner-lip pair move alike.
-- Brows keep away from the lids, eyes neither close nor bulge, a photo's smile goes before another emotion.
+- An emotion rises and falls with the voice. A video begins with the photo's own face.
+- An emotion never opens or closes the lips: both points of an inner-lip pair move alike.
+- Limits keep brows away from lids, and eyes from closing or bulging.
+- A photo's own smile fades before an emotion that does not smile.
 """
 
 import json
@@ -15,6 +16,7 @@ from atldiff.config import WEIGHTS
 from atldiff.errors import InputError
 from atldiff.landmarks import (
     BROWS,
+    LIDS_BELOW_BROWS,
     LOWER_INNER_LIP,
     LOWER_LIDS,
     NUM_LANDMARKS,
@@ -22,20 +24,20 @@ from atldiff.landmarks import (
     UPPER_LIDS,
     FaceFrame,
 )
+from atldiff.smoothstep import smoothstep
 
 TABLE = WEIGHTS / "starter" / "facial_actions.json"
 MAX_STRENGTH = 1.5
-NEAREST_BROW = 0.7  # of the photo's distance from brow to lid, that is always left
-NARROWED, WIDENED = 0.22, 0.35  # of an eye's opening, the most that it loses and gains
-QUIET = 0.6  # of the emotion that is left in a pause
-AHEAD = 15  # frames by which the face knows the voice before it is heard
+NEAREST_BROW = 0.7  # least distance from brow to lid, share of the photo's
+MOST_NARROWING, MOST_WIDENING = 0.22, 0.35  # largest changes of an eye's opening, share of the photo's
+QUIET = 0.6  # share of the emotion in a pause
+AHEAD = 15  # frames of the voice that the face reacts to in advance
 MOST_SMILE = 1.3
-SMILE_GOES = 0.7  # of a photo's smile, before an emotion that does not smile
+SMILE_FADE = 0.7  # share of a photo's smile that fades before an emotion that does not smile
 _RISE = 15  # frames in which the emotion rises from the photo's face
-_FASTER, _SLOWER = 6.0, 20.0  # frames to rise and to fall, of two filters in a row
-_LIDS_BELOW_BROWS = [36, 37, 38, 38, 39, 42, 43, 43, 44, 45]
-# A mouth's width and how high its corners lie above its middle: of a mouth at rest, and what a smile adds.
-_REST_MOUTH, _SMILE_ADDS = (0.57, 0.02), (0.15, 0.06)
+_RISE_TIME, _FALL_TIME = 6.0, 20.0  # frames; time constants of two filters in a row
+# Width of a mouth and height of its corners above its middle: at rest, and the addition of a smile.
+_REST_MOUTH, _SMILE_CHANGE = (0.57, 0.02), (0.15, 0.06)
 
 
 @dataclass(frozen=True)
@@ -87,18 +89,18 @@ def facial_actions() -> dict[str, np.ndarray]:
 def express(
     points: np.ndarray, identity: np.ndarray, emotion: str, strength: float, activity: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Shows an emotion.
+    """Adds an emotion to landmarks.
 
     Args:
-        points: (F, 68, 2) unturned landmarks, any unit; eyes open (blinks come after it).
+        points: (F, 68, 2) of the unturned head with open eyes, any unit; blinks come later.
         identity: (68, 2) the photo's landmarks, same unit.
         emotion: one of EMOTIONS.
         strength: 0 = none, 1 = as actors show it, at most 1.5.
         activity: (F,) of the voice, 0 to 1.
 
     Returns:
-        (F, 68, 2) landmarks, and (F, 6) poses of the head to be added to its motion (degrees, see
-        `rendering.turn`). The gaps between the inner lips are those of `points`.
+        (F, 68, 2) landmarks with the inner-lip gaps of `points`, and (F, 6) poses of the head (see
+        `rendering.warp.turn`), which add to its motion.
 
     Raises:
         InputError: no such emotion, or a strength beyond 0 to 1.5.
@@ -111,7 +113,7 @@ def express(
     rest = frame.to_face(np.asarray(identity, np.float64))
     motion = amount[:, None, None] * displacement(emotion)
     if not EMOTIONS[emotion].smiles:
-        fading = np.minimum(amount, 1)[:, None, None] * SMILE_GOES * smile(rest)
+        fading = np.minimum(amount, 1)[:, None, None] * SMILE_FADE * smile(rest)
         motion = motion - fading * facial_actions()["AU12"]
     motion = _align_lips(_limit_lids(_limit_brows(motion, rest), rest))
     pose = np.zeros((len(points), 6))
@@ -120,7 +122,7 @@ def express(
 
 
 def displacement(emotion: str) -> np.ndarray:
-    """(68, 2) of an emotion at strength 1, before anything is limited; face units."""
+    """The sum of an emotion's actions at strength 1, without limits: (68, 2) face units."""
     total = np.zeros((NUM_LANDMARKS, 2))
     for name, weight in EMOTIONS[emotion].actions.items():
         action, _, side = name.partition(" ")
@@ -129,19 +131,19 @@ def displacement(emotion: str) -> np.ndarray:
 
 
 def envelope(activity: np.ndarray) -> np.ndarray:
-    """How far an emotion shows (F,) in [0, 1] while a voice is active (F,): it rises faster than it falls."""
+    """The strength (F,) in [0, 1] of an emotion during voice activity (F,); it rises faster than it falls."""
     stream = Envelope()
     return np.concatenate([stream.push(activity), stream.flush()])
 
 
 class Envelope:
-    """`envelope` of a voice that is still being heard; a frame needs AHEAD frames of what follows."""
+    """`envelope` of a live voice; a frame needs the next AHEAD frames of the voice."""
 
     def __init__(self) -> None:
         self._voice, self._stages, self._frame = np.zeros(0), np.ones(2), 0
 
     def push(self, activity: np.ndarray) -> np.ndarray:
-        """Takes the activity (n,) of further frames; gives (m,) of all frames that can be told now."""
+        """Takes the activity (n,) of further frames; returns the strength (m,) of all ready frames."""
         self._voice = np.concatenate([self._voice, np.clip(activity, 0, 1)])
         count = max(0, len(self._voice) - AHEAD)
         amounts = np.array([self._next(self._voice[i + AHEAD - 3 : i + AHEAD + 1]) for i in range(count)])
@@ -149,44 +151,44 @@ class Envelope:
         return amounts
 
     def flush(self) -> np.ndarray:
-        """(m,) of the frames that are left, as if the voice went on."""
+        """Returns the strength (m,) of the remaining frames, as if the voice continued."""
         return self.push(np.full(AHEAD, self._voice[-1])) if len(self._voice) else np.zeros(0)
 
     def _next(self, voice: np.ndarray) -> float:
         target = float(voice.mean())
         for stage in range(2):
-            pace = _FASTER if target > self._stages[stage] else _SLOWER
+            pace = _RISE_TIME if target > self._stages[stage] else _FALL_TIME
             self._stages[stage] += (target - self._stages[stage]) / pace
             target = float(self._stages[stage])
-        begin = min(self._frame / _RISE, 1.0)
+        rise = float(smoothstep(0, _RISE, np.array(self._frame)))
         self._frame += 1
-        return (QUIET + (1 - QUIET) * target) * begin * begin * (3 - 2 * begin)
+        return (QUIET + (1 - QUIET) * target) * rise
 
 
 def smile(rest: np.ndarray) -> float:
-    """How far a face (68, 2), face units, smiles: by its mouth's width and how high the corners lie.
+    """Measures the smile of a face (68, 2), face units, by the mouth's width and the height of its corners.
 
     Returns:
-        0 = not at all, 1 = as AU12 of the table, at most MOST_SMILE.
+        0 = no smile, 1 = as AU12 of the table, at most MOST_SMILE.
     """
     width = float(np.linalg.norm(rest[54] - rest[48]))
     lift = float(rest[[62, 66], 1].mean() - rest[[48, 54], 1].mean())
-    parts = [(x - r) / a for x, r, a in zip((width, lift), _REST_MOUTH, _SMILE_ADDS, strict=True)]
+    parts = [(x - r) / a for x, r, a in zip((width, lift), _REST_MOUTH, _SMILE_CHANGE, strict=True)]
     return float(np.clip(np.mean(parts), 0, MOST_SMILE))
 
 
 def _side(side: str) -> np.ndarray:
-    """(68, 1) weights of the points on the picture's "left" or "right"; half on the middle line."""
+    """Weights (68, 1): 1 on the picture's side "left" or "right", 0.5 on the middle line, 0 elsewhere."""
     left = np.zeros(NUM_LANDMARKS)
     middle = [8, 27, 28, 29, 30, 33, 51, 57, 62, 66]
-    of_left = [*range(8), *range(17, 22), 31, 32, *range(36, 42), 48, 49, 50, 58, 59, 60, 61, 67]
-    left[of_left], left[middle] = 1, 0.5
+    side_points = [*range(8), *range(17, 22), 31, 32, *range(36, 42), 48, 49, 50, 58, 59, 60, 61, 67]
+    left[side_points], left[middle] = 1, 0.5
     assert side in ("left", "right"), side
     return (left if side == "left" else 1 - left)[:, None]
 
 
 def _align_lips(motion: np.ndarray) -> np.ndarray:
-    """Displacements (F, 68, 2) in which both points of each inner-lip pair move alike."""
+    """Gives both points of each inner-lip pair the mean of their displacements (F, 68, 2)."""
     motion, upper, lower = motion.copy(), list(UPPER_INNER_LIP), list(LOWER_INNER_LIP)
     mean = (motion[:, upper] + motion[:, lower]) / 2
     motion[:, upper] = motion[:, lower] = mean
@@ -194,19 +196,19 @@ def _align_lips(motion: np.ndarray) -> np.ndarray:
 
 
 def _limit_brows(motion: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Displacements (F, 68, 2) that leave each brow NEAREST_BROW of the photo's way to its lid."""
+    """Limits displacements (F, 68, 2) of brows, so that NEAREST_BROW of the distance to the lid remains."""
     motion = motion.copy()
-    most = (1 - NEAREST_BROW) * np.maximum(rest[_LIDS_BELOW_BROWS, 1] - rest[BROWS, 1], 0)
+    most = (1 - NEAREST_BROW) * np.maximum(rest[LIDS_BELOW_BROWS, 1] - rest[BROWS, 1], 0)
     motion[:, BROWS, 1] = np.minimum(motion[:, BROWS, 1], most)
     return motion
 
 
 def _limit_lids(motion: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Displacements (F, 68, 2) whose lids narrow or widen no eye by more than NARROWED and WIDENED."""
+    """Limits displacements (F, 68, 2) of lids to MOST_NARROWING and MOST_WIDENING of the eye."""
     motion, upper, lower = motion.copy(), list(UPPER_LIDS), list(LOWER_LIDS)
     opening = np.maximum(rest[lower, 1] - rest[upper, 1], 1e-6)
     change = (motion[:, lower, 1] - motion[:, upper, 1]) / opening
-    limit = np.clip(change, -NARROWED, WIDENED) / np.where(change == 0, 1, change)
+    limit = np.clip(change, -MOST_NARROWING, MOST_WIDENING) / np.where(change == 0, 1, change)
     scale = np.where(change == 0, 1, limit)
     motion[:, upper, 1] *= scale
     motion[:, lower, 1] *= scale

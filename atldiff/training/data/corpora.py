@@ -105,7 +105,7 @@ def _crema_d(root: Path) -> Listing:
     people, table = {}, root / "VideoDemographics.csv"
     if table.is_file():
         people = {row["ActorID"]: row for row in table_rows(table, ("ActorID",))}
-    for entry in _named(root, names.parse_crema_d, names.CREMA_D_EXAMPLE):
+    for entry in _parse_names(root, names.parse_crema_d, names.CREMA_D_EXAMPLE):
         if isinstance(entry, Skipped):
             yield entry
             continue
@@ -120,7 +120,7 @@ def _mead(root: Path) -> Listing:
     for actor in sorted(entry.name for entry in os.scandir(root) if entry.is_dir()):
         if (root / actor / "video.tar").exists() and not (root / actor / "video").is_dir():
             yield Skipped(f"{actor}/video.tar", "not unpacked")
-    for entry in _named(root, names.parse_mead, names.MEAD_EXAMPLE):
+    for entry in _parse_names(root, names.parse_mead, names.MEAD_EXAMPLE):
         if isinstance(entry, Skipped):
             yield entry
             continue
@@ -136,7 +136,7 @@ def _mead(root: Path) -> Listing:
 
 def _ravdess(root: Path) -> Listing:
     """RAVDESS: files with sound and pictures. Files with pictures alone show the same takes."""
-    for entry in _named(root, names.parse_ravdess, names.RAVDESS_EXAMPLE):
+    for entry in _parse_names(root, names.parse_ravdess, names.RAVDESS_EXAMPLE):
         if isinstance(entry, Skipped):
             yield entry
         elif entry["details"]["modality"] == "audio-video":
@@ -147,7 +147,7 @@ def _ravdess(root: Path) -> Listing:
 
 def _grid(root: Path) -> Listing:
     """GRID: sound from audio_25k or the speaker's audio folder where it exists, else from the video."""
-    for entry in _named(root, names.parse_grid, names.GRID_EXAMPLE):
+    for entry in _parse_names(root, names.parse_grid, names.GRID_EXAMPLE):
         if isinstance(entry, Skipped):
             yield entry
             continue
@@ -217,7 +217,7 @@ def _unfit(path: Path) -> str | None:
     return "is a Git LFS pointer: run `git lfs pull`" if head == LFS_POINTER else None
 
 
-def _named(
+def _parse_names(
     root: Path, grammar: Callable[[tuple[str, ...]], dict | None], example: str
 ) -> Iterator[dict | Skipped]:
     """The fields of a ClipRecord from the path of each video; `Skipped` for names outside the grammar."""

@@ -53,7 +53,7 @@ class LocalEngine:
         try:
             return self._pool.submit(call, *args)
         except BrokenProcessPool as error:
-            raise _died() from error
+            raise _death_error() from error
 
     def wait(self, jobs: Iterable[Future]) -> tuple[list, set[Future]]:
         """Waits for one job at least; returns (answers of finished jobs, jobs that still run).
@@ -66,7 +66,7 @@ class LocalEngine:
         try:
             return [job.result() for job in done], going
         except BrokenProcessPool as error:
-            raise _died() from error
+            raise _death_error() from error
 
 
 class RayEngine:
@@ -131,7 +131,7 @@ def _worker_context() -> BaseContext:
     return context
 
 
-def _died() -> WorkerDied:
+def _death_error() -> WorkerDied:
     problem = "A worker process was ended, perhaps because memory was short"
     return WorkerDied(problem, "Run it again to go on, with fewer --workers")
 

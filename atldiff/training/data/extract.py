@@ -66,8 +66,8 @@ def extract(clip: ClipRecord, config: PrepareConfig = PROTOCOLS["starter"]) -> l
         landmarks30, ok30: landmarks and tracked frames at FRAME_RATE, with speech only.
 
     Raises:
-        InputError: the clip is unreadable, incomplete, almost without a face, without the sound that it
-            should have, or shorter than a piece.
+        InputError: the clip is unreadable, incomplete, almost without a face, without its sound, or shorter
+            than a piece.
     """
     from atldiff.portrait.mesh import track_landmarks
 

@@ -22,7 +22,7 @@ from atldiff.training.data.corpora import ClipRecord, read_corpus
 # Identities in clips.csv who speak from a podium, or read syllables and commands with a still head.
 LEFT_OUT = ("Obama", "JFK", "RD_Radio10", "GRID_s1", "VidTIMIT_fadg0", "mcgurk_filyp", "mcgurk_luvgho")
 SECONDS_A_PERSON = 12.0
-MAX_SECONDS = 40.0  # the most that is read of a clip
+MAX_SECONDS = 40.0  # longest part of a clip to read
 MIN_FRAMES = 100
 CUT = 7.0  # degrees in one frame; a larger step is a cut of the film
 YAW_DEVIATION, MOST_PITCH_DEVIATION = (0.7, 8.0), 6.0  # degrees; the range of a conversation
@@ -95,14 +95,14 @@ def balance_tracks(
     tracks: Iterable[tuple[str, np.ndarray]], seconds: float = SECONDS_A_PERSON
 ) -> list[np.ndarray]:
     """Chooses among (identity, track (F, C)) the longest tracks, at most `seconds` of a person."""
-    left: dict[str, int] = {}
-    chosen = []
+    rooms: dict[str, int] = {}
+    balanced = []
     for identity, track in sorted(tracks, key=lambda item: (-len(item[1]), item[0])):
-        room = left.setdefault(identity, round(seconds * FRAME_RATE))
+        room = rooms.setdefault(identity, round(seconds * FRAME_RATE))
         if room >= MIN_FRAMES:
-            chosen.append(track[:room])
-            left[identity] = room - len(chosen[-1])
-    return chosen
+            balanced.append(track[:room])
+            rooms[identity] = room - len(balanced[-1])
+    return balanced
 
 
 def save_bank(tracks: Sequence[np.ndarray], path: Path) -> None:
@@ -123,7 +123,7 @@ def build_bank(data: Path, path: Path, without: Sequence[str] = LEFT_OUT) -> str
     """Writes the bank of a folder with clips.csv.
 
     Returns:
-        What it holds, and how well a judge tells its motion from that of people who are not in it.
+        Two lines: the bank's size, and `judge_bank`, the areas under the judge's ROC curve.
 
     Raises:
         InputError: the folder holds no speech clip of the training split.
@@ -132,5 +132,5 @@ def build_bank(data: Path, path: Path, without: Sequence[str] = LEFT_OUT) -> str
     tracks = balance_tracks(pieces)
     save_bank(tracks, path)
     people, seconds = len({identity for identity, _ in pieces}), sum(map(len, tracks)) / FRAME_RATE
-    chances = ", ".join(f"{chance:.2f}" for chance in judge_bank(pieces))
-    return f"{path}: {seconds:.0f} s of {people} people\njudge (0.5 = cannot tell): {chances}"
+    areas = ", ".join(f"{area:.2f}" for area in judge_bank(pieces))
+    return f"{path}: {seconds:.0f} s of {people} people\njudge (0.5 = cannot tell): {areas}"

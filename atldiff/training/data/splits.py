@@ -42,12 +42,12 @@ def speaker_splits(speakers: Iterable[str], known: dict[str, str]) -> dict[str, 
     splits = dict(known)
     new = sorted(set(speakers) - set(splits), key=rank)
     total = len(splits) + len(new)
-    wanted = {"test": 0, "val": 0}
+    quota = {"test": 0, "val": 0}
     if total >= len(SPLITS):
-        wanted["test"] = max(1, round(TEST_SHARE * total))
-        wanted["val"] = max(1, round(VALIDATION_SHARE * (total - wanted["test"])))
+        quota["test"] = max(1, round(TEST_SHARE * total))
+        quota["val"] = max(1, round(VALIDATION_SHARE * (total - quota["test"])))
     for speaker in new:
-        taken = list(splits.values())
-        short = [split for split, count in wanted.items() if taken.count(split) < count]
+        places = list(splits.values())
+        short = [split for split, count in quota.items() if places.count(split) < count]
         splits[speaker] = short[0] if short else "train"
     return splits

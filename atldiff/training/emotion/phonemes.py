@@ -28,7 +28,7 @@ def read_container(path: Path | None = None) -> dict[str, Tensor]:
     Raises:
         InputError: the package is not installed, or the file is something else.
     """
-    data = Path(path).read_bytes() if path else _packaged()
+    data = Path(path).read_bytes() if path else _read_package()
     if not data.startswith(MAGIC):
         raise InputError("This is not a version-1 .hama file", "Install hama==1.7.0")
     (count,) = struct.unpack_from("<I", data, len(MAGIC))
@@ -51,7 +51,7 @@ def read_container(path: Path | None = None) -> dict[str, Tensor]:
     }
 
 
-def _packaged() -> bytes:
+def _read_package() -> bytes:
     try:
         return resources.files("hama.assets").joinpath("asr_waveform.hama").read_bytes()
     except ModuleNotFoundError as error:
@@ -76,7 +76,7 @@ def copy_recogniser(mel: LogMel, encoder: PhoneticEncoder, path: Path | None = N
         state |= {target + ours: next(products) for ours in _PRODUCTS}
         state[target + "convolution.depthwise.weight"] = next(convolutions)
         state[target + "convolution.depthwise.bias"] = next(convolutions)
-        for theirs, ours in _NAMED.items():
+        for theirs, ours in _WEIGHTS_BY_NAME.items():
             state[target + ours] = arrays[source + theirs]
     state["head.weight"] = arrays["acoustic_model.model.proj.weight"]
     state["head.bias"] = arrays["acoustic_model.model.proj.bias"]
@@ -92,7 +92,7 @@ _PRODUCTS = (
     "second.1.weight",
     "second.3.weight",
 )
-_NAMED = {
+_WEIGHTS_BY_NAME = {
     f"{theirs}.{part}": f"{ours}.{part}"
     for theirs, ours, parts in (
         ("ffn1.norm", "first.0", ("weight", "bias")),

@@ -44,7 +44,7 @@ def store_emotional_speech(data: Path, encoder: Encoder, path: Path) -> ArrayFil
         InputError: no such data; no recording with an emotion of the encoder; a recording cannot be read;
             the disk is full.
     """
-    recordings = _table(data) if (data / "emotional_speech.csv").exists() else _prepared(data)
+    recordings = _read_table(data) if (data / "emotional_speech.csv").exists() else _read_corpus(data)
     names, counts = encoder.emotion.names, [0, 0]
 
     def rows() -> Iterator[dict[str, np.ndarray]]:
@@ -64,7 +64,7 @@ def store_emotional_speech(data: Path, encoder: Encoder, path: Path) -> ArrayFil
     return file
 
 
-def _table(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
+def _read_table(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
     """(samples (n,) at 16 kHz, emotion, held out) of RAVDESS's recordings."""
     import librosa
 
@@ -79,7 +79,7 @@ def _table(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
         yield samples, row["emotion"], row["actor"] in TEST_ACTORS
 
 
-def _prepared(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
+def _read_corpus(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
     """(samples (n,) at 16 kHz, emotion, held out) of prepared clips with speech."""
     for split in ("train", "val"):
         for entry, arrays in read_prepared(data, split):

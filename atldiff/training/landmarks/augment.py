@@ -31,8 +31,10 @@ def change_speed(clip: SpeechClip, speed: float) -> SpeechClip:
     place = np.clip(np.arange(frames) * speed, 0, len(clip.ok) - 1)
     low = place.astype(int)
     high, share = np.minimum(low + 1, len(clip.ok) - 1), (place - low)[:, None, None]
-    moved = (clip.displacements[low] * (1 - share) + clip.displacements[high] * share).astype(np.float32)
-    return replace(clip, samples=samples, displacements=moved, ok=clip.ok[low] & clip.ok[high])
+    displacements = (clip.displacements[low] * (1 - share) + clip.displacements[high] * share).astype(
+        np.float32
+    )
+    return replace(clip, samples=samples, displacements=displacements, ok=clip.ok[low] & clip.ok[high])
 
 
 def reverberate(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -64,8 +66,8 @@ def add_noise(samples: np.ndarray, babble: np.ndarray, rng: np.random.Generator)
         hertz = np.maximum(np.linspace(0, SAMPLE_RATE / 2, len(spectrum)), 50.0)
         noise = np.fft.irfft(spectrum * hertz ** -rng.uniform(0, 1), len(samples))
         decibels = rng.uniform(6, 30)
-    wanted = np.sqrt((samples**2).mean()) * 10 ** (-decibels / 20)
-    return samples + noise * wanted / (np.sqrt((noise**2).mean()) + 1e-9)
+    level = np.sqrt((samples**2).mean()) * 10 ** (-decibels / 20)
+    return samples + noise * level / (np.sqrt((noise**2).mean()) + 1e-9)
 
 
 def surround_with_silence(clip: SpeechClip, rng: np.random.Generator) -> SpeechClip:

@@ -115,12 +115,12 @@ def remove_pose(points: np.ndarray, ok: np.ndarray) -> tuple[np.ndarray, np.ndar
 
     The identity frame is the one with the mouth most closed at the clip's usual yaw.
     """
-    turned = np.abs(lm.yaw(points) - np.median(lm.yaw(points)[ok]))
-    still = int(np.argmin(lm.mouth_opening(points) + 0.5 * turned + 10.0 * ~ok))
+    turn = np.abs(lm.yaw(points) - np.median(lm.yaw(points)[ok]))
+    still = int(np.argmin(lm.mouth_opening(points) + 0.5 * turn + 10.0 * ~ok))
     face = lm.FaceFrame.from_landmarks(points[still])
     identity = face.to_face(points[still])
-    moved = face.to_face(lm.align_rigid(points, points[still]))
-    return (moved - identity).astype(np.float32), identity.astype(np.float32)
+    points = face.to_face(lm.align_rigid(points, points[still]))
+    return (points - identity).astype(np.float32), identity.astype(np.float32)
 
 
 def data_key(encoder: Encoder, clips: Iterable[SpeechClip]) -> str:
@@ -131,7 +131,11 @@ def data_key(encoder: Encoder, clips: Iterable[SpeechClip]) -> str:
         for array in (clip.samples, clip.displacements, clip.identity, clip.ok):
             digest.update(np.ascontiguousarray(array).tobytes())
     for name, value in encoder.state_dict().items():
-        if name.split(".")[0] not in ("gate", "mean", "std"):  # the first is trained, the others are fitted
+        if name.split(".")[0] not in (
+            "gate",
+            "mean",
+            "std",
+        ):  # training changes the first, `fit_features` the others
             digest.update(name.encode())
             digest.update(value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -19,8 +19,12 @@ def fit_components(generator: LandmarkGenerator, clips: Iterable[SpeechClip]) ->
     weight = weights.reshape(-1)
     count, total, products = 0, np.zeros(len(weight)), np.zeros((len(weight), len(weight)))
     for clip in clips:
-        moved = clip.displacements[clip.ok][::3]
-        both = np.concatenate([moved, lm.mirror(moved, 0.0)]).reshape(-1, len(weight)).astype(np.float64)
+        displacements = clip.displacements[clip.ok][::3]
+        both = (
+            np.concatenate([displacements, lm.mirror(displacements, 0.0)])
+            .reshape(-1, len(weight))
+            .astype(np.float64)
+        )
         count, total, products = count + len(both), total + both.sum(0), products + both.T @ both
     mean = total / count
     covariance = (products / count - np.outer(mean, mean)) * np.outer(weight, weight)

@@ -54,24 +54,24 @@ def measure_lags(
     Returns:
         "lags": (N,) frames; "trust": (N,) correlation at the lag, at least 0.1.
     """
-    measured: list[int | None] = []
+    votes_of_clips: list[int | None] = []
     trust: list[float] = []
     for example in examples:
         acoustic, emotion = example.acoustic.float().to(device), example.emotion.to(device)
         identity = example.identity[None].to(device)
         samples = example.samples.float().to(device)
-        moved = net(acoustic, emotion, identity, len(example.ok), samples)[0].cpu()
+        displacements = net(acoustic, emotion, identity, len(example.ok), samples)[0].cpu()
         opening, truth = (
-            lm.mouth_opening((d + example.identity).numpy()) for d in (moved, example.displacements)
+            lm.mouth_opening((d + example.identity).numpy()) for d in (displacements, example.displacements)
         )
         truth = np.where(example.ok.numpy(), truth, np.nan)
         lag, at_lag = best_lag(truth, opening, MAX_LAG)
         at_lag, at_zero = np.nan_to_num([at_lag, correlation(truth, opening)]).tolist()
-        measured.append((lag if at_lag > at_zero + 0.02 else 0) if at_lag > 0.4 else None)
+        votes_of_clips.append((lag if at_lag > at_zero + 0.02 else 0) if at_lag > 0.4 else None)
         trust.append(max(0.1, at_lag))
     votes: dict[str, list[int]] = {}
-    for speaker, vote in zip(speakers, measured, strict=True):
+    for speaker, vote in zip(speakers, votes_of_clips, strict=True):
         if vote is not None:
             votes.setdefault(speaker, []).append(vote)
     centre = round(float(np.mean([np.median(lags) for lags in votes.values()]))) if votes else 0
-    return {"lags": [0 if vote is None else vote - centre for vote in measured], "trust": trust}
+    return {"lags": [0 if vote is None else vote - centre for vote in votes_of_clips], "trust": trust}

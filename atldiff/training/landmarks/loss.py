@@ -37,18 +37,18 @@ def landmark_loss(
     frames = ok.float()
     pairs = frames[:, 1:] * frames[:, :-1]
     error, speed = (predicted - target) / UNIT, (predicted - target).diff(dim=1) / UNIT
-    lips, wanted = lip_shape(predicted + identity[:, None]), lip_shape(target + identity[:, None])
-    agreement, deviation = opening_agreement(lips[..., 0], wanted[..., 0], frames)
+    lips, true_lips = lip_shape(predicted + identity[:, None]), lip_shape(target + identity[:, None])
+    agreement, deviation = opening_agreement(lips[..., 0], true_lips[..., 0], frames)
     terms = {
         "place": _mean(_weigh_parts(error), frames, across),
         "speed": _mean(_weigh_parts(speed), pairs, across),
-        "lips": _mean(((lips - wanted) / UNIT).abs().mean(-1), frames, across),
+        "lips": _mean(((lips - true_lips) / UNIT).abs().mean(-1), frames, across),
         "correlation": (1 - agreement).mean(),
         "deviation": deviation.mean(),
     }
     weights = {"place": 1.0, "speed": velocity, "lips": 0.5, "correlation": 0.5, "deviation": 0.2}
-    weighted = (weights[name] * term for name, term in terms.items())
-    return sum(weighted, start=error.new_zeros(())), terms
+    parts = (weights[name] * term for name, term in terms.items())
+    return sum(parts, start=error.new_zeros(())), terms
 
 
 def _weigh_parts(error: Tensor) -> Tensor:
@@ -69,13 +69,13 @@ def lip_shape(points: Tensor) -> Tensor:
     return torch.stack([inner[..., 1].mean(-1), outer[..., 1].mean(-1), width], -1)
 
 
-def opening_agreement(predicted: Tensor, wanted: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+def opening_agreement(predicted: Tensor, target: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
     """Correlation (B,) and |log ratio of deviations| (B,) of two curves (B, F) over the frames that count.
 
     Windows with almost still lips get 1 and 0.
     """
     count = frames.sum(1, keepdim=True).clamp_min(1)
-    a, b = ((c - (c * frames).sum(1, keepdim=True) / count) * frames for c in (predicted, wanted))
+    a, b = ((c - (c * frames).sum(1, keepdim=True) / count) * frames for c in (predicted, target))
     spread_a, spread_b = (((c * c).sum(1) / count[:, 0] + 1e-6).sqrt() for c in (a, b))
     moving = (spread_b > 0.01) & (count[:, 0] > 15)
     correlation = (a * b).sum(1) / count[:, 0] / (spread_a * spread_b)

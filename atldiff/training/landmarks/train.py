@@ -157,9 +157,9 @@ class LandmarkTrainer:
             if features.exists():
                 encoder.load_state_dict(torch.load(features, weights_only=True), strict=False)
             else:
-                fitted = fit_features(encoder, clips)
+                statistics = fit_features(encoder, clips)
                 with report_write_errors(features):
-                    torch.save(fitted, features)
+                    torch.save(statistics, features)
             raw = generator.hears_waveform
             self.versions = encode_versions(out, key, encoder, clips, stage.versions, seed, raw)
         fit_components(generator, clips)
@@ -174,8 +174,8 @@ class LandmarkTrainer:
         self.stems, self.speakers, frames = (list(column) for column in zip(*rows, strict=True))
         self.shares = clip_shares(self.speakers, frames)
         if (out / "lags.json").exists():
-            known = json.loads((out / "lags.json").read_text())
-            self.state |= known if known.pop("clips") == self.stems else {}
+            lags = json.loads((out / "lags.json").read_text())
+            self.state |= lags if lags.pop("clips") == self.stems else {}
         if (out / "landmarks.pt").exists():
             self._resume()
         self.journal = Journal(accelerator, "landmarks", self.state["step"])
@@ -197,7 +197,7 @@ class LandmarkTrainer:
                 losses = {f"{name}_loss": value.item() for name, value in means.items()}
                 self.journal.write({"step": state["step"]} | losses | self.validate())
                 if main:
-                    save_state(self.out / "landmarks.pt", self._parts(), state=state, begun=self._begun())
+                    save_state(self.out / "landmarks.pt", self._parts(), state=state, begun=self._settings())
         self.journal.close()
 
     def train_step(self) -> dict[str, Tensor]:
@@ -248,13 +248,13 @@ class LandmarkTrainer:
     def _parts(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("net", "average", "optimizer")}
 
-    def _begun(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, Any]:
         shape = shape_of(LandmarkConfig, self.generator.config)
         return {"landmark generator": asdict(shape), "seed": self.seed}
 
     def _resume(self) -> None:
-        saved = load_state(self.out / "landmarks.pt", self._parts(), self.device, self._begun())
-        state = saved["state"]
+        values = load_state(self.out / "landmarks.pt", self._parts(), self.device, self._settings())
+        state = values["state"]
         if state["data"] != self.state["data"]:
             raise InputError(f"The run in {self.out} was begun with other data", "Choose another --out")
         self.average.to(self.device)

@@ -54,9 +54,9 @@ def draw_batch(
         share: (N,) how often each clip is drawn, of any sum.
         lags: (N,) frames by which each clip's picture comes after its sound.
     """
-    drawn = rng.choice(len(share), size, p=share / share.sum())
+    indices = rng.choice(len(share), size, p=share / share.sum())
     rows = [
-        _window(versions[int(rng.integers(len(versions)))][i], lags[i], frames, rng) for i in drawn.tolist()
+        _window(versions[int(rng.integers(len(versions)))][i], lags[i], frames, rng) for i in indices.tolist()
     ]
     columns = [torch.stack(column) for column in zip(*rows, strict=True)]
     for row in columns[0]:  # SpecAugment in time

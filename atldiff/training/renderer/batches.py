@@ -78,7 +78,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[range, dict]]:
         numbers = sample_numbers(self._accelerator, self._source.batch, self._first)
-        return zip(numbers, _loaded(self._loader), strict=False)
+        return zip(numbers, _read_batches(self._loader), strict=False)
 
     def places(self) -> list[dict]:
         """State of every process's stream; empty without a stream. All processes must call it."""
@@ -116,7 +116,7 @@ class Batches:
         return loader
 
 
-def _loaded(loader: DataLoader) -> Iterator[dict]:
+def _read_batches(loader: DataLoader) -> Iterator[dict]:
     """Yields the loader's batches, and turns a worker's end into a sentence.
 
     Raises:

@@ -18,7 +18,7 @@ from atldiff.training.renderer.clips import MAX_YAW_CHANGE, Moment, StoredClip
 from atldiff.training.renderer.reopened import reopen_mouth
 
 MOUTH_VIEW = 1  # the mouth's place among a canvas's views
-SHUT = 0.04  # inter-ocular distances; the largest opening of a portrait's mouth
+MAX_CLOSED = 0.04  # inter-ocular distances; the largest opening of a portrait's mouth
 OPENINGS = (0.03, 0.07, 0.13, 1.0)  # borders of little, half and wide open mouths
 LIMITS = {
     "edge": (-1, 5), "jaw": (0.8, 1.1), "overbite": (0, 4), "lower_show": (0, 8), "dim": (0, 6),
@@ -56,7 +56,7 @@ class OpenMouth:
         photo = WarpedPhoto.from_canvas(canvas)
         truth = crop_view(canvas, moving_part(moment.frames[0], canvas), MOUTH_VIEW)
         inside = fill_masks(lm.to_crop(points, box), FRAME_SIZE)[0, 0]
-        return cls(photo, next(photo.warped(points)), points, truth, inside)
+        return cls(photo, next(photo.warp(points)), points, truth, inside)
 
     @property
     def opening(self) -> float:
@@ -67,7 +67,7 @@ class OpenMouth:
         """The prior's mouth view (128, 128, 3) uint8 with a mouth of this shape."""
         mouth = self.photo.mouth
         mouth = replace(mouth, shape=shape, edge=mouth.edge - mouth.shape.edge + shape.edge)
-        (frame,) = replace(self.photo, mouth=mouth).painted([self.moving.copy()], self.points)
+        (frame,) = replace(self.photo, mouth=mouth).paint([self.moving.copy()], self.points)
         return crop_view(self.photo.canvas, frame, MOUTH_VIEW)
 
 
@@ -82,7 +82,7 @@ def open_mouths(
         opening = np.where(clip.usable, lm.mouth_opening(clip.points), np.nan)
         still = int(np.nanargmin(opening))
         alike = np.abs(lm.yaw(clip.points) - lm.yaw(clip.points[still])) < MAX_YAW_CHANGE
-        if opening[still] >= SHUT or len(mouths) > 0.8 * count:
+        if opening[still] >= MAX_CLOSED or len(mouths) > 0.8 * count:
             continue
         for least, most in pairwise(OPENINGS):
             numbers = np.flatnonzero((opening > least) & (opening <= most) & alike)
@@ -100,10 +100,10 @@ def fit_mouth(mouths: Sequence[OpenMouth], tries: int = 400, seed: int = 0) -> t
     rng, best = np.random.default_rng(seed), MouthShape()
     lowest, reach = shape_loss(best, mouths), 0.25
     for _ in range(tries):
-        chosen = rng.choice(list(LIMITS), rng.integers(1, 4), replace=False)
-        steps = {name: reach * rng.normal() * np.ptp(LIMITS[name]) for name in chosen}
-        moved = {n: float(np.clip(getattr(best, n) + step, *LIMITS[n])) for n, step in steps.items()}
-        candidate = replace(best, **moved)
+        names = rng.choice(list(LIMITS), rng.integers(1, 4), replace=False)
+        steps = {name: reach * rng.normal() * np.ptp(LIMITS[name]) for name in names}
+        changes = {n: float(np.clip(getattr(best, n) + step, *LIMITS[n])) for n, step in steps.items()}
+        candidate = replace(best, **changes)
         loss = shape_loss(candidate, mouths)
         if loss < lowest:
             best, lowest = candidate, loss
@@ -114,8 +114,8 @@ def fit_mouth(mouths: Sequence[OpenMouth], tries: int = 400, seed: int = 0) -> t
 def shape_loss(shape: MouthShape, mouths: Sequence[OpenMouth]) -> float:
     """Distance of painted mouths from true ones.
 
-    It is the blurred difference, and the |log ratios| of gradient, deviation and brightness inside the lips,
-    each for little, half and wide open mouths.
+    It adds the blurred difference, and the |log ratios| of gradient, deviation and brightness inside the
+    lips. Little, half and wide open mouths have ratios of their own.
     """
     import cv2
 
@@ -123,11 +123,11 @@ def shape_loss(shape: MouthShape, mouths: Sequence[OpenMouth]) -> float:
     truth, inside = (np.stack([getattr(m, name) for m in mouths]) for name in ("truth", "inside"))
     generated, real = (inside_statistics(frames, inside) for frames in (pictures, truth))
     difference = pictures.astype(np.float32) - truth
-    blurred = [cv2.GaussianBlur(d, (0, 0), 1.5)[i > INSIDE] for d, i in zip(difference, inside, strict=True)]
-    distance = np.abs(np.concatenate(blurred)).mean() / 60
+    errors = [cv2.GaussianBlur(d, (0, 0), 1.5)[i > INSIDE] for d, i in zip(difference, inside, strict=True)]
+    distance = np.abs(np.concatenate(errors)).mean() / 60
     openings, unlike = np.array([mouth.opening for mouth in mouths]), []
     for least, most in pairwise(OPENINGS):
-        chosen = (openings > least) & (openings <= most)
-        ratios = inside_ratios(generated[chosen], real[chosen])
+        group = (openings > least) & (openings <= most)
+        ratios = inside_ratios(generated[group], real[group])
         unlike.append(np.nan_to_num([abs(np.log(ratio)) for ratio in ratios.values()]).sum())
     return float(distance + 0.4 * np.mean(unlike))

@@ -76,8 +76,8 @@ def _blocks(x: Tensor) -> Tensor:
 
 def draw_colours(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A random gain and offset of each channel, (3, 1, 1, 1)."""
-    drawn = torch.rand(7, 1, 1, 1, generator=generator, device=generator.device) - 0.5
-    return 1 + 0.2 * drawn[:3], 0.2 * drawn[6:] + 0.1 * drawn[3:6]
+    numbers = torch.rand(7, 1, 1, 1, generator=generator, device=generator.device) - 0.5
+    return 1 + 0.2 * numbers[:3], 0.2 * numbers[6:] + 0.1 * numbers[3:6]
 
 
 def vary_colours(

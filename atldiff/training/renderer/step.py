@@ -40,7 +40,7 @@ class RendererStep:
         self.stage, self.accelerator, self.seed, self.use_critic = stage, accelerator, seed, use_critic
         device = accelerator.device
         self.networks = networks.to(device)
-        self.trained = [p for p in networks.parameters() if p.requires_grad]
+        self.weights = [p for p in networks.parameters() if p.requires_grad]
         self.average = EMAModel(networks.parameters(), decay=stage.ema)
         optimizer = renderer_optimizer(networks, stage.learning_rate)
         guides = networks.unet.config.guide_channels
@@ -108,7 +108,7 @@ class RendererStep:
             group["lr"] = group["share"] * self.learning_rate(step)
         self.accelerator.backward(loss)
         if self.accelerator.sync_gradients:
-            self.accelerator.clip_grad_norm_(self.trained, 1.0)
+            self.accelerator.clip_grad_norm_(self.weights, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return losses

@@ -75,7 +75,7 @@ def _bad_call(way: str, endpoint: str, text: str) -> JSONResponse | None:
     if way.startswith("call") and endpoint not in ENDPOINTS:
         choices = ", ".join(ENDPOINTS)
         return _answer(404, f"There is no endpoint {endpoint[:40]}. Choose one of {choices}.")
-    values = _parsed(text)
+    values = _parse(text)
     if not isinstance(values, dict) or (way == "call" and not isinstance(values.get("data"), list)):
         return _answer(400, UNREADABLE)
     problem = _bad_names(endpoint, values) if way == "call/v2" else ""
@@ -84,7 +84,7 @@ def _bad_call(way: str, endpoint: str, text: str) -> JSONResponse | None:
 
 def _bad_tool_call(text: str) -> JSONResponse | None:
     """The answer to an impossible call by MCP, or None. It is a tool's error, which an agent reads."""
-    message = _parsed(text)
+    message = _parse(text)
     call = message.get("params") if isinstance(message, dict) else None
     if not isinstance(call, dict) or message.get("method") != "tools/call":
         return None
@@ -99,7 +99,7 @@ def _bad_tool_call(text: str) -> JSONResponse | None:
     return JSONResponse(answer) if problem else None
 
 
-def _parsed(text: str) -> Any:
+def _parse(text: str) -> Any:
     """Parses JSON; None if the text is no JSON."""
     try:
         return json.loads(text)

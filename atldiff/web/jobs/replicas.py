@@ -111,7 +111,7 @@ class Replicas:
                     continue
                 path = folder / step.video.name
                 path.write_bytes(video)
-                yield Step(step.done, step.total, video=path)
+                yield Step(step.done, step.total, video=path, note=step.note)
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause if isinstance(error.cause, InputError) else error from error
         finally:

@@ -22,6 +22,7 @@ from atldiff.media.video_writer import encode_video
 from atldiff.options import OPTIONS, Options
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.portrait.photo import LONG_SIDE, open_photo
+from atldiff.portrait.photo_file import open_file
 
 MAX_SECONDS = 60.0  # of a recording on the page
 MAX_UPLOAD = "20mb"  # of any file sent to the page
@@ -82,12 +83,14 @@ class Step:
         total: number of all frames.
         picture: a small JPEG of the frame, every PICTURE_EVERY seconds.
         video: the file, in the last step.
+        note: a sentence on a video that could not be signed, or "".
     """
 
     done: int
     total: int
     picture: bytes | None = None
     video: Path | None = None
+    note: str = ""
 
 
 def read_speech(path: str) -> Speech:
@@ -107,7 +110,7 @@ def read_beginning(path: str) -> Speech:
 def photo_size(path: str | None, zoom: float = 1.0) -> tuple[int, int] | None:
     """The (height, width) at which an uploaded photo is read, from its header; None without a photo."""
     try:
-        with Image.open(path or "") as photo:
+        with open_file(Path(path or "")) as photo:
             shrink = min(1 / zoom, LONG_SIDE / max(photo.size))
             return round(photo.height * shrink), round(photo.width * shrink)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
@@ -121,7 +124,7 @@ def convert_for_browsers(path: str, folder: Path) -> Path | None:
         Path of the JPEG; None if browsers show the photo, or nobody can read it.
     """
     try:
-        with Image.open(path) as photo:
+        with open_file(Path(path)) as photo:
             if photo.format in _IN_BROWSERS:
                 return None
         upright = open_photo(path, 2 * LONG_SIDE)  # larger than needed, for a zoom to the head
@@ -140,12 +143,13 @@ def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Gener
     frames = pipeline.render(animation.portrait, animation.landmarks, animation.options)
     matte, total = animation.options.background == "matte", len(animation.landmarks.points)
     path = folder / ("talking.webm" if matte else "talking.mp4")
-    last = -PICTURE_EVERY
-    for done, frame in enumerate(encode_video(path, frames, animation.speech), start=1):
-        fresh = time.monotonic() >= last + PICTURE_EVERY
-        last = time.monotonic() if fresh else last
-        yield Step(done, total, _small_jpeg(frame) if fresh else None)
-    yield Step(total, total, video=path)
+    last, notes = -PICTURE_EVERY, list[str]()
+    encoding = encode_video(path, frames, animation.speech, warn=notes.append)
+    for done, frame in enumerate(encoding, start=1):
+        due = time.monotonic() >= last + PICTURE_EVERY
+        last = time.monotonic() if due else last
+        yield Step(done, total, _small_jpeg(frame) if due else None)
+    yield Step(total, total, video=path, note=" ".join(notes))
 
 
 def _small_jpeg(frame: np.ndarray) -> bytes:

@@ -18,6 +18,7 @@ from atldiff.media.speech import Speech, load_speech
 from atldiff.media.synthesis import synthesise, write_sound
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.portrait import Portrait, SmallFace, load_portrait
+from atldiff.provenance.verify import verify
 from atldiff.sequence import LandmarkSequence
 from atldiff.web.jobs.forecast import Forecast, seconds_left
 from atldiff.web.jobs.idle_memory import IdleTimer
@@ -154,7 +155,8 @@ class Service:
                 passed, share = time.monotonic() - begin, step.done / step.total
                 if step.video:
                     result = f"{step.total / FRAME_RATE:.1f} s of video in {format_time(passed)}"
-                    yield step, Report(f"Done: {result}.{emotion}", 1.0, video=step.video)
+                    note = f" {step.note}" if step.note else ""
+                    yield step, Report(f"Done: {result}.{emotion}{note}", 1.0, video=step.video)
                 elif step.picture or time.monotonic() > reported + REPORT_EVERY:
                     reported = time.monotonic()
                     left = format_time(seconds_left(estimate, step.done, step.total, passed))
@@ -168,10 +170,10 @@ class Service:
         emotion = self._recognise(landmarks) if self._recognise else None
         return f" Emotion heard: {emotion}." if emotion else ""
 
-    def warm_up(self, portrait: str | Path, recording: str | Path, seconds: float = 1.0) -> None:
-        """Makes a short video twice: the first warms the networks, the second fits the forecast."""
-        speech = load_speech(recording).cut(0, seconds)
-        for warm in (False, True):
+    def warm_up(self, portrait: str | Path, recording: str | Path) -> None:
+        """Makes two short videos: the first warms the networks, the second fits the forecast."""
+        for warm, seconds in ((False, 0.3), (True, 1.0)):
+            speech = load_speech(recording).cut(0, seconds)
             begin, animation = time.monotonic(), animate(portrait, speech, DEFAULTS, self._predict)
             middle = time.monotonic()
             with self._job() as folder:
@@ -200,6 +202,14 @@ class Service:
         with self._idle_timer.busy():
             portrait = load_portrait(path, options.face, options.detector)
             yield describe(portrait), annotate(portrait)
+
+    def verify(self, values: Mapping[str, Any]) -> Iterator[dict]:
+        """Yields what a file says about itself, see `Verdict.to_dict`."""
+        path = values.get("file")
+        if not path:
+            raise InputError("There is no file yet", "Upload a video")
+        with self._readers:
+            yield verify(path).to_dict()
 
     def inspect_photo(
         self,

@@ -31,14 +31,14 @@ def claim(folder: Path) -> int:
     Returns:
         The descriptor of the mark. Closing it, or the process's end, releases the lock.
     """
-    fresh = folder / f"{MARK}.new"
-    lock = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    new = folder / f"{MARK}.new"
+    lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     lock_file(lock, inherited=True)
     try:
-        fresh.rename(folder / MARK)  # the mark is locked from its first moment
+        new.rename(folder / MARK)  # the mark is locked from its first moment
     except PermissionError:  # Windows renames no open file
         os.close(lock)
-        fresh.rename(folder / MARK)
+        new.rename(folder / MARK)
         lock = os.open(folder / MARK, os.O_RDWR)
         lock_file(lock, inherited=True)
     return lock

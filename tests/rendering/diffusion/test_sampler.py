@@ -54,6 +54,7 @@ def test_every_step_follows_the_forward_process(case):
     residual, condition, noise = case
     oracle, scheduler = Oracle(residual), make_scheduler()
     sample_residual(oracle, scheduler, condition, noise, 4)
+    assert len(oracle.calls) == 4
     for timestep, noisy in oracle.calls:
         alpha = scheduler.alphas_cumprod[timestep]
         expected = alpha.sqrt() * residual + (1 - alpha).sqrt() * condition.mask * noise

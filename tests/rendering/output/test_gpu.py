@@ -71,10 +71,10 @@ def test_the_field_is_the_same(portrait, points):
 
 def test_the_warp_is_the_same(portrait, points):
     canvas = make_canvas(portrait, points)
-    made = TensorWarp.from_canvas(canvas, "cpu").warped(crop_field(canvas, points, "cpu"))
+    made = TensorWarp.from_canvas(canvas, "cpu").warp(crop_field(canvas, points, "cpu"))
     photo, face = WarpedPhoto.from_canvas(canvas).photo, canvas.views[0]
     fields = displacement_field(to_crop(points, face), to_crop(canvas.landmarks, face))
-    expected = np.stack([photo.warped(field, face, canvas.rect) for field in fields])
+    expected = np.stack([photo.warp(field, face, canvas.rect) for field in fields])
     assert_alike(channels_last(made), expected, most=6, share=1e-3)
 
 
@@ -86,7 +86,7 @@ def test_a_photo_too_large_to_be_enlarged_is_looked_up_by_cubic_interpolation(po
     rows, columns = torch.arange(y0, y1).float(), torch.arange(x0, x1).float()
     own = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
     plain = replace(warp, photo=photo, factor=1, own=own, scale=warp.scale / warp.factor)
-    apart = plain.warped(field).float() - warp.warped(field).float()
+    apart = plain.warp(field).float() - warp.warp(field).float()
     assert warp.factor > 1 and 10 * torch.log10(255**2 / apart.square().mean()) > 45
 
 
@@ -167,7 +167,7 @@ def test_what_lies_beside_a_head_that_turns_stays(portrait, points):
 
 def test_the_mouth_view_holds_the_mouth_of_a_head_that_turns(portrait, points):
     canvas = make_canvas(portrait, points, poses=POSES)
-    mouth = canvas.turned(points, POSES)[:, 48:]
+    mouth = canvas.turn(points, POSES)[:, 48:]
     view = canvas.views[1]
     assert (mouth >= view[:2]).all() and (mouth <= view[2:]).all()
     assert np.abs(mouth - points[:, 48:]).max() > 10
@@ -247,7 +247,6 @@ def test_nothing_is_mixed_between_devices(portrait, points, output):
 def test_a_video_of_several_windows_is_the_same(portrait, points, name):
     """Through the renderer, which overlaps its windows and shows the network what the last one showed."""
     preset, identity = PRESETS[name], CompactIdentityEncoder((8, 8), 8)
-    steps = min(preset.steps, 2)
     torch.manual_seed(0)
     shape = replace(preset.unet, block_out_channels=(8, 16), identity_dim=8, identity_fusion="channels")
     unet = IdentityUNet3DModel(**asdict(shape)).eval()
@@ -256,7 +255,7 @@ def test_a_video_of_several_windows_is_the_same(portrait, points, name):
     sequence = LandmarkSequence(there_and_back, portrait.landmarks, np.zeros(64, np.float32))
     canvas = make_canvas(portrait, sequence.points, "crop", mouth=len(preset.view_sizes) > 1)
     made, expected = (
-        np.stack(list(renderer.frames(portrait, sequence, canvas, steps, seed=0)))
+        np.stack(list(renderer.frames(portrait, sequence, canvas, 1, seed=0)))
         for renderer in (
             Renderer(unet, identity, make_scheduler(), preset, tensors) for tensors in (True, False)
         )

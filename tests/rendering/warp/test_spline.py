@@ -76,14 +76,14 @@ def test_warp_by_nothing_is_the_picture_itself():
     image = np.random.default_rng(1).integers(0, 255, (60, 50, 3), np.uint8)
     box = np.array([10, 10, 50, 50], np.float32)
     for photo in (FinePhoto(image), FinePhoto.from_photo(image, (5, 6, 45, 46))):
-        same = photo.warped(np.zeros((80, 80, 2), np.float32), box, (5, 6, 45, 46))
+        same = photo.warp(np.zeros((80, 80, 2), np.float32), box, (5, 6, 45, 46))
         np.testing.assert_array_equal(same, image[6:46, 5:45])
 
 
 def test_beyond_the_photo_its_border_is_repeated():
     image = np.random.default_rng(1).integers(0, 255, (60, 50, 3), np.uint8)
     photo, box = FinePhoto.from_photo(image, (-8, -5, 58, 60)), np.array([10, 10, 50, 50], np.float32)
-    wide = photo.warped(np.zeros((80, 80, 2), np.float32), box, (-8, -5, 58, 60))
+    wide = photo.warp(np.zeros((80, 80, 2), np.float32), box, (-8, -5, 58, 60))
     np.testing.assert_array_equal(wide, np.pad(image, ((5, 0), (8, 8), (0, 0)), mode="edge"))
 
 
@@ -156,7 +156,7 @@ def test_an_enlarged_photo_is_as_sharp_as_cubic_interpolation(moving_face, portr
     image = load_portrait(portrait_path).image
     field, rect = displacement_field(moved[None], still)[0], region_rect(box)
     fine = FinePhoto.from_photo(image, rect)
-    difference = fine.warped(field, box, rect).astype(float) - warp_image(image, field, box, rect)
+    difference = fine.warp(field, box, rect).astype(float) - warp_image(image, field, box, rect)
     assert fine.factor == 3 and 10 * np.log10(255**2 / (difference**2).mean()) > 48
 
 

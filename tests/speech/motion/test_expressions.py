@@ -17,9 +17,9 @@ from atldiff.landmarks import (
 from atldiff.speech.motion.expressions import (
     AHEAD,
     EMOTIONS,
-    NARROWED,
+    MOST_NARROWING,
+    MOST_WIDENING,
     NEAREST_BROW,
-    WIDENED,
     Envelope,
     displacement,
     envelope,
@@ -96,7 +96,9 @@ def test_brows_and_lids_keep_their_distances(face, emotion):
     way = rest[below, 1] - rest[BROWS, 1]
     assert (moved[BROWS, 1] <= (1 - NEAREST_BROW) * way + 1e-9).all()
     then, after = (p[list(LOWER_LIDS), 1] - p[list(UPPER_LIDS), 1] for p in (rest, now))
-    assert (after >= (1 - NARROWED) * then - 1e-9).all() and (after <= (1 + WIDENED) * then + 1e-9).all()
+    assert (after >= (1 - MOST_NARROWING) * then - 1e-9).all() and (
+        after <= (1 + MOST_WIDENING) * then + 1e-9
+    ).all()
 
 
 def test_what_each_emotion_is_known_by(face):

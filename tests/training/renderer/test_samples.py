@@ -83,6 +83,7 @@ def test_the_target_of_the_portrait_itself_is_its_still_prior(moment):
     still = replace(moment, frames=moment.photo[None], points=moment.photo_points[None])
     preset = replace(PRESETS["starter"], prior="identity")
     sample = make_sample(still, SampleConfig.from_preset(preset, augment=False), np.random.default_rng(0))
+    assert len(sample["views"]) == len(preset.view_sizes)
     for view in sample["views"]:
         assert torch.equal(view["prior"], view["target"])
 

@@ -223,7 +223,7 @@ def test_a_new_critic_learns_alone_at_first(data, tmp_path):
 
 
 def _both(step: RendererStep) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    return step.trained, list(step.critic.parameters())
+    return step.weights, list(step.critic.parameters())
 
 
 def test_one_batch_can_be_learnt(data, tmp_path):
@@ -240,7 +240,7 @@ def test_a_batch_in_halves_gives_the_gradients_of_the_whole(data, tmp_path):
         stage = Stage(1, 2, 100, 1e-3, critic_from=9, warmup=1)
         trainer = trainer_of(tmp_path, stage, accumulate=accumulate)
         trainer.train_step(iter([batch_of(data, *numbers) for numbers in batches]))
-        weights.append(torch.cat([p.flatten() for p in trainer.take_step.trained]))
+        weights.append(torch.cat([p.flatten() for p in trainer.take_step.weights]))
     torch.testing.assert_close(*weights, rtol=0, atol=2e-4)
 
 

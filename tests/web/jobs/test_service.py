@@ -3,6 +3,7 @@
 import ast
 import gc
 import io
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -87,6 +88,22 @@ def test_a_job_reports_shows_its_frames_and_leaves_nothing(shop, tmp_path):
     assert page.Image.open(io.BytesIO(next(r.picture for r in reports if r.picture))).size == (32, 32)
     assert reports[-1].video and "Emotion heard: calm." in reports[-1].words
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_that_could_not_be_signed_is_given_with_a_sentence(tmp_path):
+    def unsigned(animation: Animation, folder: Path):
+        for step in grey(animation, folder):
+            yield replace(step, note="It has no signature.") if step.video else step
+
+    *_, last = service.Service(still, unsigned, None, tmp_path, Forecast(0.01, 1)).animate(ASKED)
+    assert last.video and last.words.startswith("Done") and last.words.endswith(" It has no signature.")
+
+
+def test_what_a_file_says_of_itself(shop, tmp_path):
+    with pytest.raises(InputError, match="no file yet"):
+        next(shop.verify({"file": None}))
+    (verdict,) = shop.verify({"file": str(RECORDING)})
+    assert verdict["status"] == 2 and verdict["mark"] is None
 
 
 def test_an_emotion_that_was_chosen_is_not_said_to_be_heard(shop):
@@ -304,6 +321,16 @@ def test_the_size_of_a_photo_is_known_from_its_header(tmp_path):
     assert request.photo_size(str(tmp_path / "text.png")) is request.photo_size(None) is None
 
 
+def test_a_photo_with_exif_that_is_cut_short_is_looked_at_in_silence(tmp_path):
+    exif = page.Image.Exif()
+    exif[274], exif[271] = 6, "a camera with a long name"
+    page.Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg", exif=exif.tobytes()[:24])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert request.photo_size(str(tmp_path / "a.jpg")) == (48, 64)
+        assert request.convert_for_browsers(str(tmp_path / "a.jpg"), tmp_path) is None
+
+
 def test_our_own_errors_are_numbered_and_logged(caplog):
     sentence = request.explain(ZeroDivisionError("secret"))
     number = sentence.split("error ")[1][:8]
@@ -353,7 +380,7 @@ def test_every_look_at_a_photo_uses_the_detector_that_was_chosen(shop, monkeypat
         with pytest.raises(InputError, match="The weights of face-alignment could not be loaded"):
             list(ask(ASKED | chosen))
     assert "The weights of face-alignment" in shop.inspect_photo(PHOTO, 1, **chosen).words
-    with pytest.raises(InputError, match="Choose one of mediapipe, face-alignment"):
+    with pytest.raises(InputError, match="Choose one of mediapipe, mediapipe-tasks, face-alignment"):
         list(shop.check_portrait(ASKED | {"detector": "dlib"}))
 
 

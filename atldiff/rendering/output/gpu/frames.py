@@ -1,6 +1,7 @@
-"""A video's pictures on a GPU, all of a window at once; on the CPU the same code serves to test it.
+"""Makes a video's pictures on a GPU, all pictures of a window at once.
 
-To the GPU go landmarks, weights of splines and small masks; back comes one array of finished frames a window.
+- Landmarks, weights of splines and small masks go to the GPU. Each window's frames come back in one array.
+- The same code runs on the CPU, where the tests compare it with `HostFrames`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,12 +22,20 @@ from atldiff.rendering.warp.prior import StillPhoto, WarpedPhoto, moving_photo
 from atldiff.rendering.warp.turn import compose_fields, turn_fields
 from atldiff.sequence import POSE_PARTS
 
-_AT_ONCE = 1 << 26  # levels of moving parts that are worked on at once: 256 MB a float32 copy
+_AT_ONCE = 1 << 26  # most levels of a batch of moving parts; each float32 copy takes 256 MB
 
 
 @dataclass(frozen=True, eq=False)
 class TensorFrames:
-    """As `HostFrames`, with tensors in the arrays' place: moving parts (C, h, w), views (3, S, S), uint8."""
+    """Makes the pictures of `HostFrames` as tensors: moving parts (C, h, w) and views (3, S, S), uint8.
+
+    Attributes:
+        canvas: layout of the video.
+        photo: the prior.
+        warp: the photo on the device; None for the still photo.
+        composite: puts the frames together.
+        device: of all tensors.
+    """
 
     canvas: Canvas
     photo: WarpedPhoto | StillPhoto
@@ -38,7 +47,14 @@ class TensorFrames:
     def from_canvas(
         cls, canvas: Canvas, prior: str, sizes: tuple[int, ...], device: torch.device
     ) -> "TensorFrames":
-        """Of a canvas with the prior named "warp" or "identity", on that device."""
+        """Prepares a canvas.
+
+        Args:
+            canvas: layout of the video.
+            prior: "warp" or "identity", see `config.Preset`.
+            sizes: pixels a side of each of the network's views.
+            device: of the tensors.
+        """
         warp = TensorWarp.from_canvas(canvas, device) if prior == "warp" else None
         composite = TensorComposite.from_canvas(canvas, sizes, device)
         return cls(canvas, moving_photo(canvas, prior), warp, composite, device)
@@ -51,15 +67,15 @@ class TensorFrames:
         turns = np.zeros((len(points), POSE_PARTS)) if poses is None else poses
         cuts = self._cuts(len(points))
         parts = zip(np.split(points, cuts), np.split(turns, cuts), strict=True)
-        return [frame for part in parts for frame in self._moved(*part)]
+        return [frame for part in parts for frame in self._warp(*part)]
 
-    def _moved(self, points: np.ndarray, poses: np.ndarray) -> Tensor:
-        """The moving parts (F, C, h, w) of as many frames as are worked on at once."""
+    def _warp(self, points: np.ndarray, poses: np.ndarray) -> Tensor:
+        """The moving parts (F, C, h, w) of one batch; arguments as in `moving`."""
         assert isinstance(self.photo, WarpedPhoto) and self.warp is not None
         field = crop_field(self.canvas, points, self.device)
         if self.canvas.head is not None:
             field = compose_fields(field, turn_fields(self.canvas.head, poses, self.device))
-        moving, points = self.warp.warped(field), self.canvas.turned(points, poses)
+        moving, points = self.warp.warp(field), self.canvas.turn(points, poses)
         outlines, shares = opened_mouth(points, self.canvas.landmarks)
         corner = np.array(self.canvas.rect[:2], np.float32)
         if self.photo.gaze is not None:
@@ -72,25 +88,25 @@ class TensorFrames:
         """See `HostFrames.crop_views`."""
         return list(self.composite.views[view].crop(torch.stack(list(moving)))) if moving else []
 
-    def stack_prior(self, seen: Sequence[Tensor]) -> Tensor:
+    def stack_prior(self, views: Sequence[Tensor]) -> Tensor:
         """See `HostFrames.stack_prior`."""
-        return to_signed(torch.stack(list(seen), dim=1)[None])
+        return to_signed(torch.stack(list(views), dim=1)[None])
 
     def finish(
         self, moving: Sequence[Tensor], residuals: Sequence[Tensor], unseen: Sequence[np.ndarray]
     ) -> Iterator[np.ndarray]:
-        """See `HostFrames.finish`; all frames are composited at once and copied to the CPU."""
+        """See `HostFrames.finish`; it composites the frames in batches and copies them to the CPU."""
         masks = [torch.from_numpy(mask[: len(moving)]).to(self.device) for mask in unseen]
         changes = [residual[0].transpose(0, 1).float() for residual in residuals]
         starts = [0, *self._cuts(len(moving))]
-        made = []
+        batches = []
         for start, stop in zip(starts, [*starts[1:], len(moving)], strict=True):
-            about = [[each[start:stop] for each in views] for views in (changes, masks)]
-            made.append(self.composite.frames(torch.stack(list(moving[start:stop])), *about))
-        return iter(torch.cat(made).contiguous().cpu().numpy())
+            inputs = ([each[start:stop] for each in views] for views in (changes, masks))
+            batches.append(self.composite.frames(torch.stack(list(moving[start:stop])), *inputs))
+        return iter(torch.cat(batches).contiguous().cpu().numpy())
 
     def _cuts(self, frames: int) -> list[int]:
-        """Where a window of so many frames is cut, so that its parts fit the memory."""
+        """The frames at which a window of `frames` frames is cut into batches that fit the memory."""
         x0, y0, x1, y1 = self.canvas.rect
         at_once = max(1, _AT_ONCE // ((x1 - x0) * (y1 - y0) * self.canvas.image.shape[2]))
         return list(range(at_once, frames, at_once))

@@ -14,7 +14,7 @@ from atldiff.rendering.face_parts.light import EYE_SPAN
 from atldiff.rendering.face_parts.mouth import LayeredMouth, fill_outline
 from atldiff.rendering.face_parts.mouth_layers import paint_layers
 from atldiff.rendering.face_parts.overlay import Closures
-from atldiff.rendering.face_parts.shapes import Rect, enclose
+from atldiff.rendering.face_parts.shapes import Layers, Rect, enclose
 from atldiff.rendering.output.filters import blur_pictures
 from atldiff.rendering.warp.guard_points import keep_apart
 from atldiff.smoothstep import smoothstep
@@ -65,23 +65,31 @@ def paint_closures(moving: Tensor, closures: Closures, landmarks: np.ndarray) ->
         rects = [part.area(marks, size) for marks in apart]
         for frame in _painted_frames(rects, amounts):
             layers = part.layers(apart[frame], float(amounts[frame]), rects[frame])
-            paints = [
-                (_to_planes(colour, moving.device), _to_planes(alpha, moving.device))
-                for colour, alpha in layers
-            ]
-            _blend(moving, [frame], rects[frame], paints)
+            _blend_layers(moving, frame, rects[frame], layers)
 
 
 def paint_gaze(moving: Tensor, gaze: Gaze, landmarks: np.ndarray, shifts: np.ndarray) -> None:
-    """`Gaze.paint` for frames (F, C, H, W) uint8, in place."""
+    """Moves both irises in frames, in place; see `Gaze.paint`.
+
+    Args:
+        moving: (F, C, H, W) uint8 frames.
+        gaze: of the photo.
+        landmarks: (F, 68, 2) of the frames, their pixels.
+        shifts: (F, 2) from `iris_shifts`.
+    """
     size, amounts = (moving.shape[2], moving.shape[3]), np.linalg.norm(shifts, axis=1)
     for iris in gaze.irises:
         rects = [iris.area(marks, size) for marks in landmarks]
         for frame in _painted_frames(rects, amounts):
             layers = iris.layers(landmarks[frame], shifts[frame], rects[frame])
-            device = moving.device
-            paints = [(_to_planes(colour, device), _to_planes(alpha, device)) for colour, alpha in layers]
-            _blend(moving, [frame], rects[frame], paints)
+            _blend_layers(moving, frame, rects[frame], layers)
+
+
+def _blend_layers(moving: Tensor, frame: int, rect: Rect, layers: Layers) -> None:
+    """Blends layers into a rectangle of one frame, in place; see `shapes.blend_layers`."""
+    device = moving.device
+    paints = [(_to_planes(colour, device), _to_planes(alpha, device)) for colour, alpha in layers]
+    _blend(moving, [frame], rect, paints)
 
 
 def _to_planes(x: np.ndarray, device: torch.device) -> Tensor:

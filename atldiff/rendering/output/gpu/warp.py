@@ -1,6 +1,6 @@
-"""The warp prior on any device: the spline's field and the moved photo of many frames at once.
+"""Warps the photo on any device: the spline's fields and the moving parts of many frames at once.
 
-Solving the spline (a system of 100 unknowns a frame, in float64) stays on the CPU, its weights are sent over.
+The CPU solves for the spline, about 100 unknowns a frame in float64. The device evaluates it.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from atldiff.rendering.warp.spline import (
 
 
 def tensor_field(landmarks: np.ndarray, identity: np.ndarray, device: torch.device | str) -> Tensor:
-    """`warp.displacement_field`, as (F, 2, GRID, GRID) on the device."""
+    """`spline.displacement_field` on a device: (F, 2, GRID, GRID) float32."""
     landmarks = keep_apart(landmarks, identity)
     target, source = spline_points(landmarks, identity)
     weights = spline_weights(target, source, point_smoothing(len(source))).to(device)
@@ -41,7 +41,7 @@ def tensor_field(landmarks: np.ndarray, identity: np.ndarray, device: torch.devi
 
 
 def _spline_values(weights: Tensor, target: Tensor, where: Tensor) -> Tensor:
-    """Of splines with weights (F, N + 3, 2) round points (F, N, 2) at places (h, w, 2): (F, 2, h, w)."""
+    """Evaluates splines with weights (F, N + 3, 2) and points (F, N, 2) at places (h, w, 2): (F, 2, h, w)."""
     places, count = where.reshape(1, -1, 1, 2), target.shape[1]
     squared = (places - target[:, None]).square().sum(dim=-1)
     basis = squared * squared.clamp(min=1e-12).log()
@@ -53,12 +53,15 @@ def _spline_values(weights: Tensor, target: Tensor, where: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class TensorWarp:
-    """A canvas's photo on a device, prepared as by `FinePhoto` for being warped many times.
+    """A canvas's photo on a device, prepared for many warps like `FinePhoto`.
 
     Attributes:
-        photo: (1, C, H, W) float32 levels, enlarged.  factor: of the enlargement.
-        rows, columns: (h, GRID) and (w, GRID), what takes a field to the pixels of the canvas's `rect`.
-        own: (h, w, 2) where these pixels lie in `photo`.  scale: pixels of `photo` a crop unit.
+        photo: (1, C, H, W) float32 levels, enlarged.
+        factor: of the enlargement.
+        rows: (h, GRID) matrix that interpolates a field at the rows of the canvas's `rect`.
+        columns: (w, GRID) matrix, likewise for its columns.
+        own: (h, w, 2) positions of these pixels in `photo`.
+        scale: pixels of `photo` a crop unit.
     """
 
     photo: Tensor
@@ -70,7 +73,7 @@ class TensorWarp:
 
     @classmethod
     def from_canvas(cls, canvas: Canvas, device: torch.device | str) -> "TensorWarp":
-        """Of a canvas; the photo is enlarged on the CPU."""
+        """Enlarges the photo of a canvas on the CPU and moves it to the device."""
         fine, rect, box = FinePhoto.from_photo(canvas.image, canvas.rect), canvas.rect, canvas.views[0]
         side = float(box[2] - box[0])
         rows = field_matrix(np.arange(rect[1], rect[3]), float(box[1]), side)
@@ -83,18 +86,18 @@ class TensorWarp:
         photo = torch.from_numpy(fine.pixels).to(device).permute(2, 0, 1)[None].float()
         return cls(photo, fine.factor, rows.to(device), columns.to(device), own, side * fine.factor)
 
-    def warped(self, field: Tensor) -> Tensor:
-        """The canvas's moving part, (F, C, h, w) uint8, by fields (F, 2, GRID, GRID) of `tensor_field`."""
+    def warp(self, field: Tensor) -> Tensor:
+        """Warps the moving part by fields (F, 2, GRID, GRID) of `tensor_field`: (F, C, h, w) uint8."""
         frames, (height, width) = len(field), self.own.shape[:2]
         places = resize_pictures(field * self.scale, self.rows, self.columns).permute(0, 2, 3, 1) + self.own
         last = torch.tensor(self.photo.shape[:1:-1], dtype=torch.float32, device=places.device) - 1
         grid = (places * (2 / last) - 1).reshape(1, frames * height, width, 2)
         mode = "bicubic" if self.factor == 1 else "bilinear"
-        moved = F.grid_sample(self.photo, grid, mode, padding_mode="border", align_corners=True)
-        return to_levels(moved.view(-1, frames, height, width)).transpose(0, 1).contiguous()
+        parts = F.grid_sample(self.photo, grid, mode, padding_mode="border", align_corners=True)
+        return to_levels(parts.view(-1, frames, height, width)).transpose(0, 1).contiguous()
 
 
 def crop_field(canvas: Canvas, points: np.ndarray, device: torch.device | str) -> Tensor:
-    """`tensor_field` of frames with landmarks (F, 68, 2) in canvas pixels."""
+    """`tensor_field` of frames with landmarks (F, 68, 2), canvas pixels, of an unturned head."""
     face = canvas.views[0]
     return tensor_field(lm.to_crop(points, face), lm.to_crop(canvas.landmarks, face), device)

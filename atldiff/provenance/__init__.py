@@ -1,0 +1,1 @@
+"""What a finished video says about itself: credentials, watermark, label, and their reader."""

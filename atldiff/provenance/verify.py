@@ -1,0 +1,139 @@
+"""Is it ours? Reads credentials, watermark and tags of any file, and says so in a sentence.
+
+- Credentials that are intact and of a known key prove where a file comes from, and that it is unchanged.
+- The watermark and the tags prove nothing: their key and their words are public.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atldiff.errors import InputError
+from atldiff.media.video_reader import mean_picture, read_tags
+from atldiff.portrait.photo import open_photo
+from atldiff.provenance.credentials import MAX_BYTES, NAME, Credentials, read_credentials
+from atldiff.provenance.detector import Trace, find_mark
+
+OURS, DOUBTFUL, NOTHING = 0, 1, 2  # exit status
+TAG = "AI-generated"  # begins the tags of our videos
+_PHOTO_SIDE = 2048  # pixels to which a larger photo is reduced
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a file says about itself.
+
+    Attributes:
+        credentials: what its Content Credentials say.
+        mark: the trace of the watermark; None if the file shows no picture.
+        tagged: whether its metadata says that it is AI-generated.
+        unread: why a part of it was not read, or "".
+    """
+
+    credentials: Credentials = field(default_factory=Credentials)
+    mark: Trace | None = None
+    tagged: bool = False
+    unread: str = ""
+
+    @property
+    def marked(self) -> bool:
+        """Whether the watermark is there."""
+        return self.mark is not None and self.mark.found
+
+    @property
+    def status(self) -> int:
+        """0: ours and unchanged. 1: a mark alone, changed, or of an unknown key. 2: nothing of ours."""
+        ours = self.credentials.generator == NAME
+        if ours and self.credentials.state == "intact" and self.credentials.known:
+            return OURS
+        return DOUBTFUL if ours or self.marked or self.tagged else NOTHING
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in plain words."""
+        parts = (_credentials_words(self.credentials), self._mark_words(), self.unread)
+        return " ".join(part for part in parts if part)
+
+    def _mark_words(self) -> str:
+        if self.marked:
+            mirrored = ", mirrored" if self.mark and self.mark.mirrored else ""
+            return f"Its pictures carry this program's mark{mirrored}."
+        tags = "Its metadata says that it is AI-generated, in this program's words." if self.tagged else ""
+        if self.mark is None:
+            return tags or "No picture was found in it."
+        return tags or "Its pictures do not carry this program's mark."
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as plain values for JSON; words of changed credentials are left out."""
+        credentials = asdict(self.credentials)
+        if self.credentials.state != "intact":
+            credentials["generation"] = {}
+        mark = None if self.mark is None else asdict(self.mark) | {"found": self.mark.found}
+        values = {"status": self.status, "sentence": self.sentence, "credentials": credentials}
+        return values | {"mark": mark, "tagged": self.tagged}
+
+
+def verify(path: str | Path, trusted: tuple[bytes, ...] = ()) -> Verdict:
+    """Reads what a file says about itself, in bounded time and memory; nothing is fetched.
+
+    Args:
+        path: of a video, a photo, or any other file.
+        trusted: PEM of certificates whose signatures are known, beside this installation's own.
+
+    Raises:
+        InputError: there is no such file, or it may not be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no file {path}", "Check its name")
+    try:
+        size = path.stat().st_size
+        small = size <= MAX_BYTES
+        credentials = read_credentials(path, trusted) if small and size else Credentials()
+    except PermissionError as error:
+        raise InputError(f"{path} may not be read", "Change its permissions") from error
+    unread = "" if small else f"It has more than {MAX_BYTES >> 20} MB, so its credentials were not read."
+    picture = _picture(path)
+    mark = None if picture is None else find_mark(picture)
+    return Verdict(credentials, mark, _is_tagged(path), unread)
+
+
+def _picture(path: Path) -> np.ndarray | None:
+    """Grey levels of a photo, or the mean of a video's frames; None without a picture."""
+    try:
+        return mean_picture(path)
+    except InputError:
+        pass
+    try:
+        return open_photo(path, _PHOTO_SIDE) @ np.array((0.299, 0.587, 0.114), np.float32)
+    except InputError:
+        return None
+
+
+def _is_tagged(path: Path) -> bool:
+    """Whether a file's metadata begins with our words."""
+    try:
+        return any(value.startswith(TAG) and "ATL-Diff" in value for value in read_tags(path).values())
+    except InputError:
+        return False
+
+
+def _credentials_words(found: Credentials) -> str:
+    """A sentence on the credentials."""
+    if found.state == "none":
+        return "It has no Content Credentials."
+    if found.state == "damaged":
+        return "It has Content Credentials that can no longer be read: it was cut off or damaged."
+    by = f"{found.signer or 'an unnamed key'}"
+    maker = "this program" if found.generator == NAME else found.generator or "an unnamed program"
+    if found.state == "changed":
+        return f"It was changed since {by} signed it as made by {maker}."
+    day = f" on {found.signed[:10]}" if found.signed else ""
+    words = f"It says that {maker} made it{day}, and is unchanged since {by} signed it."
+    if found.known:
+        return words
+    if found.expired:
+        return f"{words} The certificate was valid when it was signed, and has expired since."
+    return f"{words} This installation does not know that key."
