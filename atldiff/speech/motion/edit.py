@@ -45,8 +45,8 @@ def edit_landmarks(
         emotion: one of `expressions.EMOTIONS`, with the strength `motion.feeling`; None: none.
 
     Returns:
-        (F, 68, 2) float32 landmarks, same unit, and (F, 8) float32 poses of `LandmarkSequence`. Edits never make
-        inner lips or eyelids cross.
+        (F, 68, 2) float32 landmarks, same unit, and (F, 8) float32 poses of `LandmarkSequence`. Edits never
+        make inner lips or eyelids cross.
     """
     if motion.edits_nothing:
         return np.array(landmarks, np.float32), np.zeros((len(landmarks), POSE_PARTS), np.float32)
