@@ -14,7 +14,8 @@ from PIL import Image
 from atldiff.media.speech import MAX_SECONDS, Speech, load_speech
 from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.portrait import Portrait, load_portrait
-from atldiff.sequence import LandmarkSequence
+from atldiff.sequence import HEAD_PARTS, LandmarkSequence
+from atldiff.speech.motion.driving_video import read_driving_video
 from atldiff.speech.motion.pose_file import poses_from_csv
 
 ImageSource = str | Path | np.ndarray | Image.Image | Portrait  # what `load_portrait` reads
@@ -67,6 +68,7 @@ def animate(
     predict: Callable[[Portrait, Speech, Options], LandmarkSequence],
     landmark_file: str | Path | None = None,
     poses: str | Path | None = None,
+    driving_video: str | Path | None = None,
     **reading: Any,
 ) -> Animation:
     """Reads both inputs and predicts the face's motion.
@@ -79,6 +81,7 @@ def animate(
         landmark_file: motion to use instead. It is moved to the portrait's face and cut to the speech.
         poses: a table of the head's angles to use instead, see `poses_from_csv`. It is cut to the speech, or
             its last line is held.
+        driving_video: a video whose head, brows and blinks to use instead, see `read_driving_video`.
         reading: keywords of `read_inputs`.
 
     Raises:
@@ -87,11 +90,16 @@ def animate(
     sequence = None if landmark_file is None else LandmarkSequence.load(landmark_file)
     angles = None if poses is None else poses_from_csv(poses)
     portrait, speech = read_inputs(image, audio, options, **reading)
+    driving = None if driving_video is None else read_driving_video(driving_video, speech.seconds)
     if sequence is None:
-        sequence = predict(portrait, speech, options)
+        own = options if driving is None else replace(options, blinks=0.0, sway=0.0, liveliness=0.0)
+        sequence = predict(portrait, speech, own)
     else:
         sequence = sequence.resampled(speech.num_frames).on_face(portrait.landmarks)
+    if driving is not None:
+        sequence = driving.drive(sequence, options)
     if angles is not None:
-        index = np.minimum(np.arange(len(sequence.points)), len(angles) - 1)
-        sequence = replace(sequence, pose=angles[index].astype(np.float32))
+        index, pose = np.minimum(np.arange(len(sequence.points)), len(angles) - 1), sequence.pose.copy()
+        pose[:, :HEAD_PARTS] = angles[index]
+        sequence = replace(sequence, pose=pose)
     return Animation(portrait, speech, sequence, options)

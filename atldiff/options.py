@@ -67,11 +67,15 @@ class Motion:
     closure: float = _number(
         1.0, 0.0, 1.0, "how far a photo's open mouth is closed to speak; 0 = not, 1 = shut", "Mouth closing"
     )  # fmt: skip
+    liveliness: float = _number(
+        1.0, 0.0, 2.0, "brows and glances with the voice; 0 = none, 1 = as people do", "Liveliness"
+    )
 
     @classmethod
     def none(cls) -> "Motion":
         """No edit at all."""
-        return Motion(feeling=0.0, silence=0.0, blinks=0.0, sway=0.0, smoothing=0.0, closure=0.0)
+        gains = ("feeling", "silence", "blinks", "sway", "smoothing", "closure", "liveliness")
+        return Motion(**dict.fromkeys(gains, 0.0))
 
     @property
     def edits_nothing(self) -> bool:

@@ -143,8 +143,9 @@ class ATLDiffPipeline(DiffusionPipeline):
 
     @property
     def emotions(self) -> tuple[str, ...]:
-        """The names of emotions that the weights know."""
-        return self.speech_encoder.emotion.names
+        """The names that the option `emotion` takes: what the weights know, then what only a face shows."""
+        known = self.speech_encoder.emotion.names
+        return *known, *(name for name in EMOTIONS if name not in known)
 
     def prepare(
         self, image: ImageSource, audio: AudioSource, options: Options = DEFAULTS, **reading: Any
@@ -166,7 +167,8 @@ class ATLDiffPipeline(DiffusionPipeline):
         features = self.speech_encoder.encode(speech, emotion, self.landmark_generator.hears_waveform)
         points = self.landmark_generator.predict(features, portrait.landmarks, speech.num_frames)
         bilabials = recognised_bilabials(features)
-        embedding = features.emotion[0].float().cpu()
+        heard = features.emotion if features.heard is None else features.heard
+        embedding = heard[0].float().cpu()  # of the voice: a name moves landmarks, and tints nothing
         motion = options
         if emotion is None:
             emotion = self.speech_encoder.emotion.classify(embedding)
@@ -236,6 +238,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         callback_on_step_end: Callable | None = None,
         output_type: str = "np",
         return_dict: bool = True,
+        driving_video: str | Path | None = None,
         **choices: Any,
     ) -> ATLDiffPipelineOutput | tuple:
         """Runs all stages at once. For long recordings iterate over `render` instead.
@@ -248,6 +251,7 @@ class ATLDiffPipeline(DiffusionPipeline):
             callback_on_step_end: called with (pipeline, index, timestep, {"latents": residual}).
             output_type: "np" (F, H, W, C) uint8, "pt" (F, C, H, W) float in [0, 1], or "pil".
             return_dict: return an ATLDiffPipelineOutput; a tuple of its fields otherwise.
+            driving_video: a video whose head, brows and blinks replace those from the voice.
             choices: any other of `Options` by name, such as emotion="happy", output="square".
 
         Raises:
@@ -257,7 +261,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         seed = generator.initial_seed() % 2**31 if isinstance(generator, torch.Generator) else generator
         arguments: dict[str, Any] = {"steps": num_inference_steps, "seed": seed}
         options = Options(**arguments, **choices)
-        animation = animate(image, audio, options, self.landmarks)
+        animation = animate(image, audio, options, self.landmarks, driving_video=driving_video)
         step = None
         if callback_on_step_end is not None:
 

@@ -13,7 +13,8 @@ from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.landmarks import NUM_LANDMARKS, FaceFrame, inter_ocular_distance
 
-POSE_PARTS = 6  # yaw, pitch, roll, shift x and y, logarithm of the size
+HEAD_PARTS = 6  # yaw, pitch, roll, shift x and y, logarithm of the size
+POSE_PARTS = HEAD_PARTS + 2  # and the yaw and pitch of a glance
 REACH = 3.0  # inter-ocular distances; no point of a face moves further from where the photo shows it
 MIN_EYE_DISTANCE = 1.0  # pixels between the outer eye corners of a file's own face
 MAX_EMOTION = 1e3  # of any component of an emotion embedding; the networks' stay far below
@@ -36,7 +37,8 @@ class LandmarkSequence:
         identity: (68, 2) float32, the photo's own landmarks, pixels.
         emotion: (E,) float32 emotion embedding of the speech.
         fps: frames a second.
-        pose: (F, 6) float32, how the head turns: parts as in `rendering.warp.turn`. Zeros if left out.
+        pose: (F, 8) float32, how the head turns: six parts as in `rendering.warp.turn`; then where the eyes
+            look: degrees away from the viewer, to the picture's right and down. Zeros if left out.
     """
 
     points: np.ndarray
@@ -48,6 +50,8 @@ class LandmarkSequence:
     def __post_init__(self) -> None:
         if len(self.pose) == 0:
             object.__setattr__(self, "pose", np.zeros((len(self.points), POSE_PARTS), np.float32))
+        if self.pose.shape[1:] == (HEAD_PARTS,):  # as before there were glances
+            object.__setattr__(self, "pose", np.pad(self.pose, ((0, 0), (0, POSE_PARTS - HEAD_PARTS))))
         assert self.pose.shape == (len(self.points), POSE_PARTS), self.pose.shape
 
     def save(self, path: str | Path) -> Path:
@@ -105,8 +109,9 @@ class LandmarkSequence:
             raise InputError(
                 f"{path.name} does not hold 68 landmarks at {FRAME_RATE} frames a second", _REMEDY
             )
-        if "pose" in fields and pose.shape != (len(points), POSE_PARTS):
-            raise InputError(f"{path.name} does not hold a pose of {POSE_PARTS} parts a frame", _REMEDY)
+        if "pose" in fields and pose.shape not in [(len(points), n) for n in (HEAD_PARTS, POSE_PARTS)]:
+            parts = f"{HEAD_PARTS} parts a frame, or {POSE_PARTS} with a glance"
+            raise InputError(f"{path.name} does not hold a pose of {parts}", _REMEDY)
         if not all(np.isfinite(values).all() for values in (points, identity, emotion, pose)):
             raise InputError(f"{path.name} holds landmarks that are not numbers", _REMEDY)
         if len(emotion) == 0:

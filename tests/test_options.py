@@ -75,14 +75,14 @@ def test_command_line_and_api_offer_every_option_with_its_default():
     assert _options(make_parser().parse_args(["generate", "a.jpg", "b.wav", *flags])) == EVERYTHING
     run = api.publish(lambda *values: None, api.ANIMATE, api.ANIMATE_TEXT)
     published = inspect.signature(run).parameters
-    assert list(published) == ["portrait", "speech", *OPTIONS, "landmarks"]
+    assert list(published) == ["portrait", "speech", *OPTIONS, "landmarks", "driving_video"]
     assert all(published[name].default == option.default for name, option in OPTIONS.items())
     assert all(help_text(name) in run.__doc__ for name in OPTIONS)
 
 
 EVERYTHING = Options(
     expression=0.5, feeling=1.2, lips=1.5, silence=0.5, blinks=0, sway=2, smoothing=0, closure=0,
-    face=2, emotion="happy",
+    liveliness=0.5, face=2, emotion="happy",
     steps=3, seed=9, output="crop", background="green", zoom=2, badge=True,
     badge_text="AI-generated", badge_corner="upper left", badge_size=1.5,
     detector="face-alignment",

@@ -21,6 +21,7 @@ from atldiff.rendering.diffusion.identity import ResNetIdentityEncoder
 from atldiff.rendering.renderer import window_spans
 from atldiff.sequence import LandmarkSequence
 from atldiff.speech.landmark_generator import LandmarkGenerator
+from atldiff.speech.motion.expressions import EMOTIONS
 from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 
@@ -105,10 +106,14 @@ def test_every_emotion_moves_the_face_in_its_own_way(portrait, speech_path):
     trained = ATLDiffPipeline.from_pretrained()
     speech = load_speech(speech_path).cut(0, 2)
 
-    def predicted(emotion: str) -> np.ndarray:
-        return trained.landmarks(portrait, speech, Options(emotion=emotion, blinks=0, sway=0)).points
+    def predicted(emotion: str) -> LandmarkSequence:
+        return trained.landmarks(portrait, speech, Options(emotion=emotion, blinks=0, sway=0))
 
-    faces = [predicted(name) for name in trained.emotions]
+    heard, *sequences = (predicted(name) for name in ("automatic", *trained.emotions))
+    faces = [sequence.points for sequence in sequences]
+    assert set(trained.emotions) == set(EMOTIONS) and "contempt" in EMOTIONS
+    for sequence in sequences:  # at equal landmarks the renderer cannot tell which emotion was named
+        np.testing.assert_array_equal(sequence.emotion, heard.emotion)
     unit = inter_ocular_distance(portrait.landmarks)
     moved = [np.abs(a - b).max() / unit for a, b in combinations(faces, 2)]
     assert len(faces) > 1 and min(moved) > 0.002

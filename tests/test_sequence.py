@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def sequence() -> LandmarkSequence:
     rng = np.random.default_rng(0)
     identity = FACE
     points = identity + rng.normal(0, 1, (5, 68, 2)).astype(np.float32)
-    pose = rng.normal(0, 3, (5, 6)).astype(np.float32)
+    pose = rng.normal(0, 3, (5, 8)).astype(np.float32)
     return LandmarkSequence(points, identity, rng.random(4).astype(np.float32), pose=pose)
 
 
@@ -44,7 +45,21 @@ def test_a_file_without_poses_holds_a_still_head(sequence, tmp_path, name):
     else:
         lists = {key: np.asarray(value).tolist() for key, value in fields.items()}
         (tmp_path / name).write_text(json.dumps(lists))
-    np.testing.assert_array_equal(LandmarkSequence.load(tmp_path / name).pose, np.zeros((5, 6)))
+    np.testing.assert_array_equal(LandmarkSequence.load(tmp_path / name).pose, np.zeros((5, 8)))
+
+
+def test_a_pose_without_a_glance_looks_at_the_viewer(tmp_path, sequence):
+    heads = replace(sequence, pose=sequence.pose[:, :6])
+    np.testing.assert_array_equal(heads.pose[:, :6], sequence.pose[:, :6])
+    assert heads.pose.shape == (5, 8) and not heads.pose[:, 6:].any()
+    arrays = {
+        "points": sequence.points,
+        "identity": sequence.identity,
+        "emotion": sequence.emotion,
+        "fps": 30,
+    }
+    np.savez(tmp_path / "old.npz", **arrays, pose=sequence.pose[:, :6])
+    np.testing.assert_array_equal(LandmarkSequence.load(tmp_path / "old.npz").pose, heads.pose)
 
 
 @pytest.mark.parametrize(

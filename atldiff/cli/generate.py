@@ -86,6 +86,7 @@ class Runner:
                 predict,
                 job.landmark_file,
                 job.poses,
+                job.driving_video,
                 max_seconds=settings.max_seconds,
             )
             for warning in (*animation.portrait.warnings, *animation.speech.warnings):

@@ -29,6 +29,7 @@ class Job:
         landmarks: files for the landmarks: .npz and .json hold them, .mp4 shows them.
         landmark_file: landmarks to render instead of the prediction, or None.
         poses: a table of the head's angles instead of motion from the voice, or None.
+        driving_video: a video whose head, brows and blinks to use instead, or None.
     """
 
     photo: Path
@@ -38,11 +39,12 @@ class Job:
     landmarks: tuple[Path, ...] = ()
     landmark_file: Path | None = None
     poses: Path | None = None
+    driving_video: Path | None = None
 
     @property
     def inputs(self) -> tuple[Path, ...]:
         """The files that the job reads."""
-        files = self.photo, self.recording, self.landmark_file, self.poses
+        files = self.photo, self.recording, self.landmark_file, self.poses, self.driving_video
         return tuple(path for path in files if path is not None)
 
     @property

@@ -76,7 +76,10 @@ def _add_generate(commands) -> None:
         "--from-landmarks", type=Path, metavar="FILE", help="render these instead (.npz, .json)"
     )
     turns = "the head's turns instead of the voice's: .csv of yaw,pitch,roll in degrees, a line a frame"
-    parser.add_argument("--poses", type=Path, metavar="FILE", help=turns)
+    video = "its head, brows and blinks instead of the voice's; its mouth and sound are not used"
+    motion = parser.add_mutually_exclusive_group()
+    motion.add_argument("--poses", type=Path, metavar="FILE", help=turns)
+    motion.add_argument("--driving-video", type=Path, metavar="FILE", help=video)
     _add_settings(parser)
 
 
@@ -198,6 +201,7 @@ def _generate(args: argparse.Namespace) -> None:
         landmarks=tuple(args.landmarks),
         landmark_file=args.from_landmarks,
         poses=args.poses,
+        driving_video=args.driving_video,
     )
     for line in _runner(args).run(job):
         print(line)

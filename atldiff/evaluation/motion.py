@@ -12,7 +12,7 @@ import numpy as np
 
 from atldiff.config import FRAME_RATE
 from atldiff.evaluation.judge import area_under_curve
-from atldiff.sequence import POSE_PARTS
+from atldiff.sequence import HEAD_PARTS
 from atldiff.speech.motion.head_motion import MOVES, Bank, head_moves
 
 WINDOW = 4 * FRAME_RATE  # frames
@@ -169,8 +169,8 @@ def judge_bank(pieces: Sequence[tuple[str, np.ndarray]], count: int = 5) -> list
             voice = track[:, MOVES]
             moves = head_moves(voice, len(track), len(people), bank=bank)
             voices = windows(voice[:, None])[..., 0]
-            real.append(motion_features(windows(track[:, :POSE_PARTS]), voices))
-            generated.append(motion_features(windows(moves[:, :POSE_PARTS]), voices))
+            real.append(motion_features(windows(track[:, :HEAD_PARTS]), voices))
+            generated.append(motion_features(windows(moves[:, :HEAD_PARTS]), voices))
             people += [name] * len(voices)
         areas.append(judge_auc(np.concatenate(real), np.concatenate(generated), people, people))
     return areas

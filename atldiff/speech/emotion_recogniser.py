@@ -8,7 +8,9 @@ from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import W
 from atldiff.errors import InputError
 from atldiff.speech.mel import MEL_BANDS
 
-SURE = 0.8  # lowest probability of an emotion that is reported
+SURE = 0.9  # lowest probability of an emotion that is reported
+# Whose voice stands for an emotion that a recogniser has not learnt.
+NEAREST = {"calm": "neutral", "surprised": "fearful", "contempt": "disgust"}
 
 
 class EmotionRecogniser(nn.Module):
@@ -60,11 +62,12 @@ class EmotionRecogniser(nn.Module):
         return self.embed(torch.cat([mean, spread], -1))
 
     def prototype(self, name: str) -> Tensor:
-        """The mean embedding (emotion_dim,) of an emotion's training recordings.
+        """The mean embedding (emotion_dim,) of an emotion's training recordings, or of NEAREST's.
 
         Raises:
             InputError: the emotion is unknown.
         """
+        name = name if name in self.names else NEAREST.get(name, name)
         if name not in self.names:
             raise InputError(f"The emotion {name!r} is not known", f"Use one of {', '.join(self.names)}")
         return self.prototypes[self.names.index(name)]

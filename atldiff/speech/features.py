@@ -19,9 +19,10 @@ class SpeechFeatures:
     Attributes:
         acoustic: (B, T, D) at 50 Hz, the phonetic content.
         context: (B, T, D) at 50 Hz, `acoustic` times the emotion's gate (Eq. 2).
-        emotion: (B, E) in (-1, 1), the emotion embedding e.
+        emotion: (B, E) in (-1, 1), the emotion embedding e: the voice's, or that of an emotion named instead.
         bilabial: (B, T) in [0, 1], probability of a p, b or m; None: the encoder recognises no phonemes.
         samples: (B, n) at 16 kHz, the levelled signal; None: not requested.
+        heard: (B, E) in (-1, 1), the voice's own embedding, whatever is named; None: not computed.
     """
 
     acoustic: Tensor
@@ -29,6 +30,7 @@ class SpeechFeatures:
     emotion: Tensor
     bilabial: Tensor | None = None
     samples: Tensor | None = None
+    heard: Tensor | None = None
 
 
 class SpeechEncoder(Protocol):
@@ -81,14 +83,11 @@ def encode_speech(
         parts.append(features[:, core])
         if bilabial is not None:
             bilabials.append(bilabial[:, core])
-        if emotion is None:
-            embeddings.append(encoder.emotion(encoder.mel(window)) * window.shape[-1])
-            lengths.append(window.shape[-1])
+        embeddings.append(encoder.emotion(encoder.mel(window)) * window.shape[-1])
+        lengths.append(window.shape[-1])
     acoustic = torch.cat(parts, 1)
-    if emotion is None:
-        embedding = torch.stack(embeddings).sum(0) / sum(lengths)
-    else:
-        embedding = encoder.emotion.prototype(emotion)[None]
+    heard = torch.stack(embeddings).sum(0) / sum(lengths)
+    embedding = heard if emotion is None else encoder.emotion.prototype(emotion)[None]
     bilabial = torch.cat(bilabials, 1) if bilabials else None
     raw = samples if waveform else None
-    return SpeechFeatures(acoustic, encoder.gate(acoustic, embedding), embedding, bilabial, raw)
+    return SpeechFeatures(acoustic, encoder.gate(acoustic, embedding), embedding, bilabial, raw, heard)

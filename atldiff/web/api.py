@@ -12,13 +12,15 @@ FILES = {
     "portrait": f"photo of one person from the front (JPEG, PNG, WebP or HEIC, at most {_UPLOAD} MB).",
     "speech": f"recording of speech (WAV, MP3, M4A, FLAC, OGG, at most {MAX_SECONDS:g} s and {_UPLOAD} MB).",
     "landmarks": "landmark file (.npz or .json) of this API to render instead of the predicted motion.",
+    "driving_video": f"video of a face whose head, brows and blinks to use (at most {_UPLOAD} MB).",
     "file_format": "npz or json.",
     "file": f"video, photo or other file that may be ours (at most {_UPLOAD} MB).",
 }
 NEEDED = ("portrait", "speech", "file")
-FILE_ARGUMENTS = ("portrait", "speech", "landmarks", "file")
-PREVIEW = ("portrait", "speech", "face", "emotion", *MOTION, "seed", "file_format", "detector")
-ANIMATE = ("portrait", "speech", *OPTIONS, "landmarks")
+FILE_ARGUMENTS = ("portrait", "speech", "landmarks", "driving_video", "file")
+_ABOUT_MOTION = ("seed", "file_format", "detector", "driving_video")
+PREVIEW = ("portrait", "speech", "face", "emotion", *MOTION, *_ABOUT_MOTION)
+ANIMATE = ("portrait", "speech", *OPTIONS, "landmarks", "driving_video")
 CHECK = ("portrait", "face", "detector")
 VERIFY = ("file",)
 ENDPOINTS = {  # name: arguments in order

@@ -199,6 +199,9 @@ def _advanced(page: Page, steps: int) -> None:
     page.inputs["detector"] = radio("detector")
     page.inputs["landmarks"] = gr.File(label="Landmarks to use", file_types=[".npz", ".json"], height=120)
     gr.Markdown(NOTES["given"])
+    film: Any = {"file_types": ["video"], "height": 120, "elem_id": "driving"}
+    page.inputs["driving_video"] = gr.File(label="Driving video", **film)
+    gr.Markdown(NOTES["driven"])
     formats = gr.Radio(["npz", "json"], value="npz", label="Landmarks of the preview")
     page.inputs["file_format"] = formats
     page.saved = gr.File(

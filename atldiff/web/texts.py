@@ -40,7 +40,8 @@ PRESETS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "Quick": ({"steps": 1, "output": "square"}, "One step, 512 pixels: the fastest."),
     "As in the paper": (
-        {"sway": 0.0, "blinks": 0.0, "feeling": 0.0, "steps": 8, "output": "crop", "background": "green"},
+        dict.fromkeys(("sway", "blinks", "feeling", "liveliness"), 0.0)
+        | {"steps": 8, "output": "crop", "background": "green"},
         "128 pixels, 8 steps, green screen, no added movement.",
     ),
 }
@@ -71,6 +72,7 @@ NOTES = {
     "silence": "How far the lips close in pauses.",
     "smoothing": "0 leaves the motion as predicted.",
     "closure": "How far an open mouth closes to speak.",
+    "liveliness": "Brows and glances with the voice; 0 keeps the eyes on the viewer.",
     "steps": "1 is fastest and smoothest; more are slower, and may be crisper.",
     "seed": "Of blinks, head, teeth and noise; the same seed gives the same video.",
     "output": "The whole photo keeps its own resolution; the square shows the head; 128 the face.",
@@ -81,6 +83,7 @@ NOTES = {
     "badge_corner": "Where it stands.",
     "badge_size": "1 is a sixteenth of the picture's shorter side.",
     "detector": "face-alignment is the paper’s, and slower.",
+    "driven": "Its head, brows and blinks move the portrait; its mouth and its sound do not.",
     "given": "Edited or kept from a preview; the motion's sliders then change nothing.",
 }
 FOLDER = Path(__file__).parent.parent.parent / "examples"

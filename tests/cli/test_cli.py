@@ -274,12 +274,14 @@ def test_a_file_of_poses_turns_the_head(weights, second, tmp_path, capsys):
     poses.write_text("yaw,pitch,roll\n0,0,0\n5,-2,1\n")
     start = ["generate", str(PORTRAIT), str(second), *weights, "--landmarks", str(saved)]
     assert main([*start, "--poses", str(poses)]) == 0
-    pose = json.loads(saved.read_text())["pose"]
+    pose = [row[:6] for row in json.loads(saved.read_text())["pose"]]
     assert len(pose) == 30 and pose[0] == [0] * 6 and pose[1] == pose[-1] == [5, -2, 1, 0, 0, 0]
     poses.write_text("5,x,1\n")
     capsys.readouterr()
     assert main([*start, "--poses", str(poses)]) == 2
     assert "which is no number" in capsys.readouterr().err
+    assert main([*start, "--driving-video", str(poses)]) == 2
+    assert capsys.readouterr().err.count("error: ") == 1
 
 
 def test_makes_landmarks_then_a_video_of_the_recording(weights, second, tmp_path, capsys):

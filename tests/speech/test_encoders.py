@@ -7,6 +7,7 @@ import torch
 from atldiff.config import EMOTIONS
 from atldiff.errors import InputError
 from atldiff.media.speech import Speech
+from atldiff.speech.emotion_recogniser import NEAREST, EmotionRecogniser
 from atldiff.speech.mel import FEATURE_HOP, LogMel, cut_windows, mel_bank, to_training_level
 from atldiff.speech.phonetic_encoder import PhoneticEncoder
 from atldiff.speech.starter_encoder import StarterSpeechEncoder
@@ -122,6 +123,14 @@ def test_a_named_emotion_changes_the_context_and_not_the_acoustics():
     with pytest.raises(InputError, match="Use one of neutral"):
         encoder.emotion.prototype("bored")
     assert encoder.emotion.names == EMOTIONS
+    torch.testing.assert_close(happy.heard, heard.emotion)
+
+
+def test_an_emotion_that_no_voice_taught_is_heard_as_its_nearest():
+    recogniser = EmotionRecogniser(("neutral", "disgust", "fearful"), 16, 1, 8)
+    recogniser.prototypes.normal_()
+    for name, nearest in NEAREST.items():
+        torch.testing.assert_close(recogniser.prototype(name), recogniser.prototype(nearest))
 
 
 def test_a_recording_of_a_few_samples_is_heard():

@@ -63,7 +63,7 @@ def test_the_last_results_stand_side_by_side_and_a_click_shows_one_again(tab, tm
         tab.get_by_label(size).check()
         tab.click("#animate")
         until(tab, "() => document.querySelector('#stop')?.checkVisibility()")
-        assert "Emotion heard" in finished(tab)
+        assert "Done" in finished(tab)
     until(tab, f"() => {VIDEO}?.videoWidth == 128")
     tab.locator("#earlier button").nth(1).click()
     until(tab, f"() => {VIDEO}?.videoWidth == 320")

@@ -28,7 +28,12 @@ _GLOW, _CREASE, _SHADE = 0.03, 0.25, 0.4  # light on the ball, shade beside the 
 _AREA = 0.54  # reach of the drawing beyond the landmarks
 _LIGHTEST = 1.35  # highest luma of skin, in usual lumas of the skin
 _DARKEST = (0.6, 0.35)  # lowest luma of skin beside the lid, and farther away, likewise
+_LIT, _MOST_LIT = 1.05, 1.3  # least light of the photo's lid over the new skin that counts; highest gain
 _GRAIN = 4.0  # levels; largest amplitude of the skin's texture
+
+    def cut(self, rows: slice, columns: slice) -> "LidMaps":
+        """The maps of some rows and columns."""
+        return LidMaps(*(np.ascontiguousarray(values[rows, columns]) for values in vars(self).values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +78,20 @@ class Lid:
             return cls(ring, still, rect, part, part[..., 0], np.zeros(3, np.float32), maps)
         eye_area = _fill_around(outline, size, _LASH_REACH * width)
         brow = _fill_around(still[BROWS].reshape(2, 5, 2)[side] - rect[:2], size, 0.08 * width)
-        skin = _continue_skin(part, eye_area, brow, width)
+        skin = _light_skin(_continue_skin(part, eye_area, brow, width), part, eye_area, maps, width)
         dark = _lash_colour(part, skin, outline, width)
         skin = np.where(eye_area[..., None], skin, _blur(skin, 0.05 * width))
         skin += _grain(part, eye_area, width)
         area = (maps.below > -_ABOVE) & (maps.below < maps.gap + _BELOW)
         area &= (maps.along > -0.1) & (maps.along < 1.1)
         share = np.clip(1.6 * _blur(area.astype(np.float32), _FADE * width) - 0.2, 0, 1)
-        return cls(ring, still, rect, skin.astype(np.float32), share, dark, maps)
+        reach = min(_AREA * width + 2, _MARGIN * width)
+        drawn = rect_around(still[eye], reach, (image.shape[0], image.shape[1]))
+        x0, y0, x1, y1 = (int(v) for v in np.array(drawn) - np.tile(rect[:2], 2))
+        rows, columns = slice(y0, y1), slice(x0, x1)
+        skin = np.ascontiguousarray(skin[rows, columns], dtype=np.float32)
+        share = np.ascontiguousarray(share[rows, columns])
+        return cls(ring, still, drawn, skin, share, dark, maps.cut(rows, columns))
 
     def closing(self, landmarks: np.ndarray) -> float:
         """See `Closure`; 0 until the lid has come down noticeably over the photo's open eye."""
@@ -226,6 +237,23 @@ def _continue_skin(part: np.ndarray, eye_area: np.ndarray, brow: np.ndarray, wid
         return part
     skin = _push_pull(part, usable.astype(np.float32))
     return np.where(eye_area[..., None], _blur(skin, 0.05 * width), skin)
+
+
+def _light_skin(
+    skin: np.ndarray, part: np.ndarray, eye_area: np.ndarray, maps: LidMaps, width: float
+) -> np.ndarray:
+    """Lights the new skin (h, w, 3) until it is no darker than the photo's lid between fold and lashes."""
+    middle = (maps.along > 0.2) & (maps.along < 0.8)
+    strip = middle & (maps.below > -_LASH_REACH) & (maps.below < -0.05)
+    cover = middle & (maps.below > 0) & (maps.below < maps.gap)
+    if not strip.any() or not cover.any():
+        return skin
+    own, new = part[strip].mean(axis=0) / _LIT, np.maximum(skin[cover].mean(axis=0), 1)
+    if own.mean() <= new.mean():
+        return skin
+    gain = np.clip(own / new, 1, _MOST_LIT) - 1
+    soft = _blur(eye_area.astype(np.float32), 0.05 * width)
+    return np.clip(skin * (1 + soft[..., None] * gain), 0, 255).astype(np.float32)
 
 
 def _push_pull(part: np.ndarray, weight: np.ndarray) -> np.ndarray:

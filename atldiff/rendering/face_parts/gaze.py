@@ -1,15 +1,18 @@
 """Gaze: each iris moves within the opening of its lids and keeps its shape.
 
-While the head turns, the eyes compensate half of the turn and stay on the viewer.
+While the head turns, the eyes compensate half of the turn and stay on the viewer. A glance
+leads them away.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from atldiff.landmarks import EYE_CORNERS, LEFT_EYE, RIGHT_EYE
 from atldiff.rendering.face_parts.eye_maps import LidMaps
 from atldiff.rendering.face_parts.shapes import Layers, Rect, blend_layers, rect_around
+from atldiff.sequence import HEAD_PARTS, POSE_PARTS
 from atldiff.smoothstep import smoothstep
 
 COMPENSATION = (0.5, 0.35)  # share of the head's yaw and pitch that the eyes undo
@@ -24,12 +27,14 @@ def iris_shifts(poses: np.ndarray) -> np.ndarray:
     """The shifts of both irises against a turn of the head.
 
     Args:
-        poses: (F, >= 2) yaw and pitch of the head, degrees.
+        poses: (F, 8) of `LandmarkSequence`; without the last two there is no glance.
 
     Returns:
         (F, 2) inter-ocular distances along and across the eyes, softly limited to MOST.
     """
     angles = -np.array(COMPENSATION) * poses[:, :2]
+    if poses.shape[1] == POSE_PARTS:
+        angles = angles + poses[:, HEAD_PARTS:]
     shifts = EYE_RADIUS * np.sin(np.deg2rad(np.clip(angles, -60, 60)))
     return np.array(MOST) * np.tanh(shifts / MOST)
 
@@ -108,13 +113,19 @@ class Iris:
             return []
         eyes = self.still[list(EYE_CORNERS)]
         pixels = float(np.linalg.norm(eyes[1] - eyes[0])) * shift @ self.axes
-        rows, columns = np.mgrid[: self.share.shape[0], : self.share.shape[1]].astype(np.float32)
+        columns, rows = self._grid
         back = (columns - np.float32(pixels[0]) * self.share, rows - np.float32(pixels[1]) * self.share)
         eye = cv2.remap(self.part, *back, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         to, size = self._placement(landmarks, rect), (rect[2] - rect[0], rect[3] - rect[1])
         colour = cv2.warpAffine(eye, to, size, borderMode=cv2.BORDER_REPLICATE)
         alpha = cv2.warpAffine(self.opening, to, size) * min(1.0, amount / _FAINT)
         return [(np.clip(colour, 0, 255), alpha)]
+
+    @cached_property
+    def _grid(self) -> tuple[np.ndarray, np.ndarray]:
+        """Columns and rows (h, w) float32 of the part's pixels."""
+        rows, columns = np.mgrid[: self.share.shape[0], : self.share.shape[1]].astype(np.float32)
+        return columns, rows
 
     def _placement(self, landmarks: np.ndarray, rect: Rect) -> np.ndarray:
         """The affine map (2, 3) from pixels of `self.rect` to pixels of `rect`, by lids and corners."""

@@ -5,7 +5,7 @@ from math import comb
 
 import numpy as np
 
-from atldiff.landmarks import INNER_LIPS, mouth_opening
+from atldiff.landmarks import INNER_LIPS, inter_ocular_distance, mouth_opening
 from atldiff.rendering.face_parts.lip_outline import round_lips, smooth_outline
 from atldiff.rendering.face_parts.shapes import Layers, Rect, fill_polygon, rect_around
 from atldiff.smoothstep import smoothstep
@@ -13,7 +13,9 @@ from atldiff.smoothstep import smoothstep
 _SHADE, _LINE = 0.6, 0.35  # share of the skin's light near the line between the lips, and in it
 _CLOSING = (0.45, 0.65)  # closed share of the photo's gap at which the drawing begins, and is complete
 _SHOWS_TEETH = (0.02, 0.05)  # mouth openings of the photo between which the drawing fades in, inter-ocular
-_REACH = 0.03  # reach of the drawing beyond the inner lips, share of the mouth's width
+_REACH = 0.03  # reach of the drawing beyond the inner lips, of the mouth's width; twice that at its corners
+_WIDEST = 0.55  # inter-ocular distances; a broader mouth is a grin, whose lips are no thicker
+_TAPER = 0.3  # of the mouth's width, over which the line between the lips thins out towards a corner
 # Samples of the lips' colours lie between points of `round_lips` and landmarks of the outer lips.
 _UPPER_LIP = [2, 4, 5, 6, 8], [49, 50, 51, 52, 53]
 _LOWER_LIP = [18, 16, 15, 14, 12], [59, 58, 57, 56, 55]
@@ -67,26 +69,35 @@ class ShutLips:
         import cv2
 
         width, size = _lip_width(apart), (rect[3] - rect[1], rect[2] - rect[0])
+        unit = min(width, _WIDEST * float(inter_ocular_distance(apart)))
         seam = smooth_curve(apart[INNER_LIPS][[0, 7, 6, 5, 4]]) - rect[:2]
         cover = fill_polygon(smooth_outline(apart[INNER_LIPS]) - rect[:2], size)
-        reach = max(3, round(2 * _REACH * width)) | 1
+        reach = max(3, round(2 * _REACH * unit)) | 1
         cover = cv2.dilate(cover, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+        for corner in seam[[0, -1]]:  # the dark of an open mouth ends beyond its inner corners
+            centre = tuple(int(v) for v in np.round((corner - 0.5) * 16))
+            cv2.circle(cover, centre, round(32 * _REACH * unit), 255, -1, cv2.LINE_AA, 4)
         below = fill_polygon(np.concatenate([seam, seam[::-1] + [0, width]]), size)
-        alphas = [_soft(cover, 0.03 * width)]
+        along = self._along(apart, rect)
+        alphas = [_soft(cover, 0.03 * unit)]
+        taper = 0.3 + 0.7 * smoothstep(0, _TAPER, np.minimum(along, 1 - along))
         for thickness, soft, strength in ((0.05, 0.03, 0.4), (0.012, 0.006, 0.8)):
             line = np.zeros(size, np.uint8)
             fixed = np.round((seam - 0.5) * 16).astype(np.int32)
-            cv2.polylines(line, [fixed], False, 255, max(1, round(thickness * width)), cv2.LINE_AA, 4)
-            alphas.append(strength * _soft(line, soft * width))
-        skin = self._skin(apart, rect, _soft(below, 0.01 * width))
+            cv2.polylines(line, [fixed], False, 255, max(1, round(thickness * unit)), cv2.LINE_AA, 4)
+            alphas.append(strength * taper * _soft(line, soft * unit))
+        skin = self._skin(along, _soft(below, 0.01 * unit))
         colours = skin, _SHADE * skin, _LINE * skin
         return [(colour, closing * alpha) for colour, alpha in zip(colours, alphas, strict=True)]
 
-    def _skin(self, apart: np.ndarray, rect: Rect, below: np.ndarray) -> np.ndarray:
-        """Colours (h, w, 3) of the lips at each pixel; `below` (h, w) in [0, 1] is the lower lip's share."""
+    def _along(self, apart: np.ndarray, rect: Rect) -> np.ndarray:
+        """(h, w): 0 at the right corner of the inner lips, 1 at the left one."""
         axis = apart[64] - apart[60]
         x, y = np.meshgrid(np.arange(rect[0], rect[2]) + 0.5, np.arange(rect[1], rect[3]) + 0.5)
-        along = ((x - apart[60, 0]) * axis[0] + (y - apart[60, 1]) * axis[1]) / max(float(axis @ axis), 1e-9)
+        return ((x - apart[60, 0]) * axis[0] + (y - apart[60, 1]) * axis[1]) / max(float(axis @ axis), 1e-9)
+
+    def _skin(self, along: np.ndarray, below: np.ndarray) -> np.ndarray:
+        """Colours (h, w, 3) of the lips at each pixel; `below` (h, w) in [0, 1] is the lower lip's share."""
         lips = (
             np.stack([np.interp(along, _STATIONS, channel) for channel in lip.T], axis=-1)
             for lip in (self.upper, self.lower)

@@ -43,7 +43,7 @@ class HostFrames:
 
         Args:
             points: (F, 68, 2) of the unturned head, canvas pixels.
-            poses: (F, 6) of the head; left out, it does not turn.
+            poses: (F, >= 6) of the head; left out, it does not turn.
         """
         return list(self.photo.frames(points, poses))
 

@@ -61,7 +61,7 @@ class Canvas:
         return points * self.scale + self.offset
 
     def turn(self, points: np.ndarray, poses: np.ndarray | None) -> np.ndarray:
-        """Turns points (F, N, 2) of an unturned head, canvas pixels, by the head's poses (F, 6)."""
+        """Turns points (F, N, 2) of an unturned head, canvas pixels, by the head's poses (F, >= 6)."""
         if self.head is None or poses is None:
             return points
         return turn_pixels(self.head, points, poses, self.views[0])
@@ -85,7 +85,7 @@ def make_canvas(
         background: "keep", "green" (the paper's green screen) or "matte" (a fourth channel).
             "green" and "matte" need `portrait.alpha`.
         mouth: whether the network also sees a mouth-centred view.
-        poses: (F, 6) of the head, see `turn`; None, or all zeros: it does not turn.
+        poses: (F, >= 6) of the head, see `turn`; None, or all zeros: it does not turn.
 
     Raises:
         InputError: the output or background does not exist.

@@ -19,6 +19,8 @@ from atldiff.rendering.face_parts.lip_outline import round_lips
 SHOWS_TEETH = 0.03  # mouth opening above which a photo shows the inside, inter-ocular distances
 OPEN_LIDS, OPEN_LIPS = 0.75, 0.2  # least share of the photo's gap that the spline keeps
 _UPPER_ROUND, _LOWER_ROUND = [2, 8], [18, 12]  # points of `round_lips` next to the corners
+# Points of the outer lips, and the pair of the inner lips (0, 1, 2 from the right corner) that moves each.
+_OUTER_LIPS = (([49, 50, 51, 52, 53], [0, 0, 1, 2, 2]), ([59, 58, 57, 56, 55], [0, 0, 1, 2, 2]))
 _NOSE_BASE, _LIP_BELOW_NOSE = [31, 32, 33, 34, 35], [50, 50, 51, 52, 52]
 
 
@@ -54,7 +56,8 @@ def guard_points(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
 def keep_apart(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
     """Moves lids and inner lips apart until they keep OPEN_LIDS and OPEN_LIPS of the photo's gap.
 
-    Coinciding control points make a thin-plate spline overshoot: it repeats the brow on the lid.
+    Coinciding control points make a thin-plate spline overshoot: it repeats the brow on the lid. So the outer
+    lips give way, too: a lip that is pinched between its two edges grows hooks at the mouth's corners.
     `eyelids` and `lips` draw over the gap that remains.
 
     Args:
@@ -75,8 +78,11 @@ def keep_apart(landmarks: np.ndarray, still: np.ndarray) -> np.ndarray:
         down = photo_gap / length
         gap = ((landmarks[:, low] - landmarks[:, up]) * down).sum(axis=-1, keepdims=True)
         push = np.maximum(share * length - gap, 0) * down
-        apart[:, up] -= upper_share * push
-        apart[:, low] += (1 - upper_share) * push
+        shifts = -upper_share * push, (1 - upper_share) * push
+        apart[:, up] += shifts[0]
+        apart[:, low] += shifts[1]
+    for (points, pairs), shift in zip(_OUTER_LIPS, shifts, strict=True):
+        apart[:, points] += shift[:, pairs]
     return apart
 
 

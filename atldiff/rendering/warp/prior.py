@@ -61,7 +61,7 @@ class WarpedPhoto:
 
         Args:
             points: (F, 68, 2) of the unturned head, canvas pixels.
-            poses: (F, 6) of the head; None: it does not turn.
+            poses: (F, >= 6) of the head; None: it does not turn.
 
         Yields:
             (rect height, rect width, C) uint8.

@@ -1,6 +1,7 @@
 """Turns the head: a pose moves every place of the photo by its depth (`portrait.head`).
 
 - A pose is yaw, pitch, roll in degrees, shift x and y in inter-ocular distances, logarithm of the size.
+  A glance may follow (`face_parts.gaze`); it turns no head.
 - Positive values: the near side moves to the picture's right, moves down, clockwise, right, down, larger.
 - A turn is a field on the spline's grid. Fixed-point steps invert it.
 - The inverse is composed with the spline's field, so that a frame's pixel needs one look-up.
@@ -16,7 +17,7 @@ from atldiff.landmarks import to_crop
 from atldiff.portrait.head import Head
 from atldiff.portrait.portrait import Portrait
 from atldiff.rendering.warp.spline import GRID, REGION
-from atldiff.sequence import LandmarkSequence
+from atldiff.sequence import HEAD_PARTS, LandmarkSequence
 
 PIVOT = (0.0, 0.35, -0.5)  # fixed point of a turn, face units: below and behind the eyes
 CAMERA = 9.0  # distance of the camera from the eyes, face units
@@ -28,16 +29,17 @@ _CELLS = GRID / (REGION[1] - REGION[0])  # cells a crop unit
 
 
 def limit_poses(poses: np.ndarray, photo_yaw: float = 0.0) -> np.ndarray:
-    """Limits poses (F, 6) softly (tanh) to MOST, and their yaw so that the face shows at most MOST_YAW.
+    """Limits poses (F, >= 6) softly (tanh) to MOST, and their yaw so that the face shows at most MOST_YAW.
 
     Args:
-        poses: (F, 6) as above.
+        poses: (F, >= 6) as above.
         photo_yaw: degrees, yaw of the head in the photo.
     """
-    most = np.broadcast_to(np.array(MOST), poses.shape).copy()
+    head = poses[:, :HEAD_PARTS]
+    most = np.broadcast_to(np.array(MOST), head.shape).copy()
     room = np.where(poses[:, 0] > 0, MOST_YAW - photo_yaw, MOST_YAW + photo_yaw)
     most[:, 0] = np.clip(room, LEAST_ROOM, MOST[0])
-    return most * np.tanh(poses / most)
+    return np.concatenate([most * np.tanh(head / most), poses[:, HEAD_PARTS:]], axis=1)
 
 
 def rotations(angles: Tensor) -> Tensor:
@@ -59,21 +61,21 @@ def pose_shifts(points: Tensor, poses: Tensor) -> Tensor:
 
     Args:
         points: (3, N) or (F, 3, N), face units: x, y, and the depth towards the camera.
-        poses: (F, 6) as above.
+        poses: (F, >= 6) as above.
 
     Returns:
         (F, 2, N) face units; exactly 0 for a pose of zeros.
     """
     turn = rotations(poses[:, :3]) - torch.eye(3, dtype=poses.dtype, device=poses.device)
     pivot = torch.tensor(PIVOT, dtype=poses.dtype, device=poses.device)[:, None]
-    shift = torch.cat([poses[:, 3:5], -CAMERA * torch.expm1(-poses[:, 5:])], dim=1)
+    shift = torch.cat([poses[:, 3:5], -CAMERA * torch.expm1(-poses[:, 5:HEAD_PARTS])], dim=1)
     motion = turn @ (points - pivot) + shift[..., None]
     nearer = motion[:, 2:] / (CAMERA - points[..., 2:, :] - motion[:, 2:])  # growth of the picture
     return motion[:, :2] + (points[..., :2, :] + motion[:, :2]) * nearer
 
 
 def turn_fields(head: Head, poses: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
-    """Displacements of all places of the photo in poses (F, 6): (F, 2, GRID, GRID) float32 crop units."""
+    """Displacements of all places of the photo in poses (F, >= 6): (F, 2, GRID, GRID) float32 crop units."""
     points = np.stack([head.places[..., 0], head.places[..., 1], head.depth]).reshape(3, -1)
     surface, share, axes, angles = (
         _float(x).to(device) for x in (points, head.share.reshape(-1), head.frame.axes.T, poses)
@@ -107,7 +109,7 @@ def turn_points(head: Head, points: np.ndarray, poses: np.ndarray) -> np.ndarray
     Args:
         head: of the portrait.
         points: (F, N, 2) of the unturned head, crop units.
-        poses: (F, 6) as above.
+        poses: (F, >= 6) as above.
 
     Returns:
         (F, N, 2) float32; exactly `points` where a pose is zeros.
@@ -124,11 +126,12 @@ def turn_points(head: Head, points: np.ndarray, poses: np.ndarray) -> np.ndarray
 def turn_pixels(head: Head, points: np.ndarray, poses: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Turns points (F, N, 2), pixels of a picture with the network's crop `box` (4,); see `turn_points`."""
     pixels = turn_points(head, to_crop(points, box), poses) * (box[2] - box[0]) + box[:2]
-    return np.where(np.any(poses, axis=1, keepdims=True)[..., None], pixels, points).astype(np.float32)
+    turns = np.any(poses[:, :HEAD_PARTS], axis=1)[:, None, None]
+    return np.where(turns, pixels, points).astype(np.float32)
 
 
 def portrait_poses(portrait: Portrait, poses: np.ndarray) -> np.ndarray:
-    """Limits poses (F, 6) to the turns that a portrait allows (`limit_poses`); zeros for an unknown head."""
+    """Limits poses (F, >= 6) to the turns that a portrait allows (`limit_poses`); zeros without a head."""
     if not poses.any() or portrait.head is None:
         return np.zeros_like(poses)
     return limit_poses(poses, portrait.head.yaw).astype(np.float32)

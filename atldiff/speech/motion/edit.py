@@ -9,17 +9,19 @@ import numpy as np
 from atldiff.landmarks import BROWS, MOUTH, UPPER_LIDS, FaceFrame, mouth_opening
 from atldiff.media.speech import Speech, voice_activity
 from atldiff.options import Motion
-from atldiff.sequence import POSE_PARTS
+from atldiff.sequence import HEAD_PARTS, POSE_PARTS
 from atldiff.smoothstep import smoothstep
 from atldiff.speech.motion.bilabials import close_bilabials
 from atldiff.speech.motion.blinks import blink_curve, close_eyes
 from atldiff.speech.motion.expressions import MAX_STRENGTH, express
+from atldiff.speech.motion.glances import glance_angles
 from atldiff.speech.motion.head_motion import MOVES, head_moves
 from atldiff.speech.motion.lips import LIPS, SPEECH_WEIGHT, gaps, narrow_mouth
 
 _SILENCE, _SPEECH = 0.1, 0.4  # voice activity below the first is silence, above the second speech
 _EARLY, _LATE, _RAMP = 3, 3, 2  # frames: lips part before a sound and linger after it; fade of the gate
 _LIDS_FOLLOW = 0.2  # share of a brow's rise that the upper lid follows
+_LIDS_LOOK = 0.0012  # inter-ocular distances that the upper lid follows a glance, a degree
 
 
 def edit_landmarks(
@@ -43,8 +45,8 @@ def edit_landmarks(
         emotion: one of `expressions.EMOTIONS`, with the strength `motion.feeling`; None: none.
 
     Returns:
-        (F, 68, 2) float32 landmarks, same unit, and (F, 6) float32 poses of the head. Edits never make inner
-        lips or eyelids cross.
+        (F, 68, 2) float32 landmarks, same unit, and (F, 8) float32 poses of `LandmarkSequence`. Edits never
+        make inner lips or eyelids cross.
     """
     if motion.edits_nothing:
         return np.array(landmarks, np.float32), np.zeros((len(landmarks), POSE_PARTS), np.float32)
@@ -60,26 +62,31 @@ def edit_landmarks(
     if bilabials is not None:
         points = close_bilabials(points, bilabials, min(motion.lips, 1))
     points = _close_in_silence(points, rest + displacement, motion.silence * (1 - _gate(activity)))
-    points = close_eyes(points, blink_curve(len(points), motion.blinks, seed))
+    points = close_eyes(points, blink_curve(activity, motion.blinks, seed))
     return frame.from_face(points).astype(np.float32), poses.astype(np.float32)
 
 
 def _face_motion(
     rest: np.ndarray, speech: Speech, activity: np.ndarray, motion: Motion, seed: int, emotion: str | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The motion of brows, lids, emotion and head: displacements (F, 68, 2), face units, and poses (F, 6)."""
+    """The motion of brows, lids, emotion and head: displacements (F, 68, 2), face units, and poses (F, 8)."""
     moves = np.zeros((len(activity), MOVES))
-    if motion.sway > 0:
-        moves = head_moves(speech, len(activity), seed, motion.sway)
+    if max(motion.sway, motion.liveliness) > 0:
+        moves = head_moves(speech, len(activity), seed)
     displacement = np.zeros((len(activity), *rest.shape))
-    brows = motion.expression * moves[:, POSE_PARTS, None]
+    brows = motion.expression * motion.liveliness * moves[:, HEAD_PARTS, None]
     displacement[:, BROWS, 1] -= brows
     displacement[:, list(UPPER_LIDS), 1] -= _LIDS_FOLLOW * brows
-    poses, strength = moves[:, :POSE_PARTS], min(motion.feeling * motion.expression, MAX_STRENGTH)
+    glances = min(motion.expression, 1) * glance_angles(activity, motion.liveliness, seed)
+    displacement[:, list(UPPER_LIDS), 1] += _LIDS_LOOK * glances[:, 1:]
+    poses, strength = (
+        motion.sway * moves[:, :HEAD_PARTS],
+        min(motion.feeling * motion.expression, MAX_STRENGTH),
+    )
     if emotion is not None and strength > 0:
         displacement, pose = express(displacement, rest, emotion, strength, activity)
         poses = poses + min(motion.sway, 1) * pose
-    return displacement, poses
+    return displacement, np.concatenate([poses, glances], axis=1)
 
 
 def _activity(speech: Speech, num_frames: int) -> np.ndarray:

@@ -15,12 +15,12 @@ import numpy as np
 from atldiff.config import FRAME_RATE, WEIGHTS
 from atldiff.media.sound import SPEECH_LEVEL
 from atldiff.media.speech import SAMPLE_RATE, Speech
-from atldiff.sequence import POSE_PARTS
+from atldiff.sequence import HEAD_PARTS
 from atldiff.smoothstep import smoothstep
 
 BANK = WEIGHTS / "starter" / "head_motion.safetensors"
 BANK_RATE = FRAME_RATE // 2  # values a second in the bank
-MOVES = POSE_PARTS + 1  # numbers of a move: the pose, and the rise of the brows
+MOVES = HEAD_PARTS + 1  # numbers of a move: the pose, and the rise of the brows
 SCALE = 1.2  # gain of the bank's motion, because joins and pauses weaken it
 FUTURE = 15  # frames of the voice after a frame that its move depends on
 HOP, FADE = 25, 24  # frames between two choices, and of the fade from one piece to the next

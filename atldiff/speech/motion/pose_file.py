@@ -9,7 +9,7 @@ import numpy as np
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.media.speech import MAX_SECONDS
-from atldiff.sequence import POSE_PARTS
+from atldiff.sequence import HEAD_PARTS
 
 ANGLES = ("yaw", "pitch", "roll")
 MAX_ANGLE = 90.0  # degrees
@@ -41,7 +41,7 @@ def poses_from_csv(path: str | Path) -> np.ndarray:
         raise InputError(f"{path.name} holds no poses", _REMEDY)
     if len(rows) > MAX_FRAMES:
         raise InputError(f"{path.name} holds more than {MAX_FRAMES} poses", "Cut it to ten minutes")
-    poses = np.zeros((len(rows), POSE_PARTS))
+    poses = np.zeros((len(rows), HEAD_PARTS))
     for pose, (line, row) in zip(poses, rows, strict=True):
         pose[: len(ANGLES)] = _angles(row, columns, f"Line {line} of {path.name}")
     return poses

@@ -14,7 +14,7 @@ from atldiff.errors import InputError
 from atldiff.evaluation.motion import judge_bank
 from atldiff.media.video_reader import open_video, video_sound
 from atldiff.portrait.mesh import track_meshes
-from atldiff.sequence import POSE_PARTS
+from atldiff.sequence import HEAD_PARTS
 from atldiff.speech.motion.head_motion import MOVES, loudness
 from atldiff.training.data.corpora import ClipRecord, read_corpus
 from atldiff.training.data.head_track import head_track
@@ -115,7 +115,7 @@ def save_bank(tracks: Sequence[np.ndarray], path: Path) -> None:
     levels = [np.rint((h - a) / b).astype(np.uint8) for h, a, b in zip(halves, low, step, strict=True)]
     arrays = {"levels": np.concatenate(levels), "lengths": np.array([len(h) for h in halves], np.int32)}
     arrays |= {"low": low.astype(np.float32), "step": step.astype(np.float32)}
-    assert arrays["levels"].shape[1] == POSE_PARTS + 2, arrays["levels"].shape
+    assert arrays["levels"].shape[1] == HEAD_PARTS + 2, arrays["levels"].shape
     save_file(arrays, path)
 
 

@@ -44,12 +44,14 @@ class Request:
         speech: path of the recording.
         options: the choices for the video.
         landmarks: path of a landmark file to render instead of the prediction, or None.
+        driving_video: path of a video whose head, brows and blinks to use, or None.
     """
 
     portrait: str
     speech: str
     options: Options
     landmarks: str | None = None
+    driving_video: str | None = None
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Request":
@@ -63,7 +65,13 @@ class Request:
         if not values.get("speech"):
             raise InputError("There is no speech yet", "Upload or record some, or click an example")
         options = Options(**{name: value for name, value in values.items() if name in OPTIONS})
-        return cls(values["portrait"], values["speech"], options, values.get("landmarks") or None)
+        files = (values.get(name) or None for name in ("landmarks", "driving_video"))
+        return cls(values["portrait"], values["speech"], options, *files)
+
+    @property
+    def motion(self) -> dict[str, str | None]:
+        """The files of motion, as keywords of `animation.animate`."""
+        return {"landmark_file": self.landmarks, "driving_video": self.driving_video}
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ class Service:
             InputError: a file cannot be used.
         """
         speech = read_speech(request.speech)
-        return animate(request.portrait, speech, request.options, self._predict, request.landmarks)
+        return animate(request.portrait, speech, request.options, self._predict, **request.motion)
 
     def animate(self, values: Mapping[str, Any]) -> Iterator[Report]:
         """Makes a video from the API's arguments in its turn. Closing the generator stops the work."""
@@ -126,7 +126,7 @@ class Service:
             for ahead, seconds in place.waiting():
                 yield Report(f"{ahead} before you in the queue: your turn in about {format_time(seconds)}")
             begin = time.monotonic() - reading
-            animation = animate(portrait, speech, request.options, self._predict, request.landmarks)
+            animation = animate(portrait, speech, request.options, self._predict, **request.motion)
             middle = time.monotonic()
             with self._job() as folder:
                 emotion = self._emotion_sentence(animation.landmarks) if automatic else ""
@@ -166,10 +166,9 @@ class Service:
                     yield step, None
 
     def _emotion_sentence(self, landmarks: LandmarkSequence) -> str:
-        """A sentence on the emotion in the recording behind predicted landmarks, or ""."""
-        if not self._recognise:
-            return ""
-        return f" Emotion heard: {self._recognise(landmarks) or 'none for sure'}."
+        """A sentence on the emotion in the recording behind predicted landmarks, or "" if none is sure."""
+        emotion = self._recognise(landmarks) if self._recognise else None
+        return f" Emotion heard: {emotion}." if emotion else ""
 
     def warm_up(self, portrait: str | Path, recording: str | Path) -> None:
         """Makes two short videos: the first warms the networks, the second fits the forecast."""

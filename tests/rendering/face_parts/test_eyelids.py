@@ -97,6 +97,15 @@ def test_the_lid_ends_in_no_edge(still):
     assert np.abs(np.diff(fold, axis=0)).max() <= 6
 
 
+def test_a_lid_on_which_the_light_falls_is_as_light_when_it_shuts(still):
+    """Painters set the light on the lid above the lashes."""
+    image = face(still)
+    image[176:186, 120:200] = np.minimum(1.25 * np.array(SKIN), 255)
+    lid = Lid.from_photo(image, still, 0)
+    cover = (lid.maps.below > 0) & (lid.maps.below < lid.maps.gap) & (np.abs(lid.maps.along - 0.5) < 0.3)
+    assert 1.1 < lid.skin[cover].mean() / np.mean(SKIN) < 1.3
+
+
 def test_it_comes_down_step_by_step(still):
     dark = [int(painted(still, share)[185:215, 138].sum(axis=1).argmin()) for share in (0.45, 0.6, 0.8)]
     assert dark == sorted(dark)

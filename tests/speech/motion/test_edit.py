@@ -18,7 +18,7 @@ from atldiff.landmarks import (
 from atldiff.media.speech import Speech
 from atldiff.options import Motion
 from atldiff.speech.motion import edit as room
-from atldiff.speech.motion.blinks import blink_curve
+from atldiff.speech.motion.blinks import Blinks, blink_curve
 from atldiff.speech.motion.edit import edit_landmarks
 from atldiff.speech.motion.lips import gaps as lip_gaps
 
@@ -50,6 +50,17 @@ def talk(num_frames: int, seed: int = 0) -> np.ndarray:
     opening = 0.08 + 0.07 * np.sin(np.arange(num_frames) / 2)
     frames = np.stack([face(o) for o in opening])
     return (frames + rng.normal(0, 0.3, frames.shape)).astype(np.float32)
+
+
+def talking(num_frames: int) -> np.ndarray:
+    """Activity of a voice: phrases of two seconds or so, with pauses of half a second between."""
+    rng, voice = np.random.default_rng(0), np.zeros(num_frames)
+    frame = 0
+    while frame < num_frames:
+        spoken = int(rng.integers(20, 110))
+        voice[frame : frame + spoken] = 1
+        frame += spoken + int(rng.integers(8, 24))
+    return voice
 
 
 @pytest.fixture
@@ -156,7 +167,7 @@ def test_lips_and_lids_never_cross(spoken):
 
 
 def test_blinks_close_both_eyes_at_a_natural_rate_and_shape():
-    curve = blink_curve(30 * 600, rate=1.0, seed=4)
+    curve = blink_curve(talking(30 * 600), rate=1.0, seed=4)
     assert curve.min() == 0 and curve.max() == 1
     starts = np.flatnonzero((curve[1:] > 0) & (curve[:-1] == 0)) + 1
     ends = np.flatnonzero((curve[1:] == 0) & (curve[:-1] > 0)) + 1
@@ -174,8 +185,25 @@ def test_blinks_close_both_eyes_at_a_natural_rate_and_shape():
 
 def test_no_blink_in_the_first_half_second_and_rate_zero_is_none():
     for seed in range(50):
-        assert not blink_curve(15, 1.0, seed).any()
-    assert not blink_curve(3000, 0.0, 0).any()
+        assert not blink_curve(np.ones(15), 1.0, seed).any()
+    assert not blink_curve(np.ones(3000), 0.0, 0).any()
+
+
+def test_blinks_fall_on_the_ends_of_phrases_more_often_than_by_chance():
+    voice = talking(30 * 600)
+    ends = np.flatnonzero((voice[1:] < 0.5) & (voice[:-1] >= 0.5)) + 1
+    near = np.zeros(len(voice), bool)
+    for end in ends:
+        near[end : end + 15] = True
+    curve = blink_curve(voice, 1.0, 4)
+    peaks = np.flatnonzero((curve[1:-1] == 1) & (curve[:-2] < 1)) + 1
+    assert near[peaks].mean() > 2 * near.mean()
+
+
+def test_blinks_of_a_stream_are_those_of_the_whole():
+    voice, stream = talking(600), Blinks(1.0, 3)
+    parts = [stream.push(part) for part in np.split(voice, [1, 100, 107, 480])]
+    np.testing.assert_array_equal(np.concatenate(parts), blink_curve(voice, 1.0, 3))
 
 
 def test_blink_closes_the_lids_along_the_eye(spoken):
@@ -190,17 +218,32 @@ def test_blink_closes_the_lids_along_the_eye(spoken):
 
 def test_the_head_moves_with_the_voice_and_its_landmarks_stay_unturned(spoken):
     landmarks, speech = np.repeat(face()[None], 300, axis=0), spoken(np.ones(300))
-    points, poses = edit_landmarks(landmarks, face(), speech, replace(OFF, sway=1.0), seed=1)
-    assert poses.shape == (300, 6) and poses.dtype == np.float32
+    alive = replace(OFF, sway=1.0, liveliness=1.0)
+    points, poses = edit_landmarks(landmarks, face(), speech, alive, seed=1)
+    assert poses.shape == (300, 8) and poses.dtype == np.float32
     assert not poses[0].any() and 0.1 < poses[:, 0].std() < 5
     rest = np.setdiff1d(np.arange(68), [*range(17, 27), *UPPER_LIDS])
     np.testing.assert_allclose(points[:, rest], landmarks[:, rest], atol=1e-3)
     raised = landmarks[:, 17:27, 1] - points[:, 17:27, 1]
     assert np.ptp(raised, axis=1).max() < 1e-3 < raised.std()  # both brows alike
-    doubled = edit_landmarks(landmarks, face(), speech, replace(OFF, sway=2.0, expression=0.0), seed=1)
-    np.testing.assert_allclose(doubled[1], 2 * poses, atol=1e-4)
+    doubled = edit_landmarks(landmarks, face(), speech, replace(alive, sway=2.0, expression=0.0), seed=1)
+    np.testing.assert_allclose(doubled[1][:, :6], 2 * poses[:, :6], atol=1e-4)
     assert not np.ptp(doubled[0][:, 17:27], axis=0).any()
+    assert not doubled[1][:, 6:].any()
     assert not edit_landmarks(landmarks, face(), speech, replace(OFF, blinks=1.0), seed=1)[1].any()
+
+
+def test_brows_move_without_the_head_and_expression_scales_them(spoken):
+    landmarks, speech = np.repeat(face()[None], 300, axis=0), spoken(np.ones(300))
+
+    def raised(**gains: float) -> np.ndarray:
+        points = edit(landmarks, face(), speech, replace(OFF, liveliness=1.0, **gains), seed=1)
+        return landmarks[:, 17:27, 1] - points[:, 17:27, 1]
+
+    still, doubled = raised(), raised(expression=2.0)
+    assert still.std() > 0.2  # per cent of the eyes' distance
+    np.testing.assert_allclose(raised(sway=2.0), still, atol=1e-4)
+    np.testing.assert_allclose(doubled, 2 * still, atol=1e-3)
 
 
 def test_an_emotion_moves_the_face_as_strongly_as_it_is_told_to(spoken):
@@ -252,7 +295,7 @@ def test_a_longer_recording_begins_like_a_shorter_one(spoken):
     long = edit(landmarks, face(), spoken(activity), Motion(), seed=6)
     short = edit(landmarks[:250], face(), spoken(activity[:250]), Motion(), seed=6)
     np.testing.assert_allclose(short[: 250 - margin], long[: 250 - margin], atol=1e-4)
-    assert np.array_equal(blink_curve(400, 1.0, 6)[:250], blink_curve(250, 1.0, 6))
+    assert np.array_equal(blink_curve(activity, 1.0, 6)[:250], blink_curve(activity[:250], 1.0, 6))
 
 
 def test_same_seed_same_movement_other_seed_other(spoken):
