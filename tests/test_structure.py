@@ -20,6 +20,7 @@ ROOMS = {
     "spaces": ("app.py", "atldiff/web/"),
     "onnxruntime": ("atldiff/portrait/",),
     "face_alignment": ("atldiff/portrait/",),
+    "mediapipe": ("atldiff/portrait/",),
     "transformers": ("atldiff/speech/", "atldiff/rendering/"),
     "av": ("atldiff/media/", "examples/"),
     "c2pa": ("atldiff/provenance/",),

@@ -5,6 +5,7 @@
   server: the connection ends before a request is sent.
 """
 
+import atexit
 import os
 from functools import cache
 from typing import Any
@@ -62,4 +63,7 @@ def _runtime(process: int) -> Any:
         base_options=Silent(model_asset_path=str(FOLDER / f"{NEAR.name}.tflite")),
         min_detection_confidence=NEAR.threshold,
     )
-    return FaceDetector.create_from_options(options)
+    runtime = FaceDetector.create_from_options(options)
+    # At Python's end its own closing fails with a traceback; the end of the process closes it.
+    atexit.register(setattr, runtime, "_handle", None)
+    return runtime

@@ -1,6 +1,7 @@
 """MediaPipe's own runtime as a detector; skipped where the package mediapipe is missing."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -62,6 +63,16 @@ def test_it_trusts_no_server(mediapipe, monkeypatch):
     )
     tasks._runtime(-1)
     assert made[0].base_options.to_ctypes().ca_bundle_path == os.devnull.encode()
+
+
+@pytest.mark.usefixtures("mediapipe")
+def test_a_process_that_used_it_ends_quietly():
+    use = "print(tasks.detect(numpy.zeros((64, 64, 3), 'uint8')))"
+    program = f"import numpy; from atldiff.portrait import tasks; {use}"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=EXAMPLES.parent, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n") and "Traceback" not in done.stderr, done.stderr
 
 
 def test_a_missing_package_is_told(photo, monkeypatch):
