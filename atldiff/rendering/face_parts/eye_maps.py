@@ -55,6 +55,10 @@ class LidMaps:
         maps = (along, across - up, low - up, outer, arch, taper)
         return cls(*(x.astype(np.float32) for x in maps))
 
+    def cut(self, rows: slice, columns: slice) -> "LidMaps":
+        """The maps of some rows and columns."""
+        return LidMaps(*(np.ascontiguousarray(values[rows, columns]) for values in vars(self).values()))
+
 
 def eye_width(eye: np.ndarray) -> float:
     """The distance between the corners of an eye (6, 2)."""

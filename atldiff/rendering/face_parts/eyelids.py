@@ -31,10 +31,6 @@ _DARKEST = (0.6, 0.35)  # lowest luma of skin beside the lid, and farther away, 
 _LIT, _MOST_LIT = 1.05, 1.3  # least light of the photo's lid over the new skin that counts; highest gain
 _GRAIN = 4.0  # levels; largest amplitude of the skin's texture
 
-    def cut(self, rows: slice, columns: slice) -> "LidMaps":
-        """The maps of some rows and columns."""
-        return LidMaps(*(np.ascontiguousarray(values[rows, columns]) for values in vars(self).values()))
-
 
 @dataclass(frozen=True, eq=False)
 class Lid:

@@ -13,11 +13,11 @@ from atldiff.errors import InputError
 from atldiff.landmarks import BROWS, FaceFrame, eye_opening, mesh_to_landmarks
 from atldiff.media.video_reader import open_video
 from atldiff.options import Options
-from atldiff.portrait.head_track import head_track
 from atldiff.portrait.mesh import track_meshes
 from atldiff.sequence import HEAD_PARTS, LandmarkSequence
 from atldiff.smoothstep import smoothstep
 from atldiff.speech.motion.blinks import close_eyes
+from atldiff.speech.motion.head_track import head_track
 
 LEAST_SECONDS = 1.0
 LEAST_SEEN = 0.8  # share of the frames that show a face

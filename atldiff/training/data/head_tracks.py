@@ -16,8 +16,8 @@ from atldiff.media.video_reader import open_video, video_sound
 from atldiff.portrait.mesh import track_meshes
 from atldiff.sequence import HEAD_PARTS
 from atldiff.speech.motion.head_motion import MOVES, loudness
+from atldiff.speech.motion.head_track import head_track
 from atldiff.training.data.corpora import ClipRecord, read_corpus
-from atldiff.training.data.head_track import head_track
 
 # Identities in clips.csv who speak from a podium, or read syllables and commands with a still head.
 LEFT_OUT = ("Obama", "JFK", "RD_Radio10", "GRID_s1", "VidTIMIT_fadg0", "mcgurk_filyp", "mcgurk_luvgho")

@@ -5,7 +5,7 @@ import torch
 
 from atldiff.config import FRAME_RATE
 from atldiff.rendering.warp.turn import pose_shifts, rotations
-from atldiff.training.data.head_track import head_track
+from atldiff.speech.motion.head_track import head_track
 
 
 def meshes(angles: np.ndarray) -> np.ndarray:
