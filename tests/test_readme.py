@@ -5,11 +5,14 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import page
 import pytest
 import yaml
+from PIL import Image
 
 from atldiff.cli.parser import main, make_parser
+from atldiff.media.video_writer import write_video
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -172,8 +175,9 @@ def defined_in(file: Path) -> set[str]:
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch) -> Path:
-    """A folder with the files of the examples: a small photo, 0.3 s of speech, a table."""
+    """A folder with the files of the examples: a small photo, 0.3 s of speech, a table, a video of a face."""
     page.photo(tmp_path / "face.jpg", 200)
+    write_video(tmp_path / "me.mov", [np.asarray(Image.open(tmp_path / "face.jpg"))] * 36, None)
     page.recording(tmp_path / "speech.wav", 0.3)
     (tmp_path / "jobs.csv").write_text("photo,recording,video,steps\nface.jpg,speech.wav,talk.mp4,2\n")
     monkeypatch.chdir(tmp_path)
