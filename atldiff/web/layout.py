@@ -194,8 +194,8 @@ def _advanced(page: Page, steps: int) -> None:
         page.dice = gr.Button("Another seed", elem_id="dice", size="sm")
     page.inputs |= {"output": radio("output"), "background": radio("background")}
     with gr.Row():
-        page.inputs |= {"badge": checkbox("badge"), "badge_text": radio("badge_text")}
-        page.inputs |= {"badge_corner": radio("badge_corner"), "badge_size": slider("badge_size")}
+        page.inputs |= {"badge": checkbox("badge"), "badge_size": slider("badge_size")}
+    page.inputs |= {"badge_text": radio("badge_text"), "badge_corner": radio("badge_corner")}
     page.inputs["detector"] = radio("detector")
     page.inputs["landmarks"] = gr.File(label="Landmarks to use", file_types=[".npz", ".json"], height=120)
     gr.Markdown(NOTES["given"])
