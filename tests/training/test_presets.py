@@ -108,7 +108,8 @@ def test_paper_presets_train_export_load_and_render(
     pipeline = ATLDiffPipeline.from_pretrained(tmp_path / "pipeline")
     assert isinstance(pipeline.speech_encoder, Wav2Vec2SpeechEncoder)
     assert isinstance(pipeline.identity_encoder, ResNetIdentityEncoder)
-    assert pipeline.emotions == PRESETS[name].emotions and pipeline.preset.steps == 8
+    assert pipeline.emotions[: len(PRESETS[name].emotions)] == PRESETS[name].emotions
+    assert pipeline.preset.steps == 8
     assert pipeline.preset.view_sizes == (128,) and pipeline.unet.config.temporal_kernel == 3
     assert pipeline.landmark_generator.hears_waveform and pipeline.unet.config.identity_fusion == "map"
     portrait, sound = load_portrait(portrait_path), load_speech(speech_path)

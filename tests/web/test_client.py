@@ -215,7 +215,7 @@ def test_the_page_carries_the_whole_model_card(client):
 def test_helpers_cannot_be_called(client):
     config = client.config["dependencies"]
     public = {d["api_name"] for d in config if d["api_visibility"] == "public"}
-    assert public == {"animate", "landmarks", "check_portrait"}
+    assert public == {"animate", "landmarks", "check_portrait", "verify"}
 
 
 def test_eight_clients_at_once_each_get_their_own_video(server, tmp_path):
@@ -254,7 +254,7 @@ def until(holds) -> None:
 def test_an_agent_finds_the_tools_described(server):
     pytest.importorskip("mcp")
     tools = {tool["name"]: tool for tool in httpx.get(f"{server[0]}gradio_api/mcp/schema").json()}
-    assert len(tools) == 3
+    assert len(tools) == 4
     animate = next(tool for name, tool in tools.items() if name.endswith("animate"))
     assert "consent" in animate["description"]
     schema = json.dumps(animate["inputSchema"])
