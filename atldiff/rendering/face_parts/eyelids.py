@@ -313,7 +313,7 @@ def _light_skin(
     cover = middle & (maps.below > 0) & (maps.below < maps.gap)
     if not strip.any() or not cover.any():
         return skin
-    own, new = part[strip].mean(axis=0) / _LIT, np.maximum(skin[cover].mean(axis=0), 1)
+    own, new = np.median(part[strip], axis=0) / _LIT, np.maximum(skin[cover].mean(axis=0), 1)
     if own.mean() <= new.mean():
         return skin
     gain = np.clip(own / new, 1, _MOST_LIT) - 1
