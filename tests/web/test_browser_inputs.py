@@ -48,7 +48,8 @@ def test_the_whole_model_card_is_shown(tab):
 def test_the_detector_can_be_chosen(tab):
     tab.get_by_role("button", name="Advanced").click()
     tab.get_by_label("face-alignment").check()
-    assert tab.get_by_label("MediaPipe", exact=True).is_visible() and not tab.get_by_label("MediaPipe", exact=True).is_checked()
+    usual = tab.get_by_label("MediaPipe", exact=True)
+    assert usual.is_visible() and not usual.is_checked()
 
 
 def test_a_preset_is_custom_when_a_slider_was_moved(tab):
