@@ -20,9 +20,9 @@ from atldiff.provenance.credentials import sign_video
 HERE = Path(__file__).parent
 VIDEOS = HERE / "videos"
 PAIRS = (
-    ("drawn_woman.jpg", "hello_world.flac"),
+    ("astronaut.jpg", "hello_world.flac"),
+    ("mona_lisa.jpg", "pause.flac"),
     ("drawn_man.jpg", "bilabials.flac"),
-    ("drawn.jpg", "pause.flac"),
 )
 SIZE = 512  # pixels of the longer side
 QUALITY = {"preset": "slow", "crf": "27"}  # of H.264; small files, which load with the page

@@ -105,9 +105,9 @@ def _example(name: str, portrait: str, recording: str) -> Example:
 
 
 EXAMPLES = (
-    _example("A woman, drawn", "drawn_woman", "hello_world"),
+    _example("An astronaut", "astronaut", "hello_world"),
+    _example("Mona Lisa", "mona_lisa", "pause"),
     _example("A man, drawn", "drawn_man", "bilabials"),
-    _example("A face, drawn", "drawn", "pause"),
 )
 RECORDINGS = {  # text of the button: recording
     "Hello world": FOLDER / "hello_world.flac",
