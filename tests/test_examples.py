@@ -1,4 +1,4 @@
-"""The page's examples: portraits without warnings, and ready videos that match them."""
+"""The page's examples: portraits with one face, and ready videos that match them."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ READY = json.loads((EXAMPLES / "videos" / "manifest.json").read_text(encoding="u
 @pytest.mark.parametrize("pair", READY, ids=lambda pair: pair["portrait"])
 def test_a_ready_video_belongs_to_its_pair(pair):
     portrait = load_portrait(EXAMPLES / pair["portrait"])
-    assert len(portrait.faces) == 1 and portrait.warnings == ()
+    assert len(portrait.faces) == 1 and len(portrait.warnings) <= 1  # a smile, a face turned to the side
     assert (EXAMPLES / pair["recording"]).is_file()
     video = EXAMPLES / pair["video"]
     found = page.probe(video)
