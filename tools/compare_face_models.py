@@ -52,6 +52,7 @@ def write_reference(photos: Path, videos: Path, out: Path) -> None:
     meshes: dict[str, np.ndarray] = {}
 
     def keep(name: str, images: Iterator[np.ndarray] | list[np.ndarray], **options) -> None:
+        """Stores the reference's meshes of images under a name and their number."""
         with FaceMesh(refine_landmarks=True, **options) as graph:
             for number, image in enumerate(images):
                 scale = [image.shape[1], image.shape[0], image.shape[1]]

@@ -133,6 +133,7 @@ def _certify(root_key: Any, key: Any, name: str, lifetime: timedelta) -> tuple[b
         return x509.KeyUsage(digital_signature=signs, key_cert_sign=not signs, crl_sign=not signs, **off)
 
     def build(noun: str, public: Any, *extensions: tuple[x509.ExtensionType, bool]) -> bytes:
+        """The PEM of one certificate, signed by the root."""
         start = datetime.now(UTC) - timedelta(days=1)
         builder = x509.CertificateBuilder().subject_name(subject(noun)).issuer_name(subject("root"))
         builder = builder.public_key(public).serial_number(x509.random_serial_number())
