@@ -35,7 +35,7 @@ bench: $(VENV)/.installed
 	@$(RUN) -m atldiff benchmark
 
 videos: $(VENV)/.installed
-	@$(RUN) examples/make_videos.py
+	@$(RUN) tools/make_videos.py
 
 train-tiny: $(VENV)/.installed-dev
 	@$(RUN) examples/train_tiny.py out/tiny

@@ -100,7 +100,7 @@ class Example:
 
 
 def _example(name: str, portrait: str, recording: str) -> Example:
-    video = FOLDER / "videos" / f"{portrait}.mp4"  # examples/make_videos.py makes it
+    video = FOLDER / "videos" / f"{portrait}.mp4"  # tools/make_videos.py makes it
     return Example(name, FOLDER / f"{portrait}.jpg", FOLDER / f"{recording}.flac", video)
 
 

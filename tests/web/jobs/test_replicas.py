@@ -1,6 +1,6 @@
 """Workers behind the page's queue, without Ray: what one does when it is asked, left and given rubbish.
 
-`ATLDIFF_REPLICAS=2 python tests/load.py` tries the whole with Ray Serve.
+`ATLDIFF_REPLICAS=2 python tools/load.py` tries the whole with Ray Serve.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Renders docs/faces.jpg for the README: example portraits that speak an example recording.
 
-Run from the repository's root: python examples/make_sheet.py
+Run from the repository's root: python tools/make_sheet.py
 """
 
 from dataclasses import replace
@@ -14,14 +14,14 @@ from atldiff.landmarks import eye_opening, mouth_opening
 from atldiff.portrait.drawing import draw_landmarks
 from atldiff.portrait.photo import crop_square
 
-HERE = Path(__file__).parent
+EXAMPLES = Path(__file__).parents[1] / "examples"
 CELL = 240  # pixels
 NAMES = ("astronaut.jpg", "mona_lisa.jpg", "drawn_woman.jpg", "drawn_man.jpg")
 
 
 def render_row(pipeline: ATLDiffPipeline, name: str) -> np.ndarray:
     """Renders one portrait's row: photo, landmarks, then frames half open, widest open, closed, blinking."""
-    portrait, speech = pipeline.prepare(HERE / name, HERE / "hello_world.flac")
+    portrait, speech = pipeline.prepare(EXAMPLES / name, EXAMPLES / "hello_world.flac")
     sequence = pipeline.landmarks(portrait, speech)
     opening = mouth_opening(sequence.points)
     half = np.abs(opening - opening.max() / 2).argmin()
@@ -39,4 +39,4 @@ def render_row(pipeline: ATLDiffPipeline, name: str) -> np.ndarray:
 if __name__ == "__main__":
     pipeline = ATLDiffPipeline.from_pretrained().use_fast_dtype()
     sheet = np.concatenate([render_row(pipeline, name) for name in NAMES])
-    Image.fromarray(sheet).save(HERE.parent / "docs" / "faces.jpg", quality=88)
+    Image.fromarray(sheet).save(EXAMPLES.parent / "docs" / "faces.jpg", quality=88)

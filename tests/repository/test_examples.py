@@ -8,7 +8,7 @@ import pytest
 
 from atldiff.portrait.portrait import load_portrait
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 READY = json.loads((EXAMPLES / "videos" / "manifest.json").read_text(encoding="utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""Many visitors at once: `python tests/load.py [--clients 1 4 8 32 32] [--seconds 4] [--small]`.
+"""Many visitors at once: `python tools/load.py [--clients 1 4 8 32 32] [--seconds 4] [--small]`.
 
 - It starts a server on the loopback address, and stops it.
 - Each client sends a photo, a recording and settings of its own, and must get its own video, in order.
@@ -22,13 +22,15 @@ from statistics import median
 import av
 import httpx
 import numpy as np
-import page
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
 from atldiff.media.speech import Speech, load_speech
 from atldiff.web.jobs.idle_memory import IDLE
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import page
 
 COLOURS = np.array([(200, 40, 40), (40, 180, 40), (50, 60, 210), (210, 190, 40), (150, 50, 170)])
 VOICES = ("hello_world", "busy_line", "italiano", "bilabials", "pause")

@@ -14,7 +14,7 @@ from PIL import Image
 from atldiff.cli.parser import main, make_parser
 from atldiff.media.video_writer import write_video
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 CARD = ROOT / "atldiff" / "weights" / "starter" / "MODEL_CARD.md"
 TRAINING = ROOT / "atldiff" / "training" / "README.md"

@@ -1,4 +1,4 @@
-"""Takes pictures of the page for the README, and times it: `python examples/screenshots.py [--times-only]`.
+"""Takes pictures of the page for the README, and times it: `python tools/screenshots.py [--times-only]`.
 
 It needs playwright and Debian's chromium, and starts a server with the embedded weights. The pictures go to
 examples/page/; the times are printed as a table.
@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import page as serving
 
-PICTURES, STATES = Path(__file__).parent / "page", Path("out/page")
+PICTURES, STATES = Path(__file__).parents[1] / "examples" / "page", Path("out/page")
 WIDTH = 1200  # pixels of a picture
 SCREENS = {"desktop": (1440, 1240, "light"), "dark": (1440, 1240, "dark"), "phone": (390, 844, "light")}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

@@ -1,4 +1,4 @@
-"""Makes the ready videos of the page's examples, in videos/: `python examples/make_videos.py [--weights W]`.
+"""Makes the page's ready videos, in examples/videos/: `python tools/make_videos.py [--weights W]`.
 
 Each video is the result of `atldiff generate` with default options, for a portrait of at most 512 pixels.
 manifest.json lists them as [{"portrait", "recording", "video", "seconds"}, ...], with paths from examples/.
@@ -17,8 +17,8 @@ from atldiff.loading import load_pipeline
 from atldiff.media.video_writer import write_video
 from atldiff.provenance.credentials import sign_video
 
-HERE = Path(__file__).parent
-VIDEOS = HERE / "videos"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+VIDEOS = EXAMPLES / "videos"
 PAIRS = (
     ("astronaut.jpg", "hello_world.flac"),
     ("mona_lisa.jpg", "pause.flac"),
@@ -55,9 +55,9 @@ def main() -> None:
     VIDEOS.mkdir(exist_ok=True)
     entries = []
     for photo, recording in PAIRS:
-        image = Image.open(HERE / photo).convert("RGB")
+        image = Image.open(EXAMPLES / photo).convert("RGB")
         image.thumbnail((SIZE, SIZE), Image.Resampling.LANCZOS)
-        portrait, speech = pipeline.prepare(image, HERE / recording)
+        portrait, speech = pipeline.prepare(image, EXAMPLES / recording)
         video = VIDEOS / f"{Path(photo).stem}.mp4"
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / video.name

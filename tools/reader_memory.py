@@ -1,6 +1,6 @@
 """Measures the memory of training's readers while they give batches at full speed.
 
-    python tests/reader_memory.py --data runs/data --seconds 600
+    python tools/reader_memory.py --data runs/data --seconds 600
 
 It reads the renderer's batches, streamed from shards, then the landmark network's windows. Each sample is a
 line of JSON: seconds, batches, and MiB of private memory (RssAnon) of this process and the loader's workers.
@@ -32,6 +32,7 @@ SHARD_CLIPS = 16
 
 
 def main() -> None:
+    """Runs both readers, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="what prepare wrote")
     parser.add_argument("--seconds", type=float, default=600.0, help="of each reader")
@@ -68,6 +69,7 @@ def renderer_batches(data: Path, out: Path) -> Callable[[], object]:
 
 
 def landmark_windows(data: Path, out: Path, most: int) -> Callable[[], object]:
+    """Returns what reads one batch of windows of at most `most` clips, which it encodes in `out`."""
     encoder = load_speech_encoder(STARTER / "speech_encoder")
     heard = itertools.islice(read_speech_clips(data, "train"), most)
     clips = StoredSpeech.store(out / "clips.bin", heard)
@@ -78,6 +80,7 @@ def landmark_windows(data: Path, out: Path, most: int) -> Callable[[], object]:
 
 
 def watch(name: str, read: Callable[[], object], seconds: float, every: float) -> None:
+    """Prints a sample each `every` seconds, for `seconds`."""
     begun, said, batches = time.monotonic(), 0.0, 0
     while (passed := time.monotonic() - begun) < seconds:
         read()

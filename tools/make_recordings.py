@@ -1,4 +1,4 @@
-"""Makes the recordings of this folder: `python examples/make_recordings.py SOUNDS`.
+"""Makes the recordings of examples/: `python tools/make_recordings.py SOUNDS`.
 
 SOUNDS holds Debian's packages asterisk-core-sounds-en-g722 and asterisk-core-sounds-it-g722, unpacked by
 `apt-get download NAME` and `dpkg-deb -x NAME*.deb SOUNDS`. The program flite speaks the synthesised ones.
@@ -15,7 +15,7 @@ import soundfile
 
 from atldiff.config import SAMPLE_RATE
 
-HERE = Path(__file__).parent
+EXAMPLES = Path(__file__).parents[1] / "examples"
 ALLISON, CARLO = "usr/share/asterisk/sounds/en_US_f_Allison", "usr/share/asterisk/sounds/it_IT_m_Carlo"
 PROMPTS = {
     "hello_world.flac": (ALLISON, ["hello-world", "tt-weasels"]),
@@ -58,10 +58,10 @@ def main() -> None:
     sounds = Path(sys.argv[1])
     for name, (folder, prompts) in PROMPTS.items():
         parts = [read(sounds / folder / f"{prompt}.g722") for prompt in prompts]
-        soundfile.write(HERE / name, join(parts, pause=0.25), SAMPLE_RATE, subtype="PCM_16")
+        soundfile.write(EXAMPLES / name, join(parts, pause=0.25), SAMPLE_RATE, subtype="PCM_16")
     for name, (voice, sentences) in SYNTHESISED.items():
         parts = [speak(voice, sentence) for sentence in sentences]
-        soundfile.write(HERE / name, join(parts, pause=1.2), SAMPLE_RATE, subtype="PCM_16")
+        soundfile.write(EXAMPLES / name, join(parts, pause=1.2), SAMPLE_RATE, subtype="PCM_16")
 
 
 if __name__ == "__main__":

@@ -4,14 +4,17 @@ import ast
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PACKAGE = sorted((ROOT / "atldiff").rglob("*.py"))
-SOURCES = [*PACKAGE, *sorted((ROOT / "examples").glob("*.py")), *sorted(ROOT.glob("*.py"))]
+SCRIPTS = [path for folder in ("examples", "tools", ".") for path in sorted((ROOT / folder).glob("*.py"))]
+SOURCES = [*PACKAGE, *SCRIPTS]
 LONG_FILE, MAX_FILE, MAX_FUNCTION = 300, 400, 60  # lines
+MAX_FOLDER = 16  # files
 LONG_FILES = 0.1  # highest share of files longer than LONG_FILE
 
 # Rooms that may import each heavy dependency; a name with a slash at its end is a folder.
@@ -20,19 +23,19 @@ ROOMS = {
     "spaces": ("app.py", "atldiff/web/"),
     "onnxruntime": ("atldiff/portrait/",),
     "face_alignment": ("atldiff/portrait/",),
-    "mediapipe": ("atldiff/portrait/",),
+    "mediapipe": ("atldiff/portrait/", "tools/"),
     "transformers": ("atldiff/speech/", "atldiff/rendering/"),
-    "av": ("atldiff/media/", "examples/"),
+    "av": ("atldiff/media/", "tools/"),
     "c2pa": ("atldiff/provenance/",),
     "cryptography": ("atldiff/provenance/",),
 }
 # Rooms that may import each package.
 GUESTS = {
-    "atldiff.training": ("atldiff/training/", "atldiff/cli/", "atldiff/__main__.py"),
+    "atldiff.training": ("atldiff/training/", "atldiff/cli/", "atldiff/__main__.py", "tools/"),
     "atldiff.evaluation": ("atldiff/evaluation/", "atldiff/training/", "atldiff/cli/", "atldiff/__main__.py"),
-    "atldiff.web": ("atldiff/web/", "app.py", "examples/"),
+    "atldiff.web": ("atldiff/web/", "app.py", "tools/"),
     "atldiff.cli": ("atldiff/cli/", "atldiff/web/", "atldiff/training/", "atldiff/evaluation/",
-                    "atldiff/__main__.py", "app.py", "examples/"),
+                    "atldiff/__main__.py", "app.py", "examples/", "tools/"),
     "atldiff.__main__": (),
     "app": (),
 }  # fmt: skip
@@ -129,6 +132,16 @@ def test_files_stay_short():
     assert not too_long, listed(too_long)
     rather_long = [f"{file}: {lines} lines" for file, lines in lengths.items() if lines > LONG_FILE]
     assert len(rather_long) <= LONG_FILES * len(lengths), listed(rather_long)
+
+
+def test_folders_stay_small():
+    """Of code and examples; a new file finds its room at a glance."""
+    rooms = [ROOT / room for room in ("atldiff", "docs", "examples", "tests", "tools")]
+    files = [path for room in rooms for path in room.rglob("*") if path.is_file()]
+    kept = [path for path in files if not {"__pycache__", "node_modules"} & set(path.parts)]
+    folders = Counter(path.parent for path in kept)
+    offenders = [f"{name(folder)}: {count} files" for folder, count in folders.items() if count > MAX_FOLDER]
+    assert not offenders, listed(offenders)
 
 
 def test_functions_stay_short():

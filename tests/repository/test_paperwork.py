@@ -10,7 +10,7 @@ from packaging.version import Version
 
 import atldiff
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PAPER = "ATL-Diff: Audio-Driven Talking Head Generation with Early Landmarks-Guide Noise Diffusion"
 ARXIV = "https://arxiv.org/abs/2507.12804"

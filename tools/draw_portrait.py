@@ -1,4 +1,4 @@
-"""Draws portraits of people who do not exist, drawn*.jpg: `python examples/draw_portrait.py [FOLDER]`.
+"""Draws portraits of people who do not exist, drawn*.jpg: `python tools/draw_portrait.py [FOLDER]`.
 
 The portraits consist of plain shapes with soft edges, shaded by blurred shapes. They need no photo of anyone,
 and a face detector finds their faces.
@@ -257,7 +257,7 @@ def draw_portrait(person: Person) -> Image.Image:
 
 def main() -> None:
     """Draws and saves all portraits."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "examples"
     for name, person in PEOPLE.items():
         draw_portrait(person).save(folder / f"{name}.jpg", quality=92)
 
