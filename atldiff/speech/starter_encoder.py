@@ -22,8 +22,8 @@ from atldiff.speech.phonetic_encoder import PhoneticEncoder
 class StarterSpeechEncoder(ModelMixin, ConfigMixin):
     """The compact encoder, about 2.3 million weights (Sec. 2.1).
 
-    The acoustic features are standardised. They join the outputs of some blocks of the phonetic Conformer and
-    the log-mel spectrum at 50 Hz (means of two columns).
+    The acoustic features are standardised. They are the outputs of some blocks of the phonetic Conformer, and
+    the log-mel spectrum at 50 Hz. A spectrum's row is the mean of two columns.
 
     Args:
         emotions: names of the emotions.

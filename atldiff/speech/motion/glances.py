@@ -1,8 +1,8 @@
 """Glances away from the viewer and back, between phrases.
 
-- Somebody who speaks looks at the listener for some 3 s, then away for some 0.9 s (Lee, Badler and Badler,
-  "Eyes Alive", 2002: 94 and 28 frames at 30 a second; most of the glances go to the side or down).
-- The eyes leave as a pause begins or as a phrase does, and come back as the phrase goes on (Kendon 1967).
+- A speaker looks at the listener for some 3 s, then away for some 0.9 s. Most glances go to the side or down.
+  Lee, Badler and Badler, "Eyes Alive" (2002) count 94 and 28 frames at 30 a second.
+- The eyes leave as a pause or a phrase begins. They come back as the phrase goes on (Kendon 1967).
 - A frame depends on the voice up to it, never on what follows.
 """
 
