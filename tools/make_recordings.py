@@ -1,7 +1,7 @@
 """Makes the recordings of examples/: `python tools/make_recordings.py SOUNDS`.
 
 SOUNDS holds Debian's packages asterisk-core-sounds-en-g722 and asterisk-core-sounds-it-g722. Fetch each by
-`apt-get download NAME`, unpack it by `dpkg-deb -x NAME*.deb SOUNDS`. The program flite speaks the synthesised ones.
+`apt-get download NAME`, unpack it by `dpkg-deb -x NAME*.deb SOUNDS`. The program flite speaks the other ones.
 """
 
 import subprocess

@@ -63,7 +63,8 @@ def _read_package() -> bytes:
 def copy_recogniser(mel: LogMel, encoder: PhoneticEncoder, path: Path | None = None) -> None:
     """Loads the recogniser's filterbank into `mel` and its weights into `encoder`.
 
-    Its bands lie on whole FFT bins, unlike librosa's. It has width 144, 4 layers, 4 heads, kernel 31, 191 symbols.
+    Its bands lie on whole FFT bins, unlike librosa's. The encoder has width 144, 4 layers, 4
+    heads, kernel 31, 191 symbols.
     """
     arrays = read_container(path)
     mel.bank.copy_(arrays["mel_fb"].T)

@@ -117,8 +117,8 @@ class MouthCritic(nn.Module):
             near: (N, 3, H, W), frames close to these, for the patches' slope.
 
         Returns:
-            Logits of patches (N, 1, H / 8, W / 8) and of whole mouths (N, 1, 1, 1), then those of the patches of
-            `near` if it is given; the features of the frames' patches.
+            Logits of patches (N, 1, H / 8, W / 8) and of whole mouths (N, 1, 1, 1), then those of the
+            patches of `near` if it is given; the features of the frames' patches.
         """
         logits, features = self.patches(frames, guide)
         kinds = [logits, self.whole(frames, guide)]
