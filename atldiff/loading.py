@@ -1,5 +1,6 @@
 """Loads weights of any version from a folder or from the Hugging Face hub."""
 
+import inspect
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ from atldiff.errors import InputError
 from atldiff.memory import share_memory
 
 if TYPE_CHECKING:
+    from atldiff.diffusers_base import DDIMScheduler
     from atldiff.pipeline import ATLDiffPipeline
 
 
@@ -48,6 +50,26 @@ def load_network(folder: Path, kinds: Iterable[Any], noun: str, remedy: str) -> 
         return kind.from_pretrained(folder, local_files_only=True)
     except OSError as error:  # diffusers raises it for a cut, missing or unreadable file
         raise InputError(f"The {noun} in {folder} cannot be read", "Save it again") from error
+
+
+def load_scheduler(folder: Path) -> "DDIMScheduler | None":
+    """Loads a pipeline's DDIM scheduler, or returns None where it has another one.
+
+    `DDIMScheduler.from_pretrained` would import all schedulers of diffusers, and scipy with them.
+
+    Args:
+        folder: the pipeline's.
+    """
+    from atldiff.diffusers_base import DDIMScheduler
+
+    try:
+        config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    except (OSError, ValueError):
+        return None  # diffusers says what is wrong with it
+    if config.get("_class_name") != DDIMScheduler.__name__:
+        return None
+    known = inspect.signature(DDIMScheduler).parameters
+    return DDIMScheduler(**{key: value for key, value in config.items() if key in known})
 
 
 def load_published(kind: Any, name: str) -> Any:
@@ -108,8 +130,7 @@ def load_pipeline(
     Raises:
         InputError: there is no pipeline of that name, or no such device.
     """
-    from diffusers.utils import logging
-
+    from atldiff.diffusers_base import logging
     from atldiff.pipeline import ATLDiffPipeline  # the import takes seconds: check the inputs first
 
     share_memory()

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, DiffusionPipeline
 
 from atldiff.animation import AudioSource, ImageSource, animate, read_inputs
 from atldiff.config import FRAME_RATE, PRESETS, WEIGHTS, LandmarkConfig, Preset, UNetConfig, shape_of
+from atldiff.diffusers_base import DDIMScheduler, DiffusionPipeline, without_compiler
 from atldiff.errors import InputError
-from atldiff.loading import pipeline_folder, translate_index
+from atldiff.loading import load_scheduler, pipeline_folder, translate_index
 from atldiff.media.speech import Speech
 from atldiff.memory import give_back
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
@@ -102,9 +102,14 @@ class ATLDiffPipeline(DiffusionPipeline):
             InputError: `source` holds no pipeline, or a file is broken or missing.
         """
         folder = pipeline_folder(STARTER if source is None else source)
+        if (scheduler := load_scheduler(folder)) is not None:
+            kwargs.setdefault("scheduler", scheduler)
         disable_telemetry()  # diffusers imports ONNX Runtime if it is installed
         try:
-            return super().from_pretrained(str(folder), use_safetensors=True, local_files_only=True, **kwargs)
+            with without_compiler():
+                return super().from_pretrained(
+                    str(folder), use_safetensors=True, local_files_only=True, **kwargs
+                )
         except OSError as error:  # diffusers raises it for a cut, missing or unreadable file
             raise InputError(f"The weights in {folder} cannot be read", "Save or fetch them again") from error
 

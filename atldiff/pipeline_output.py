@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from diffusers.utils import BaseOutput
 from PIL import Image
 
+from atldiff.diffusers_base import BaseOutput
 from atldiff.errors import InputError
 from atldiff.sequence import LandmarkSequence
 

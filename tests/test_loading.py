@@ -5,6 +5,8 @@ checkpoint, the shapes of its weights, and outputs for the inputs below. `weight
 """
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from zlib import crc32
 
@@ -94,3 +96,32 @@ def test_an_old_checkpoint_is_saved_with_the_new_names_and_trains_on(pipeline, f
     assert index["unet"] == ["atldiff", "IdentityUNet3DModel"]
     start = make_networks(pipeline.preset, "temporal", folder)
     assert torch.equal(start.unet.conv_out.weight, pipeline.unet.conv_out.weight)
+
+
+TRUE_CLASSES = """
+import sys
+from atldiff.diffusers_base import DiffusionPipeline, ModelMixin, without_compiler
+import torch
+import diffusers
+from diffusers.pipelines import pipeline_loading_utils, pipeline_utils
+absent = pipeline_loading_utils.PreTrainedModel
+assert not isinstance(torch.nn.Linear(1, 1), absent) and not issubclass(ModelMixin, absent)
+assert 'transformers.modeling_utils' not in sys.modules and 'torch._dynamo' not in sys.modules
+from transformers import ResNetConfig, ResNetModel  # brings the true classes
+network = ResNetModel(ResNetConfig(embedding_size=4, hidden_sizes=[4], depths=[1]))
+assert isinstance(network, absent) and issubclass(ResNetModel, absent)
+assert not isinstance(torch.nn.Linear(1, 1), absent)
+autoencoder = diffusers.AutoencoderKL(block_out_channels=[8], norm_num_groups=4)
+assert isinstance(autoencoder, pipeline_utils.AutoencoderKL)
+assert not isinstance(network, pipeline_utils.AutoencoderKL)
+with without_compiler():
+    assert sys.modules['torch._dynamo'].disable is not None
+double = torch.compile(lambda x: 2 * x, backend='eager')
+assert double(torch.ones(1)) == 2
+assert isinstance(torch.compile(network), torch._dynamo.eval_frame.OptimizedModule)
+"""
+
+
+def test_stand_ins_become_the_true_classes_as_soon_as_those_are_imported():
+    done = subprocess.run([sys.executable, "-c", TRUE_CLASSES], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]

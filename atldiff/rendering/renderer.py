@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler
 from torch import Tensor
 
 from atldiff import landmarks as lm
 from atldiff.config import FIRST_WINDOWS, FRAME_SIZE, WINDOW, Preset
+from atldiff.diffusers_base import DDIMScheduler
 from atldiff.portrait.portrait import Portrait
 from atldiff.rendering.batching import WindowBatcher
 from atldiff.rendering.diffusion.guide_noise import frame_noise, guide_maps
@@ -26,10 +26,10 @@ from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel
 from atldiff.rendering.levels import to_signed
 from atldiff.rendering.output.cpu import HostFrames
 from atldiff.rendering.output.gpu.frames import TensorFrames
+from atldiff.rendering.prefetch import prefetch
 from atldiff.rendering.warp.canvas import Canvas
 from atldiff.rendering.warp.disocclusion import unseen_mask
 from atldiff.sequence import LandmarkSequence
-from atldiff.threads import prefetch
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,13 +2,13 @@
 
 import torch
 from torch import Tensor, nn
-from transformers import Wav2Vec2ConformerConfig
-from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import Wav2Vec2ConformerEncoder
 
 from atldiff.errors import InputError
+from atldiff.speech.emotion_conformer import EmotionConformer
 from atldiff.speech.mel import MEL_BANDS
 
 SURE = 0.9  # lowest probability of an emotion that is reported
+UNUSED_WEIGHTS = [r"emotion\.conformer\.pos_conv_embed\."]  # of older checkpoints
 # Whose voice stands for an emotion that a recogniser has not learnt.
 NEAREST = {"calm": "neutral", "surprised": "fearful", "contempt": "disgust"}
 
@@ -31,19 +31,9 @@ class EmotionRecogniser(nn.Module):
     def __init__(self, names: tuple[str, ...], width: int, layers: int, emotion_dim: int) -> None:
         super().__init__()
         self.names = tuple(names)
-        config = Wav2Vec2ConformerConfig(
-            hidden_size=width,
-            num_hidden_layers=layers,
-            num_attention_heads=4,
-            intermediate_size=2 * width,
-            conv_depthwise_kernel_size=15,
-            position_embeddings_type=None,
-            layerdrop=0.0,
-            attn_implementation="eager",
-        )
         halves = [nn.Conv1d(bands, width, 5, stride=2, padding=2) for bands in (MEL_BANDS, width)]
         self.stem = nn.Sequential(halves[0], nn.GELU(), halves[1], nn.GELU())
-        self.conformer = Wav2Vec2ConformerEncoder(config)
+        self.conformer = EmotionConformer(width, layers)
         self.attention = nn.Linear(width, 1)
         self.embed = nn.Sequential(nn.Linear(2 * width, emotion_dim), nn.Tanh())
         self.head = nn.Linear(emotion_dim, len(names))
@@ -55,7 +45,7 @@ class EmotionRecogniser(nn.Module):
         Each band is centred over the recording, which removes loudness and the microphone's colour.
         """
         mel = mel.clamp_min(-14) - mel.clamp_min(-14).mean(-1, keepdim=True)
-        x = self.conformer(self.stem(mel / 4).transpose(1, 2)).last_hidden_state
+        x = self.conformer(self.stem(mel / 4).transpose(1, 2))
         weights = self.attention(x).softmax(1)
         mean = (weights * x).sum(1)
         spread = ((weights * x.square()).sum(1) - mean.square()).clamp_min(1e-5).sqrt()

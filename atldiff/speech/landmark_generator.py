@@ -9,11 +9,10 @@
 
 import numpy as np
 import torch
-from diffusers import ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from atldiff.config import FRAME_RATE
+from atldiff.diffusers_base import ConfigMixin, ModelMixin, register_to_config
 from atldiff.landmarks import NUM_LANDMARKS, FaceFrame
 from atldiff.speech.context_domain import ContextDomain
 from atldiff.speech.features import SpeechFeatures

@@ -5,15 +5,14 @@
 """
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 from torch.nn import functional as F
 
 from atldiff.config import EMOTION_DIM, EMOTIONS
+from atldiff.diffusers_base import ConfigMixin, ModelMixin, register_to_config
 from atldiff.media.speech import Speech
 from atldiff.speech.context_gate import ContextGate
-from atldiff.speech.emotion_recogniser import EmotionRecogniser
+from atldiff.speech.emotion_recogniser import UNUSED_WEIGHTS, EmotionRecogniser
 from atldiff.speech.features import SpeechFeatures, encode_speech, encode_window
 from atldiff.speech.mel import MEL_BANDS, LogMel
 from atldiff.speech.phonetic_encoder import PhoneticEncoder
@@ -38,6 +37,8 @@ class StarterSpeechEncoder(ModelMixin, ConfigMixin):
         emotion_layers: blocks of the emotion recogniser.
         emotion_dim: width of the emotion embedding e.
     """
+
+    _keys_to_ignore_on_load_unexpected = UNUSED_WEIGHTS
 
     @register_to_config
     def __init__(

@@ -1,17 +1,15 @@
 """The paper's speech encoder: frozen wav2vec2 and the Conformer emotion recogniser (Sec. 2.1)."""
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from atldiff.config import EMOTION_DIM, EMOTIONS
+from atldiff.diffusers_base import ConfigMixin, ModelMixin, register_to_config
 from atldiff.loading import load_published
 from atldiff.media.speech import Speech
 from atldiff.speech.context_gate import ContextGate
-from atldiff.speech.emotion_recogniser import EmotionRecogniser
+from atldiff.speech.emotion_recogniser import UNUSED_WEIGHTS, EmotionRecogniser
 from atldiff.speech.features import SpeechFeatures, encode_speech, encode_window
 from atldiff.speech.mel import FEATURE_HOP, LogMel
 
@@ -27,6 +25,8 @@ class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
         emotion_dim: width of the emotion embedding e.
     """
 
+    _keys_to_ignore_on_load_unexpected = UNUSED_WEIGHTS
+
     @register_to_config
     def __init__(
         self,
@@ -37,6 +37,8 @@ class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
         emotion_dim: int = EMOTION_DIM,
     ) -> None:
         super().__init__()
+        from transformers import Wav2Vec2Config, Wav2Vec2Model  # it takes a second; the starter has none
+
         self.mel = LogMel()
         self.model = Wav2Vec2Model(Wav2Vec2Config(**(wav2vec2 or {}))).eval().requires_grad_(False)
         self.emotion = EmotionRecogniser(emotions, emotion_width, emotion_layers, emotion_dim)
@@ -52,6 +54,8 @@ class Wav2Vec2SpeechEncoder(ModelMixin, ConfigMixin):
         Raises:
             InputError: the hub cannot be reached, and its cache lacks the weights.
         """
+        from transformers import Wav2Vec2Model
+
         wav2vec2 = load_published(Wav2Vec2Model, name)
         encoder = cls(wav2vec2.config.to_diff_dict(), emotions)
         encoder.model.load_state_dict(wav2vec2.state_dict())

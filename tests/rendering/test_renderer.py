@@ -8,8 +8,8 @@ from collections.abc import Generator
 import pytest
 
 from atldiff.config import FIRST_WINDOWS, WINDOW
+from atldiff.rendering.prefetch import prefetch
 from atldiff.rendering.renderer import window_spans
-from atldiff.threads import prefetch
 
 
 @pytest.mark.parametrize("overlap", [0, 4, min(FIRST_WINDOWS) - 1])
@@ -87,7 +87,7 @@ def test_closing_ends_the_work_and_its_thread(taken):
 
 ABANDONED = """
 import torch
-from atldiff.threads import prefetch
+from atldiff.rendering.prefetch import prefetch
 
 def windows():
     pictures, kernels = torch.randn(1, 64, 128, 128), torch.randn(64, 64, 3, 3)

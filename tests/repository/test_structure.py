@@ -200,10 +200,12 @@ def test_importing_writes_nothing_and_loads_nothing_heavy(tmp_path):
         "import sys, importlib\n"
         "import atldiff\n"
         "assert 'torch' not in sys.modules and 'cv2' not in sys.modules, 'import atldiff takes seconds'\n"
+        "atldiff.ATLDiffPipeline.from_pretrained()\n"
+        "brought = {'torch._dynamo', 'transformers.modeling_utils', 'scipy'} & set(sys.modules)\n"
+        "assert not brought, f'diffusers brought {brought}; see atldiff/diffusers_base.py'\n"
         "for module in sys.argv[1:]: importlib.import_module(module.removesuffix('.__init__'))\n"
         "heavy = {'mediapipe', 'face_alignment', 'kan', 'gradio', 'librosa', 'ray', 'cv2', 'spaces'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
-        "atldiff.ATLDiffPipeline.from_pretrained()\n"
     )
     settings = {
         "HOME": str(tmp_path),

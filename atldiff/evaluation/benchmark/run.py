@@ -78,10 +78,10 @@ def run(
     cold = Row(seconds, size, warm=False)
     with cold.measure("import"):
         import torch
-        from diffusers.utils import logging
         from PIL import Image
 
         from atldiff import ATLDiffPipeline, load_speech
+        from atldiff.diffusers_base import logging
         from atldiff.memory import share_memory
 
         logging.disable_progress_bar()

@@ -5,11 +5,9 @@
 """
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
-from transformers import ResNetConfig, ResNetModel
 
+from atldiff.diffusers_base import ConfigMixin, ModelMixin, register_to_config
 from atldiff.errors import InputError
 from atldiff.loading import load_published
 
@@ -28,6 +26,8 @@ class ResNetIdentityEncoder(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(self, resnet_config: dict | None = None, pooled: bool = True) -> None:
         super().__init__()
+        from transformers import ResNetConfig, ResNetModel  # it takes a second; the starter has no ResNet
+
         self.resnet = ResNetModel(ResNetConfig(**(resnet_config or {}))).eval().requires_grad_(False)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
@@ -44,6 +44,8 @@ class ResNetIdentityEncoder(ModelMixin, ConfigMixin):
         Raises:
             InputError: the hub cannot be reached and its cache does not have the weights.
         """
+        from transformers import ResNetModel
+
         resnet = load_published(ResNetModel, name)
         encoder = cls(resnet.config.to_diff_dict(), pooled)
         encoder.resnet.load_state_dict(resnet.state_dict())

@@ -6,13 +6,14 @@
 """
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 
 import torch
-from diffusers import DDIMScheduler
 from torch import Tensor
 
 from atldiff.config import MAX_STEPS
+from atldiff.diffusers_base import DDIMScheduler
 from atldiff.rendering.batching import WindowBatcher
 from atldiff.rendering.diffusion.chroma import soft_colours
 from atldiff.rendering.diffusion.guide_noise import noisy_residual
@@ -91,7 +92,7 @@ def sample_residual(
     Returns:
         (B, 3, F, H, W) r_0.
     """
-    scheduler = DDIMScheduler.from_config(scheduler.config)  # a scheduler keeps state: one per call
+    scheduler = copy(scheduler)  # a scheduler keeps state: one per call
     scheduler.set_timesteps(steps, device=noise.device)
     overlap = 0 if known is None else known.shape[2]
     residual = condition.mask * noise

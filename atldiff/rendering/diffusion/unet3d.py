@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
-from diffusers.models.embeddings import TimestepEmbedding, Timesteps
-from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from atldiff.diffusers_base import (
+    BaseOutput,
+    ConfigMixin,
+    ModelMixin,
+    TimestepEmbedding,
+    Timesteps,
+    register_to_config,
+)
 from atldiff.rendering.diffusion.unet_blocks import (
     FrameGroupNorm,
     ResidualBlock3D,

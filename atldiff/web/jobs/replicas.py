@@ -4,19 +4,22 @@ import asyncio
 import os
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from atldiff.animation import Animation
 from atldiff.errors import InputError
 from atldiff.loading import load_pipeline
-from atldiff.threads import poll
 from atldiff.web.jobs.request import Step, make
+
+T = TypeVar("T")
 
 WAIT = 0.25  # seconds without a step before the page checks that its visitor is still there
 OBJECT_STORE = 200 * 2**20  # bytes for photos, recordings and videos in transfer on this machine
+_END: Any = object()
 
 
 class Worker:
@@ -122,3 +125,22 @@ class Replicas:
         self._serve.shutdown()
         self._ray.shutdown()
         self._stack.close()
+
+
+def poll(items: Iterator[T], seconds: float) -> Generator[T | None, None, None]:
+    """Yields the same items, and None after each `seconds` without an item.
+
+    So the caller can leave while it waits. This iterator then ends at once; its thread ends with the next
+    item.
+    """
+    thread = ThreadPoolExecutor(1, "poll")
+    try:
+        while True:
+            future = thread.submit(next, items, _END)
+            while not wait([future], seconds).done:
+                yield None
+            if (item := future.result()) is _END:
+                return
+            yield item
+    finally:
+        thread.shutdown(wait=False)

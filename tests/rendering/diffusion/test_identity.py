@@ -50,6 +50,6 @@ def test_resnet_is_frozen_and_says_so_when_the_hub_is_away(monkeypatch):
     def offline(*_, **__):
         raise OSError("no connection")
 
-    monkeypatch.setattr("atldiff.rendering.diffusion.identity.ResNetModel.from_pretrained", offline)
+    monkeypatch.setattr("transformers.ResNetModel.from_pretrained", offline)
     with pytest.raises(InputError, match="Connect to the internet once"):
         ResNetIdentityEncoder.from_hub()

@@ -1,7 +1,7 @@
-"""Iterators that do their work in a thread of their own."""
+"""An iterator that works ahead in a thread of its own."""
 
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -27,22 +27,3 @@ def prefetch(items: Generator[T, None, None]) -> Generator[T, None, None]:
             if not future.cancel():
                 future.exception()  # waits for the item at work
             items.close()
-
-
-def poll(items: Iterator[T], seconds: float) -> Generator[T | None, None, None]:
-    """Yields the same items, and None after each `seconds` without an item.
-
-    So the caller can leave while it waits. This iterator then ends at once; its thread ends with the next
-    item.
-    """
-    thread = ThreadPoolExecutor(1, "poll")
-    try:
-        while True:
-            future = thread.submit(next, items, _END)
-            while not wait([future], seconds).done:
-                yield None
-            if (item := future.result()) is _END:
-                return
-            yield item
-    finally:
-        thread.shutdown(wait=False)
