@@ -45,8 +45,8 @@ def psnr(frames: np.ndarray, truth: np.ndarray, boxes: np.ndarray | None = None)
     """
     _check(frames, truth)
     errors = ((a.astype(np.float64) - b) ** 2 for a, b in zip(frames, truth, strict=True))
-    regions = _frame_boxes(boxes, frames)
-    mean = np.array([_region(e, box).mean() for e, box in zip(errors, regions, strict=True)])
+    regions = frame_boxes(boxes, frames)
+    mean = np.array([region(e, box).mean() for e, box in zip(errors, regions, strict=True)])
     with np.errstate(divide="ignore"):
         return 10 * np.log10(255**2 / mean)
 
@@ -67,8 +67,8 @@ def ssim(frames: np.ndarray, truth: np.ndarray, boxes: np.ndarray | None = None)
     inner = np.array([edge, edge, frames.shape[2] - edge, frames.shape[1] - edge])
     for first in range(0, len(frames), _BATCH):
         maps = _ssim_map(frames[first : first + _BATCH], truth[first : first + _BATCH])
-        regions = _frame_boxes(inner if boxes is None else boxes, frames)[first : first + _BATCH]
-        scores += [_region(m, box).mean() for m, box in zip(maps, regions, strict=True)]
+        regions = frame_boxes(inner if boxes is None else boxes, frames)[first : first + _BATCH]
+        scores += [region(m, box).mean() for m, box in zip(maps, regions, strict=True)]
     return np.array(scores)
 
 
@@ -110,6 +110,11 @@ class FrechetDistance:
                 batch = np.ascontiguousarray(images[first : first + _BATCH].transpose(0, 3, 1, 2))
                 self._measure.update(torch.from_numpy(batch), real=real)
 
+    @property
+    def network(self) -> torch.nn.Module:
+        """The Inception network: pictures (N, 3, H, W) uint8 -> features (N, 2048)."""
+        return self._measure.inception
+
     def value(self) -> float:
         """The distance of all added frames."""
         return float(self._measure.compute())
@@ -120,13 +125,13 @@ def _check(frames: np.ndarray, truth: np.ndarray) -> None:
     assert frames.dtype == truth.dtype == np.uint8, (frames.dtype, truth.dtype)
 
 
-def _frame_boxes(boxes: np.ndarray | None, frames: np.ndarray) -> np.ndarray:
+def frame_boxes(boxes: np.ndarray | None, frames: np.ndarray) -> np.ndarray:
     """A box for each frame, (F, 4); None gives the whole frame."""
     full = np.array([0, 0, frames.shape[2], frames.shape[1]], np.float64)
     return np.broadcast_to(full if boxes is None else boxes, (len(frames), 4))
 
 
-def _region(values: np.ndarray, box: np.ndarray) -> np.ndarray:
+def region(values: np.ndarray, box: np.ndarray) -> np.ndarray:
     """The part of (H, W, ...) values inside a box of pixels, rounded outwards, at least one pixel."""
     height, width = values.shape[:2]
     x0, y0 = np.clip(np.floor(box[:2]), 0, (width - 1, height - 1)).astype(int)
