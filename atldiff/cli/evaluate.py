@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,10 @@ def _evaluate(args: argparse.Namespace) -> None:
     from atldiff.evaluation.report.write import write_report
     from atldiff.loading import load_pipeline
 
+    if find_spec("matplotlib") is None:
+        raise InputError(
+            "matplotlib, which draws the plots, is not installed", "pip install 'atldiff[train]'"
+        )
     references, notes = read_references(args.clips, args.split, args.limit)
     networks, device = Networks.load(args.networks), args.resolve(args.device)
     starter = load_pipeline(None, device)

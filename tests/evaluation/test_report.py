@@ -175,7 +175,7 @@ def test_the_report_holds_tables_plots_videos_and_what_is_missing(finished):
     tags = _Page()
     tags.feed(html)
     assert tags.open == [] and tags.tags.count("video") == 1 and "svg" in tags.tags
-    video = read_clip(out / "side-by-side" / "a_b_c.mp4")
+    video = read_clip(out / "side-by-side" / "photo" / "a_b_c.mp4")
     assert len(video.frames) == 36 and video.speech is not None
     first = html
     write_report(out, results, {"FID": "Nobody has it"}, seed=0)

@@ -23,9 +23,13 @@ from atldiff.evaluation.measures.networks import NO_NETWORKS, Networks
 from atldiff.evaluation.pictures import as_json
 from atldiff.evaluation.report.finished import FinishedVideos, read_aligned
 from atldiff.evaluation.report.scores import Sound, score_video
+from atldiff.evaluation.report.side_by_side import write_side_by_side
 from atldiff.evaluation.report.takes import WHOLE, Cut, Protocol, Reference, Take, make_takes
 from atldiff.speech.encoders import Encoder
 from atldiff.system import atomic_write
+
+SIDE_BY_SIDE = "side-by-side"
+SHOWN = 6  # takes of a protocol, side by side
 
 
 class System(Interface):
@@ -141,8 +145,8 @@ class Scorer:
 
     def score_take(self, take: Take) -> None:
         """Makes and scores the videos that are not there yet; notes what cannot be."""
+        sound, rows = None, list[dict]()
         try:
-            sound = None
             for system in self.systems:
                 file = self._file(take, system)
                 if isinstance(system, FinishedVideos) and take.name not in system.files:
@@ -154,9 +158,14 @@ class Scorer:
                     except InputError as error:
                         self._skip(f"{system.name}, {take.name}", error, take)
                         continue
-                self._add(system, file)
+                rows.append(self._row(system, file))
+            if rows and self._shown(take):
+                write_side_by_side(
+                    self.out / SIDE_BY_SIDE / take.protocol.name / f"{take.name}.mp4", take, rows
+                )
         except InputError as error:  # of the true clip
             self._skip(take.name, error, take)
+        self.results.rows += rows
 
     def _hear(self, take: Take) -> Sound:
         """Writes the inputs of a take, and hears it; a true clip without a face raises InputError."""
@@ -184,12 +193,18 @@ class Scorer:
                 np.savez(target, **features, **named)
         _write(file, as_json(row))
 
-    def _add(self, system: System, file: Path) -> None:
-        """Adds the row of a scored video."""
+    def _row(self, system: System, file: Path) -> dict:
+        """The row of a scored video."""
         features = file.with_suffix(".npz")
         row = {"system": system.name, "family": system.family, "steps": system.steps}
-        row |= json.loads(file.read_text()) | {"features": str(features) if features.exists() else None}
-        self.results.rows.append(row)
+        return row | json.loads(file.read_text()) | {"features": str(features) if features.exists() else None}
+
+    def _shown(self, take: Take) -> bool:
+        """Is the take one of the first of its protocol?"""
+        names = dict.fromkeys(
+            row["take"] for row in self.results.rows if row["protocol"] == take.protocol.name
+        )
+        return len(names) < SHOWN
 
     def _file(self, take: Take, system: System) -> Path:
         return self.out / "scores" / take.protocol.name / file_name(system.name) / f"{take.name}.json"

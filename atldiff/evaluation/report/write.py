@@ -1,4 +1,4 @@
-"""Writes report.md, report.json, report.html and the side-by-side videos."""
+"""Writes report.md, report.json and report.html."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,12 +13,9 @@ from atldiff.evaluation.measures.networks import frechet_distance
 from atldiff.evaluation.pictures import as_json
 from atldiff.evaluation.report.page import as_html
 from atldiff.evaluation.report.plots import plots
-from atldiff.evaluation.report.run import Results
-from atldiff.evaluation.report.side_by_side import read_at_rate, write_side_by_side
+from atldiff.evaluation.report.run import SIDE_BY_SIDE, Results
 from atldiff.evaluation.report.tables import Summary, sections, speed_section, summarise
-from atldiff.media.speech import load_speech
 
-SHOWN = 6  # side-by-side videos
 INTRO = "Means of people's means; in brackets the 95 % interval of 2,000 bootstrap draws of people."
 
 
@@ -51,7 +48,7 @@ def write_report(
     values = {"machine": machine(), "seed": seed, "not available": missing, "left out": results.skipped}
     values |= {"summary": as_dict(summary), "speed": times or [], "rows": results.rows}
     (out / "report.json").write_text(as_json(values) + "\n")
-    videos = side_by_side(out, results.rows)
+    videos = sorted(path.relative_to(out).as_posix() for path in out.glob(f"{SIDE_BY_SIDE}/*/*.mp4"))
     page = out / "report.html"
     page.write_text(as_html("Evaluation", intro, parts, plots(summary, results.rows), videos))
     return page
@@ -72,21 +69,6 @@ def add_distances(summary: Summary, rows: Sequence[dict]) -> None:
                     distance = frechet_distance(*map(np.concatenate, pair))
                     people = len({row["person"] for row in some})
                     values[name] = Estimate(distance, float("nan"), float("nan"), people)
-
-
-def side_by_side(out: Path, rows: Sequence[dict]) -> list[str]:
-    """Writes a video of all systems for the first takes of the last protocol; returns their addresses."""
-    protocol, addresses = rows[-1]["protocol"], []
-    takes = list(dict.fromkeys(row["take"] for row in rows if row["protocol"] == protocol))[:SHOWN]
-    for take in takes:
-        some = [row for row in rows if (row["protocol"], row["take"]) == (protocol, take)]
-        path = out / "side-by-side" / f"{take}.mp4"
-        path.parent.mkdir(exist_ok=True)
-        if not path.exists():
-            videos = [(row["system"], read_at_rate(Path(row["video"]))) for row in some]
-            write_side_by_side(path, videos, load_speech(out / "inputs" / protocol / f"{take}.wav"))
-        addresses.append(path.relative_to(out).as_posix())
-    return addresses
 
 
 def as_dict(summary: Summary) -> dict:
