@@ -65,6 +65,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     from atldiff.evaluation.report.takes import Cut
     from atldiff.evaluation.report.write import write_report
     from atldiff.loading import load_pipeline
+    from atldiff.provenance.origin import hash_weights
 
     if find_spec("matplotlib") is None:
         raise InputError(
@@ -76,17 +77,18 @@ def _evaluate(args: argparse.Namespace) -> None:
     systems = make_systems(starter, args.system, args.steps, args.seed, partial(load_pipeline, device=device))
     protocols = [ROWS[name] for name in PROTOCOLS if args.protocol in ("both", name)]
     encoder, cut = starter.speech_encoder, Cut(args.seconds, args.pieces)
-    results = evaluate(references, systems, protocols, args.out, encoder, {"seed": args.seed}, cut, networks)
+    ours = [system for system in systems if isinstance(system, Renderings)]
+    folders = {system.title: system.pipeline.name_or_path for system in ours if system.steps}
+    settings = {"seed": args.seed, "not available": sorted(networks.missing)}
+    settings |= {f"weights of {title}": hash_weights(folder) for title, folder in folders.items()}
+    results = evaluate(references, systems, protocols, args.out, encoder, settings, cut, networks)
     results.skipped[:0] = notes
     for note in results.skipped:
         print(f"left out: {note}", file=sys.stderr)
     times = None
     if args.speed:
-        folders = dict(text.split("=", 1) for text in args.system)
-        timed = [
-            (s.title, folders.get(s.title), s.steps) for s in systems if isinstance(s, Renderings) and s.steps
-        ]
-        times = measure_speed(args.out, list(dict.fromkeys(timed)), device)
+        timed = {(s.title, folders[s.title], s.steps): None for s in ours if s.steps}
+        times = measure_speed(args.out, list(timed), device)
     print(write_report(args.out, results, networks.missing, args.seed, times))
 
 

@@ -10,20 +10,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atldiff.cli.evaluate import read_references
+from atldiff.cli.evaluate import make_systems, read_references
 from atldiff.cli.parser import main
 from atldiff.errors import InputError
+from atldiff.evaluation.pictures import psnr
 from atldiff.evaluation.report import takes as takes_module
 from atldiff.evaluation.report.finished import FinishedVideos, fit_size, read_aligned
+from atldiff.evaluation.report.plots import BY_PERSON, plots
 from atldiff.evaluation.report.run import evaluate
-from atldiff.evaluation.report.systems import StillFrame
+from atldiff.evaluation.report.systems import Renderings, StillFrame, without_network
 from atldiff.evaluation.report.tables import Section, cell, reported, speed_section, summarise
 from atldiff.evaluation.report.takes import PROTOCOLS, Cut, Protocol, Reference, Take, Track, make_takes
 from atldiff.evaluation.report.write import write_report
 from atldiff.media.speech import load_speech
 from atldiff.media.video_reader import Clip, read_clip
 from atldiff.media.video_writer import write_video
-from atldiff.pipeline import STARTER
+from atldiff.pipeline import STARTER, ATLDiffPipeline
 from atldiff.speech.encoders import load_speech_encoder
 
 SIDE = 192
@@ -180,6 +182,47 @@ def test_the_report_holds_tables_plots_videos_and_what_is_missing(finished):
     first = html
     write_report(out, results, {"FID": "Nobody has it"}, seed=0)
     assert page.read_text() == first  # the same scores give the same page
+
+
+def test_of_a_face_at_rest_the_true_landmarks_give_the_still_frame(take, tmp_path):
+    pipeline = ATLDiffPipeline.from_pretrained()
+    rest = Take("rest", "ann", take.protocol, np.repeat(take.frames[:1], 3, axis=0), take.speech.cut(0, 0.1))
+    path = Renderings("warp", without_network(pipeline), "true landmarks").video(rest, tmp_path)
+    assert psnr(read_clip(path).frames, rest.truth).min() > 35
+    names = [system.name for system in make_systems(pipeline, [], [None, 4], 0, lambda _: pipeline)]
+    assert names[:3] == ["still frame", "warp prior, sound", "warp prior, true landmarks"]
+    assert names[3:] == [
+        f"starter, {steps}, {source}"
+        for steps in ("1 step", "4 steps")
+        for source in ("sound", "true landmarks")
+    ]
+    for text, problem in (
+        ("nameless", "cannot be used"),
+        ("starter=x", "cannot be used"),
+        ("x=none", "no video"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            make_systems(pipeline, [text], [None], 0, lambda _: pipeline)
+
+
+def test_quality_is_drawn_against_steps():
+    rows = [
+        {
+            "protocol": "photo",
+            "system": f"s, {steps}",
+            "family": "s",
+            "steps": steps,
+            "take": who,
+            "person": who,
+        }
+        | {"scores": dict.fromkeys((*BY_PERSON, "PSNR mouth"), 20.0 + steps)}
+        | {"seconds": dict.fromkeys(("PSNR face", "sharpness"), [1.0, 2.0])}
+        for steps in (1, 8)
+        for who in ("ann", "bo")
+    ]
+    drawn = plots(summarise(rows), rows)
+    assert "photo: PSNR mouth by steps" in drawn and len(drawn) == len(BY_PERSON) + 3
+    assert all(svg.startswith("<svg") for svg in drawn.values())
 
 
 def test_tables_have_intervals_and_the_reported_numbers():

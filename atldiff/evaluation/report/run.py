@@ -1,9 +1,9 @@
 """Runs the evaluation: takes, videos, scores; what exists in the folder is kept.
 
-inputs/PROTOCOL/TAKE.png, TAKE.wav     what every system is given
-videos/PROTOCOL/SYSTEM/TAKE.mp4        what we made
-scores/PROTOCOL/SYSTEM/TAKE.json       its scores
-settings.json                          what may not change between runs
+- inputs/PROTOCOL/TAKE.png and TAKE.wav: what every system is given.
+- videos/PROTOCOL/SYSTEM/TAKE.mp4: what we made; scores/PROTOCOL/SYSTEM/TAKE.json: its scores.
+- side-by-side/PROTOCOL/TAKE.mp4: the first takes, true and by all systems.
+- settings.json: what may not change between runs.
 """
 
 import json
@@ -151,7 +151,7 @@ class Scorer:
                 file = self._file(take, system)
                 if isinstance(system, FinishedVideos) and take.name not in system.files:
                     continue
-                if not file.exists():
+                if not _is_scored(file, system, take):
                     sound = self._hear(take) if sound is None else sound
                     try:
                         self._score(take, system, sound, file)
@@ -211,6 +211,13 @@ class Scorer:
 
     def _skip(self, what: str, error: InputError, take: Take) -> None:
         self.results.skipped.append(f"{take.protocol.name}, {what}: {error}")
+
+
+def _is_scored(file: Path, system: System, take: Take) -> bool:
+    """Are there scores, and are they newer than somebody's finished video?"""
+    if not file.exists() or not isinstance(system, FinishedVideos):
+        return file.exists()
+    return file.stat().st_mtime >= system.files[take.name].stat().st_mtime
 
 
 def file_name(text: str) -> str:

@@ -15,12 +15,12 @@ PICTURES = {"128x128": ("crop", 512), "512x512": ("photo", 512)}  # output, side
 FILE = "speed.json"
 
 
-def measure_speed(out: Path, systems: Sequence[tuple[str, str | None, int]], device: str) -> list[dict]:
+def measure_speed(out: Path, systems: Sequence[tuple[str, str, int]], device: str) -> list[dict]:
     """Times each system in fresh processes; what `out` has already is kept.
 
     Args:
         out: folder of the results, with the inputs of at least one take.
-        systems: name, weights (a folder; None: the starter) and steps of each.
+        systems: name, folder of the weights and steps of each.
         device: torch device.
 
     Returns:
