@@ -86,9 +86,9 @@ class Track:
 
     @classmethod
     def from_frames(cls, frames: np.ndarray) -> "Track":
-        """Tracks the face in frames (F, H, W, 3) uint8, of which the tracker sees the first WARM_UP times more.
+        """Tracks the face in frames (F, H, W, 3) uint8; the tracker first sees frame 0 WARM_UP times.
 
-        A detected face lies 1 % of the inter-ocular distance beside a tracked one, and settles in five frames.
+        A detected face lies 1 % of the eyes' distance beside a tracked one, and settles in five frames.
         """
         lost = np.full((MESH_POINTS, 3), np.nan, np.float32)
         tracked = track_meshes(chain([frames[0]] * WARM_UP, frames))
