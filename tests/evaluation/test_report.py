@@ -13,11 +13,14 @@ from PIL import Image
 from atldiff.cli.evaluate import make_systems, read_references
 from atldiff.cli.parser import main
 from atldiff.errors import InputError
+from atldiff.evaluation.benchmark.compare import Case
+from atldiff.evaluation.benchmark.run import STAGES, Row
 from atldiff.evaluation.pictures import psnr
 from atldiff.evaluation.report import takes as takes_module
 from atldiff.evaluation.report.finished import FinishedVideos, fit_size, read_aligned
 from atldiff.evaluation.report.plots import BY_PERSON, plots
 from atldiff.evaluation.report.run import evaluate
+from atldiff.evaluation.report.speed import measure_speed
 from atldiff.evaluation.report.systems import Renderings, StillFrame, without_network
 from atldiff.evaluation.report.tables import Section, cell, reported, speed_section, summarise
 from atldiff.evaluation.report.takes import PROTOCOLS, Cut, Protocol, Reference, Take, Track, make_takes
@@ -79,9 +82,8 @@ def test_a_lost_face_is_filled_from_its_nearest_frame():
 
 
 def test_foreign_videos_are_brought_to_the_takes_rate_size_and_length(take, tmp_path):
-    fast = np.repeat(take.truth, 2, axis=0)  # 60 frames a second
-    large = np.stack([cv2.resize(frame, (SIDE * 2, SIDE * 2)) for frame in fast])
-    path = write_video(tmp_path / "a.mp4", [*large, *large[-1:]] * 1 + [large[-1]] * 20, None, fps=60)
+    large = [cv2.resize(frame, (SIDE * 5 // 4, SIDE * 5 // 4)) for frame in np.repeat(take.truth, 2, axis=0)]
+    path = write_video(tmp_path / "a.mp4", [*large, *large[:20]], None, fps=60)  # twice the rate, and longer
     frames = read_aligned(path, take)
     assert frames.shape == take.truth.shape
     error = np.abs(frames.astype(int) - take.truth).mean(axis=(1, 2, 3))
@@ -223,6 +225,28 @@ def test_quality_is_drawn_against_steps():
     drawn = plots(summarise(rows), rows)
     assert "photo: PSNR mouth by steps" in drawn and len(drawn) == len(BY_PERSON) + 3
     assert all(svg.startswith("<svg") for svg in drawn.values())
+
+
+def test_speed_is_measured_once_and_without_loading(tmp_path, monkeypatch):
+    asked = []
+
+    def rows(case: Case, seconds: float, runs: int) -> list[Row]:
+        asked.append((case.weights, case.options, seconds, runs))
+        stages = dict.fromkeys(STAGES, 1.0) | {"import": 5.0, "load": 2.0}
+        return [Row(seconds, case.size, False, frames=60, first_picture=9.0, peak_mib=700.0, stages=stages)]
+
+    monkeypatch.setattr(Case, "rows", rows)
+    with pytest.raises(InputError, match="nothing to time"):
+        measure_speed(tmp_path, [("starter", "folder", 8)], "cpu")
+    (tmp_path / "inputs" / "photo").mkdir(parents=True)
+    (tmp_path / "inputs" / "photo" / "a.png").touch()
+    first = measure_speed(tmp_path, [("starter", "folder", 8)], "cpu")
+    assert [(row["picture"], row["total"], row["first_picture"]) for row in first] == [
+        ("128x128", 5.0, 2.0),
+        ("512x512", 5.0, 2.0),
+    ]
+    assert asked[0] == ("folder", {"steps": 8, "output": "crop"}, 2.0, 1)
+    assert measure_speed(tmp_path, [("starter", "folder", 8)], "cpu") == first and len(asked) == 2
 
 
 def test_tables_have_intervals_and_the_reported_numbers():
