@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from atldiff.cli.arguments import positive_number, whole_number
+from atldiff.cli.evaluate import add_evaluate
 from atldiff.cli.training import add_training
 from atldiff.cli.verify import add_verify
 from atldiff.config import MAX_SECONDS
@@ -48,6 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_batch(commands)
     add_verify(commands, _command)
     add_training(commands, _command, _add_device)
+    add_evaluate(commands, _command, _add_device)
     _add_measures(commands)
     return parser
 

@@ -79,7 +79,7 @@ def clip_scores(
         scores[f"{name}lmd"] = float(relative_landmark_distance(points, true)[ok].mean())
         scores[f"{name}m_lmd"] = float(relative_landmark_distance(points, true, MOUTH)[ok].mean())
     for name, curve in (("", opening), ("true_", truth)):
-        scores[f"{name}bilabials_shut"] = _shut_share(curve, bilabials)
+        scores[f"{name}bilabials_shut"] = shut_share(curve, bilabials)
     activity = voice_activity(clip.speech)[: len(ok)]
     return scores | {"silent_lip_motion": silent_lip_motion(predicted[: len(activity)], activity)}
 
@@ -115,7 +115,7 @@ def validate_landmarks(
     return report | {"clips": scores}
 
 
-def _shut_share(opening: np.ndarray, bilabials: np.ndarray | None) -> float:
+def shut_share(opening: np.ndarray, bilabials: np.ndarray | None) -> float:
     """Share of the bilabial frames (N,) with an opening (F,) up to CLOSED nearby; NaN if there are none."""
     if bilabials is None or not len(bilabials):
         return float("nan")

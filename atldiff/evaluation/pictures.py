@@ -45,8 +45,8 @@ def psnr(frames: np.ndarray, truth: np.ndarray, boxes: np.ndarray | None = None)
     """
     _check(frames, truth)
     errors = ((a.astype(np.float64) - b) ** 2 for a, b in zip(frames, truth, strict=True))
-    regions = _frame_boxes(boxes, frames)
-    mean = np.array([_region(e, box).mean() for e, box in zip(errors, regions, strict=True)])
+    regions = frame_boxes(boxes, frames)
+    mean = np.array([region(e, box).mean() for e, box in zip(errors, regions, strict=True)])
     with np.errstate(divide="ignore"):
         return 10 * np.log10(255**2 / mean)
 
@@ -63,13 +63,11 @@ def ssim(frames: np.ndarray, truth: np.ndarray, boxes: np.ndarray | None = None)
         (F,) in [-1, 1], 1 = equal.
     """
     _check(frames, truth)
-    scores, edge = [], SSIM_RADIUS
+    edge = SSIM_RADIUS
     inner = np.array([edge, edge, frames.shape[2] - edge, frames.shape[1] - edge])
-    for first in range(0, len(frames), _BATCH):
-        maps = _ssim_map(frames[first : first + _BATCH], truth[first : first + _BATCH])
-        regions = _frame_boxes(inner if boxes is None else boxes, frames)[first : first + _BATCH]
-        scores += [_region(m, box).mean() for m, box in zip(maps, regions, strict=True)]
-    return np.array(scores)
+    regions = frame_boxes(inner if boxes is None else boxes, frames)
+    pairs = zip(frames, truth, regions, strict=True)
+    return np.array([region(_ssim_map(frame, true), box).mean() for frame, true, box in pairs])
 
 
 def part_box(landmarks: np.ndarray, part: slice = WHOLE_FACE, margin: float = 0.15) -> np.ndarray:
@@ -110,6 +108,11 @@ class FrechetDistance:
                 batch = np.ascontiguousarray(images[first : first + _BATCH].transpose(0, 3, 1, 2))
                 self._measure.update(torch.from_numpy(batch), real=real)
 
+    @property
+    def network(self) -> torch.nn.Module:
+        """The Inception network: pictures (N, 3, H, W) uint8 -> features (N, 2048)."""
+        return self._measure.inception
+
     def value(self) -> float:
         """The distance of all added frames."""
         return float(self._measure.compute())
@@ -120,13 +123,13 @@ def _check(frames: np.ndarray, truth: np.ndarray) -> None:
     assert frames.dtype == truth.dtype == np.uint8, (frames.dtype, truth.dtype)
 
 
-def _frame_boxes(boxes: np.ndarray | None, frames: np.ndarray) -> np.ndarray:
+def frame_boxes(boxes: np.ndarray | None, frames: np.ndarray) -> np.ndarray:
     """A box for each frame, (F, 4); None gives the whole frame."""
     full = np.array([0, 0, frames.shape[2], frames.shape[1]], np.float64)
     return np.broadcast_to(full if boxes is None else boxes, (len(frames), 4))
 
 
-def _region(values: np.ndarray, box: np.ndarray) -> np.ndarray:
+def region(values: np.ndarray, box: np.ndarray) -> np.ndarray:
     """The part of (H, W, ...) values inside a box of pixels, rounded outwards, at least one pixel."""
     height, width = values.shape[:2]
     x0, y0 = np.clip(np.floor(box[:2]), 0, (width - 1, height - 1)).astype(int)
@@ -134,21 +137,19 @@ def _region(values: np.ndarray, box: np.ndarray) -> np.ndarray:
     return values[y0:y1, x0:x1]
 
 
-def _ssim_map(frames: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Similarity (B, H, W, 3) of each pixel's neighbourhood, with mirrored edges."""
-    a, b = (torch.from_numpy(x.astype(np.float64)).permute(0, 3, 1, 2) for x in (frames, truth))
+def _ssim_map(frame: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Similarity (H, W, 3) of each pixel's neighbourhood, with mirrored edges."""
+    a, b = frame.astype(np.float64), truth.astype(np.float64)
     mean_a, mean_b, aa, bb, ab = (_blur(x) for x in (a, b, a * a, b * b, a * b))
     contrast = 2 * (ab - mean_a * mean_b) + SSIM_C2
     spread = aa - mean_a**2 + bb - mean_b**2 + SSIM_C2
     level = (2 * mean_a * mean_b + SSIM_C1) / (mean_a**2 + mean_b**2 + SSIM_C1)
-    return (level * contrast / spread).permute(0, 2, 3, 1).numpy()
+    return level * contrast / spread
 
 
-def _blur(images: torch.Tensor) -> torch.Tensor:
-    """Weighted mean in the SSIM window around each pixel of (B, C, H, W)."""
-    channels, r = images.shape[1], SSIM_RADIUS
-    window = torch.exp(-0.5 * (torch.arange(-r, r + 1, dtype=images.dtype) / SSIM_SIGMA) ** 2)
-    window = (window / window.sum()).expand(channels, 1, 1, -1)
-    padded = torch.nn.functional.pad(images, (r, r, r, r), mode="reflect")
-    rows = torch.nn.functional.conv2d(padded, window, groups=channels)
-    return torch.nn.functional.conv2d(rows, window.transpose(2, 3), groups=channels)
+def _blur(image: np.ndarray) -> np.ndarray:
+    """Weighted mean in the SSIM window around each pixel of (H, W, C)."""
+    import cv2
+
+    window = cv2.getGaussianKernel(2 * SSIM_RADIUS + 1, SSIM_SIGMA)
+    return cv2.sepFilter2D(image, cv2.CV_64F, window, window, borderType=cv2.BORDER_REFLECT_101)

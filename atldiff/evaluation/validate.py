@@ -168,7 +168,7 @@ def make_trial(clip: TrackedClip, frames: int = FRAMES) -> Trial | None:
     box = lm.crop_box(points)
     portrait = Portrait(clip.frame(still), points, box, None, (box,), 0, ())
     marks = clip.points[start:stop].astype(np.float32)
-    truth = [_crop(replace(portrait, image=clip.frame(index)), marks) for index in range(start, stop)]
+    truth = [crop_picture(replace(portrait, image=clip.frame(index)), marks) for index in range(start, stop)]
     return Trial(portrait, marks, np.stack(truth), clip.emotion, int(start))
 
 
@@ -184,15 +184,21 @@ def picture_scores(frames: np.ndarray, trial: Trial) -> dict[str, float]:
     return scores
 
 
-def _crop(portrait: Portrait, points: np.ndarray) -> np.ndarray:
-    """The portrait's picture in the "crop" output, (128, 128, 3) uint8."""
-    canvas = make_canvas(portrait, points, "crop")
+def crop_picture(portrait: Portrait, points: np.ndarray, background: str = "keep") -> np.ndarray:
+    """The portrait's picture in the "crop" output, (128, 128, 3) uint8, as a rendering of no motion has it.
+
+    Args:
+        portrait: the photo; with its matte for the background "green".
+        points: (F, 68, 2) landmarks of all frames, pixels of the photo.
+        background: "keep" or "green".
+    """
+    canvas = make_canvas(portrait, points, "crop", background)
     return crop_square(canvas.image, canvas.frame_box, FRAME_SIZE)
 
 
 def _still(trial: Trial) -> np.ndarray:
     """The portrait for every frame, (F, 128, 128, 3) uint8."""
-    return np.repeat(_crop(trial.portrait, trial.points)[None], len(trial.points), axis=0)
+    return np.repeat(crop_picture(trial.portrait, trial.points)[None], len(trial.points), axis=0)
 
 
 def _prior(preset: Preset, trial: Trial) -> np.ndarray:

@@ -103,6 +103,18 @@ def video_sound(path: str | Path, begin: float = 0.0, seconds: float | None = No
     return Speech.from_samples(sound, rate) if len(sound) else None
 
 
+def nearest_frames(count: int, fps: float, rate: float) -> np.ndarray:
+    """Numbers (n,) of a video's frames that are nearest in time to those of another rate, n at least 1.
+
+    Args:
+        count: frames of the video.
+        fps: its frames a second.
+        rate: the other frames a second.
+    """
+    places = np.arange(max(1, round(count / fps * rate))) / rate
+    return np.clip(np.round(places * fps).astype(int), 0, count - 1)
+
+
 def mean_picture(path: Path, most: int = 40, seconds: float = 2.0) -> np.ndarray:
     """The mean of some frames from all over a video, in bounded time and memory.
 

@@ -6,8 +6,9 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
@@ -33,6 +34,7 @@ class Case:
         device: torch device.
         weights: a pipeline's folder; None = the embedded one.
         avx2: whether to use no CPU features beyond AVX2 (float32).
+        options: fields of `Options`; an older checkout takes none.
     """
 
     photo: Path
@@ -41,6 +43,7 @@ class Case:
     device: str = "cpu"
     weights: str | None = None
     avx2: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
 
     def rows(self, seconds: float, checkout: Path = _HERE.parents[3], runs: int | None = None) -> list[Row]:
         """Runs the benchmark in a fresh process: a cold run and, for short recordings, a warm one.
@@ -57,6 +60,7 @@ class Case:
         arguments = {"seconds": seconds, "size": self.size, "device": self.device, "weights": self.weights}
         arguments |= {"photo": str(self.photo.resolve()), "recording": str(self.recording.resolve())}
         arguments |= {"float32": self.avx2, "runs": runs}
+        arguments |= {"options": self.options} if self.options else {}
         settings = os.environ | {"PYTHONPATH": str(checkout)} | (AVX2_ONLY if self.avx2 else {})
         script = _HERE.with_name("run.py")
         command = [sys.executable, "-P", str(script), json.dumps(arguments)]

@@ -62,6 +62,7 @@ def run(
     weights: str | None,
     float32: bool,
     runs: int,
+    options: dict | None = None,
 ) -> list[Row]:
     """Measures a cold run (nothing is loaded) and `runs` - 1 warm ones.
 
@@ -74,13 +75,14 @@ def run(
         weights: a pipeline's folder; None = the embedded one.
         float32: keep the U-Net in float32 on every CPU.
         runs: number of runs.
+        options: fields of the package's `Options`; None: an earlier version may have other ones.
     """
     cold = Row(seconds, size, warm=False)
     with cold.measure("import"):
         import torch
         from PIL import Image
 
-        from atldiff import ATLDiffPipeline, load_speech
+        from atldiff import ATLDiffPipeline, Options, load_speech
         from atldiff.diffusers_base import logging
         from atldiff.memory import share_memory
 
@@ -93,12 +95,13 @@ def run(
             pipeline.unet.to(torch.float32)
         else:
             pipeline.use_fast_dtype()
+    chosen = [Options(**options)] if options else []
     rows = [cold, *(Row(seconds, size, warm=True) for _ in range(runs - 1))]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "speech.wav"
         _write_speech(recording, seconds, file)
         for row in rows:
-            _make(pipeline, picture, lambda: load_speech(file), row)
+            _make(pipeline, picture, lambda: load_speech(file), row, chosen)
             row.peak_mib = peak_mib()
     return rows
 
@@ -114,8 +117,8 @@ def _write_speech(recording: str, seconds: float, file: Path) -> None:
     soundfile.write(file, sound, voice.sound_rate)
 
 
-def _make(pipeline, picture: np.ndarray, listen: Callable, row: Row) -> None:  # noqa: ANN001 - of any checkout
-    """Makes one video and times its stages.
+def _make(pipeline, picture: np.ndarray, listen: Callable, row: Row, options: list) -> None:  # noqa: ANN001
+    """Makes one video by a pipeline of any checkout, and times its stages; `options` has one element or none.
 
     "listen" is the speech encoder's part of the landmarks. Rendering runs in another thread while frames are
     encoded; "render" is the time that the encoder waits.
@@ -123,17 +126,17 @@ def _make(pipeline, picture: np.ndarray, listen: Callable, row: Row) -> None:  #
     from atldiff import write_video
 
     with row.measure("read"):
-        portrait, speech = pipeline.prepare(picture, listen())
+        portrait, speech = pipeline.prepare(picture, listen(), *options)
     with row.measure("listen"):
         pipeline.speech_encoder.encode(speech)
     with row.measure("landmarks"):
-        sequence = pipeline.landmarks(portrait, speech)
+        sequence = pipeline.landmarks(portrait, speech, *options)
     row.stages["landmarks"] = max(0.0, row.stages["landmarks"] - row.stages["listen"])
     row.frames = len(sequence.points)
 
     def render() -> Iterator[np.ndarray]:
         """The frames; the wait for each counts as "render"."""
-        frames = pipeline.render(portrait, sequence)
+        frames = pipeline.render(portrait, sequence, *options)
         while True:
             with row.measure("render"):
                 frame = next(frames, None)

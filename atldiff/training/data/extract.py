@@ -11,7 +11,7 @@ from atldiff import landmarks as lm
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.media.speech import SAMPLE_RATE, Speech, load_speech
-from atldiff.media.video_reader import open_video, video_sound
+from atldiff.media.video_reader import nearest_frames, open_video, video_sound
 from atldiff.portrait.photo import crop_square
 from atldiff.training.data.corpora import ClipRecord
 from atldiff.training.data.shards import Sample
@@ -145,8 +145,7 @@ def _frame_order(frames: int, fps: float, frame_rate: int | None) -> tuple[float
     """The stored frame rate, and for each stored frame the number of the video's frame nearest in time."""
     if frame_rate is None:
         return fps, np.arange(frames)
-    places = np.arange(max(1, round(frames / fps * frame_rate))) / frame_rate
-    return float(frame_rate), np.clip(np.round(places * fps).astype(int), 0, frames - 1)
+    return float(frame_rate), nearest_frames(frames, fps, frame_rate)
 
 
 def _read_crops(

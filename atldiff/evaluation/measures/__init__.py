@@ -1,0 +1,1 @@
+"""Measures of finished videos against true ones, as pure functions."""

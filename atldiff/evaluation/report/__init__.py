@@ -1,0 +1,1 @@
+"""The report of `python -m atldiff evaluate`: takes, systems, scores, tables, page."""
