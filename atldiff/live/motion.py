@@ -192,6 +192,7 @@ class MotionStream:
         self._begin = 0  # first frame that the networks hear
         self._made: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=_KEPT)
         self._stop = 0  # frame after the last one of `_made`
+        self._expected: tuple[int, np.ndarray] | None = None  # the frame after a chunk, as it is predicted
         self._resting: tuple[int, np.ndarray] | None = None  # an interruption: its frame, and its lips
 
     @torch.no_grad()
@@ -209,6 +210,7 @@ class MotionStream:
         window = np.zeros((stop - begin, NUM_LANDMARKS, 2)), np.zeros(stop - begin)
         window[0][chunk], window[1][chunk] = displacement, blinks
         points, bilabials = self._predict(heard, stop - begin)
+        points = self._join(points, first, chunk)
         face = FaceMotion(heard.activity, *window)
         if not self._options.edits_nothing:
             points = edit_face(points, self.rest, self._options, face, bilabials)
@@ -224,8 +226,16 @@ class MotionStream:
             frame: the first one that nobody saw; `move` goes on there.
             shown: (68, 2) of the frame before, pixels of the photo; None: there was none.
         """
-        self._begin = frame // STEP * STEP
+        self._begin, self._expected = frame // STEP * STEP, None
         self._resting = None if shown is None else (frame, self._frame.to_face(shown))
+
+    def _join(self, points: np.ndarray, first: int, chunk: slice) -> np.ndarray:
+        """Meets half-way, in the first new frame, what the window before expected; points (F, 68, 2)."""
+        if self._expected is not None and self._expected[0] == first:
+            points[chunk.start] = (points[chunk.start] + self._expected[1]) / 2
+        after = first + chunk.stop - chunk.start
+        self._expected = (after, points[chunk.stop].copy()) if self._lookahead else None
+        return points
 
     def _predict(self, heard: Heard, frames: int) -> tuple[np.ndarray, np.ndarray | None]:
         """What the networks predict for a window: (F, 68, 2) face units, and its bilabials."""

@@ -42,7 +42,7 @@ class LivePictures:
         points, poses = _range_of_motion(portrait.landmarks, moves)
         layout = options.output, options.background, len(pipeline.preset.view_sizes) > 1
         self.canvas = make_canvas(portrait, points, *layout, portrait_poses(portrait, poses))
-        self._pictures = self._renderer.pictures(self.canvas)
+        self._pictures: Any = self._renderer.pictures(self.canvas)
         emotion = np.zeros(pipeline.unet.config.emotion_dim, np.float32)
         still = LandmarkSequence(points, portrait.landmarks, emotion)
         self._identity, _, self._style = self._renderer.embed(portrait, still, options.seed)
