@@ -103,6 +103,11 @@ class LiveSession:
         self._heard, self._state, self._turn = threading.Lock(), threading.Lock(), 0
 
     @property
+    def photo(self) -> np.ndarray:
+        """The photo as the frames show it, before anybody speaks: (H, W, 3 or 4) uint8."""
+        return self._pictures.canvas.image
+
+    @property
     def position(self) -> int:
         """Frames for which there was sound: the index of the next one that silence would fill."""
         return self._hearing.frames

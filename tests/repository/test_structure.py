@@ -25,7 +25,8 @@ ROOMS = {
     "face_alignment": ("atldiff/portrait/",),
     "mediapipe": ("atldiff/portrait/", "tools/"),
     "transformers": ("atldiff/speech/", "atldiff/rendering/"),
-    "av": ("atldiff/media/", "atldiff/live/", "tools/"),
+    "av": ("atldiff/media/", "atldiff/live/", "atldiff/web/live/", "tools/"),
+    "aiortc": ("atldiff/web/live/",),
     "c2pa": ("atldiff/provenance/",),
     "cryptography": ("atldiff/provenance/",),
 }
