@@ -2,7 +2,7 @@
 
 - `push` hears and moves the face, `pull` renders. Each may have a thread of its own.
 - A frame needs `lookahead` frames of the sound after it, and comes with its chunk.
-- Nothing waits and nothing is dropped by itself: who has a clock asks for it (`hurry`, `after`).
+- Nothing is dropped by itself: who has a clock asks for it (`hurry`, `after`). No sound is ever lost.
 """
 
 import threading
@@ -118,7 +118,8 @@ class LiveSession:
         Args:
             samples: (n,) or (n, 1 or 2), floats in [-1, 1] or integers. NaN counts as silence.
             rate: samples a second; it may change.
-            hurry: make longer chunks if frames wait, because the caller is late.
+            hurry: the caller is late. Frames that wait come in longer chunks; beyond 18 of them, they are
+                dropped.
 
         Raises:
             InputError: this is no sound, or the rate is not from 4000 to 192000.
@@ -136,7 +137,11 @@ class LiveSession:
                     self._advance(self._hearing.frames - self._lookahead, self._chunk)
         if hurry:
             with self._heard:
-                self._advance(self._hearing.frames - self._lookahead, HURRY)
+                stop = self._hearing.frames - self._lookahead
+                if (behind := stop - self._next) > 2 * HURRY:
+                    with self._state:
+                        self._next += (behind - HURRY) // STEP * STEP
+                self._advance(stop, HURRY)
 
     def flush(self) -> None:
         """Ends an utterance: makes the frames of all that was heard, as if silence followed."""

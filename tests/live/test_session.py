@@ -173,15 +173,20 @@ def test_a_silent_face_moves_in_every_frame_and_keeps_its_lips_shut(session):
     assert lip_gaps(frames).max() < 1e-3
 
 
-def test_late_chunks_are_longer_and_dropped_frames_keep_their_sound(session, voice):
+def test_late_frames_come_in_longer_chunks_or_are_dropped_and_keep_their_sound(session, voice):
     live = session()
-    live.push(voice, 16_000, hurry=True)
-    assert max(len(chunk.motion.points) for chunk in live._waiting) == 9
-    first, later = live.pull(), live.pull(after=30)
-    assert first.index == 0 and later.index == 1  # of the same chunk
-    frames = [live.pull(after=30), *live.frames()]
-    out = np.concatenate([frame.sound for frame in (first, later, *frames)])
+    live.push(voice[:9_600], 16_000, hurry=True)
+    assert [len(chunk.motion.points) for chunk in live._waiting] == [9, 6]
+    first, later = live.pull(), live.pull(after=13)
+    assert (first.index, later.index) == (0, 1)  # of the same chunk
+    live._ready.clear()
+    late = live.pull(after=13)
+    live.push(voice[9_600:], 16_000, hurry=True)
+    frames = [first, later, late, *live.frames()]
+    assert late.index == 9 and [frame.index for frame in frames][-9:] == list(range(33, 42))
+    out = np.concatenate([frame.sound for frame in frames])
     np.testing.assert_array_equal(out[:, 0], voice[: len(out)])
+    assert np.isfinite(landmarks(frames)).all()
 
 
 def test_minutes_keep_clock_and_memory(session, voice, monkeypatch):

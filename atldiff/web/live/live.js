@@ -1,5 +1,5 @@
 () => {
-  let peer = null, channel = null, stream = null, ticket = null, timers = [];
+  let peer = null, channel = null, stream = null, ticket = null, timers = [], state = {};
   const video = () => document.querySelector('#live-video');
   const say = (text, bad = false) => {
     const line = document.querySelector('#live-line');
@@ -13,7 +13,7 @@
     if (channel) channel.onclose = null;
     if (peer) { peer.onconnectionstatechange = null; peer.close(); }
     if (stream) stream.getTracks().forEach(track => track.stop());
-    peer = channel = stream = ticket = null;
+    peer = channel = stream = ticket = null; state = {};
     say(text, bad); };
   const refused = {
     NotAllowedError: 'The browser does not allow the microphone. Allow it beside the address, or let a text or a recording speak.',
@@ -35,7 +35,7 @@
     timers.push(setInterval(() => { shown = frames; frames = 0; }, 1000));
     return () => shown; };
   const tell = fps => event => {
-    const state = JSON.parse(event.data);
+    state = JSON.parse(event.data);
     if (!fps()) return say('Connected. The first picture is on its way.');
     const busy = state.late > 0.1 ? ' Pictures are late: this machine is busy.' : '';
     say(`Live: ${state.delay.toFixed(2)} s behind, ${fps()} pictures a second.${busy}`); };
@@ -73,5 +73,5 @@
       video().play().catch(() => 0);
     } catch (error) { stop(typeof error == 'string' ? error : `No connection (${error.message}).`, true); } };
   addEventListener('pagehide', free);
-  window.atldiffLive = {connect, stop};
+  window.atldiffLive = {connect, stop, speaking: () => Boolean(state.speaking)};
 }

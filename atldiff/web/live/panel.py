@@ -22,7 +22,7 @@ from atldiff.web.serving import read_places, read_relays
 
 SOURCES = {"My microphone": "microphone", "The speech above": "speech", "Typed text": "text"}
 ABOUT = """The photo answers while you speak, half a second later on a free machine. The settings of Motion \
-count from *Go live* on. This server hears your sound and keeps nothing. The pictures carry the unseen mark."""
+count from *Go live* on. This server hears your sound and keeps nothing. The pictures carry the mark."""
 READY = "Choose who speaks, then click Go live."
 SCRIPT = (Path(__file__).parent / "live.js").read_text(encoding="utf-8")
 _CONNECT, _STOP = "(ticket) => window.atldiffLive.connect(ticket)", "() => window.atldiffLive.stop()"

@@ -36,7 +36,9 @@ class Visit:
     """
 
     def __init__(self, session: LiveSession) -> None:
-        self.clock, self.begin, self.problem = LiveClock(), None, None
+        self.clock = LiveClock()
+        self.begin: float | None = None
+        self.problem: Exception | None = None
         self._session, self._heard = session, 0
         self._inbox: queue.Queue[np.ndarray | None] = queue.Queue()
         self._sound: deque[np.ndarray] = deque()  # blocks that have not left yet
