@@ -221,11 +221,12 @@ def main() -> None:
         tab.evaluate("start()")
         begin, cpu = time.monotonic(), time.process_time()
         tab.wait_for_timeout(1000 * args.seconds)
-        cores, delay = (time.process_time() - cpu) / (time.monotonic() - begin), visits[0].clock.delay
+        cores, delay = (time.process_time() - cpu) / (time.monotonic() - begin), visits[0].delay
         log = tab.evaluate("log")
         concealed = tab.evaluate(CONCEALED)
         ready = visits[0].clock._times
         browser.close()
+    visits[0].close()
     lines = {"machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
              f"{pipeline.unet.dtype}, load {os.getloadavg()[0]:.1f}"}  # fmt: skip
     lines |= report(log, concealed)

@@ -72,6 +72,11 @@ class Visit:
         self._said = deque(whole.reshape(-1, SAMPLES))
 
     @property
+    def delay(self) -> float:
+        """Seconds from a sound's arrival to its leaving, now."""
+        return self.clock.delay(self._heard)
+
+    @property
     def is_speaking(self) -> bool:
         """Whether a text is being said."""
         return bool(self._said)
@@ -107,7 +112,7 @@ class Visit:
         clock = self.clock
         share = clock.late / clock.shown if clock.shown else 0.0
         clock.late = clock.shown = 0
-        return {"delay": round(clock.delay, 2), "late": round(share, 2), "speaking": self.is_speaking}
+        return {"delay": round(self.delay, 2), "late": round(share, 2), "speaking": self.is_speaking}
 
     def close(self) -> None:
         """Ends both threads and forgets the portrait."""
@@ -142,6 +147,6 @@ class Visit:
             while self._open and (frame := self._session.pull(self.clock.due)) is not None:
                 picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.image), "rgb24")
                 self._frames[frame.index] = picture.reformat(format="yuv420p")
-                self.clock.note_frame(frame.index, time.perf_counter() - (self.begin or 0))
+                self.clock.note_frame(frame.index, self._heard)
                 while len(self._frames) > _KEPT:
                     self._frames.pop(min(self._frames))
