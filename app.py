@@ -7,6 +7,8 @@ Environment, beside gradio's own variables:
 - ATLDIFF_SIGNING_CERT, ATLDIFF_SIGNING_KEY: PEM text or path of what signs the videos; a key of this
   installation if they are not set.
 - ATLDIFF_LABEL: "always" puts the AI badge on every video.
+- ATLDIFF_LIVE: live visits at the same time; 1 if it is not set, 0 = none.
+- ATLDIFF_TURN: relays of live visits, "turn:host:port|user|password,..."; none if it is not set.
 - ATLDIFF_REPLICAS: number of Ray Serve's workers that make the videos; this process makes them if it is 0.
 """
 
@@ -24,7 +26,7 @@ from atldiff.web import serving
 from atldiff.web.jobs import temp_folders as folders
 
 try:  # before anything large is imported
-    REPLICAS = serving.read_replicas()
+    REPLICAS, PLACES = serving.read_replicas(), serving.read_places()
     LAUNCH = serving.read_launch_options() if __name__ == "__main__" else {}
 except InputError as error:
     serving.stop(error)
@@ -60,6 +62,9 @@ from atldiff.web.jobs.forecast import Forecast
 from atldiff.web.jobs.replicas import Replicas
 from atldiff.web.jobs.service import Service
 from atldiff.web.layout import lay_out
+from atldiff.web.live.panel import SCRIPT as LIVE_SCRIPT
+from atldiff.web.live.panel import connect_live
+from atldiff.web.live.places import LivePlaces
 from atldiff.web.theme import THEME
 
 try:
@@ -108,15 +113,20 @@ elif AT_ONCE > 1:
 RECOGNISE = None if SHARED_GPU else PIPELINE.recognise_emotion
 SERVICE = Service(predict, make, RECOGNISE, TEMP.name, FORECAST, AT_ONCE)
 
+LIVE = LivePlaces(None if SHARED_GPU else PIPELINE, PLACES)
+
 # Imports at the first photo keep a reference to it. So the first photo is an example, not a visitor's.
 SERVICE.inspect_photo(str(texts.EXAMPLES[0].portrait), DEFAULTS.face)
 if not SHARED_GPU:
     SERVICE.warm_up(texts.EXAMPLES[0].portrait, texts.EXAMPLES[0].recording)
 
 with Blocks(title=texts.TITLE, delete_cache=(600, KEEP)) as demo:
-    connect(lay_out(PIPELINE.emotions, STEPS), SERVICE, STEPS)
+    page = lay_out(PIPELINE.emotions, STEPS)
+    connect(page, SERVICE, STEPS)
+    connect_live(page.live, page.inputs, page.voice, LIVE)
     demo.load(None, js=scripts.PLAY_SILENTLY)
     demo.load(None, js=scripts.TIDY)
+    demo.load(None, js=LIVE_SCRIPT)
 
 if __name__ == "__main__":
     theme = gr.themes.Soft(primary_hue="orange", font=["system-ui", "sans-serif"]).set(**THEME)
@@ -126,6 +136,7 @@ if __name__ == "__main__":
     app_kwargs = {
         "exception_handlers": {Exception: request.answer_failure, OSError: request.answer_failure},
         "middleware": [Middleware(ReadableBodies)],
+        "routes": LIVE.routes,
     }
     css = Path(__file__).parent / "app.css"
     demo.launch(

@@ -36,13 +36,12 @@ from atldiff.speech.encoders import make_speech_encoder
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.motion.bilabials import recognised_bilabials
 from atldiff.speech.motion.edit import edit_landmarks
-from atldiff.speech.motion.expressions import EMOTIONS
+from atldiff.speech.motion.expressions import EMOTIONS, RECOGNISED_FEELING
 from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
 from atldiff.system import disable_telemetry
 
 STARTER = WEIGHTS / "starter"
-_RECOGNISED_FEELING = 0.5  # share of the option `feeling` for an emotion that the voice has, not the options
 
 
 class ATLDiffPipeline(DiffusionPipeline):
@@ -152,6 +151,21 @@ class ATLDiffPipeline(DiffusionPipeline):
         known = self.speech_encoder.emotion.names
         return *known, *(name for name in EMOTIONS if name not in known)
 
+    def check_emotion(self, name: str) -> None:
+        """Checks a value of the option `emotion`.
+
+        Raises:
+            InputError: the weights do not know it.
+        """
+        choices = AUTOMATIC, *self.emotions
+        if name not in choices:
+            raise InputError(f"emotion cannot be {name[:40]}", f"Choose one of {', '.join(choices)}")
+
+    @property
+    def renderer(self) -> Renderer:
+        """What turns landmarks into pictures; it shares the networks with this pipeline."""
+        return Renderer(self._batcher or self.unet, self.identity_encoder, self.scheduler, self.preset)
+
     def prepare(
         self, image: ImageSource, audio: AudioSource, options: Options = DEFAULTS, **reading: Any
     ) -> tuple[Portrait, Speech]:
@@ -165,10 +179,8 @@ class ATLDiffPipeline(DiffusionPipeline):
         Raises:
             InputError: the weights do not know the emotion.
         """
+        self.check_emotion(options.emotion)
         emotion = None if options.emotion == AUTOMATIC else options.emotion
-        if emotion is not None and emotion not in self.emotions:
-            choices = ", ".join((AUTOMATIC, *self.emotions))
-            raise InputError(f"emotion cannot be {emotion[:40]}", f"Choose one of {choices}")
         features = self.speech_encoder.encode(speech, emotion, self.landmark_generator.hears_waveform)
         points = self.landmark_generator.predict(features, portrait.landmarks, speech.num_frames)
         bilabials = recognised_bilabials(features)
@@ -177,7 +189,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         motion = options
         if emotion is None:
             emotion = self.speech_encoder.emotion.classify(embedding)
-            motion = replace(options, feeling=_RECOGNISED_FEELING * options.feeling)
+            motion = replace(options, feeling=RECOGNISED_FEELING * options.feeling)
         expression = emotion if emotion in EMOTIONS else None
         inputs = portrait.landmarks, speech, motion, options.seed, bilabials, expression
         points, poses = edit_landmarks(points, *inputs)
@@ -221,13 +233,12 @@ class ATLDiffPipeline(DiffusionPipeline):
         sequence = replace(sequence, pose=portrait_poses(portrait, sequence.pose))
         layout = options.output, options.background, zoom
         canvas = make_canvas(portrait, sequence.points, *layout, sequence.pose)
-        renderer = Renderer(self._batcher or self.unet, self.identity_encoder, self.scheduler, self.preset)
-        frames = renderer.frames(portrait, sequence, canvas, steps, options.seed, on_step)
+        frames = self.renderer.frames(portrait, sequence, canvas, steps, options.seed, on_step)
         if options.badge or label_is_forced():
             frames = add_badges(frames, options.badge_text, options.badge_corner, options.badge_size)
-        return Rendering(frames, self._origin(portrait, options))
+        return Rendering(frames, self.origin(portrait, options))
 
-    def _origin(self, portrait: Portrait, options: Options) -> Origin:
+    def origin(self, portrait: Portrait, options: Options) -> Origin:
         """What a video is made from, but for the recording."""
         folder = self.name_or_path or ""
         weights, content = (name_weights(folder), hash_weights(folder)) if folder else ("", "")

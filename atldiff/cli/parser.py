@@ -17,6 +17,7 @@ from pathlib import Path
 
 from atldiff.cli.arguments import positive_number, whole_number
 from atldiff.cli.evaluate import add_evaluate
+from atldiff.cli.live import add_live, run_live
 from atldiff.cli.training import add_training
 from atldiff.cli.verify import add_verify
 from atldiff.config import MAX_SECONDS
@@ -47,6 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_generate(commands)
     _add_batch(commands)
+    add_live(commands, _command, _add_settings, _live)
     add_verify(commands, _command)
     add_training(commands, _command, _add_device)
     add_evaluate(commands, _command, _add_device)
@@ -224,6 +226,10 @@ def _batch(args: argparse.Namespace) -> int:
             print(f"[{number}/{len(jobs)}] error: {job.output}: {error}", file=sys.stderr, flush=True)
             failed += 1
     return 2 if failed else 0
+
+
+def _live(args: argparse.Namespace) -> None:
+    print(run_live(args, _options(args), lambda: _runner(args)))
 
 
 def _run_measurement(run, args: argparse.Namespace) -> int:

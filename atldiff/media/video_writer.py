@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import cast
+from typing import Any, Protocol, cast
 from uuid import uuid4
 
 import av
@@ -17,7 +17,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
-from atldiff.media.speech import Speech, resample
+from atldiff.media.sound import resample
 from atldiff.media.yuv import Pictures
 from atldiff.memory import map_to_disk, release_pages
 from atldiff.provenance.credentials import sign_video
@@ -50,10 +50,26 @@ def _log(sentence: str) -> None:
     logging.getLogger("atldiff").warning(sentence)
 
 
+class Sound(Protocol):
+    """A video's sound: a `Speech`, or a recording that goes on while the video is written."""
+
+    @property
+    def sound(self) -> Any:
+        """(m, channels) float32, 1 or 2 channels."""
+
+    @property
+    def sound_rate(self) -> int:
+        """Samples a second of `sound`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, see `Speech`."""
+
+
 def write_video(
     path: str | Path,
     frames: Iterable[np.ndarray],
-    speech: Speech | None,
+    speech: Sound | None,
     fps: float = FRAME_RATE,
     metadata: dict[str, str] | None = None,
     origin: Origin | None = None,
@@ -87,7 +103,7 @@ def write_video(
 def encode_video(
     path: str | Path,
     frames: Iterable[np.ndarray],
-    speech: Speech | None,
+    speech: Sound | None,
     fps: float = FRAME_RATE,
     metadata: dict[str, str] | None = None,
     origin: Origin | None = None,
@@ -173,7 +189,7 @@ def _create_part(path: Path, part: Path) -> None:
         raise InputError(f"Nothing can be written in {path.parent}", "Choose another folder") from error
 
 
-def _encode(container, suffix: str, frames, shape: tuple, speech: Speech | None, rate: Fraction) -> Iterator:
+def _encode(container, suffix: str, frames, shape: tuple, speech: Sound | None, rate: Fraction) -> Iterator:
     """Encodes each frame, after the sound up to its end, and yields it."""
     codec, pixels, options, sound_codec = _CODECS[suffix]
     height, width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
@@ -197,9 +213,9 @@ def _encode(container, suffix: str, frames, shape: tuple, speech: Speech | None,
 
 
 class _SoundTrack:
-    """Encodes a Speech's sound in step with the pictures."""
+    """Encodes sound in step with the pictures."""
 
-    def __init__(self, container, codec: str, speech: Speech) -> None:
+    def __init__(self, container, codec: str, speech: Sound) -> None:
         rates = _SOUND_RATES[codec]
         rate = min((r for r in rates if r >= speech.sound_rate), default=max(rates))
         same = rate == speech.sound_rate

@@ -23,11 +23,30 @@ def speech_activity(samples: np.ndarray, rate: int, times: np.ndarray) -> np.nda
     Returns:
         (t,) float32 in [0, 1]; it rises and falls over about 0.16 s.
     """
-    block = round(HOP * rate)
-    power = rms(samples, block) ** 2
-    decibel = 10 * np.log10(np.convolve(power, np.ones(3) / 3, "same") + 1e-10)
+    decibel = loudness_curve(samples, rate)
+    return activity_curve(decibel, speech_threshold(decibel), times)
+
+
+def loudness_curve(samples: np.ndarray, rate: int) -> np.ndarray:
+    """The loudness of samples (n,) in dB, one value every HOP seconds, each over three of them."""
+    power = rms(samples, round(HOP * rate)) ** 2
+    return 10 * np.log10(np.convolve(power, np.ones(3) / 3, "same") + 1e-10)
+
+
+def speech_threshold(decibel: np.ndarray, loudest: float = -np.inf) -> float:
+    """The least loudness of speech, in dB.
+
+    Args:
+        decibel: (n,) of `loudness_curve`.
+        loudest: level of the speech, in dB, where `decibel` may hold none; the loudest of both counts.
+    """
     floor, peak = np.quantile(decibel, (0.1, 0.95))
-    threshold = max(floor + ABOVE_NOISE, floor + 0.4 * (peak - floor), peak - NEVER_SPEECH)
+    peak = max(peak, loudest)
+    return float(max(floor + ABOVE_NOISE, floor + 0.4 * (peak - floor), peak - NEVER_SPEECH))
+
+
+def activity_curve(decibel: np.ndarray, threshold: float, times: np.ndarray) -> np.ndarray:
+    """`speech_activity` from the loudness (n,) in dB and the least loudness of speech."""
     speaks = decibel > threshold
     bridge, burst, ramp = (max(1, round(span / HOP / 2)) for span in (PAUSE, BURST, RAMP))
     speaks = _dilate(~_dilate(~speaks, burst), burst)  # opening removes short clicks

@@ -3,7 +3,7 @@
 Windows overlap; the overlap is inpainted in time, so memory does not grow with the recording.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -91,34 +91,73 @@ class Renderer:
         on_step: Callable[[int, Tensor, Tensor], None] | None,
     ) -> Generator[Iterator[np.ndarray], None, None]:
         """Yields each window as an iterator of its finished frames; arguments as in `frames`."""
-        device, total = self.unet.device, len(sequence.points)
-        embeddings = self._embeddings(portrait, sequence, seed)
-        sizes = self.preset.view_sizes[: len(canvas.views)]
-        layout = canvas, self.preset.prior, sizes
-        tensors = device.type != "cpu" if self.tensors is None else self.tensors
-        pictures = TensorFrames.from_canvas(*layout, device) if tensors else HostFrames.from_canvas(*layout)
+        embeddings, pictures = self.embed(portrait, sequence, seed), self.pictures(canvas)
         # Of the frames that this window shares with the previous one: moving parts, views and residuals.
         overlap: list[Any] = []
-        priors: list[list[Any]] = [[] for _ in sizes]
-        known: list[Tensor | None] = [None] * len(sizes)
-        for start, stop, ready in window_spans(total, self.preset.overlap):
+        priors: list[list[Any]] = [[] for _ in canvas.views]
+        known: list[Tensor | None] = [None] * len(canvas.views)
+        for start, stop, ready in window_spans(len(sequence.points), self.preset.overlap):
             points, poses = canvas.to_canvas(sequence.points[start:stop]), sequence.pose[start:stop]
             parts: list[Any] = pictures.moving(points[len(overlap) :], poses[len(overlap) :])
-            points = canvas.turn(points, poses)
-            moving, residuals, masks = overlap + parts, [], []
-            for view, size in enumerate(sizes):
-                priors[view] = priors[view] + pictures.crop_views(parts, view)
-                prior = pictures.stack_prior(priors[view]).to(device)
-                condition, mask = self._condition(canvas, view, points, prior, embeddings)
-                noise = frame_noise(seed, start, stop - start, size, view, self.preset.guide.steady)
-                inputs = condition, noise[None].to(device), steps, known[view], None if view else on_step
-                residuals.append(sample_residual(self.unet, self.scheduler, *inputs))
-                masks.append(mask)
+            points, moving = canvas.turn(points, poses), overlap + parts
+            priors = [prior + pictures.crop_views(parts, view) for view, prior in enumerate(priors)]
+            noise = self.noise(canvas, seed, start, stop - start)
+            stacks = [pictures.stack_prior(prior) for prior in priors]
+            residuals, masks = self.residuals(
+                canvas, points, stacks, noise, embeddings, steps, known, on_step
+            )
             yield pictures.finish(moving[:ready], residuals, masks)
             overlap, priors = moving[ready:], [prior[ready:] for prior in priors]
             known = [residual[:, :, ready:] for residual in residuals]
 
-    def _embeddings(
+    def pictures(self, canvas: Canvas) -> HostFrames | TensorFrames:
+        """What makes the pictures of a canvas, on the CPU or on the network's device."""
+        layout = canvas, self.preset.prior, self.preset.view_sizes[: len(canvas.views)]
+        device = self.unet.device
+        tensors = device.type != "cpu" if self.tensors is None else self.tensors
+        return TensorFrames.from_canvas(*layout, device) if tensors else HostFrames.from_canvas(*layout)
+
+    def noise(self, canvas: Canvas, seed: int, first: int, count: int) -> list[Tensor]:
+        """The noise (1, 3, count, S, S) of frames first, first + 1, ... for each view; see `frame_noise`."""
+        sizes, steady = self.preset.view_sizes[: len(canvas.views)], self.preset.guide.steady
+        views = (frame_noise(seed, first, count, size, view, steady) for view, size in enumerate(sizes))
+        return [noise[None].to(self.unet.device) for noise in views]
+
+    def residuals(
+        self,
+        canvas: Canvas,
+        points: np.ndarray,
+        priors: Sequence[Tensor],
+        noise: Sequence[Tensor],
+        embeddings: tuple[Tensor, Tensor, Tensor],
+        steps: int,
+        known: Sequence[Tensor | None],
+        on_step: Callable[[int, Tensor, Tensor], None] | None = None,
+    ) -> tuple[list[Tensor], list[np.ndarray]]:
+        """Samples the residuals of one window.
+
+        Args:
+            canvas: layout of the video.
+            points: (F, 68, 2) as the video shows them, canvas pixels.
+            priors: (1, 3, F, S, S) in [-1, 1] for each view.
+            noise: from `noise`.
+            embeddings: from `embed`.
+            steps: number of DDIM steps.
+            known: (1, 3, K, S, S) residuals of the first frames for each view, or None.
+            on_step: as in `frames`.
+
+        Returns:
+            (1, 3, F, S, S) r_0 and (F, S, S) of `unseen_mask`, for each view.
+        """
+        residuals, masks = [], []
+        for view, prior in enumerate(priors):
+            condition, mask = self._condition(canvas, view, points, prior.to(self.unet.device), embeddings)
+            inputs = condition, noise[view], steps, known[view], None if view else on_step
+            residuals.append(sample_residual(self.unet, self.scheduler, *inputs))
+            masks.append(mask)
+        return residuals, masks
+
+    def embed(
         self, portrait: Portrait, sequence: LandmarkSequence, seed: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Computes identity features (1, D), emotion embedding (1, E) and the mouth's style (1, 4)."""
@@ -145,7 +184,7 @@ class Renderer:
             view: index of the view.
             points: (F, 68, 2) as the video shows them, canvas pixels.
             prior: (1, 3, F, S, S) in [-1, 1].
-            embeddings: from `_embeddings`.
+            embeddings: from `embed`.
 
         Returns:
             The condition, and `unseen_mask` (F, S, S). The mask is 0 for a still prior, to which the residual

@@ -13,6 +13,7 @@ from atldiff.options import AUTOMATIC, MOTION
 from atldiff.web import texts
 from atldiff.web.components import checkbox, number, radio, slider
 from atldiff.web.jobs.request import MAX_SECONDS
+from atldiff.web.live.panel import LivePanel, lay_out_live
 from atldiff.web.preview import progress
 from atldiff.web.texts import NOTES, PRESETS
 
@@ -45,6 +46,7 @@ class Page:
     stop: gr.Button
     download: gr.DownloadButton
     earlier: gr.Gallery
+    live: LivePanel
     # Settings.
     preset: gr.Radio
     dice: gr.Button
@@ -79,7 +81,10 @@ def lay_out(emotions: tuple[str, ...], steps: int) -> Page:
             _typing(page)
             _buttons(page)
         with gr.Column(scale=6):
-            _result(page)
+            with gr.Tabs(elem_id="ways"):
+                with gr.Tab("Video", id="video"):
+                    _result(page)
+                page.live = lay_out_live()
             with gr.Accordion("Motion"):
                 _motion(page, emotions)
             with gr.Accordion("Advanced", open=False):

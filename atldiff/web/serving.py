@@ -74,6 +74,37 @@ def read_replicas() -> int:
     return int(digits)
 
 
+def read_places() -> int:
+    """Reads the number of live visits at the same time from the environment's ATLDIFF_LIVE.
+
+    Returns:
+        The number, 1 if it is not set.
+
+    Raises:
+        InputError: the value is no whole number from 0 to 99, or ATLDIFF_TURN is wrong.
+    """
+    text = os.environ.get("ATLDIFF_LIVE", "1").strip()
+    if not (text.isascii() and text.isdecimal() and len(text) < 3):
+        raise InputError(f"ATLDIFF_LIVE cannot be {text[:40]!r}", "Give a whole number from 0 to 99")
+    read_relays()
+    return int(text)
+
+
+def read_relays() -> list[dict[str, str]]:
+    """Reads the relays of the environment's ATLDIFF_TURN, "url|user|password,...", in the page's form.
+
+    Raises:
+        InputError: an entry is no address of a STUN or TURN server.
+    """
+    servers = []
+    for entry in filter(None, (part.strip() for part in os.environ.get("ATLDIFF_TURN", "").split(","))):
+        url, user, password = (*entry.split("|"), "", "")[:3]
+        if not url.startswith(("stun:", "turn:", "turns:")):
+            raise InputError("ATLDIFF_TURN holds no address of a relay", "Write turn:host:port|user|password")
+        servers.append({"urls": url, "username": user, "credential": password} if user else {"urls": url})
+    return servers
+
+
 def stop(error: InputError) -> NoReturn:
     """Ends the process with the error's sentence and status 2, as the command line does."""
     print(f"error: {error}", file=sys.stderr)

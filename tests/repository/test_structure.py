@@ -25,7 +25,8 @@ ROOMS = {
     "face_alignment": ("atldiff/portrait/",),
     "mediapipe": ("atldiff/portrait/", "tools/"),
     "transformers": ("atldiff/speech/", "atldiff/rendering/"),
-    "av": ("atldiff/media/", "tools/"),
+    "av": ("atldiff/media/", "atldiff/live/", "atldiff/web/live/", "tools/"),
+    "aiortc": ("atldiff/web/live/",),
     "c2pa": ("atldiff/provenance/",),
     "cryptography": ("atldiff/provenance/",),
 }
@@ -33,6 +34,7 @@ ROOMS = {
 GUESTS = {
     "atldiff.training": ("atldiff/training/", "atldiff/cli/", "atldiff/__main__.py", "tools/"),
     "atldiff.evaluation": ("atldiff/evaluation/", "atldiff/training/", "atldiff/cli/", "atldiff/__main__.py"),
+    "atldiff.live": ("atldiff/live/", "atldiff/web/", "atldiff/cli/", "app.py", "tools/"),
     "atldiff.web": ("atldiff/web/", "app.py", "tools/"),
     "atldiff.cli": ("atldiff/cli/", "atldiff/web/", "atldiff/training/", "atldiff/evaluation/",
                     "atldiff/__main__.py", "app.py", "examples/", "tools/"),

@@ -4,9 +4,11 @@
 - Edits see single frames or a short stretch of time. So a long recording begins like a short one.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from atldiff.landmarks import BROWS, MOUTH, UPPER_LIDS, FaceFrame, mouth_opening
+from atldiff.landmarks import BROWS, MOUTH, NUM_LANDMARKS, UPPER_LIDS, FaceFrame, mouth_opening
 from atldiff.media.speech import Speech, voice_activity
 from atldiff.options import Motion
 from atldiff.sequence import HEAD_PARTS, POSE_PARTS
@@ -54,16 +56,54 @@ def edit_landmarks(
     frame = FaceFrame.from_landmarks(identity)
     rest, points = frame.to_face(identity), frame.to_face(np.asarray(landmarks, np.float64))
     activity = _activity(speech, len(points))
+    displacement, poses = _face_motion(rest, speech, activity, motion, seed, emotion)
+    blinks = blink_curve(activity, motion.blinks, seed)
+    points = edit_face(points, rest, motion, FaceMotion(activity, displacement, blinks), bilabials)
+    return frame.from_face(points).astype(np.float32), poses.astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class FaceMotion:
+    """What moves a face beside its speech, frame by frame.
+
+    Attributes:
+        activity: (F,) of the voice, 0 to 1.
+        displacement: (F, 68, 2) of brows, lids and emotion, face units; it opens and closes no lips.
+        blinks: (F,) in [0, 1], 1 = closed.
+    """
+
+    activity: np.ndarray
+    displacement: np.ndarray
+    blinks: np.ndarray
+
+
+def edit_face(
+    points: np.ndarray,
+    rest: np.ndarray,
+    motion: Motion,
+    face: FaceMotion,
+    bilabials: np.ndarray | None = None,
+) -> np.ndarray:
+    """Applies the edits of `edit_landmarks` to a stretch of a video; it knows no frame outside.
+
+    Args:
+        points: (F, 68, 2) as predicted, face units.
+        rest: (68, 2) of the photo, face units.
+        motion: the edits.
+        face: what moves beside the speech, in the same frames.
+        bilabials: (N,) frames of p, b and m; None: unknown.
+
+    Returns:
+        (F, 68, 2) face units.
+    """
     points = _gain(points, rest, motion.expression, motion.lips)
     points = _close_smile(points, rest, motion.closure * min(motion.lips, 1))
-    points = _smooth(points, motion.smoothing)
-    displacement, poses = _face_motion(rest, speech, activity, motion, seed, emotion)
-    points = points + displacement
+    points = _smooth(points, motion.smoothing) + face.displacement
     if bilabials is not None:
         points = close_bilabials(points, bilabials, min(motion.lips, 1))
-    points = _close_in_silence(points, rest + displacement, motion.silence * (1 - _gate(activity)))
-    points = close_eyes(points, blink_curve(activity, motion.blinks, seed))
-    return frame.from_face(points).astype(np.float32), poses.astype(np.float32)
+    closing = motion.silence * (1 - _gate(face.activity))
+    points = _close_in_silence(points, rest + face.displacement, closing)
+    return close_eyes(points, face.blinks)
 
 
 def _face_motion(
@@ -73,20 +113,33 @@ def _face_motion(
     moves = np.zeros((len(activity), MOVES))
     if max(motion.sway, motion.liveliness) > 0:
         moves = head_moves(speech, len(activity), seed)
-    displacement = np.zeros((len(activity), *rest.shape))
-    brows = motion.expression * motion.liveliness * moves[:, HEAD_PARTS, None]
-    displacement[:, BROWS, 1] -= brows
-    displacement[:, list(UPPER_LIDS), 1] -= _LIDS_FOLLOW * brows
     glances = min(motion.expression, 1) * glance_angles(activity, motion.liveliness, seed)
-    displacement[:, list(UPPER_LIDS), 1] += _LIDS_LOOK * glances[:, 1:]
-    poses, strength = (
-        motion.sway * moves[:, :HEAD_PARTS],
-        min(motion.feeling * motion.expression, MAX_STRENGTH),
-    )
+    displacement, poses = move_brows(moves, glances, motion)
+    strength = expression_strength(motion)
     if emotion is not None and strength > 0:
         displacement, pose = express(displacement, rest, emotion, strength, activity)
-        poses = poses + min(motion.sway, 1) * pose
-    return displacement, np.concatenate([poses, glances], axis=1)
+        poses[:, :HEAD_PARTS] += min(motion.sway, 1) * pose
+    return displacement, poses
+
+
+def move_brows(moves: np.ndarray, glances: np.ndarray, motion: Motion) -> tuple[np.ndarray, np.ndarray]:
+    """Brows and lids of a moving head: displacements (F, 68, 2), face units, and poses (F, 8).
+
+    Args:
+        moves: (F, MOVES) of `head_motion.head_moves`.
+        glances: (F, 2) degrees to the right and down.
+        motion: the gains.
+    """
+    displacement = np.zeros((len(moves), NUM_LANDMARKS, 2))
+    brows = motion.expression * motion.liveliness * moves[:, HEAD_PARTS, None]
+    displacement[:, BROWS, 1] -= brows
+    displacement[:, list(UPPER_LIDS), 1] += _LIDS_LOOK * glances[:, 1:] - _LIDS_FOLLOW * brows
+    return displacement, np.concatenate([motion.sway * moves[:, :HEAD_PARTS], glances], axis=1)
+
+
+def expression_strength(motion: Motion) -> float:
+    """How strongly a face shows an emotion, 0 to `expressions.MAX_STRENGTH`."""
+    return min(motion.feeling * motion.expression, MAX_STRENGTH)
 
 
 def _activity(speech: Speech, num_frames: int) -> np.ndarray:

@@ -28,6 +28,7 @@ from atldiff.smoothstep import smoothstep
 
 TABLE = WEIGHTS / "starter" / "facial_actions.json"
 MAX_STRENGTH = 1.5
+RECOGNISED_FEELING = 0.5  # share of the strength for an emotion that the voice has, not the options
 NEAREST_BROW = 0.7  # least distance from brow to lid, share of the photo's
 MOST_NARROWING, MOST_WIDENING = 0.22, 0.35  # largest changes of an eye's opening, share of the photo's
 QUIET = 0.6  # share of the emotion in a pause
@@ -110,15 +111,29 @@ def express(
     if not 0 <= strength <= MAX_STRENGTH:
         raise InputError(f"A feeling cannot be {strength:g} strong", f"Choose from 0 to {MAX_STRENGTH:g}")
     frame, amount = FaceFrame.from_landmarks(np.asarray(identity, np.float64)), strength * envelope(activity)
-    rest = frame.to_face(np.asarray(identity, np.float64))
+    motion, pose = facial_expression(frame.to_face(np.asarray(identity, np.float64)), emotion, amount)
+    return points + frame.vectors_from_face(motion), pose
+
+
+def facial_expression(rest: np.ndarray, emotion: str, amount: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The motion of an emotion in each frame.
+
+    Args:
+        rest: (68, 2) of the photo, face units.
+        emotion: one of EMOTIONS.
+        amount: (F,) 0 = none, 1 = as actors show it.
+
+    Returns:
+        (F, 68, 2) displacements in face units, and (F, 6) poses of the head.
+    """
     motion = amount[:, None, None] * displacement(emotion)
     if not EMOTIONS[emotion].smiles:
         fading = np.minimum(amount, 1)[:, None, None] * SMILE_FADE * smile(rest)
         motion = motion - fading * facial_actions()["AU12"]
     motion = _align_lips(_limit_lids(_limit_brows(motion, rest), rest))
-    pose = np.zeros((len(points), 6))
+    pose = np.zeros((len(amount), 6))
     pose[:, :3] = amount[:, None] * EMOTIONS[emotion].head
-    return points + frame.vectors_from_face(motion), pose
+    return motion, pose
 
 
 def displacement(emotion: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 - A speaker looks at the listener for some 3 s, then away for some 0.9 s. Most glances go to the side or down.
   Lee, Badler and Badler, "Eyes Alive" (2002) count 94 and 28 frames at 30 a second.
 - The eyes leave as a pause or a phrase begins. They come back as the phrase goes on (Kendon 1967).
+- In a pause of seconds they leave by themselves, too.
 - A frame depends on the voice up to it, never on what follows.
 """
 
@@ -12,6 +13,7 @@ CONTACT, AWAY = 94, 28  # mean frames at the viewer, and away
 LEAST_CONTACT, LEAST_AWAY = 30, 12  # frames
 LEAST_ANGLE, MORE, MOST_ANGLE = 5.0, 6.9, 14.0  # degrees: least, mean of what is added, most
 SPOKEN = 0.5  # voice activity from which on somebody speaks
+IDLE = 90  # frames of silence after which the eyes may leave without a phrase
 _SACCADE = 2  # frames of a jump of the eyes: 20 ms and 2.4 ms a degree
 # How often eyes go right, right up, up, left up, left, left down, down, right down; percent (same source).
 _WAYS = (15.5, 6.5, 17.7, 7.4, 16.8, 7.9, 20.4, 7.8)
@@ -36,6 +38,7 @@ class Glances:
 
     def __init__(self, rate: float, seed: int) -> None:
         self._rate, self._rng = rate, np.random.default_rng([seed, 4])
+        self._silent = 0  # frames since somebody spoke
         self._spoke = False  # whether somebody spoke in the frame before
         self._since = 0  # frames at the viewer, or away
         self._stays = self._draw_contact()  # frames to go on so, at least
@@ -48,8 +51,9 @@ class Glances:
 
     def _next(self, speaks: bool) -> np.ndarray:
         turn, self._spoke = speaks != self._spoke, speaks  # a phrase begins or ends
-        self._since += 1
-        if self._rate > 0 and self._since >= self._stays and (self._is_away or turn):
+        self._since, self._silent = self._since + 1, 0 if speaks else self._silent + 1
+        may = self._is_away or turn or self._silent >= IDLE
+        if self._rate > 0 and self._since >= self._stays and may:
             self._jump()
         share = min(self._since / _SACCADE, 1.0)
         return self._from + (self._to - self._from) * share * share * (3 - 2 * share)

@@ -25,7 +25,7 @@ SCALE = 1.2  # gain of the bank's motion, because joins and pauses weaken it
 FUTURE = 15  # frames of the voice after a frame that its move depends on
 HOP, FADE = 25, 24  # frames between two choices, and of the fade from one piece to the next
 _SMOOTH = 3  # frames on each side that smooth the loudness
-_AHEAD, _PAST = FUTURE - _SMOOTH - 1, 20  # frames of loudness to compare, after and before a frame
+AHEAD, _PAST = FUTURE - _SMOOTH - 1, 20  # frames of loudness to compare, after and before a frame
 _LOUD, _RANGE, _MOST = 2.0, 30.0, 1.1  # dB over SPEECH_LEVEL of loudness 1; dB from 0 to 1; highest loudness
 _UNIT = np.array([4, 3, 2.5, 0.06, 0.04, 0.02, 0.02])  # differences of equal cost, for each number of a move
 _JOIN, _CHANGE, _CHANCE = 0.012, 0.006, 0.015  # costs of a join and of a change; largest random cost
@@ -42,7 +42,7 @@ class Bank:
         moves: (T, MOVES) float32, pose as in `rendering.warp.turn`, then the rise of the brows in
             inter-ocular distances; the median of each track is 0.
         starts: (P,) frames at which a piece may begin or continue.
-        voices: (P, _PAST + _AHEAD) float32 loudness round each start.
+        voices: (P, _PAST + AHEAD) float32 loudness round each start.
         begins: (P, MOVES) float32 means of the moves in the FADE frames from each start on.
     """
 
@@ -59,8 +59,8 @@ class Bank:
         starts, voices, begins, begin = [], [], [], 0
         for track in tracks:
             pieces = np.arange(len(track) - HOP - FADE)
-            loud = np.pad(track[:, MOVES], (_PAST, _AHEAD), mode="edge")
-            windows = np.lib.stride_tricks.sliding_window_view(loud, _PAST + _AHEAD)
+            loud = np.pad(track[:, MOVES], (_PAST, AHEAD), mode="edge")
+            windows = np.lib.stride_tricks.sliding_window_view(loud, _PAST + AHEAD)
             starts.append(begin + pieces)
             voices.append(windows[pieces])
             fades = np.lib.stride_tricks.sliding_window_view(track[:, :MOVES], FADE, axis=0)
@@ -150,12 +150,12 @@ class HeadMotion:
     def push(self, voice: np.ndarray) -> np.ndarray:
         """Takes the loudness (n,) of further frames; returns the moves (m, MOVES) of all ready frames."""
         self._voice = np.concatenate([self._voice, voice])
-        return self._moves(len(self._voice) - _PAST - _AHEAD)
+        return self._moves(len(self._voice) - _PAST - AHEAD)
 
     def flush(self) -> np.ndarray:
         """Returns the moves (m, MOVES) of the remaining frames, as if silence followed."""
         rest = len(self._voice) - _PAST
-        self._voice = np.concatenate([self._voice, np.zeros(_AHEAD)])
+        self._voice = np.concatenate([self._voice, np.zeros(AHEAD)])
         return self._moves(rest)
 
     def _moves(self, count: int) -> np.ndarray:
@@ -165,7 +165,7 @@ class HeadMotion:
 
     def _next(self, index: int) -> np.ndarray:
         """The move of the next frame, whose loudness is `_voice[_PAST + index]`."""
-        voice = self._voice[index : index + _PAST + _AHEAD]
+        voice = self._voice[index : index + _PAST + AHEAD]
         if self._frame % HOP == 0:
             self._choose(voice)
         share = _ease((self._since + 0.5) / FADE)

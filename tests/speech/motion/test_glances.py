@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from atldiff.speech.motion.glances import AWAY, LEAST_ANGLE, MOST_ANGLE, Glances, glance_angles
+from atldiff.speech.motion.glances import AWAY, IDLE, LEAST_ANGLE, MOST_ANGLE, Glances, glance_angles
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +49,9 @@ def test_a_stream_glances_as_the_whole(voice):
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     np.testing.assert_array_equal(glance_angles(voice[:400], 1.0, 7), whole[:400])
     assert (glance_angles(voice[:900], 1.0, 8) != whole).any()
+
+
+def test_in_a_long_silence_the_eyes_leave_and_come_back_by_themselves():
+    spans = away_spans(glance_angles(np.r_[np.ones(30), np.zeros(5370)], 1.0, 0))
+    later = [start for start, _ in spans if start > 31]
+    assert min(later) >= 30 + IDLE and 15 < len(later) < 80  # in three minutes

@@ -1,0 +1,152 @@
+"""One live visit: sound in, sound and pictures out, with a thread that hears and one that draws."""
+
+import queue
+import threading
+import time
+from collections import deque
+from typing import Any
+
+import av
+import numpy as np
+import torch
+
+from atldiff.config import FRAME_RATE
+from atldiff.live.clock import BLOCK, LiveClock
+from atldiff.live.session import LiveSession
+from atldiff.media.sound import mix_to_mono, resample
+from atldiff.media.speech import Speech
+
+RATE = 48_000  # samples a second of WebRTC's sound
+SAMPLES = round(BLOCK * RATE)
+_QUIET = 10 ** (-50 / 20)  # RMS of a block that may be said twice or left out
+_LATE = 6  # blocks that wait; more, and longer chunks are made
+_KEPT = 4 * FRAME_RATE  # most frames that wait to leave
+
+
+class Visit:
+    """A visitor's portrait.
+
+    Args:
+        session: the portrait.
+
+    Attributes:
+        clock: of all that leaves.
+        begin: `time.perf_counter` of the first sound; None before it.
+        problem: what ended the visit, or None.
+    """
+
+    def __init__(self, session: LiveSession) -> None:
+        self.clock = LiveClock()
+        self.begin: float | None = None
+        self.problem: Exception | None = None
+        self._session, self._heard = session, 0
+        self._inbox: queue.Queue[np.ndarray | None] = queue.Queue()
+        self._sound: deque[np.ndarray] = deque()  # blocks that have not left yet
+        self._said: deque[np.ndarray] = deque()  # blocks of a voice that speaks instead of the microphone
+        self._frames: dict[int, av.VideoFrame] = {}
+        self._last: av.VideoFrame | None = None
+        self._wake, self._open = threading.Event(), True
+        self._threads = [
+            threading.Thread(target=self._run, args=(work,)) for work in (self._hear, self._draw)
+        ]
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
+
+    def hear(self, block: np.ndarray | None) -> None:
+        """Takes the next 20 ms (SAMPLES,) float32; what is said, or silence, replaces a None."""
+        if self._said:
+            block = self._said.popleft()
+        elif block is None:
+            block = np.zeros(SAMPLES, np.float32)
+        if self.begin is None:
+            self.begin = time.perf_counter() - BLOCK
+        self._heard += 1
+        self._sound.append(block)
+        self._inbox.put(block)
+
+    def say(self, speech: Speech) -> None:
+        """Speaks instead of the microphone, from now on."""
+        sound = resample(mix_to_mono(speech.sound), speech.sound_rate, RATE)
+        whole = np.pad(sound, (0, -len(sound) % SAMPLES)).astype(np.float32)
+        self._said = deque(whole.reshape(-1, SAMPLES))
+
+    @property
+    def delay(self) -> float:
+        """Seconds from a sound's arrival to its leaving, now."""
+        return self.clock.delay(self._heard)
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether a text is being said."""
+        return bool(self._said)
+
+    def hush(self) -> None:
+        """Stops what is being said. Its sound that already was heard leaves with its pictures."""
+        self._said.clear()
+
+    def next_sound(self) -> np.ndarray:
+        """The block (SAMPLES,) float32 that leaves now."""
+        block = self._sound[0] if self._sound else None
+        is_quiet = block is not None and float(np.sqrt(block @ block / SAMPLES)) < _QUIET
+        before = self.clock.cursor
+        number = self.clock.next_block(self._heard, is_quiet)
+        taken = [self._sound.popleft() for _ in range(self.clock.cursor - before)]
+        return np.zeros(SAMPLES, np.float32) if number is None else taken[-1]
+
+    def next_picture(self) -> av.VideoFrame | None:
+        """The picture that leaves now; None before the first one."""
+        due = [index for index in tuple(self._frames) if index <= self.clock.due]
+        if self._last is None and not due and self._frames:
+            due = [min(self._frames)]
+        newest = self._frames[max(due)] if due else None
+        for index in due:
+            del self._frames[index]
+        if self._last is not None:
+            self.clock.note_slot(newest is not None)
+        self._last = newest or self._last
+        return self._last
+
+    def state(self) -> dict[str, Any]:
+        """What the page shows: the delay in seconds, and the share of pictures that are late."""
+        clock = self.clock
+        share = clock.late / clock.shown if clock.shown else 0.0
+        clock.late = clock.shown = 0
+        return {"delay": round(self.delay, 2), "late": round(share, 2), "speaking": self.is_speaking}
+
+    def close(self) -> None:
+        """Ends both threads and forgets the portrait."""
+        self._open = False
+        self._inbox.put(None)
+        self._wake.set()
+
+    def _run(self, work: Any) -> None:
+        """Runs one of the threads; a failure ends the visit."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)  # windows of three frames are too small to share
+        restorer = threading.Thread(target=torch.set_num_threads, args=(before,))  # for all later threads
+        restorer.start()
+        restorer.join()
+        try:
+            work()
+        except Exception as error:  # the page tells any error
+            self.problem = error
+            self.close()
+
+    def _hear(self) -> None:
+        while self._open and (block := self._inbox.get()) is not None:
+            blocks = [block]
+            while not self._inbox.empty() and (block := self._inbox.get()) is not None:
+                blocks.append(block)
+            self._session.push(np.concatenate(blocks), RATE, hurry=len(blocks) > _LATE)
+            self._wake.set()
+
+    def _draw(self) -> None:
+        while self._open and self._wake.wait():
+            self._wake.clear()
+            while self._open and (frame := self._session.pull(self.clock.due)) is not None:
+                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.image), "rgb24")
+                self._frames[frame.index] = picture.reformat(format="yuv420p")
+                self.clock.note_frame(frame.index, self._heard)
+                while len(self._frames) > _KEPT:
+                    self._frames.pop(min(self._frames))

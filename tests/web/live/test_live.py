@@ -1,0 +1,109 @@
+"""The tab Live in Debian's Chromium with a made microphone: pictures arrive and change."""
+
+import shutil
+
+import httpx
+import page
+import pytest
+
+CHROMIUM = shutil.which("chromium")
+LINE = "document.querySelector('#live-line')?.textContent ?? ''"
+PICTURE = """() => { const video = document.querySelector('#live-video');
+  const pen = new OffscreenCanvas(64, 64).getContext('2d'); pen.drawImage(video, 0, 0, 64, 64);
+  return [...pen.getImageData(0, 0, 64, 64).data] }"""
+
+pytestmark = pytest.mark.browser
+pytest.importorskip("aiortc", reason="aiortc is not installed")
+
+
+@pytest.fixture(scope="module")
+def tools():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as tools:
+        yield tools
+
+
+@pytest.fixture(scope="module")
+def listener(tools, server, tmp_path_factory):
+    """A page whose browser has a microphone in which somebody speaks, over and over."""
+    voice = page.recording(tmp_path_factory.mktemp("voice") / "voice.wav", 3)
+    made = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    flags = ["--no-sandbox", "--disable-gpu", *made, f"--use-file-for-fake-audio-capture={voice}"]
+    chromium = tools.chromium.launch(executable_path=CHROMIUM, args=flags)
+    tab = chromium.new_context(permissions=["microphone"]).new_page()
+    tab.set_default_timeout(1000 * page.PATIENCE)
+    yield open_live(tab, server[0])
+    chromium.close()
+
+
+def open_live(tab, url: str):
+    tab.goto(url)
+    tab.wait_for_selector("#animate")
+    tab.wait_for_function("() => window.atldiffLive")
+    tab.get_by_role("tab", name="Live").click()
+    return tab
+
+
+def go(tab, source: str) -> None:
+    tab.get_by_label(source).check()
+    tab.click("#live-start")
+
+
+def test_a_microphone_moves_the_photo_and_one_more_visitor_is_told(listener, server):
+    tab = listener
+    tab.locator(".example").first.click()
+    tab.wait_for_selector("#photo-note .note")
+    go(tab, "My microphone")
+    tab.wait_for_function("() => document.querySelector('#live-video')?.poster.startsWith('data:image')")
+    tab.wait_for_function(f"() => ({LINE}).startsWith('Live: ')")
+    assert tab.evaluate("document.querySelector('#live-video').videoWidth") == 512
+    assert tab.evaluate("document.querySelector('#live-video').muted")
+    for _ in range(3):
+        before = tab.evaluate(PICTURE)
+        assert max(before[:1000]) > 100  # no black picture
+        tab.wait_for_function(f"before => String(({PICTURE})()) != String(before)", arg=before)
+    second = open_live(tab.context.new_page(), server[0])
+    second.locator(".example").first.click()
+    second.wait_for_selector("#photo-note .note")
+    go(second, "The speech above")
+    second.wait_for_function(f"() => ({LINE}).includes('Somebody else is live')")
+    second.close()
+    tab.click("#live-stop")
+    tab.wait_for_function(f"() => ({LINE}).includes('has ended')")
+
+
+def test_a_typed_text_is_said_without_a_microphone(listener, server):
+    tab = open_live(listener.context.new_page(), server[0])
+    tab.locator(".example").first.click()
+    tab.wait_for_selector("#photo-note .note")
+    go(tab, "Typed text")
+    tab.wait_for_function(f"() => ({LINE}).startsWith('Live: ')")
+    assert not tab.evaluate("document.querySelector('#live-video').muted")
+    tab.fill("#live-text textarea", "Hello there.")
+    tab.click("#live-say")
+    tab.wait_for_function("() => window.atldiffLive.speaking()")
+    tab.wait_for_function("() => !window.atldiffLive.speaking()")
+    tab.close()
+
+
+def test_a_refused_microphone_is_told(tools, server):
+    flags = ["--no-sandbox", "--disable-gpu", "--deny-permission-prompts"]
+    chromium = tools.chromium.launch(executable_path=CHROMIUM, args=flags)
+    tab = chromium.new_page()
+    tab.set_default_timeout(1000 * page.PATIENCE)
+    open_live(tab, server[0])
+    tab.locator(".example").first.click()
+    tab.wait_for_selector("#photo-note .note")
+    go(tab, "My microphone")
+    tab.wait_for_function(f"() => /does not allow the microphone|No microphone/.test({LINE})")
+    chromium.close()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"token": "x"}', b'{"token": "x", "sdp": "", "type": "offer"}']
+)
+def test_a_wrong_offer_is_answered_with_a_sentence(server, body):
+    answer = httpx.post(f"{server[0]}live/offer", content=body, timeout=page.PATIENCE)
+    assert answer.status_code == 400 and answer.json()["problem"].endswith(".")

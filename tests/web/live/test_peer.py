@@ -1,0 +1,125 @@
+"""A visit by WebRTC, with aiortc at both ends: sound and pictures arrive, a silent page frees the place."""
+
+import asyncio
+import json
+import time
+
+import numpy as np
+import pytest
+
+from atldiff.errors import InputError
+from atldiff.live.session import LiveFrame
+from atldiff.media.speech import Speech
+from atldiff.web.live.peer import PATIENCE, connect, peer_loop
+from atldiff.web.live.places import LivePlaces
+from atldiff.web.live.visit import RATE, SAMPLES, Visit
+from atldiff.web.serving import read_places, read_relays
+
+aiortc = pytest.importorskip("aiortc", reason="aiortc is not installed")
+
+
+class Counting:
+    """In place of a session: frame i is grey, and four levels brighter than frame i - 1."""
+
+    def __init__(self) -> None:
+        self.heard, self.next = 0, 0
+
+    def push(self, samples: np.ndarray, rate: int, hurry: bool = False) -> None:
+        self.heard += len(samples)
+
+    def pull(self, after: int = -1) -> LiveFrame | None:
+        if (self.next + 1) * RATE // 30 > self.heard:
+            return None
+        self.next += 1
+        image = np.full((64, 64, 3), min(4 * self.next, 255), np.uint8)
+        return LiveFrame(self.next - 1, image, np.zeros((1600, 1), np.float32), RATE, np.zeros((68, 2)))
+
+
+async def look(visit: Visit, ended: asyncio.Event) -> tuple[list, np.ndarray, dict, float]:
+    """Takes 40 pictures and a second of sound, asks once for the state, and says nothing more."""
+    peer, tracks, states = aiortc.RTCPeerConnection(), {}, asyncio.Queue()
+    channel = peer.createDataChannel("state")
+    channel.on("message", lambda message: states.put_nowait(json.loads(message)))
+    channel.on("open", lambda: channel.send("state"))
+    peer.on("track", lambda track: tracks.update({track.kind: track}))
+    for kind in ("audio", "video"):
+        peer.addTransceiver(kind, direction="recvonly")
+    await peer.setLocalDescription(await peer.createOffer())
+    offer = {"sdp": peer.localDescription.sdp, "type": peer.localDescription.type, "microphone": False}
+    answer = await connect(visit, offer, ended.set)
+    visit.say(Speech.from_samples(0.5 * np.sin(np.arange(RATE) / 20), RATE))
+    await peer.setRemoteDescription(aiortc.RTCSessionDescription(**answer))
+    pictures = [(await tracks["video"].recv()).to_ndarray(format="gray").mean() for _ in range(40)]
+    sound = np.concatenate([(await tracks["audio"].recv()).to_ndarray().ravel() for _ in range(60)])
+    state, silent = await states.get(), time.monotonic()
+    await ended.wait()
+    left = time.monotonic() - silent
+    await peer.close()
+    return pictures, sound, state, left
+
+
+def test_pictures_and_sound_arrive_and_a_silent_page_is_gone_within_five_seconds():
+    async def run():
+        return await asyncio.wait_for(look(Visit(Counting()), asyncio.Event()), 60)
+
+    pictures, sound, state, left = asyncio.run_coroutine_threadsafe(run(), peer_loop()).result(70)
+    assert pictures[-1] - pictures[0] > 40 and np.diff(pictures).min() > -3
+    assert np.abs(sound).max() > 8_000
+    assert set(state) == {"delay", "late", "speaking"} and 0 < state["delay"] < 5
+    assert left < PATIENCE + 1 <= 5
+
+
+def test_what_is_said_replaces_the_microphone_and_hush_ends_it():
+    visit = Visit(Counting())
+    speech = Speech.from_samples(np.full(RATE // 10, 0.5, np.float32), RATE)
+    visit.say(speech)
+    visit.hear(np.ones(SAMPLES, np.float32))
+    assert visit.is_speaking and visit._sound[-1][0] != 1
+    visit.hush()
+    visit.hear(np.ones(SAMPLES, np.float32))
+    assert not visit.is_speaking and visit._sound[-1][0] == 1
+    visit.close()
+    for thread in visit._threads:
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def test_a_failure_ends_the_visit():
+    class Broken(Counting):
+        def push(self, samples, rate, hurry=False):
+            raise RuntimeError("no")
+
+    visit = Visit(Broken())
+    visit.hear(None)
+    for thread in visit._threads:
+        thread.join(5)
+    assert isinstance(visit.problem, RuntimeError)
+
+
+def test_a_failed_photo_frees_its_place_again(tmp_path):
+    places = LivePlaces(object(), 1)
+    for _ in range(2):
+        with pytest.raises(InputError, match="no portrait"):
+            places.open({"portrait": None})
+        with pytest.raises(InputError, match="does not exist|no file|not"):
+            places.open({"portrait": str(tmp_path / "none.jpg")})
+    with pytest.raises(InputError, match="Somebody else"):
+        LivePlaces(object(), 0).open({"portrait": "x"})
+    with pytest.raises(InputError, match="run elsewhere"):
+        LivePlaces(None).open({"portrait": "x"})
+    with pytest.raises(InputError, match="is over"):
+        places.hush("nobody")
+
+
+def test_the_environment_sets_places_and_relays(monkeypatch):
+    monkeypatch.setenv("ATLDIFF_TURN", "turn:host:3478|me|secret, stun:other:3478")
+    assert read_places() == 1
+    assert read_relays() == [
+        {"urls": "turn:host:3478", "username": "me", "credential": "secret"},
+        {"urls": "stun:other:3478"},
+    ]
+    for name, value in (("ATLDIFF_TURN", "http://host"), ("ATLDIFF_LIVE", "two"), ("ATLDIFF_LIVE", "1.5")):
+        monkeypatch.setenv(name, value)
+        with pytest.raises(InputError, match=name):
+            read_places()
+        monkeypatch.delenv(name)
