@@ -53,13 +53,14 @@ from atldiff.portrait.portrait import Portrait
 from atldiff.sequence import LandmarkSequence
 from atldiff.web import scripts, texts
 from atldiff.web.blocks import Blocks
-from atldiff.web.events import connect
+from atldiff.web.events.connect import connect
 from atldiff.web.jobs import request
 from atldiff.web.jobs.body_check import ReadableBodies
 from atldiff.web.jobs.forecast import Forecast
 from atldiff.web.jobs.replicas import Replicas
 from atldiff.web.jobs.service import Service
 from atldiff.web.layout import lay_out
+from atldiff.web.public import public_routes
 from atldiff.web.theme import THEME
 
 try:
@@ -109,13 +110,15 @@ RECOGNISE = None if SHARED_GPU else PIPELINE.recognise_emotion
 SERVICE = Service(predict, make, RECOGNISE, TEMP.name, FORECAST, AT_ONCE)
 
 # Imports at the first photo keep a reference to it. So the first photo is an example, not a visitor's.
-SERVICE.inspect_photo(str(texts.EXAMPLES[0].portrait), DEFAULTS.face)
+PHOTO, RECORDING = str(texts.EXAMPLES[0].portrait), str(texts.EXAMPLES[0].recording)
+LOOK = SERVICE.inspect_photo(PHOTO, DEFAULTS.face)
 if not SHARED_GPU:
-    SERVICE.warm_up(texts.EXAMPLES[0].portrait, texts.EXAMPLES[0].recording)
+    SERVICE.warm_up(PHOTO, RECORDING)
+WORDS, _ = SERVICE.inspect_speech(RECORDING, PHOTO, DEFAULTS)
 
 with Blocks(title=texts.TITLE, delete_cache=(600, KEEP)) as demo:
-    connect(lay_out(PIPELINE.emotions, STEPS), SERVICE, STEPS)
-    demo.load(None, js=scripts.PLAY_SILENTLY)
+    connect(lay_out(PIPELINE.emotions, STEPS, LOOK, WORDS), SERVICE, STEPS)
+    demo.load(None, js=scripts.LOOP_SILENTLY)
     demo.load(None, js=scripts.TIDY)
 
 if __name__ == "__main__":
@@ -126,6 +129,7 @@ if __name__ == "__main__":
     app_kwargs = {
         "exception_handlers": {Exception: request.answer_failure, OSError: request.answer_failure},
         "middleware": [Middleware(ReadableBodies)],
+        "routes": public_routes(),
     }
     css = Path(__file__).parent / "app.css"
     demo.launch(

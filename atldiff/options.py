@@ -93,19 +93,22 @@ class Options(Motion):
     """
 
     face: int = _number(1, 1, MAX_FACES, "which face of the photo; 1 = the largest", "Face")
-    emotion: str = _name(AUTOMATIC, (), "automatic = as heard in the recording, or its name", "Emotion")
+    emotion: str = _name(AUTOMATIC, (), "its name, or automatic = as heard in the recording", "Emotion")
     steps: int | None = _number(
         None, 1, 8, "diffusion steps; 1 is fastest, more may be crisper; left out = the weights' own", "Steps"
     )  # fmt: skip
     seed: int = _number(
-        0, 0, 2**31 - 1, "of noise, teeth, blinks and head; the same seed gives the same video", "Seed"
+        0, 0, 2**31 - 1, "start of noise, teeth, blinks and head; the same seed gives the same video", "Seed"
     )
     output: str = _name(
         "photo", OUTPUTS, "photo = the whole photo, square = 512 x 512 of the head, crop = 128 x 128", "Size"
     )  # fmt: skip
     background: str = _name(
-        "keep", BACKGROUNDS, "keep, green = a green screen, matte = transparent (.webm or .mov)", "Background"
-    )  # fmt: skip
+        "keep",
+        BACKGROUNDS,
+        "keep = the photo's, green = a green screen, matte = transparent (.webm or .mov)",
+        "Background",
+    )
     zoom: float = _number(
         1.0, 1.0, 8.0, "how near the picture is to the head; 1 = the whole photo", "Zoom to the head"
     )  # fmt: skip
@@ -118,7 +121,7 @@ class Options(Motion):
     detector: str = _name(
         "mediapipe",
         DETECTORS,
-        "finds the landmarks; mediapipe-tasks = by MediaPipe's runtime, face-alignment = the paper's, slower",
+        "what finds landmarks; mediapipe-tasks = MediaPipe's runtime, face-alignment = the paper's, slower",
         "Landmarks by",
     )  # fmt: skip
 

@@ -40,4 +40,5 @@ def checkbox(name: str) -> gr.Checkbox:
     option = OPTIONS[name]
     forced = name == "badge" and label_is_forced()
     value, note = (True, FORCED) if forced else (option.default, NOTES[name])
-    return gr.Checkbox(value, label=option.metadata["label"], info=note, interactive=not forced)
+    label = option.metadata["label"]
+    return gr.Checkbox(value, label=label, info=note, interactive=not forced, min_width=240)

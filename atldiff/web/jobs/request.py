@@ -69,6 +69,14 @@ class Request:
         return cls(values["portrait"], values["speech"], options, *files)
 
     @property
+    def name(self) -> str:
+        """The name of the video's file, from photo and voice: letters, digits, "-" and "_"."""
+        stems = (Path(path).stem[:40] for path in (self.portrait, self.speech))
+        return "-".join(
+            "".join(each if each.isalnum() or each in "-_" else "_" for each in stem) for stem in stems
+        )
+
+    @property
     def motion(self) -> dict[str, str | None]:
         """The files of motion, as keywords of `animation.animate`."""
         return {"landmark_file": self.landmarks, "driving_video": self.driving_video}
@@ -148,11 +156,11 @@ def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Gener
     for done, frame in enumerate(encoding, start=1):
         due = time.monotonic() >= last + PICTURE_EVERY
         last = time.monotonic() if due else last
-        yield Step(done, total, _small_jpeg(frame) if due else None)
+        yield Step(done, total, small_jpeg(frame) if due else None)
     yield Step(total, total, video=path, note=" ".join(notes))
 
 
-def _small_jpeg(frame: np.ndarray) -> bytes:
+def small_jpeg(frame: np.ndarray) -> bytes:
     """Encodes a frame (H, W, 3 or 4) as a JPEG small enough for several a second."""
     picture = Image.fromarray(frame)
     picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError, TooLong
 from atldiff.media.speech import Speech, load_speech
 from atldiff.media.synthesis import synthesise, write_sound
-from atldiff.options import AUTOMATIC, DEFAULTS, Options
+from atldiff.options import AUTOMATIC, DEFAULTS, OPTIONS, Options
 from atldiff.portrait.portrait import Portrait, SmallFace, load_portrait
+from atldiff.portrait.quality import has_black_bars
 from atldiff.provenance.verify import verify
 from atldiff.sequence import LandmarkSequence
 from atldiff.web.jobs.forecast import Forecast, seconds_left
@@ -31,12 +32,16 @@ from atldiff.web.jobs.request import (
     photo_size,
     read_beginning,
     read_speech,
+    small_jpeg,
 )
 from atldiff.web.jobs.waiting_line import Queue
 from atldiff.web.preview import annotate, describe, format_time, motion_video, note
 
 REPORT_EVERY = 0.25  # seconds between two reports of progress, and until a cancelled job stops
 SMALL_HEAD = 1 / 3  # side of the network's crop over the photo's longer side; below it the page offers a zoom
+TINY_HEAD = 1 / 6  # below it the page begins zoomed
+MAX_ZOOM = OPTIONS["zoom"].metadata["range"][1]
+ZOOMED = "The head is small, so the video begins zoomed to it ({:g}). The slider shows more of the photo."
 READERS = 2  # photos to read in parallel
 
 
@@ -66,12 +71,14 @@ class Look:
         picture: the annotated photo (h, w, 3) uint8, or None.
         several: whether there is another face to choose.
         small: whether a zoom to the head makes sense.
+        zoom: the zoom of the picture.
     """
 
     words: str = ""
     picture: np.ndarray | None = None
     several: bool = False
     small: bool = False
+    zoom: float = DEFAULTS.zoom
 
 
 class Service:
@@ -123,6 +130,7 @@ class Service:
                 portrait, speech = read_inputs(request.portrait, speech, request.options)
             size, reading = size_of(portrait), time.monotonic() - begin
             estimate = place.seconds = self._forecast.estimate(speech, size, request.options)
+            yield Report(f"About {format_time(estimate)} to go", picture=small_jpeg(portrait.image))
             for ahead, seconds in place.waiting():
                 yield Report(f"{ahead} before you in the queue: your turn in about {format_time(seconds)}")
             begin = time.monotonic() - reading
@@ -133,6 +141,10 @@ class Service:
                 for step, report in self._steps(animation, folder, estimate, begin, emotion):
                     passed = time.monotonic() - begin
                     place.seconds = seconds_left(estimate, step.done, step.total, passed)
+                    if report is not None and report.video:
+                        report = replace(
+                            report, video=report.video.rename(report.video.with_stem(request.name))
+                        )
                     if report is not None:
                         yield report
             self._forecast.learn(speech, size, request.options, middle - begin, time.monotonic() - middle)
@@ -229,9 +241,24 @@ class Service:
             small = zoom > DEFAULTS.zoom or isinstance(error, SmallFace)
             return Look(note([explain(error)], "bad"), small=small)
         words = note(portrait.warnings, "warn") or note(["A good photo: one face, seen from the front."])
-        head = (portrait.box[2] - portrait.box[0]) / max(portrait.image.shape[:2])
-        small = bool(head < SMALL_HEAD) or zoom > DEFAULTS.zoom
-        return Look(words, annotate(portrait), len(portrait.faces) > 1, small)
+        small = head_share(portrait) < SMALL_HEAD or zoom > DEFAULTS.zoom or has_black_bars(portrait.image)
+        return Look(words, annotate(portrait), len(portrait.faces) > 1, small, zoom)
+
+    def inspect_new_photo(self, path: str | None, detector: str = DEFAULTS.detector) -> Look:
+        """Inspects a photo that just came: a tiny head is zoomed to, so that the video shows its speech."""
+        look = self.inspect_photo(path, DEFAULTS.face, detector=detector)
+        if not path or not look.small:
+            return look
+        try:
+            with self._idle_timer.busy(), self._readers:
+                head = head_share(load_portrait(path, zoom=MAX_ZOOM, detector=detector)) / MAX_ZOOM
+        except InputError:
+            return look
+        if head >= TINY_HEAD:
+            return look
+        zoom = min(MAX_ZOOM, round(4 * SMALL_HEAD / head) / 4)
+        zoomed = self.inspect_photo(path, DEFAULTS.face, zoom, detector)
+        return replace(zoomed, words=note([ZOOMED.format(zoom)]) + zoomed.words)
 
     def convert_for_browsers(self, portrait: str) -> Iterator[str]:
         """Yields the path of a photo's JPEG if browsers cannot show the photo itself."""
@@ -281,6 +308,11 @@ class Service:
             tempfile.TemporaryDirectory(prefix="job-", dir=self._folder) as folder,
         ):
             yield Path(folder)
+
+
+def head_share(portrait: Portrait) -> float:
+    """Side of the network's crop over the longer side of a portrait's picture."""
+    return float(portrait.box[2] - portrait.box[0]) / max(portrait.image.shape[:2])
 
 
 def size_of(portrait: Portrait) -> tuple[int, int]:

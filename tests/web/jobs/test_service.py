@@ -391,6 +391,9 @@ def test_where_the_head_is_small_it_can_be_zoomed_to(shop, tmp_path):
     assert whole.small and near.small and whole.picture.shape == near.picture.shape == (640, 480, 3)
     assert shop.inspect_photo(page.standing(tmp_path / "far.jpg", 8), 1).small
     assert request.photo_size(photo, 3) == (533, 400)
+    assert shop.inspect_new_photo(PHOTO).zoom == 1
+    far = shop.inspect_new_photo(page.standing(tmp_path / "far.jpg", 8))
+    assert far.small and 2 <= far.zoom <= 8 and "begins zoomed" in far.words and far.picture is not None
     *_, last = shop.animate(ASKED | {"portrait": photo, "zoom": 3})
     assert last.words.startswith("Done")
 

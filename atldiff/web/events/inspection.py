@@ -9,7 +9,7 @@ from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.portrait import load_portrait
 from atldiff.web.components import HIDDEN, LIGHT
 from atldiff.web.jobs.request import explain
-from atldiff.web.jobs.service import Service
+from atldiff.web.jobs.service import Look, Service
 from atldiff.web.layout import Page
 from atldiff.web.preview import face_at, note
 
@@ -21,9 +21,8 @@ def connect_inspection(page: Page, service: Service) -> None:
     """Connects photo and recording to their notes, inside the current `gr.Blocks`."""
     portrait, face, zoom, detector, speech = (page.inputs[name] for name in (*PICTURED, "speech"))
 
-    def inspect_photo(path: str | None, *values: Any) -> dict:
+    def show(look: Look) -> dict:
         """Shows the notes on a photo, and the choices that it offers."""
-        look = service.inspect_photo(path, *values)
         return {
             page.annotation: look.picture,
             face: gr.Number(visible=look.several),
@@ -32,8 +31,15 @@ def connect_inspection(page: Page, service: Service) -> None:
             page.tabs: gr.Tabs(selected="seen"),
         }
 
-    def reset() -> tuple[int, float]:
-        return DEFAULTS.face, DEFAULTS.zoom
+    def inspect_photo(path: str | None, *values: Any) -> dict:
+        return show(service.inspect_photo(path, *values))
+
+    def inspect_new_photo(path: str | None, kind: str) -> dict:
+        look = service.inspect_new_photo(path, kind)
+        return show(look) | {
+            face: gr.Number(DEFAULTS.face, visible=look.several),
+            zoom: gr.Slider(value=look.zoom, visible=look.small),
+        }
 
     def choose_face(path: str, number: int, factor: float, _: str, at: gr.SelectData) -> int:
         return face_at(load_portrait(path, number, zoom=factor), *at.index) or number
@@ -51,15 +57,17 @@ def connect_inspection(page: Page, service: Service) -> None:
     inputs = [portrait, face, zoom, detector]
     outputs = [page.annotation, face, zoom, page.photo_note, page.tabs]
     at_once: Any = {"queue": False, **HIDDEN}
-    upload = portrait.change(reset, None, [face, zoom], **at_once)
     choice = page.annotation.select(choose_face, inputs, face, **HIDDEN, **LIGHT)
     edits: Any = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}  # the last note fits the visible photo
-    for event in (upload, choice):
-        event.then(inspect_photo, inputs, outputs, **edits)
+    portrait.change(inspect_new_photo, [portrait, detector], outputs, **edits)
+    choice.then(inspect_photo, inputs, outputs, **edits)
     gr.on([face.input, zoom.input, detector.input], inspect_photo, inputs, outputs, **edits)
     # "multiple": the browser may miss the end of a cancelled run, and would drop the next run as a duplicate
     multiple: Any = {"trigger_mode": "multiple", **HIDDEN, **LIGHT}
     conversion = portrait.upload(convert_for_browsers, portrait, portrait, **multiple)
+    page.own_photo.upload(lambda path: path, page.own_photo, portrait, queue=False, **HIDDEN).then(
+        convert_for_browsers, portrait, portrait, **multiple
+    )
     portrait.clear(None, cancels=conversion, **at_once)  # a photo that is taken away does not come back
     timed = [speech, portrait, *(page.inputs[name] for name in TIMED)]
     changes = [component.change for component in timed]
