@@ -17,7 +17,7 @@ DARK = 60.0  # level of a face's light parts; eyes and highlights of well-lit da
 WHITE = 0.15  # white share of an overexposed face
 _WHITE_LEVEL = 250
 BLACK = 24  # level; a bar's pixels lie below, also after JPEG
-_THINNEST_BAR, _BAR_EDGE = 0.015, 0.6  # of the photo's side; share of bright pixels next to a bar
+_THINNEST_BAR, _BAR_EDGE = 0.015, 0.35  # of the photo's side; share of bright pixels next to a bar
 MOST_OUTSIDE = 0.45  # highest share of a face's area outside the photo
 MOST_MOUTH_OUTSIDE = 0.3  # highest share of a mouth's area outside the photo
 

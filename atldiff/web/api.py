@@ -13,6 +13,7 @@ FILES = {
     "speech": f"A recording of speech: WAV, MP3, M4A, FLAC or OGG, up to {MAX_SECONDS:g} s and {_UPLOAD} MB.",
     "landmarks": "A landmark file (.npz or .json) of this API, used instead of the predicted motion.",
     "driving_video": f"A video of a face, whose head, brows and blinks are used; at most {_UPLOAD} MB.",
+    "backdrop": f"A picture to lay behind the person, with the background keep; at most {_UPLOAD} MB.",
     "file_format": "The format of the landmark file: npz or json.",
     "file": f"A video, photo or other file that may be ours; at most {_UPLOAD} MB.",
 }
@@ -23,10 +24,10 @@ EXAMPLE_FILES = {
     "file": "examples/videos/astronaut.mp4",
 }
 NEEDED = ("portrait", "speech", "file")
-FILE_ARGUMENTS = ("portrait", "speech", "landmarks", "driving_video", "file")
+FILE_ARGUMENTS = ("portrait", "speech", "landmarks", "driving_video", "backdrop", "file")
 _ABOUT_MOTION = ("seed", "file_format", "detector", "driving_video")
 PREVIEW = ("portrait", "speech", "face", "emotion", *MOTION, *_ABOUT_MOTION)
-ANIMATE = ("portrait", "speech", *OPTIONS, "landmarks", "driving_video")
+ANIMATE = ("portrait", "speech", *OPTIONS, "landmarks", "driving_video", "backdrop")
 CHECK = ("portrait", "face", "detector")
 VERIFY = ("file",)
 ENDPOINTS = {  # name: arguments in order
@@ -120,6 +121,9 @@ def describe_parameters(info: dict[str, Any], address: str) -> None:
             parameter["python_type"]["description"] = describe_argument(name)
             if name in NEEDED:  # the page's first example is no default
                 parameter |= {"parameter_has_default": False, "parameter_default": None}
+            if name == "background":
+                parameter["type"] = {"type": "string"}  # a colour is none of the page's choices
+                parameter["python_type"]["type"] = "str"
             if name in EXAMPLE_FILES:
                 url = f"{address.rstrip('/')}/{EXAMPLE_FILES[name]}"
                 file = {"path": url, "url": url, "orig_name": url.rpartition("/")[2]}

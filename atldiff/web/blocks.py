@@ -14,7 +14,7 @@ from atldiff.web.api import ENDPOINTS, describe_parameters
 from atldiff.web.files import WEB, check_size, example_at, locate_file, run_in_thread
 from atldiff.web.jobs.request import explain
 
-_FILES = (gr.Image, gr.Audio, gr.File, gr.UploadButton)
+_FILES = (gr.Image, gr.Audio, gr.File, gr.UploadButton, gr.DownloadButton)
 
 
 class Blocks(gr.Blocks):

@@ -29,6 +29,13 @@ def radio(name: str) -> gr.Radio:
     return gr.Radio(CHOICES[name], value=option.default, label=option.metadata["label"], info=NOTES[name])
 
 
+def dropdown(name: str) -> gr.Dropdown:
+    """A list of an option's choices, which takes other text, too."""
+    option = OPTIONS[name]
+    texts: Any = {"label": option.metadata["label"], "info": NOTES[name]}
+    return gr.Dropdown(CHOICES[name], value=option.default, allow_custom_value=True, **texts)
+
+
 def number(name: str, **settings: Any) -> gr.Number:
     """A field for an option's whole number."""
     low, high = OPTIONS[name].metadata["range"]

@@ -9,10 +9,11 @@ from typing import Any
 
 import gradio as gr
 
+from atldiff.media.captions import MAX_LETTERS as MAX_CAPTIONS
 from atldiff.media.synthesis import MAX_LETTERS, installed_voices
 from atldiff.options import AUTOMATIC, MOTION
 from atldiff.web import texts
-from atldiff.web.components import checkbox, number, radio, slider
+from atldiff.web.components import checkbox, dropdown, number, radio, slider
 from atldiff.web.jobs.request import MAX_SECONDS
 from atldiff.web.jobs.service import Look
 from atldiff.web.preview import progress
@@ -37,6 +38,7 @@ class Page:
     film: gr.UploadButton
     text: gr.Textbox
     voice: gr.Dropdown
+    captioned: gr.Checkbox
     say: gr.Button
     motion_note: gr.HTML
     release: gr.Button
@@ -52,6 +54,9 @@ class Page:
     status: gr.HTML
     stop: gr.Button
     download: gr.DownloadButton
+    clips: list[gr.Button]
+    clip: gr.DownloadButton
+    share: gr.Button
     earlier: gr.Gallery
     again: gr.Button
     beside: gr.Button
@@ -197,6 +202,7 @@ def _other_voices(page: Page) -> None:
         page.voice = gr.Dropdown(
             voices, value=voices[0][1] if voices else None, label="Voice", info="A computer speaks."
         )
+        page.captioned = gr.Checkbox(False, label="Also as captions", min_width=240)
         page.say = gr.Button("Say it", elem_id="say", size="sm")
 
 
@@ -217,6 +223,11 @@ def _result(page: Page) -> None:
         page.download = gr.DownloadButton(
             "Download", video, elem_id="download", interactive=bool(video), min_width=100
         )
+        small: Any = {"min_width": 70, "visible": bool(video)}
+        page.clips = [gr.Button(kind, elem_id=f"as-{kind.lower()}", **small) for kind in ("GIF", "WebP")]
+        page.share = gr.Button("Share", elem_id="share", **small)
+        page.clip = gr.DownloadButton("Clip", elem_id="clip")
+    with gr.Row(elem_id="with-takes"):
         page.again = gr.Button(texts.SAME, elem_id="again", visible=False, min_width=100)
         page.beside = gr.Button(texts.BESIDE, elem_id="beside", visible=False, min_width=100)
     earlier: Any = {"elem_id": "earlier", "visible": False, "columns": 4, **plain}
@@ -241,10 +252,15 @@ def _advanced(page: Page, steps: int) -> None:
         page.inputs["steps"] = slider("steps", steps, visible=steps > 1)
         page.inputs["seed"] = number("seed", label="Seed", info=NOTES["seed"])
         page.dice = gr.Button("Another seed", elem_id="dice", size="sm")
-    page.inputs |= {"output": radio("output"), "background": radio("background")}
+    page.inputs |= {"output": radio("output"), "background": dropdown("background")}
+    picture: Any = {"file_types": ["image"], "height": 120, "elem_id": "backdrop"}
+    page.inputs["backdrop"] = gr.File(label="Background picture", **picture)
+    gr.Markdown(NOTES["backdrop"])
     with gr.Row():
         page.inputs |= {"badge": checkbox("badge"), "badge_size": slider("badge_size")}
     page.inputs |= {"badge_text": radio("badge_text"), "badge_corner": radio("badge_corner")}
+    words: Any = {"label": "Captions", "info": NOTES["captions"], "max_length": MAX_CAPTIONS}
+    page.inputs["captions"] = gr.Textbox(lines=2, elem_id="captions", **words)
     page.inputs["detector"] = radio("detector")
     motion: Any = {"file_types": [".npz", ".json"], "height": 120, "elem_id": "landmarks"}
     page.inputs["landmarks"] = gr.File(label="Landmarks to use", **motion)

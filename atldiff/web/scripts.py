@@ -18,8 +18,8 @@ FOCUS = """() => setTimeout(() => {
   const shown = [...document.querySelectorAll('#stop, #animate')].find(
     button => button.checkVisibility() && !button.disabled);
   if (lost) shown?.focus({preventScroll: true}) }, 300)"""
-# Completes gradio's elements for keyboard and screen reader: roles, names, one group for the radio buttons of a
-# question. Rewrites gradio's messages on failed uploads.
+# Completes gradio's elements for keyboard and screen reader: roles, names, one group for the radio buttons of
+# a question. Rewrites gradio's messages on failed uploads.
 TIDY = """() => {
   const said = [
     [/^HTTP \\d+: /, ''],
@@ -43,7 +43,16 @@ TIDY = """() => {
   new MutationObserver(tidy).observe(document.body, {subtree: true, childList: true}); tidy() }""".replace(
     "LIMIT", MAX_UPLOAD.removesuffix("mb")
 )
-LOOP_SILENTLY = """() => { let tries = 0; const play = () => {
+DOWNLOAD_CLIP = """() => setTimeout(() => document.querySelector('#clip').click(), 300)"""
+SHARE = """async () => {
+  const address = document.querySelector('#talk video').currentSrc, name = address.split('/').pop();
+  const content = await (await fetch(address)).blob();
+  const files = [new File([content], decodeURIComponent(name), {type: content.type})];
+  navigator.share({files, title: document.title}).catch(() => {}) }"""
+LOOP_SILENTLY = """() => {
+  const file = new File([''], 'a.mp4', {type: 'video/mp4'});
+  if (navigator.canShare?.({files: [file]})) document.body.classList.add('can-share');
+  let tries = 0; const play = () => {
   const video = document.querySelector('#talk video');
   if (document.body.classList.contains('heard')) return;
   if (video && video.readyState > 0) {

@@ -8,7 +8,7 @@ from typing import Any
 from atldiff.options import OPTIONS
 
 MAX_TAKES = 4  # takes of a visit that the page shows
-_FILES = {"landmarks": "landmarks of", "driving_video": "driven by"}
+_FILES = {"landmarks": "landmarks of", "driving_video": "driven by", "backdrop": "before"}
 
 
 @dataclass(frozen=True)

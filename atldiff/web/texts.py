@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from atldiff.options import MOTION
+from atldiff.options import ASPECTS, MOTION
 from atldiff.provenance.label import CORNERS, TEXTS
 from atldiff.web.jobs.request import MAX_SECONDS, MAX_UPLOAD
 from atldiff.web.public import EXAMPLES as FOLDER
@@ -21,7 +21,7 @@ TOP = """# Make a portrait speak
 One photo and one recording in, a talking video out: in sync, and as sharp as the photo."""
 PRIVACY = f"""Photo up to {MAX_UPLOAD.removesuffix("mb")} MB, speech up to {MAX_SECONDS:g} s. Both are sent \
 to this server. It makes the video, and deletes all three within 75 minutes. It keeps no copy, and no \
-network learns from them. The video carries the SHA-256 sums of photo and recording."""
+network learns from them. The video carries its settings and the SHA-256 sums of photo and recording."""
 FOOT = """Animate only people who agreed to it, and people who are drawn or painted; use only a voice whose \
 owner agreed. Every video says in its metadata that it is AI-generated, is signed, and carries an \
 unseen mark. In the EU, whoever shows such a video as if it were real must also say so visibly: \
@@ -59,8 +59,20 @@ PRESET_OPTIONS = (*MOTION, "steps", "output", "background")  # the options of a 
 # What the server has installed is offered.
 _RUNTIME = (("MediaPipe Tasks", "mediapipe-tasks"),) if find_spec("mediapipe") else ()
 CHOICES = {  # option: (label, choice) of each choice
-    "output": (("Whole photo", "photo"), ("512 square", "square"), ("128 face only", "crop")),
-    "background": (("Keep", "keep"), ("Green screen", "green"), ("Transparent", "matte")),
+    "output": (
+        ("Whole photo", "photo"),
+        *((shape, shape) for shape in ASPECTS),
+        ("512 square", "square"),
+        ("128 face only", "crop"),
+    ),
+    "background": (
+        ("The photo’s", "keep"),
+        ("Green screen", "green"),
+        ("Transparent", "matte"),
+        ("White", "#ffffff"),
+        ("Grey", "#808080"),
+        ("Blue", "#1e5fb4"),
+    ),
     "badge_text": tuple((text, text) for text in TEXTS),
     "badge_corner": tuple((corner.capitalize(), corner) for corner in CORNERS),
     "detector": (("MediaPipe", "mediapipe"), *_RUNTIME, ("face-alignment", "face-alignment")),
@@ -84,13 +96,15 @@ NOTES = {
     "liveliness": "Brows and glances with the voice; 0 keeps the eyes on the viewer.",
     "steps": "1 is fastest and smoothest; more are slower, and may be crisper.",
     "seed": "Of blinks, head, teeth and noise; the same seed gives the same video.",
-    "output": "The whole photo keeps its own resolution; the square shows the head; 128 the face.",
-    "background": "Transparent makes a .webm file and takes longest.",
+    "output": "1:1 to 16:9 are parts of the photo about the head; 512 the head, 128 the face.",
+    "background": "Or write a colour, such as #ffcc00. Transparent makes a .webm file and takes longest.",
+    "backdrop": "Its middle part stands behind the person.",
     "zoom": "1 shows the whole photo.",
     "badge": "Says in a corner of the picture that AI made it.",
     "badge_text": "What it says.",
     "badge_corner": "Where it stands.",
     "badge_size": "1 is a sixteenth of the picture's shorter side.",
+    "captions": "Burnt in below the face, in time with the voice.",
     "detector": "face-alignment is the paper’s, and slower.",
     "driven": "Its head, brows and blinks move the portrait; its mouth and its sound do not.",
     "given": "Edited or kept from a preview; the motion's sliders then change nothing.",

@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import page
 import pytest
 from visitor import LINE, VIDEO, finished, give, open_page, running, until
@@ -83,6 +84,26 @@ def test_takes_are_compared_shown_again_and_give_their_settings_back(tab, tmp_pa
     tab.click("#again")
     until(tab, "() => document.querySelector('[aria-label=\"number input for Lip strength\"]').value == 1")
     assert tab.get_by_label("Whole photo").is_checked() and tab.get_by_label("Natural").is_checked()
+
+
+def test_a_video_for_posting_has_a_shape_a_background_and_captions_and_a_clip(tab):
+    tab.get_by_role("button", name="Advanced").click()
+    tab.get_by_label("9:16").check()
+    until(tab, "() => document.querySelectorAll('#photo img')[1]?.naturalWidth == 360")  # of 640
+    tab.get_by_label("Background", exact=True).fill("#1e5fb4")
+    tab.keyboard.press("Enter")
+    tab.locator("#captions textarea").fill("Hello world. Weasels have eaten our phone system.")
+    tab.click("#animate")
+    assert "Done" in finished(tab)
+    until(tab, f"() => {VIDEO}?.videoWidth == 288 && {VIDEO}.videoHeight == 512")
+    with tab.expect_download() as download:
+        tab.click("#as-gif")
+    assert download.value.suggested_filename == "astronaut-hello_world.gif"
+    with page.Image.open(download.value.path()) as clip:
+        assert clip.size == (202, 360) and clip.n_frames == 50
+        picture = np.asarray(clip.convert("RGB")).astype(int)
+    assert np.abs(picture[2, 2] - (0x1E, 0x5F, 0xB4)).max() < 12
+    assert (picture[300:330].min(axis=2) > 200).any()  # letters
 
 
 def test_two_tabs_at_once_each_show_their_own_video(browser, server, tmp_path):

@@ -1,6 +1,7 @@
 """Animate and Cancel, and what stands on the screen."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -8,7 +9,7 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
 from atldiff.web import api, preview, scripts, texts
-from atldiff.web.components import ANY, HIDDEN
+from atldiff.web.components import ANY, HIDDEN, LIGHT
 from atldiff.web.events.takes import show_takes
 from atldiff.web.jobs import request
 from atldiff.web.jobs.service import Report, Service
@@ -62,6 +63,18 @@ def connect_making(page: Page, service: Service, usual: dict[str, Any]) -> None:
         except Exception as error:  # the visitor reads of any error, and the page continues
             yield state(False, progress(request.explain(error), kind="bad"))
 
+    def clip(kind: str, video: str | None) -> Iterator[dict]:
+        """Makes a GIF or WebP of the video on the screen."""
+        try:
+            for path in service.clip(video, kind):
+                yield {page.clip: gr.DownloadButton(value=path)}
+        except Exception as error:  # the visitor reads of any error, and the page continues
+            yield {page.status: progress(request.explain(error), kind="bad")}
+
+    for button, kind in zip(page.clips, (".gif", ".webp"), strict=True):
+        made = button.click(partial(clip, kind), page.download, [page.clip, page.status], **HIDDEN, **LIGHT)
+        made.success(None, js=scripts.DOWNLOAD_CLIP)
+    page.share.click(None, js=scripts.SHARE)
     at_once: Any = {"queue": False, **HIDDEN}
     everything = [page.takes, *(page.inputs[name] for name in api.ANIMATE)]
     waiting = progress("Waiting for the server")

@@ -19,7 +19,7 @@ from atldiff.animation import Animation
 from atldiff.errors import InputError, TooLong
 from atldiff.media.speech import Speech, load_speech
 from atldiff.media.video_writer import encode_video
-from atldiff.options import OPTIONS, Options
+from atldiff.options import ASPECTS, OPTIONS, Options
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.portrait.photo import LONG_SIDE, open_photo
 from atldiff.portrait.photo_file import open_file
@@ -45,6 +45,7 @@ class Request:
         options: the choices for the video.
         landmarks: path of a landmark file to render instead of the prediction, or None.
         driving_video: path of a video whose head, brows and blinks to use, or None.
+        backdrop: path of a picture to lay behind the person, or None.
     """
 
     portrait: str
@@ -52,6 +53,7 @@ class Request:
     options: Options
     landmarks: str | None = None
     driving_video: str | None = None
+    backdrop: str | None = None
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Request":
@@ -65,7 +67,7 @@ class Request:
         if not values.get("speech"):
             raise InputError("There is no speech yet", "Upload or record some, or click an example")
         options = Options(**{name: value for name, value in values.items() if name in OPTIONS})
-        files = (values.get(name) or None for name in ("landmarks", "driving_video"))
+        files = (values.get(name) or None for name in ("landmarks", "driving_video", "backdrop"))
         return cls(values["portrait"], values["speech"], options, *files)
 
     @property
@@ -115,12 +117,14 @@ def read_beginning(path: str) -> Speech:
     return speech.cut(0, min(speech.seconds, MAX_SECONDS))
 
 
-def photo_size(path: str | None, zoom: float = 1.0) -> tuple[int, int] | None:
+def photo_size(path: str | None, zoom: float = 1.0, output: str = "photo") -> tuple[int, int] | None:
     """The (height, width) at which an uploaded photo is read, from its header; None without a photo."""
     try:
         with open_file(Path(path or "")) as photo:
             shrink = min(1 / zoom, LONG_SIDE / max(photo.size))
-            return round(photo.height * shrink), round(photo.width * shrink)
+            height, width = photo.height * shrink, photo.width * shrink
+            aspect = ASPECTS.get(output, width / height)
+            return round(min(height, width / aspect)), round(min(width, height * aspect))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
@@ -148,7 +152,9 @@ def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Gener
     Yields:
         One step a frame, and a last one with the video: .mp4, or .webm for a matte.
     """
-    frames = pipeline.render(animation.portrait, animation.landmarks, animation.options)
+    frames = pipeline.render(
+        animation.portrait, animation.landmarks, animation.options, speech=animation.speech
+    )
     matte, total = animation.options.background == "matte", len(animation.landmarks.points)
     path = folder / ("talking.webm" if matte else "talking.mp4")
     last, notes = -PICTURE_EVERY, list[str]()

@@ -14,9 +14,10 @@ import numpy as np
 from atldiff.animation import Animation, animate, read_inputs
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError, TooLong
+from atldiff.media.clip import write_clip
 from atldiff.media.speech import Speech, load_speech
 from atldiff.media.synthesis import synthesise, write_sound
-from atldiff.options import AUTOMATIC, DEFAULTS, OPTIONS, Options
+from atldiff.options import ASPECTS, AUTOMATIC, DEFAULTS, OPTIONS, Options
 from atldiff.portrait.portrait import Portrait, SmallFace, load_portrait
 from atldiff.portrait.quality import has_black_bars
 from atldiff.provenance.verify import verify
@@ -127,7 +128,8 @@ class Service:
             begin = time.monotonic()
             with self._readers:
                 speech = read_speech(request.speech)
-                portrait, speech = read_inputs(request.portrait, speech, request.options)
+                files = {"backdrop": request.backdrop}
+                portrait, speech = read_inputs(request.portrait, speech, request.options, **files)
             size, reading = size_of(portrait), time.monotonic() - begin
             estimate = place.seconds = self._forecast.estimate(speech, size, request.options)
             yield Report(f"About {format_time(estimate)} to go", picture=small_jpeg(portrait.image))
@@ -229,14 +231,16 @@ class Service:
         face: int,
         zoom: float = DEFAULTS.zoom,
         detector: str = DEFAULTS.detector,
+        output: str = DEFAULTS.output,
     ) -> Look:
-        """Inspects a photo before the wait."""
+        """Inspects a photo before the wait; the picture has the shape of the video."""
         if not path:
             return Look()
         try:
-            options = Options(face=face, zoom=zoom, detector=detector)
+            options = Options(face=face, zoom=zoom, detector=detector, output=output)
+            framing = {"zoom": options.zoom, "aspect": ASPECTS.get(options.output)}
             with self._idle_timer.busy(), self._readers:
-                portrait = load_portrait(path, options.face, options.detector, zoom=options.zoom)
+                portrait = load_portrait(path, options.face, options.detector, **framing)
         except InputError as error:
             small = zoom > DEFAULTS.zoom or isinstance(error, SmallFace)
             return Look(note([explain(error)], "bad"), small=small)
@@ -244,9 +248,11 @@ class Service:
         small = head_share(portrait) < SMALL_HEAD or zoom > DEFAULTS.zoom or has_black_bars(portrait.image)
         return Look(words, annotate(portrait), len(portrait.faces) > 1, small, zoom)
 
-    def inspect_new_photo(self, path: str | None, detector: str = DEFAULTS.detector) -> Look:
+    def inspect_new_photo(
+        self, path: str | None, detector: str = DEFAULTS.detector, output: str = DEFAULTS.output
+    ) -> Look:
         """Inspects a photo that just came: a tiny head is zoomed to, so that the video shows its speech."""
-        look = self.inspect_photo(path, DEFAULTS.face, detector=detector)
+        look = self.inspect_photo(path, DEFAULTS.face, detector=detector, output=output)
         if not path or not look.small:
             return look
         try:
@@ -257,7 +263,7 @@ class Service:
         if head >= TINY_HEAD:
             return look
         zoom = min(MAX_ZOOM, round(4 * SMALL_HEAD / head) / 4)
-        zoomed = self.inspect_photo(path, DEFAULTS.face, zoom, detector)
+        zoomed = self.inspect_photo(path, DEFAULTS.face, zoom, detector, output)
         return replace(zoomed, words=note([ZOOMED.format(zoom)]) + zoomed.words)
 
     def convert_for_browsers(self, portrait: str) -> Iterator[str]:
@@ -284,13 +290,22 @@ class Service:
             speech = read_speech(path)
         except InputError as error:
             return note([explain(error)], "bad"), isinstance(error, TooLong)
-        wait = format_time(self._forecast.estimate(speech, photo_size(photo, options.zoom), options))
+        wait = format_time(
+            self._forecast.estimate(speech, photo_size(photo, options.zoom, options.output), options)
+        )
         length = f"{speech.seconds:.1f} s of {'sound' if speech.warnings else 'speech'}"
         return note(speech.warnings, "warn") + note([f"{length}; its video takes about {wait}."]), False
 
     def first_minute(self, speech: str) -> Iterator[str]:
         """Yields the path of a file with the first MAX_SECONDS of a recording or a video's sound."""
         yield from self._sound(lambda: read_beginning(speech))
+
+    def clip(self, video: str | None, kind: str) -> Iterator[str]:
+        """Yields the path of the first seconds of a video as a picture: kind is ".gif" or ".webp"."""
+        if not video:
+            raise InputError("There is no video yet", "Press Animate")
+        with self._job() as folder, self._readers:
+            yield str(write_clip(video, folder / f"{Path(video).stem}{kind}"))
 
     def say(self, text: str, voice: str) -> Iterator[str]:
         """Yields the path of a file in which a computer's voice says a text."""

@@ -57,7 +57,7 @@ def grey(animation: Animation, folder: Path):
     path = folder / "talking.mp4"
     frames = (np.full((32, 32, 3), 128, np.uint8) for _ in range(10))
     for done, frame in enumerate(encode_video(path, frames, animation.speech.cut(0, 1 / 3)), start=1):
-        yield Step(done, 10, picture=request._small_jpeg(frame) if done == 5 else None)
+        yield Step(done, 10, picture=request.small_jpeg(frame) if done == 5 else None)
     yield Step(10, 10, video=path)
 
 
