@@ -13,7 +13,7 @@ from atldiff.options import DEFAULTS, MOTION, OPTIONS
 from atldiff.web import api, preview, scripts, texts
 from atldiff.web.components import ANY, HIDDEN, LIGHT
 from atldiff.web.events.inspection import connect_inspection
-from atldiff.web.events.making import connect_making, copy_video
+from atldiff.web.events.making import connect_clips, connect_making, copy_video
 from atldiff.web.events.takes import connect_takes
 from atldiff.web.jobs import request
 from atldiff.web.jobs.service import Report, Service
@@ -63,6 +63,7 @@ def connect(page: Page, service: Service, steps: int) -> None:
     _show_examples(page)
     _apply_presets(page, usual)
     connect_making(page, service, usual)
+    connect_clips(page, service)
     connect_takes(page, usual)
     _tell_motion_files(page)
     _clear_errors(page)

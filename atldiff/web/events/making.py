@@ -63,18 +63,6 @@ def connect_making(page: Page, service: Service, usual: dict[str, Any]) -> None:
         except Exception as error:  # the visitor reads of any error, and the page continues
             yield state(False, progress(request.explain(error), kind="bad"))
 
-    def clip(kind: str, video: str | None) -> Iterator[dict]:
-        """Makes a GIF or WebP of the video on the screen."""
-        try:
-            for path in service.clip(video, kind):
-                yield {page.clip: gr.DownloadButton(value=path)}
-        except Exception as error:  # the visitor reads of any error, and the page continues
-            yield {page.status: progress(request.explain(error), kind="bad")}
-
-    for button, kind in zip(page.clips, (".gif", ".webp"), strict=True):
-        made = button.click(partial(clip, kind), page.download, [page.clip, page.status], **HIDDEN, **LIGHT)
-        made.success(None, js=scripts.DOWNLOAD_CLIP)
-    page.share.click(None, js=scripts.SHARE)
     at_once: Any = {"queue": False, **HIDDEN}
     everything = [page.takes, *(page.inputs[name] for name in api.ANIMATE)]
     waiting = progress("Waiting for the server")
@@ -87,3 +75,20 @@ def connect_making(page: Page, service: Service, usual: dict[str, Any]) -> None:
     cancelled = progress(texts.CANCELLED, kind="done")
     stop_event = stop.click(lambda: state(False, cancelled), None, outputs, cancels=run, **at_once)
     stop_event.then(None, js=scripts.FOCUS)
+
+
+def connect_clips(page: Page, service: Service) -> None:
+    """Connects what else is done with the video on the screen: a GIF, a WebP, the phone's share sheet."""
+
+    def clip(kind: str, video: str | None) -> Iterator[dict]:
+        """Makes a GIF or WebP of the video on the screen."""
+        try:
+            for path in service.clip(video, kind):
+                yield {page.clip: gr.DownloadButton(value=path)}
+        except Exception as error:  # the visitor reads of any error, and the page continues
+            yield {page.status: progress(request.explain(error), kind="bad")}
+
+    for button, kind in zip(page.clips, (".gif", ".webp"), strict=True):
+        made = button.click(partial(clip, kind), page.download, [page.clip, page.status], **HIDDEN, **LIGHT)
+        made.success(None, js=scripts.DOWNLOAD_CLIP)
+    page.share.click(None, js=scripts.SHARE)
