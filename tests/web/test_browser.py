@@ -10,6 +10,12 @@ from visitor import LINE, VIDEO, finished, give, open_page, running, until
 from atldiff.web import texts
 
 pytestmark = pytest.mark.browser
+# What can be touched and has less than 44 x 44 pixels; a radio button's label is touched, too.
+SMALL = """() => [...document.querySelectorAll('button, a, input, [role=button]')]
+  .map(part => part.closest('label') ?? part).filter(part => part.checkVisibility() && part.offsetHeight)
+  .map(part => [part.outerHTML.slice(0, 90), part.getBoundingClientRect()])
+  .filter(([_, box]) => Math.min(box.width, box.height) < 43.5 && box.width > 1)
+  .map(([words, box]) => `${words} ${box.width} x ${box.height}`)"""
 INSIDE = """part => { const box = part?.getBoundingClientRect();
   return Boolean(box && box.top >= 0 && box.bottom <= innerHeight + 1) }"""
 
@@ -175,6 +181,7 @@ def test_on_a_phone_everything_stands_in_the_order_it_is_used_and_the_result_com
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     places = [tab.locator(f"#{name}").bounding_box()["y"] for name in ("result", "examples", "photo")]
     assert places == sorted(places)
+    assert tab.evaluate(SMALL) == []
     first_screen = tab.evaluate(f"[{VIDEO}, document.querySelector('#animate')].map({INSIDE})")
     assert first_screen == [True, True]  # what moves, and the button
     assert all(tab.get_by_role("tab", name=name).is_visible() for name in ("Face", "Motion"))

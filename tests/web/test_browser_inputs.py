@@ -224,6 +224,24 @@ def test_a_full_body_photo_is_zoomed_to_the_head_by_hand(tab, tmp_path):
     until(tab, f"() => {VIDEO}?.videoWidth == 300 && {VIDEO}.videoHeight == 400")
 
 
+# The borders of what can be clicked or filled in, with a contrast below 3 to what is round them.
+FAINT = """() => {
+  const colour = text => text.match(/[\\d.]+/g).map(Number);
+  const light = rgb => rgb.slice(0, 3).map((level, at) => {
+    const value = level / 255;
+    const linear = value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    return [0.2126, 0.7152, 0.0722][at] * linear }).reduce((sum, each) => sum + each);
+  const behind = part => { for (let at = part.parentElement; at; at = at.parentElement) {
+    const [r, g, b, a = 1] = colour(getComputedStyle(at).backgroundColor); if (a == 1) return [r, g, b] }
+    return [255, 255, 255] };
+  const contrast = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+  return [...document.querySelectorAll('button.secondary, textarea, input:is([type=number], [type=radio])')]
+    .filter(part => part.checkVisibility() && part.offsetHeight && !part.disabled && !part.checked)
+    .filter(part => getComputedStyle(part).borderTopStyle != 'none' && !part.closest('#screen'))
+    .filter(part => contrast(colour(getComputedStyle(part).borderTopColor), behind(part)) < 3)
+    .map(part => part.outerHTML.slice(0, 120)) }"""
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser, server, tmp_path, colours):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
@@ -234,6 +252,12 @@ def test_axe_finds_nothing_serious(browser, server, tmp_path, colours):
     tab.click("#animate")
     until(tab, f"() => ({LINE}).includes('No face was found')")
     tab.wait_for_timeout(1000)  # the button has come back, and with it its colour
+    assert tab.evaluate(FAINT) == []
+    tab.get_by_label("Natural").focus()
+    tab.keyboard.press("ArrowRight")  # one group: the arrow keys choose
+    until(tab, "() => document.querySelector('[aria-label=\"number input for Head motion\"]').value == 0")
+    assert tab.get_by_role("radiogroup", name="Preset").get_by_label("Still").is_checked()
+    assert tab.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "3px"
     results = axe.Axe().run(tab, options={"resultTypes": ["violations"]})
     found = [
         (rule["id"], node["html"][:200], node["failureSummary"][:300])

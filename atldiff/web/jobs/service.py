@@ -128,8 +128,8 @@ class Service:
             begin = time.monotonic()
             with self._readers:
                 speech = read_speech(request.speech)
-                files = {"backdrop": request.backdrop}
-                portrait, speech = read_inputs(request.portrait, speech, request.options, **files)
+                given = request.portrait, speech, request.options
+                portrait, speech = read_inputs(*given, backdrop=request.backdrop)
             size, reading = size_of(portrait), time.monotonic() - begin
             estimate = place.seconds = self._forecast.estimate(speech, size, request.options)
             yield Report(f"About {format_time(estimate)} to go", picture=small_jpeg(portrait.image))
@@ -238,9 +238,9 @@ class Service:
             return Look()
         try:
             options = Options(face=face, zoom=zoom, detector=detector, output=output)
-            framing = {"zoom": options.zoom, "aspect": ASPECTS.get(options.output)}
+            framing = options.zoom, ASPECTS.get(options.output)
             with self._idle_timer.busy(), self._readers:
-                portrait = load_portrait(path, options.face, options.detector, **framing)
+                portrait = load_portrait(path, options.face, options.detector, False, *framing)
         except InputError as error:
             small = zoom > DEFAULTS.zoom or isinstance(error, SmallFace)
             return Look(note([explain(error)], "bad"), small=small)
