@@ -46,6 +46,7 @@ class Page:
     preview: gr.Button
     # Result.
     still: gr.HTML
+    live: gr.Textbox
     screen: gr.Column
     talk: gr.Video
     sound: gr.Button
@@ -211,6 +212,7 @@ def _result(page: Page) -> None:
     video, words = (str(ready), texts.SHOWN) if ready.is_file() else (None, "")
     plain: Any = {"buttons": [], "interactive": False}
     page.still = gr.HTML(elem_id="still", visible=False)
+    page.live = gr.Textbox(visible="hidden", show_label=False)
     with gr.Column(elem_id="screen") as page.screen:
         with gr.Row(elem_id="videos"):
             page.talk = gr.Video(video, label="Talking video", elem_id="talk", height=440, **plain)

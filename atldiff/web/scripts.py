@@ -69,9 +69,41 @@ LOOP_SILENTLY = """() => {
     if (first.paused) second.pause(); else second.play() };
   for (const type of ['play', 'pause', 'seeking', 'loadeddata']) document.addEventListener(type, follow, true)
   }"""
-PLAY = """() => { let tries = 0; const play = () => {
+# Plays the video in the making as soon as it will not stand still before its end.
+PLAY_LIVE = """value => {
+  const kind = 'video/mp4; codecs="avc1.64001f, mp4a.40.2"';
+  const pause = () => new Promise(end => setTimeout(end, 150));
+  if (!value || !window.MediaSource?.isTypeSupported(kind)) return;
+  const {path, seconds} = JSON.parse(value), source = new MediaSource(), begin = performance.now();
+  const video = document.createElement('video');
+  Object.assign(video, {id: 'live', controls: true, playsInline: true});
+  document.querySelector('#live')?.remove();
+  document.querySelector('#result').append(video);
+  video.src = URL.createObjectURL(source);
+  source.onsourceopen = async () => {
+    const buffer = source.addSourceBuffer(kind); let offset = 0;
+    source.duration = seconds;
+    for (; video.isConnected; await pause()) {
+      const headers = {Range: `bytes=${Math.max(offset - 1, 0)}-`};  // never beyond the end
+      const answer = await fetch(`gradio_api/file=${path}`, {headers, cache: 'no-store'}).catch(() => null);
+      if (answer?.status == 206) {
+        const bytes = (await answer.arrayBuffer()).slice(offset ? 1 : 0); offset += bytes.byteLength;
+        if (bytes.byteLength) {
+          buffer.appendBuffer(bytes);
+          await new Promise(end => buffer.onupdateend = end) } }
+      else if (answer && answer.status != 416) return;  // 416: it is empty yet
+      const made = buffer.buffered.length ? buffer.buffered.end(0) : 0;
+      const pace = 1000 * made / (performance.now() - begin), left = (seconds - made) / pace;
+      if (!document.body.classList.contains('live') && made >= Math.min(0.5, seconds) && 1.1 * left <= seconds) {
+        document.body.classList.add('live', 'heard'); video.play() } } } }"""
+END_LIVE = """() => { document.querySelector('#live')?.remove(); document.body.classList.remove('live') }"""
+PLAY = """() => { let tries = 0; const live = document.querySelector('#live');
+  const seen = live && document.body.classList.contains('live') ? live.currentTime : 0, over = live?.ended;
+  const play = () => {
   document.body.classList.add('heard');
   const video = document.querySelector('#talk video');
   if (video && video.readyState > 0) {
-    Object.assign(video, {muted: false, volume: 1, loop: false, currentTime: 0}); video.play() }
+    live?.remove(); document.body.classList.remove('live');
+    Object.assign(video, {muted: false, volume: 1, loop: false, currentTime: over ? 0 : seen});
+    if (!over) video.play() }
   else if (tries++ < 50) setTimeout(play, 100) }; play() }"""

@@ -9,7 +9,7 @@ THEME = {
     "input_border_color": "*neutral_500",
     "input_border_color_dark": "*neutral_400",
     "checkbox_border_color": "*neutral_500",
-    "checkbox_border_color_dark": "*neutral_400",
+    "checkbox_border_color_dark": "*neutral_300",
     "checkbox_label_border_width": "1px",
     "checkbox_label_border_color": "*neutral_500",
     "checkbox_label_border_color_dark": "*neutral_400",

@@ -29,9 +29,12 @@ def test_a_visitor_animates_sees_frames_and_then_the_video(tab, tmp_path):
     bar = tab.get_by_role("progressbar")
     assert bar.get_attribute("aria-label") == "Making the video" and "left" in bar.inner_text()
     until(tab, "() => document.activeElement.id == 'stop'")
+    until(tab, "() => document.querySelector('#live')?.buffered.length")  # it could play already
+    assert tab.evaluate("document.querySelector('#live').duration") == 4.5
     assert "Done: 4.5 s of video" in finished(tab)
     until(tab, f"() => {VIDEO}?.currentSrc.endsWith('face-voice.mp4') && {VIDEO}.currentTime > 0.2")
     assert tab.evaluate(f"{VIDEO}.videoWidth") == 320 and abs(tab.evaluate(f"{VIDEO}.duration") - 4.5) < 0.1
+    assert tab.locator("#live").count() == 0
     until(tab, "() => document.activeElement.id == 'animate'")
     with tab.expect_download() as download:
         tab.click("#download")

@@ -1,8 +1,12 @@
 """Animate and Cancel, and what stands on the screen."""
 
+import json
+import os
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import gradio as gr
 from gradio.processing_utils import save_file_to_cache
@@ -21,6 +25,22 @@ from atldiff.web.takes import Take, add_take
 def copy_video(report: Report) -> str:
     """Copies the video, so that it outlives its job and errors show; returns the path."""
     return save_file_to_cache(str(report.video), get_upload_folder())
+
+
+def link_live(report: Report) -> str:
+    """Lets the browser read the growing video by a name of its own.
+
+    Returns:
+        JSON of its path and length; "" if the job's folder is on another disk than the uploads.
+    """
+    assert report.live is not None
+    path = Path(get_upload_folder()) / uuid4().hex / report.live.name
+    path.parent.mkdir(parents=True)
+    try:
+        os.link(report.live, path)  # the job removes its own name of the file
+    except OSError:
+        return ""
+    return json.dumps({"path": str(path), "seconds": report.seconds})
 
 
 def connect_making(page: Page, service: Service, usual: dict[str, Any]) -> None:
@@ -59,7 +79,8 @@ def connect_making(page: Page, service: Service, usual: dict[str, Any]) -> None:
                     yield state(False, line) | show_takes(page, made, usual)
                 else:
                     picture = {still: preview.still(report.picture)} if report.picture else {}
-                    yield {page.making: progress(report.words, report.share)} | picture
+                    playing = {page.live: link_live(report)} if report.live else {}
+                    yield {page.making: progress(report.words, report.share)} | picture | playing
         except Exception as error:  # the visitor reads of any error, and the page continues
             yield state(False, progress(request.explain(error), kind="bad"))
 
@@ -68,13 +89,14 @@ def connect_making(page: Page, service: Service, usual: dict[str, Any]) -> None:
     waiting = progress("Waiting for the server")
     start_event = start.click(lambda: state(True, waiting), None, outputs, js=scripts.SHOW_RESULT, **at_once)
     start_event.then(None, js=scripts.FOCUS)
-    run_outputs = [*outputs, *page.of_takes]
+    run_outputs = [*outputs, page.live, *page.of_takes]
+    page.live.change(None, page.live, js=scripts.PLAY_LIVE)
     # "multiple": the browser may miss the end of a cancelled run, and would drop the next run as a duplicate
     run = start_event.then(watch, everything, run_outputs, trigger_mode="multiple", **HIDDEN, **ANY)
     run.then(None, js=scripts.FOCUS).then(None, js=scripts.PLAY)
     cancelled = progress(texts.CANCELLED, kind="done")
     stop_event = stop.click(lambda: state(False, cancelled), None, outputs, cancels=run, **at_once)
-    stop_event.then(None, js=scripts.FOCUS)
+    stop_event.then(None, js=scripts.END_LIVE).then(None, js=scripts.FOCUS)
 
 
 def connect_clips(page: Page, service: Service) -> None:

@@ -32,6 +32,7 @@ PICTURE_EVERY, PICTURE_SIDE = 0.3, 460  # seconds between two pictures of the pr
 # Seconds on a shared GPU's machine: of the start, of a frame's network step, of a frame's megapixel.
 _GPU_START, _GPU_STEP, _GPU_MEGAPIXEL = 15.0, 1 / 60, 0.08
 _PIXELS = {"square": 512**2, "crop": 256**2}
+LIVE = "live.mp4"  # beside the video in the making
 _IN_BROWSERS = {"JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP"}
 
 
@@ -149,6 +150,8 @@ def convert_for_browsers(path: str, folder: Path) -> Path | None:
 def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Generator[Step, None, None]:
     """Renders and encodes a video into the folder. Closing the generator stops the work.
 
+    The file live.mp4 in the folder plays while it grows; a matte has none.
+
     Yields:
         One step a frame, and a last one with the video: .mp4, or .webm for a matte.
     """
@@ -158,7 +161,8 @@ def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Gener
     matte, total = animation.options.background == "matte", len(animation.landmarks.points)
     path = folder / ("talking.webm" if matte else "talking.mp4")
     last, notes = -PICTURE_EVERY, list[str]()
-    encoding = encode_video(path, frames, animation.speech, warn=notes.append)
+    live = None if matte else folder / LIVE
+    encoding = encode_video(path, frames, animation.speech, warn=notes.append, live=live)
     for done, frame in enumerate(encoding, start=1):
         due = time.monotonic() >= last + PICTURE_EVERY
         last = time.monotonic() if due else last

@@ -25,6 +25,7 @@ from atldiff.sequence import LandmarkSequence
 from atldiff.web.jobs.forecast import Forecast, seconds_left
 from atldiff.web.jobs.idle_memory import IdleTimer
 from atldiff.web.jobs.request import (
+    LIVE,
     MAX_SECONDS,
     Request,
     Step,
@@ -55,12 +56,17 @@ class Report:
         share: of finished frames, 0 to 1; None before the first one.
         picture: JPEG of the newest frame, or None.
         video: the finished file, which exists until the next report.
+        live: a file that grows with the frames and plays meanwhile, in its first report; None before it has
+            content, and where workers hold it.
+        seconds: of the whole video.
     """
 
     words: str
     share: float | None = None
     picture: bytes | None = None
     video: Path | None = None
+    live: Path | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +169,7 @@ class Service:
             begin: start by `time.monotonic`.
             emotion: sentence on the recognised emotion, or "".
         """
-        reported = 0.0
+        reported, live = 0.0, folder / LIVE
         with closing(self._make(animation, folder)) as steps:
             for step in steps:
                 passed, share = time.monotonic() - begin, step.done / step.total
@@ -175,7 +181,9 @@ class Service:
                     reported = time.monotonic()
                     left = format_time(seconds_left(estimate, step.done, step.total, passed))
                     words = f"Making frames: {step.done} of {step.total}, about {left} left"
-                    yield step, Report(words, share, step.picture)
+                    begun = live if live is not None and live.is_file() else None
+                    live = None if begun else live
+                    yield step, Report(words, share, step.picture, None, begun, step.total / FRAME_RATE)
                 else:
                     yield step, None
 
