@@ -55,7 +55,7 @@ from atldiff.portrait.portrait import Portrait
 from atldiff.sequence import LandmarkSequence
 from atldiff.web import scripts, texts
 from atldiff.web.blocks import Blocks
-from atldiff.web.events import connect
+from atldiff.web.events.connect import connect
 from atldiff.web.jobs import request
 from atldiff.web.jobs.body_check import ReadableBodies
 from atldiff.web.jobs.forecast import Forecast
@@ -65,6 +65,7 @@ from atldiff.web.layout import lay_out
 from atldiff.web.live.panel import SCRIPT as LIVE_SCRIPT
 from atldiff.web.live.panel import connect_live
 from atldiff.web.live.places import LivePlaces
+from atldiff.web.public import public_routes
 from atldiff.web.theme import THEME
 
 try:
@@ -116,15 +117,17 @@ SERVICE = Service(predict, make, RECOGNISE, TEMP.name, FORECAST, AT_ONCE)
 LIVE = LivePlaces(None if SHARED_GPU else PIPELINE, PLACES)
 
 # Imports at the first photo keep a reference to it. So the first photo is an example, not a visitor's.
-SERVICE.inspect_photo(str(texts.EXAMPLES[0].portrait), DEFAULTS.face)
+PHOTO, RECORDING = str(texts.EXAMPLES[0].portrait), str(texts.EXAMPLES[0].recording)
+LOOK = SERVICE.inspect_photo(PHOTO, DEFAULTS.face)
 if not SHARED_GPU:
-    SERVICE.warm_up(texts.EXAMPLES[0].portrait, texts.EXAMPLES[0].recording)
+    SERVICE.warm_up(PHOTO, RECORDING)
+WORDS, _ = SERVICE.inspect_speech(RECORDING, PHOTO, DEFAULTS)
 
 with Blocks(title=texts.TITLE, delete_cache=(600, KEEP)) as demo:
-    page = lay_out(PIPELINE.emotions, STEPS)
+    page = lay_out(PIPELINE.emotions, STEPS, LOOK, WORDS)
     connect(page, SERVICE, STEPS)
-    connect_live(page.live, page.inputs, page.voice, LIVE)
-    demo.load(None, js=scripts.PLAY_SILENTLY)
+    connect_live(page.live_panel, page.inputs, page.voice, LIVE)
+    demo.load(None, js=scripts.LOOP_SILENTLY)
     demo.load(None, js=scripts.TIDY)
     demo.load(None, js=LIVE_SCRIPT)
 
@@ -136,7 +139,7 @@ if __name__ == "__main__":
     app_kwargs = {
         "exception_handlers": {Exception: request.answer_failure, OSError: request.answer_failure},
         "middleware": [Middleware(ReadableBodies)],
-        "routes": LIVE.routes,
+        "routes": [*public_routes(), *LIVE.routes],
     }
     css = Path(__file__).parent / "app.css"
     demo.launch(

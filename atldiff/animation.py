@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
+from atldiff.errors import InputError
 from atldiff.media.speech import MAX_SECONDS, Speech, load_speech
-from atldiff.options import DEFAULTS, Options
+from atldiff.options import ASPECTS, DEFAULTS, Options
+from atldiff.portrait.matting import lay_over
+from atldiff.portrait.photo import open_photo
 from atldiff.portrait.portrait import Portrait, load_portrait
 from atldiff.sequence import HEAD_PARTS, LandmarkSequence
 from atldiff.speech.motion.driving_video import read_driving_video
@@ -44,21 +47,35 @@ def read_inputs(
     audio: AudioSource,
     options: Options = DEFAULTS,
     max_seconds: float = MAX_SECONDS,
+    backdrop: str | Path | None = None,
 ) -> tuple[Portrait, Speech]:
-    """Reads and checks both inputs; cuts the person out if the options replace the background.
+    """Reads and checks both inputs; cuts the person out if the background is replaced.
 
     Args:
         image: the photo, see `load_portrait`.
         audio: the recording, see `load_speech`.
         options: the choices for the video.
         max_seconds: the longest recording accepted, see `load_speech`.
+        backdrop: a picture to lay behind the person; its middle part is used, and the option `background`
+            must be "keep".
 
     Raises:
-        InputError: the photo or the recording cannot be used.
+        InputError: the photo, the recording or the backdrop cannot be used, or there are two backgrounds.
     """
     speech = load_speech(audio, max_seconds)
-    matte = options.background != "keep"
-    return load_portrait(image, options.face, options.detector, matte, options.zoom), speech
+    matte = options.background != "keep" or backdrop is not None
+    framing = options.zoom, ASPECTS.get(options.output)
+    portrait = load_portrait(image, options.face, options.detector, matte, *framing)
+    if backdrop is None:
+        return portrait, speech
+    if options.background != "keep":
+        raise InputError(
+            f"The background is {options.background}, and a picture is given", "Give one of both"
+        )
+    assert portrait.alpha is not None
+    height, width = portrait.image.shape[:2]
+    behind = ImageOps.fit(Image.fromarray(open_photo(backdrop)), (width, height), Image.Resampling.LANCZOS)
+    return replace(portrait, image=lay_over(portrait.image, portrait.alpha, np.asarray(behind))), speech
 
 
 def animate(

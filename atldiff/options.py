@@ -3,6 +3,7 @@
 The page, its API, the MCP tools, the command line, batch tables and Python all read it.
 """
 
+import re
 from dataclasses import Field, dataclass, field, fields
 from numbers import Real
 from typing import Any
@@ -11,11 +12,13 @@ from atldiff.errors import InputError
 from atldiff.provenance.label import CORNERS, TEXTS
 
 AUTOMATIC = "automatic"  # the emotion that is recognised in the recording
-OUTPUTS = ("photo", "square", "crop")
+ASPECTS = {"1:1": 1.0, "4:5": 4 / 5, "9:16": 9 / 16, "16:9": 16 / 9}  # width / height
+OUTPUTS = ("photo", "square", "crop", *ASPECTS)
 BACKGROUNDS = ("keep", "green", "matte")
 DETECTORS = ("mediapipe", "mediapipe-tasks", "face-alignment")
 MAX_FACES = 8  # the largest faces of a crowd
 _ON, _OFF = (True, "yes", "true", "on", "1"), (False, "no", "false", "off", "0")
+_COLOUR = re.compile("#[0-9a-fA-F]{6}")
 _MAX_QUOTE = 40  # characters of a wrong value in a message
 
 
@@ -27,6 +30,11 @@ def _number(default: float | int | None, low: float, high: float, text: str, lab
 def _name(default: str, choices: tuple[str, ...], text: str, label: str) -> Any:
     """A field for one of `choices`; any text if there are none, which the weights check."""
     return field(default=default, metadata={"choices": choices, "help": text, "label": label})
+
+
+def _background(default: str, choices: tuple[str, ...], text: str, label: str) -> Any:
+    """A field for one of `choices`, or a colour "#rrggbb"."""
+    return field(default=default, metadata={"choices": choices, "colour": True, "help": text, "label": label})
 
 
 def _switch(text: str, label: str) -> Any:
@@ -93,19 +101,27 @@ class Options(Motion):
     """
 
     face: int = _number(1, 1, MAX_FACES, "which face of the photo; 1 = the largest", "Face")
-    emotion: str = _name(AUTOMATIC, (), "automatic = as heard in the recording, or its name", "Emotion")
+    emotion: str = _name(AUTOMATIC, (), "its name, or automatic = as heard in the recording", "Emotion")
     steps: int | None = _number(
         None, 1, 8, "diffusion steps; 1 is fastest, more may be crisper; left out = the weights' own", "Steps"
     )  # fmt: skip
     seed: int = _number(
-        0, 0, 2**31 - 1, "of noise, teeth, blinks and head; the same seed gives the same video", "Seed"
+        0, 0, 2**31 - 1, "start of noise, teeth, blinks and head; the same seed gives the same video", "Seed"
     )
     output: str = _name(
-        "photo", OUTPUTS, "photo = the whole photo, square = 512 x 512 of the head, crop = 128 x 128", "Size"
-    )  # fmt: skip
-    background: str = _name(
-        "keep", BACKGROUNDS, "keep, green = a green screen, matte = transparent (.webm or .mov)", "Background"
-    )  # fmt: skip
+        "photo",
+        OUTPUTS,
+        "photo = the whole photo, square = 512 x 512 of the head, crop = 128 x 128, "
+        "1:1, 4:5, 9:16 and 16:9 = the largest part of that shape about the head",
+        "Size",
+    )
+    background: str = _background(
+        "keep",
+        BACKGROUNDS,
+        "keep = the photo's, green = a green screen, matte = transparent (.webm or .mov), "
+        "or a colour such as #1e90ff",
+        "Background",
+    )
     zoom: float = _number(
         1.0, 1.0, 8.0, "how near the picture is to the head; 1 = the whole photo", "Zoom to the head"
     )  # fmt: skip
@@ -115,10 +131,11 @@ class Options(Motion):
     badge_size: float = _number(
         1.0, 0.5, 3.0, "height of the badge; 1 = a sixteenth of the picture's shorter side", "Badge's size"
     )
+    captions: str = _name("", (), "text to burn in below the face, in time with the voice", "Captions")
     detector: str = _name(
         "mediapipe",
         DETECTORS,
-        "finds the landmarks; mediapipe-tasks = by MediaPipe's runtime, face-alignment = the paper's, slower",
+        "what finds landmarks; mediapipe-tasks = MediaPipe's runtime, face-alignment = the paper's, slower",
         "Landmarks by",
     )  # fmt: skip
 
@@ -148,6 +165,10 @@ def _parse(option: Field, value: object) -> object:
         if isinstance(value, str) and (value in choices or not choices):
             return value
         remedy = f"Choose one of {', '.join(choices)}" if choices else "Give its name"
+        if "colour" in option.metadata:
+            if isinstance(value, str) and _COLOUR.fullmatch(value):
+                return value.lower()
+            remedy += ", or a colour such as #1e90ff"
         raise InputError(f"{option.name} cannot be {_quote(value)}", remedy)
     if "switch" in option.metadata:
         word = value.strip().lower() if isinstance(value, str) else value

@@ -13,6 +13,7 @@ from atldiff.config import FRAME_RATE, PRESETS, WEIGHTS, LandmarkConfig, Preset,
 from atldiff.diffusers_base import DDIMScheduler, DiffusionPipeline, without_compiler
 from atldiff.errors import InputError
 from atldiff.loading import load_scheduler, pipeline_folder, translate_index
+from atldiff.media.captions import add_captions, time_captions
 from atldiff.media.speech import Speech
 from atldiff.memory import give_back
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
@@ -213,6 +214,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         sequence: LandmarkSequence,
         options: Options = DEFAULTS,
         on_step: Callable[[int, torch.Tensor, torch.Tensor], None] | None = None,
+        speech: Speech | None = None,
     ) -> Rendering:
         """Renders the frames one by one, in constant memory (Sec. 2.2, 2.3).
 
@@ -220,12 +222,14 @@ class ATLDiffPipeline(DiffusionPipeline):
             portrait: the photo.
             sequence: landmarks of every frame, pixels of the photo.
             on_step: called with (index, timestep, face view's residual) after each DDIM step of a window.
+            speech: times the captions; None spreads them evenly.
 
         Returns:
             The frames, (H, W, 3) uint8, or (H, W, 4) for the background "matte".
 
         Raises:
-            InputError: the landmarks come from other weights. The call raises it, not the first frame.
+            InputError: the landmarks come from other weights, or the captions cannot be drawn. The call
+                raises it, not the first frame.
         """
         sequence.check_emotion(self.unet.config.emotion_dim)
         steps = options.steps or self.preset.steps
@@ -233,7 +237,10 @@ class ATLDiffPipeline(DiffusionPipeline):
         sequence = replace(sequence, pose=portrait_poses(portrait, sequence.pose))
         layout = options.output, options.background, zoom
         canvas = make_canvas(portrait, sequence.points, *layout, sequence.pose)
+        captions = time_captions(options.captions, speech, len(sequence.points))
         frames = self.renderer.frames(portrait, sequence, canvas, steps, options.seed, on_step)
+        if captions:
+            frames = add_captions(frames, captions)
         if options.badge or label_is_forced():
             frames = add_badges(frames, options.badge_text, options.badge_corner, options.badge_size)
         return Rendering(frames, self.origin(portrait, options))
@@ -284,7 +291,7 @@ class ATLDiffPipeline(DiffusionPipeline):
             def step(index: int, timestep: torch.Tensor, residual: torch.Tensor) -> None:
                 callback_on_step_end(self, index, timestep, {"latents": residual})
 
-        rendering = self.render(animation.portrait, animation.landmarks, options, on_step=step)
+        rendering = self.render(animation.portrait, animation.landmarks, options, step, animation.speech)
         frames = convert_frames(np.stack(list(rendering)), output_type)
         result = frames, animation.landmarks, FRAME_RATE
         return ATLDiffPipelineOutput(*result) if return_dict else result

@@ -75,16 +75,17 @@ def test_command_line_and_api_offer_every_option_with_its_default():
     assert _options(make_parser().parse_args(["generate", "a.jpg", "b.wav", *flags])) == EVERYTHING
     run = api.publish(lambda *values: None, api.ANIMATE, api.ANIMATE_TEXT)
     published = inspect.signature(run).parameters
-    assert list(published) == ["portrait", "speech", *OPTIONS, "landmarks", "driving_video"]
+    assert list(published) == ["portrait", "speech", *OPTIONS, "landmarks", "driving_video", "backdrop"]
     assert all(published[name].default == option.default for name, option in OPTIONS.items())
-    assert all(help_text(name) in run.__doc__ for name in OPTIONS)
+    assert all(api.describe_argument(name) in run.__doc__ for name in api.ANIMATE)
+    assert all(help_text(name)[1:] in api.describe_argument(name) for name in OPTIONS)
 
 
 EVERYTHING = Options(
     expression=0.5, feeling=1.2, lips=1.5, silence=0.5, blinks=0, sway=2, smoothing=0, closure=0,
     liveliness=0.5, face=2, emotion="happy",
     steps=3, seed=9, output="crop", background="green", zoom=2, badge=True,
-    badge_text="AI-generated", badge_corner="upper left", badge_size=1.5,
+    badge_text="AI-generated", badge_corner="upper left", badge_size=1.5, captions="Good morning.",
     detector="face-alignment",
 )  # fmt: skip
 
@@ -96,5 +97,7 @@ def test_the_pages_presets_and_words_fit_the_options():
         offered = set(OPTIONS[name].metadata["choices"]) - (
             set() if find_spec("mediapipe") else {"mediapipe-tasks"}
         )
-        assert {value for _, value in pairs} == offered
+        colours = {value for _, value in pairs if "colour" in OPTIONS[name].metadata and value[0] == "#"}
+        assert {value for _, value in pairs} - colours == offered
+        assert all(Options(**{name: value}) for _, value in pairs)
     assert set(texts.GAINS) < set(MOTION) and set(OPTIONS) - {"face", "emotion"} <= set(texts.NOTES)

@@ -17,12 +17,22 @@ def open_page(context, url: str):
     return tab
 
 
+def clear(tab) -> None:
+    """Takes photo and recording away, and waits until nothing is told of them."""
+    for place in ("photo", "speech"):
+        button = tab.locator(f"#{place} [aria-label=Clear], #{place} [aria-label='Remove Image']")
+        if button.count():
+            button.first.click()
+        until(tab, f"() => !document.querySelector('#{place}-note .note')")
+
+
 def give(tab, photo: Path, recording: Path | None = None) -> None:
-    """Uploads a photo and a recording, and waits until both were looked at."""
-    tab.locator("input[type=file]").nth(0).set_input_files(str(photo))
+    """Uploads a photo and a recording in place of those that are there; waits until both were looked at."""
+    clear(tab)
+    tab.set_input_files("#photo input[type=file]", str(photo))
     tab.wait_for_selector("#photo-note .note")
     if recording:
-        tab.locator("input[type=file]").nth(1).set_input_files(str(recording))
+        tab.set_input_files("#speech input[type=file]", str(recording))
         tab.wait_for_selector("#speech-note .note")
 
 

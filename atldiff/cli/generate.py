@@ -88,6 +88,7 @@ class Runner:
                 job.poses,
                 job.driving_video,
                 max_seconds=settings.max_seconds,
+                backdrop=job.backdrop,
             )
             for warning in (*animation.portrait.warnings, *animation.speech.warnings):
                 tqdm.write(f"note: {warning}", file=sys.stderr)
@@ -107,7 +108,8 @@ class Runner:
         bar.set_description("rendering")
         bar.reset(total=len(animation.landmarks.points))
 
-        frames = self.pipeline.render(animation.portrait, animation.landmarks, animation.options)
+        made_from = animation.portrait, animation.landmarks, animation.options
+        frames = self.pipeline.render(*made_from, speech=animation.speech)
 
         def count_frames() -> Iterator[np.ndarray]:
             """Yields the frames and moves the bar."""

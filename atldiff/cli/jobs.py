@@ -30,6 +30,7 @@ class Job:
         landmark_file: landmarks to render instead of the prediction, or None.
         poses: a table of the head's angles instead of motion from the voice, or None.
         driving_video: a video whose head, brows and blinks to use instead, or None.
+        backdrop: a picture to lay behind the person, or None.
     """
 
     photo: Path
@@ -40,11 +41,13 @@ class Job:
     landmark_file: Path | None = None
     poses: Path | None = None
     driving_video: Path | None = None
+    backdrop: Path | None = None
 
     @property
     def inputs(self) -> tuple[Path, ...]:
         """The files that the job reads."""
-        files = self.photo, self.recording, self.landmark_file, self.poses, self.driving_video
+        motion = self.landmark_file, self.poses, self.driving_video
+        files = self.photo, self.recording, *motion, self.backdrop
         return tuple(path for path in files if path is not None)
 
     @property

@@ -84,6 +84,8 @@ def _add_generate(commands) -> None:
     motion = parser.add_mutually_exclusive_group()
     motion.add_argument("--poses", type=Path, metavar="FILE", help=turns)
     motion.add_argument("--driving-video", type=Path, metavar="FILE", help=video)
+    behind = "a picture to lay behind the person, with --background keep"
+    parser.add_argument("--backdrop", type=Path, metavar="FILE", help=behind)
     _add_settings(parser)
 
 
@@ -206,6 +208,7 @@ def _generate(args: argparse.Namespace) -> None:
         landmark_file=args.from_landmarks,
         poses=args.poses,
         driving_video=args.driving_video,
+        backdrop=args.backdrop,
     )
     for line in _runner(args).run(job):
         print(line)

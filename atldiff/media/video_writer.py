@@ -3,7 +3,7 @@
 import errno
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
@@ -17,6 +17,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
+from atldiff.media.fragments import Fragments
 from atldiff.media.sound import resample
 from atldiff.media.yuv import Pictures
 from atldiff.memory import map_to_disk, release_pages
@@ -108,11 +109,12 @@ def encode_video(
     metadata: dict[str, str] | None = None,
     origin: Origin | None = None,
     warn: Callable[[str], None] = _log,
+    live: Path | None = None,
 ) -> Iterator[np.ndarray]:
     """Does the work of `write_video` step by step, and yields each marked frame after encoding.
 
     The file appears after the last step. A generator that is closed before leaves nothing behind. `warn` gets
-    a sentence if the video cannot be signed.
+    a sentence if the video cannot be signed. `live` is a second file that plays while it grows, not signed.
     """
     path, rate = Path(path), _exact_rate(fps)
     made_from = origin or cast(Origin, getattr(frames, "origin", Origin()))
@@ -131,7 +133,7 @@ def encode_video(
             container.metadata.update(_add_mark(metadata or {}))
             mark = Watermark(first)
             marked = map(mark.apply, chain([first], frames))
-            yield from _encode(container, suffix, marked, first.shape, speech, rate)
+            yield from _encode(container, suffix, marked, first.shape, speech, rate, live)
         if speech is not None:
             made_from = replace(made_from, recording=made_from.recording or speech.fingerprint)
         if note := sign_video(part, path, made_from, mark.applies):
@@ -189,7 +191,9 @@ def _create_part(path: Path, part: Path) -> None:
         raise InputError(f"Nothing can be written in {path.parent}", "Choose another folder") from error
 
 
-def _encode(container, suffix: str, frames, shape: tuple, speech: Sound | None, rate: Fraction) -> Iterator:
+def _encode(
+    container, suffix: str, frames, shape: tuple, speech: Sound | None, rate: Fraction, live: Path | None
+) -> Iterator:
     """Encodes each frame, after the sound up to its end, and yields it."""
     codec, pixels, options, sound_codec = _CODECS[suffix]
     height, width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
@@ -200,16 +204,27 @@ def _encode(container, suffix: str, frames, shape: tuple, speech: Sound | None, 
     video.color_range, video.colorspace = ColorRange.MPEG, Colorspace.ITU709
     video.color_primaries, video.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
     sound = None if speech is None else _SoundTrack(container, sound_codec, speech)
-    pictures = Pictures(video)
-    for index, frame in enumerate(frames):
-        assert frame.shape == shape, f"frame {index} is {frame.shape}, the first was {shape}"
+    with ExitStack() as stack:
+        fragments = None
+        if live is not None:
+            tracks = [video] if sound is None else [video, sound.stream]
+            fragments = stack.enter_context(closing(Fragments(live, tracks)))
+
+        def mux(packets: list[av.Packet]) -> None:
+            container.mux(packets)
+            if fragments is not None:
+                fragments.mux(packets)
+
+        pictures = Pictures(video)
+        for index, frame in enumerate(frames):
+            assert frame.shape == shape, f"frame {index} is {frame.shape}, the first was {shape}"
+            if sound:
+                mux(sound.encode_until((index + 1) / rate))
+            mux(video.encode(pictures.convert(frame, index)))
+            yield frame
+        mux(video.encode(None))
         if sound:
-            sound.write_until((index + 1) / rate)
-        container.mux(video.encode(pictures.convert(frame, index)))
-        yield frame
-    container.mux(video.encode(None))
-    if sound:
-        sound.write_until(None)
+            mux(sound.encode_until(None))
 
 
 class _SoundTrack:
@@ -221,19 +236,19 @@ class _SoundTrack:
         same = rate == speech.sound_rate
         self._sound = speech.sound if same else map_to_disk(resample(speech.sound, speech.sound_rate, rate))
         self._layout = "mono" if self._sound.shape[1] == 1 else "stereo"
-        self._container, self._written, self._rate = container, 0, rate
-        self._stream = container.add_stream(codec, rate=rate, layout=self._layout)
-        self._stream.bit_rate = 128_000 * self._sound.shape[1]
+        self._written, self._rate = 0, rate
+        self.stream = container.add_stream(codec, rate=rate, layout=self._layout)
+        self.stream.bit_rate = 128_000 * self._sound.shape[1]
 
-    def write_until(self, seconds: Fraction | None) -> None:
+    def encode_until(self, seconds: Fraction | None) -> list[av.Packet]:
         """Encodes the sound up to a time; None = to its end, and closes the track."""
+        packets = list[av.Packet]()
         end = len(self._sound) if seconds is None else min(len(self._sound), int(seconds * self._rate))
         for start in range(self._written, end, self._rate):
             block = self._sound[start : min(start + self._rate, end)]
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.T), "fltp", self._layout)
             frame.sample_rate, frame.pts, frame.time_base = self._rate, start, Fraction(1, self._rate)
-            self._container.mux(self._stream.encode(frame))
+            packets += self.stream.encode(frame)
             release_pages(self._sound)
         self._written = end
-        if seconds is None:
-            self._container.mux(self._stream.encode(None))
+        return packets + self.stream.encode(None) if seconds is None else packets

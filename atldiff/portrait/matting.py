@@ -39,5 +39,10 @@ def _alpha(mask: np.ndarray) -> np.ndarray:
 
 def green_screen(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Lays an image (H, W, 3) uint8 over green by alpha (H, W) in [0, 1] (Sec. 3.3.4)."""
-    mixed = image * alpha[..., None] + np.array(GREEN, np.float32) * (1 - alpha[..., None])
+    return lay_over(image, alpha, np.array(GREEN))
+
+
+def lay_over(image: np.ndarray, alpha: np.ndarray, backdrop: np.ndarray) -> np.ndarray:
+    """Lays an image (H, W, 3) uint8 over a colour (3,) or a picture (H, W, 3), by alpha (H, W) in [0, 1]."""
+    mixed = image * alpha[..., None] + backdrop.astype(np.float32) * (1 - alpha[..., None])
     return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)

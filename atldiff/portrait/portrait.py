@@ -87,6 +87,7 @@ def load_portrait(
     detector: str = "mediapipe",
     matte: bool = False,
     zoom: float = 1.0,
+    aspect: float | None = None,
 ) -> Portrait:
     """Reads a photo and finds its face.
 
@@ -100,10 +101,11 @@ def load_portrait(
             paper's; fetches its weights at first use).
         matte: also compute `alpha`.
         zoom: above 1, take the part round the face, in the photo's full resolution.
+        aspect: width / height of the picture; None = the photo's. The picture is a part of the photo.
 
     Raises:
         InputError: no picture, no face, a face below 64 pixels or half outside the photo, no face of that
-            number, no weights, no package for the detector.
+            number, no weights, no package for the detector, no part of that aspect with all of the face.
     """
     check_detector(detector)
     if isinstance(source, Portrait):
@@ -114,7 +116,7 @@ def load_portrait(
         raise InputError("No face was found in the photo", FRONTAL)
     if not 1 <= face <= len(scene.faces):
         raise InputError(f"The photo has no face number {face}", f"Choose from 1 to {len(scene.faces)}")
-    image, boxes, chosen = _frame_face(source, scene, finder, face, zoom)
+    image, boxes, chosen = _frame_face(source, scene, finder, face, zoom, aspect)
     landmarks = chosen.landmarks
     if longest_side(landmarks) < MIN_FACE:
         remedy = "Use a photo taken from closer, or zoom to the head if the photo is a large one"
@@ -141,18 +143,24 @@ def load_portrait(
 
 
 def _frame_face(
-    source: str | Path | np.ndarray | Image.Image, scene: Scene, finder: Finder, face: int, zoom: float
+    source: str | Path | np.ndarray | Image.Image,
+    scene: Scene,
+    finder: Finder,
+    face: int,
+    zoom: float,
+    aspect: float | None,
 ) -> tuple[np.ndarray, list[np.ndarray], Face]:
     """The video's picture of a scene, its longer side at most 2048; its boxes, and the chosen face."""
     part = _needs_crop(scene, face)
     scene = _crop_scene(scene, scene.faces[face - 1]) if part else scene
     image, boxes, chosen = scene.image, [other.box for other in scene.faces], scene.faces[face - 1]
-    if zoom <= 1 and max(image.shape[:2]) <= LONG_SIDE:
+    if zoom <= 1 and aspect is None and max(image.shape[:2]) <= LONG_SIDE:
         return image, boxes, chosen
     fine = image
     if zoom > 1 and not part:
         fine = np.rot90(open_photo(source, round(LONG_SIDE * min(zoom, FINEST)), scene.frame), scene.turns)
-    close_up, boxes, landmarks = zoom_to_face(fine, image.shape, boxes, chosen.landmarks, max(zoom, 1.0))
+    framing = max(zoom, 1.0), aspect
+    close_up, boxes, landmarks = zoom_to_face(fine, image.shape, boxes, chosen.landmarks, *framing)
     refined = finder.fit(close_up, boxes[face - 1])
     return close_up, boxes, Face(boxes[face - 1], landmarks, chosen.spread) if refined is None else refined
 

@@ -16,6 +16,8 @@ SHARPNESS_SIZE = 256  # pixels; side of the crop for `sharpness` and `exposure`
 DARK = 60.0  # level of a face's light parts; eyes and highlights of well-lit dark skin lie above
 WHITE = 0.15  # white share of an overexposed face
 _WHITE_LEVEL = 250
+BLACK = 24  # level; a bar's pixels lie below, also after JPEG
+_THINNEST_BAR, _BAR_EDGE = 0.015, 0.35  # of the photo's side; share of bright pixels next to a bar
 MOST_OUTSIDE = 0.45  # highest share of a face's area outside the photo
 MOST_MOUTH_OUTSIDE = 0.3  # highest share of a mouth's area outside the photo
 
@@ -83,6 +85,10 @@ def photo_advice(image: np.ndarray, landmarks: np.ndarray, num_faces: int = 1, f
             OPEN_MOUTH < mouth_opening(landmarks) <= WIDE_OPEN,
             "The mouth is open. A photo with closed lips gives cleaner speech.",
         ),
+        (
+            has_black_bars(image),
+            "The photo has black bars, and so will have the video. Cut them off, or zoom to the head.",
+        ),
         (brightest < DARK, "The face is very dark, and so will be the video. Use a brighter photo."),
         (white > WHITE, "The face is overexposed: its light parts are white. Use a darker photo."),
         (side < FRAME_SIZE, "The face is small. A larger photo gives a sharper video."),
@@ -96,6 +102,26 @@ def photo_advice(image: np.ndarray, landmarks: np.ndarray, num_faces: int = 1, f
         ),
     ]
     return [sentence for applies, sentence in advice if applies]
+
+
+def has_black_bars(image: np.ndarray) -> bool:
+    """Whether two opposite edges of a photo (H, W, 3) uint8 are black bars, as of screenshots and films.
+
+    A bar ends at a straight line. So a dark background, into which a head reaches, is none.
+    """
+    bright = image.max(axis=2) > BLACK
+    return any(
+        all(_is_bar(side) for side in (rows, rows[::-1]))
+        for rows in (bright.mean(axis=1), bright.mean(axis=0))
+    )
+
+
+def _is_bar(shares: np.ndarray) -> bool:
+    """Whether lines of a picture, by their shares of bright pixels (N,), begin with a black bar."""
+    filled = np.flatnonzero(shares > 0.02)
+    if not len(filled) or filled[0] < max(2, _THINNEST_BAR * len(shares)):
+        return False
+    return bool(shares[filled[0] : filled[0] + 4].max() > _BAR_EDGE)
 
 
 def sharpness(image: np.ndarray, box: np.ndarray) -> float:

@@ -9,18 +9,25 @@ from atldiff.web.jobs.request import MAX_SECONDS, MAX_UPLOAD
 
 _UPLOAD = MAX_UPLOAD.removesuffix("mb")
 FILES = {
-    "portrait": f"photo of one person from the front (JPEG, PNG, WebP or HEIC, at most {_UPLOAD} MB).",
-    "speech": f"recording of speech (WAV, MP3, M4A, FLAC, OGG, at most {MAX_SECONDS:g} s and {_UPLOAD} MB).",
-    "landmarks": "landmark file (.npz or .json) of this API to render instead of the predicted motion.",
-    "driving_video": f"video of a face whose head, brows and blinks to use (at most {_UPLOAD} MB).",
-    "file_format": "npz or json.",
-    "file": f"video, photo or other file that may be ours (at most {_UPLOAD} MB).",
+    "portrait": f"A photo of one person from the front: JPEG, PNG, WebP or HEIC, at most {_UPLOAD} MB.",
+    "speech": f"A recording of speech: WAV, MP3, M4A, FLAC or OGG, up to {MAX_SECONDS:g} s and {_UPLOAD} MB.",
+    "landmarks": "A landmark file (.npz or .json) of this API, used instead of the predicted motion.",
+    "driving_video": f"A video of a face, whose head, brows and blinks are used; at most {_UPLOAD} MB.",
+    "backdrop": f"A picture to lay behind the person, with the background keep; at most {_UPLOAD} MB.",
+    "file_format": "The format of the landmark file: npz or json.",
+    "file": f"A video, photo or other file that may be ours; at most {_UPLOAD} MB.",
+}
+# Paths of our own files from the page's address, for the examples of the API's description.
+EXAMPLE_FILES = {
+    "portrait": "examples/astronaut.jpg",
+    "speech": "examples/hello_world.flac",
+    "file": "examples/videos/astronaut.mp4",
 }
 NEEDED = ("portrait", "speech", "file")
-FILE_ARGUMENTS = ("portrait", "speech", "landmarks", "driving_video", "file")
+FILE_ARGUMENTS = ("portrait", "speech", "landmarks", "driving_video", "backdrop", "file")
 _ABOUT_MOTION = ("seed", "file_format", "detector", "driving_video")
 PREVIEW = ("portrait", "speech", "face", "emotion", *MOTION, *_ABOUT_MOTION)
-ANIMATE = ("portrait", "speech", *OPTIONS, "landmarks", "driving_video")
+ANIMATE = ("portrait", "speech", *OPTIONS, "landmarks", "driving_video", "backdrop")
 CHECK = ("portrait", "face", "detector")
 VERIFY = ("file",)
 ENDPOINTS = {  # name: arguments in order
@@ -46,24 +53,25 @@ Args:
 {arguments}
 
 Returns:
-    The landmark file (68 points a frame in pixels of the photo, 30 frames a second), which the argument
-    landmarks of animate takes, and a video of the moving landmarks (at most 10 seconds)."""
+    The landmark file, and a video of the moving landmarks (at most 10 s). The file has 68 points a frame
+    in pixels of the photo, at 30 frames a second; animate takes it as its argument "landmarks"."""
 CHECK_TEXT = """Find the faces of a photo and say what would make its video worse.
 
 Args:
 {arguments}
 
 Returns:
-    size (width, height), faces (x0, y0, x1, y1 each, the largest first), face, crop and the 68 landmarks,
-    in pixels of the upright photo, and warnings; and the photo with all of them drawn."""
+    A dictionary, and the photo with faces, crop and landmarks drawn. The dictionary has size (width,
+    height), faces (x0, y0, x1, y1 each, the largest first), face (the number of the chosen one), crop,
+    the 68 landmarks and warnings; all in pixels of the upright photo."""
 VERIFY_TEXT = """Say whether a video was made here and is unchanged: its credentials, watermark and tags.
 
 Args:
 {arguments}
 
 Returns:
-    status (0 = ours and unchanged, 1 = a mark alone, changed, or an unknown key, 2 = nothing of ours),
-    a sentence, and what credentials, mark and tags say."""
+    A dictionary with a status (0 = ours and unchanged; 1 = a mark alone, changed, or an unknown key;
+    2 = nothing of ours), a sentence, and what credentials, mark and tags say."""
 
 
 def publish(run: Callable, names: tuple[str, ...], description: str, *more: inspect.Parameter) -> Callable:
@@ -84,6 +92,41 @@ def publish(run: Callable, names: tuple[str, ...], description: str, *more: insp
     ]
     published: Any = run
     published.__signature__ = inspect.Signature([*parameters, *more])
-    lines = [f"    {name}: {FILES[name] if name in FILES else help_text(name) + '.'}" for name in names]
-    published.__doc__ = description.format(arguments="\n".join(lines))
+    lines = [f"    {name}: {describe_argument(name)}" for name in names]
+    text, _, returned = description.format(arguments="\n".join(lines)).partition("Returns:\n")
+    # gradio joins the lines after "Returns:" by commas.
+    published.__doc__ = f"{text}Returns:\n    {' '.join(returned.split())}"
     return run
+
+
+def describe_argument(name: str) -> str:
+    """The meaning of an argument in one sentence."""
+    if name in FILES:
+        return FILES[name]
+    words = help_text(name)
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def describe_parameters(info: dict[str, Any], address: str) -> None:
+    """Completes gradio's description of the endpoints: our sentences, and our own files as examples.
+
+    Args:
+        info: what `gr.Blocks.get_api_info` returns; changed in place.
+        address: of the page, for the examples' addresses.
+    """
+    for endpoint in info["named_endpoints"].values():
+        for parameter in endpoint["parameters"]:
+            name = parameter["parameter_name"]
+            parameter["label"] = name
+            parameter["python_type"]["description"] = describe_argument(name)
+            if name in NEEDED:  # the page's first example is no default
+                parameter |= {"parameter_has_default": False, "parameter_default": None}
+            if name == "background":
+                parameter["type"] = {"type": "string"}  # a colour is none of the page's choices
+                parameter["python_type"]["type"] = "str"
+            if name in EXAMPLE_FILES:
+                url = f"{address.rstrip('/')}/{EXAMPLE_FILES[name]}"
+                file = {"path": url, "url": url, "orig_name": url.rpartition("/")[2]}
+                parameter["example_input"] = file | {"meta": {"_type": "gradio.FileData"}}
+            elif name in FILE_ARGUMENTS:
+                parameter["example_input"] = None

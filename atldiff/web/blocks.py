@@ -1,18 +1,20 @@
 """The page's `gr.Blocks`, which receives every call from the page, REST, gradio's client or MCP."""
 
 import copy
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
 from atldiff.errors import InputError
-from atldiff.web.api import ENDPOINTS
-from atldiff.web.files import WEB, check_size, locate_file, run_in_thread
+from atldiff.web.api import ENDPOINTS, describe_parameters
+from atldiff.web.files import WEB, check_size, example_at, locate_file, run_in_thread
 from atldiff.web.jobs.request import explain
 
-_FILES = (gr.Image, gr.Audio, gr.File, gr.UploadButton)
+_FILES = (gr.Image, gr.Audio, gr.File, gr.UploadButton, gr.DownloadButton)
 
 
 class Blocks(gr.Blocks):
@@ -33,6 +35,14 @@ class Blocks(gr.Blocks):
             raise
         except Exception as error:
             raise gr.Error(explain(error), print_exception=False) from error
+
+    def get_api_info(self, *args: Any, **kwargs: Any) -> Any:
+        """Describes the endpoints, for "Use via API", gradio's clients and MCP."""
+        info = super().get_api_info(*args, **kwargs)
+        space = os.environ.get("SPACE_HOST")
+        address = f"https://{space}" if space else self.share_url or self.local_url or "http://127.0.0.1:7860"
+        describe_parameters(info, address)
+        return info
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
@@ -74,7 +84,9 @@ async def _as_gradio_file(value: Any, name: str, block: Any) -> dict[str, Any] |
     source = await run_in_thread(locate_file, value, name, get_upload_folder())
     if source is None:
         return None
-    if source.startswith(WEB):
+    if example := example_at(source):
+        source = save_file_to_cache(str(example), get_upload_folder())
+    elif source.startswith(WEB):
         source = await _download(source, name, block)
     return {"path": source, "meta": {"_type": "gradio.FileData"}}
 

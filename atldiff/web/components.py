@@ -29,6 +29,13 @@ def radio(name: str) -> gr.Radio:
     return gr.Radio(CHOICES[name], value=option.default, label=option.metadata["label"], info=NOTES[name])
 
 
+def dropdown(name: str) -> gr.Dropdown:
+    """A list of an option's choices, which takes other text, too."""
+    option = OPTIONS[name]
+    texts: Any = {"label": option.metadata["label"], "info": NOTES[name]}
+    return gr.Dropdown(CHOICES[name], value=option.default, allow_custom_value=True, **texts)
+
+
 def number(name: str, **settings: Any) -> gr.Number:
     """A field for an option's whole number."""
     low, high = OPTIONS[name].metadata["range"]
@@ -40,4 +47,5 @@ def checkbox(name: str) -> gr.Checkbox:
     option = OPTIONS[name]
     forced = name == "badge" and label_is_forced()
     value, note = (True, FORCED) if forced else (option.default, NOTES[name])
-    return gr.Checkbox(value, label=option.metadata["label"], info=note, interactive=not forced)
+    label = option.metadata["label"]
+    return gr.Checkbox(value, label=label, info=note, interactive=not forced, min_width=240)

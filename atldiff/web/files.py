@@ -7,12 +7,15 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import anyio
 
 from atldiff.errors import InputError
+from atldiff.web.api import EXAMPLE_FILES
 from atldiff.web.jobs.request import MAX_UPLOAD, MAX_UPLOAD_BYTES
+from atldiff.web.public import EXAMPLES
 
 WEB = ("http://", "https://")
 T = TypeVar("T")
@@ -62,6 +65,17 @@ def locate_file(value: Any, name: str, folder: str | Path) -> str | None:
     if not os.path.isfile(path):
         raise InputError(f"The file of {name} is no longer on this server", "Upload it again")
     return path
+
+
+def example_at(address: str) -> Path | None:
+    """The example file that an address of this page names; None for every other address or path.
+
+    The description of the API names such addresses. The server reads the file, since it may not download
+    from itself.
+    """
+    _, folder, name = urlsplit(address).path.rpartition("examples/")
+    own = address.startswith(WEB) and folder + name in EXAMPLE_FILES.values()
+    return EXAMPLES / name if own else None
 
 
 def check_size(path: str, name: str) -> str:

@@ -1,6 +1,7 @@
 """Layout of the page, in the order of reading and of a phone's screen.
 
-The order is: examples, photo, speech, Animate, result.
+The order is: the talking video, examples, photo, speech, Animate, settings. A wide screen has the inputs
+beside the video, and the settings below it.
 """
 
 from dataclasses import dataclass
@@ -8,11 +9,13 @@ from typing import Any
 
 import gradio as gr
 
+from atldiff.media.captions import MAX_LETTERS as MAX_CAPTIONS
 from atldiff.media.synthesis import MAX_LETTERS, installed_voices
 from atldiff.options import AUTOMATIC, MOTION
 from atldiff.web import texts
-from atldiff.web.components import checkbox, number, radio, slider
+from atldiff.web.components import checkbox, dropdown, number, radio, slider
 from atldiff.web.jobs.request import MAX_SECONDS
+from atldiff.web.jobs.service import Look
 from atldiff.web.live.panel import LivePanel, lay_out_live
 from atldiff.web.preview import progress
 from atldiff.web.texts import NOTES, PRESETS
@@ -26,6 +29,7 @@ class Page:
     examples: list[gr.Button]
     recordings: list[gr.Button]
     # Photo and speech.
+    own_photo: gr.UploadButton
     tabs: gr.Tabs
     annotation: gr.Image
     motion: gr.Video
@@ -35,18 +39,30 @@ class Page:
     film: gr.UploadButton
     text: gr.Textbox
     voice: gr.Dropdown
+    captioned: gr.Checkbox
     say: gr.Button
+    motion_note: gr.HTML
+    release: gr.Button
     start: gr.Button
     preview: gr.Button
     # Result.
     still: gr.HTML
+    live: gr.Textbox
+    screen: gr.Column
     talk: gr.Video
+    sound: gr.Button
+    other: gr.Video
     making: gr.HTML
     status: gr.HTML
     stop: gr.Button
     download: gr.DownloadButton
+    clips: list[gr.Button]
+    clip: gr.DownloadButton
+    share: gr.Button
     earlier: gr.Gallery
-    live: LivePanel
+    live_panel: LivePanel
+    again: gr.Button
+    beside: gr.Button
     # Settings.
     preset: gr.Radio
     dice: gr.Button
@@ -60,31 +76,50 @@ class Page:
     verdict: gr.JSON
     picture: gr.Image
     previewed: gr.State
-    videos: gr.State
+    takes: gr.State
+    shown: gr.State
+    pair: gr.State
+
+    @property
+    def of_takes(self) -> tuple[Any, ...]:
+        """What changes with the takes of a visit."""
+        return (
+            self.talk,
+            self.other,
+            self.download,
+            self.earlier,
+            self.again,
+            self.beside,
+            self.takes,
+            self.shown,
+            self.pair,
+        )
 
 
-def lay_out(emotions: tuple[str, ...], steps: int) -> Page:
-    """Builds the page inside the current `gr.Blocks`.
+def lay_out(emotions: tuple[str, ...], steps: int, look: Look, speech_words: str) -> Page:
+    """Builds the page inside the current `gr.Blocks`, with the first example in its inputs.
 
     Args:
         emotions: names of the emotions that the weights know.
         steps: the weights' default number of DDIM steps.
+        look: the inspection of the first example's photo.
+        speech_words: HTML of the note on its recording.
     """
     page = Page()
     page.inputs, page.examples, page.recordings = {}, [], []
     gr.Markdown(texts.TOP, elem_id="top")
     with gr.Row(elem_id="columns"):
-        with gr.Column(scale=5):
+        with gr.Column(elem_id="result"), gr.Tabs(elem_id="ways"):
+            with gr.Tab("Video", id="video"):
+                _result(page)
+            page.live_panel = lay_out_live()
+        with gr.Column(elem_id="inputs"):
             _examples(page)
-            _photo(page)
-            _speech(page)
-            _typing(page)
+            _photo(page, look)
+            _speech(page, speech_words)
             _buttons(page)
-        with gr.Column(scale=6):
-            with gr.Tabs(elem_id="ways"):
-                with gr.Tab("Video", id="video"):
-                    _result(page)
-                page.live = lay_out_live()
+            _other_voices(page)
+        with gr.Column(elem_id="settings"):
             with gr.Accordion("Motion"):
                 _motion(page, emotions)
             with gr.Accordion("Advanced", open=False):
@@ -100,7 +135,8 @@ def lay_out(emotions: tuple[str, ...], steps: int) -> Page:
     page.findings = gr.JSON(label="findings", visible=False)
     page.picture = gr.Image(label="picture", visible=False)
     page.verdict = gr.JSON(label="verdict", visible=False)
-    page.previewed, page.videos = gr.State(False), gr.State([])
+    page.previewed, page.pair = gr.State(False), gr.State(False)
+    page.takes, page.shown = gr.State([]), gr.State(0)
     return page
 
 
@@ -108,77 +144,101 @@ def _examples(page: Page) -> None:
     with gr.Row(elem_id="examples"):
         for example in texts.EXAMPLES:
             icon = str(example.portrait)
-            page.examples.append(gr.Button(example.name, icon=icon, elem_classes="example", min_width=80))
+            page.examples.append(gr.Button(example.name, icon=icon, elem_classes="example", min_width=60))
+        page.own_photo = gr.UploadButton(
+            "Your photo", file_types=["image", ".heic"], elem_id="own-photo", min_width=60
+        )
 
 
-def _photo(page: Page) -> None:
+def _photo(page: Page, look: Look) -> None:
     with gr.Row(elem_id="photo"):
         sources: Any = ["upload", "webcam", "clipboard"]
-        settings: Any = {"label": "Portrait", "type": "filepath", "buttons": []}
-        page.inputs["portrait"] = gr.Image(sources=sources, height=280, min_width=150, **settings)
+        settings: Any = {
+            "label": "Portrait",
+            "type": "filepath",
+            "buttons": [],
+            "height": 196,
+            "min_width": 150,
+        }
+        page.inputs["portrait"] = gr.Image(str(texts.EXAMPLES[0].portrait), sources=sources, **settings)
         with gr.Tabs() as page.tabs:
+            plain: Any = {"buttons": [], "height": 150}
             with gr.Tab("Face", id="seen"):
                 page.annotation = gr.Image(
-                    label="What is seen", interactive=False, height=230, buttons=[], min_width=150
+                    look.picture, label="What is seen", interactive=False, min_width=150, **plain
                 )
             with gr.Tab("Motion", id="motion", elem_id="motion"):
-                page.motion = gr.Video(label="How it moves", height=230, autoplay=True, loop=True, buttons=[])
+                page.motion = gr.Video(label="How it moves", autoplay=True, loop=True, **plain)
     page.inputs["face"] = number("face", label="Face (or click it above)", visible=False)
     page.inputs["zoom"] = slider("zoom", visible=False)
-    page.photo_note = gr.HTML(elem_id="photo-note")
+    page.photo_note = gr.HTML(look.words, elem_id="photo-note")
 
 
-def _speech(page: Page) -> None:
+def _speech(page: Page, words: str) -> None:
     sources: Any = ["upload", "microphone"]
-    page.inputs["speech"] = gr.Audio(
-        label="Speech", sources=sources, type="filepath", buttons=[], elem_id="speech"
-    )
-    page.speech_note = gr.HTML(elem_id="speech-note")
+    settings: Any = {"label": "Speech", "type": "filepath", "buttons": [], "elem_id": "speech"}
+    page.inputs["speech"] = gr.Audio(str(texts.EXAMPLES[0].recording), sources=sources, **settings)
+    page.speech_note = gr.HTML(words, elem_id="speech-note")
     cut = f"Use the first {MAX_SECONDS:g} s"
     page.cut = gr.Button(cut, elem_id="cut", size="sm", visible=False)
+
+
+def _buttons(page: Page) -> None:
+    page.motion_note = gr.HTML(elem_id="motion-note")
+    page.release = gr.Button(texts.RELEASE, elem_id="release", size="sm", visible=False)
+    with gr.Row(elem_id="make"):
+        page.start = gr.Button("Animate", variant="primary", elem_id="animate", scale=3, min_width=120)
+        page.preview = gr.Button("Preview motion", elem_id="preview", scale=2, min_width=120)
+    gr.Markdown(texts.PRIVACY, elem_id="privacy")
+
+
+def _other_voices(page: Page) -> None:
+    """Recordings to take, and the field for a text to speak, which is hidden if no voice is installed."""
     with gr.Row(elem_id="recordings"):
         for words in texts.RECORDINGS:
             page.recordings.append(gr.Button(f"“{words}”", size="sm", min_width=80))
         kinds = ["video", "audio", ".3gp", ".amr", ".caf"]  # browsers do not take the last three for sound
         page.film = gr.UploadButton(
-            "Take a video’s sound", file_types=kinds, elem_id="film", size="sm", min_width=80
+            "Your recording, or a video’s sound", file_types=kinds, elem_id="film", size="sm", min_width=80
         )
-
-
-def _typing(page: Page) -> None:
-    """The field for a text to speak; hidden if no voice is installed."""
     voices = [(voice.label, voice.name) for voice in installed_voices()]
     with gr.Accordion("Or type what to say", open=False, visible=bool(voices), elem_id="type"):
         page.text = gr.Textbox(label="Text", lines=2, max_length=MAX_LETTERS, elem_id="text")
         page.voice = gr.Dropdown(
             voices, value=voices[0][1] if voices else None, label="Voice", info="A computer speaks."
         )
+        page.captioned = gr.Checkbox(False, label="Also as captions", min_width=240)
         page.say = gr.Button("Say it", elem_id="say", size="sm")
-
-
-def _buttons(page: Page) -> None:
-    with gr.Row(elem_id="make"):
-        page.start = gr.Button("Animate", variant="primary", elem_id="animate", scale=3, min_width=120)
-        page.preview = gr.Button("Preview motion", elem_id="preview", scale=2, min_width=120)
 
 
 def _result(page: Page) -> None:
     ready = texts.EXAMPLES[0].video
-    video, words = (str(ready), texts.LOADED) if ready.is_file() else (None, "")
+    video, words = (str(ready), texts.SHOWN) if ready.is_file() else (None, "")
     plain: Any = {"buttons": [], "interactive": False}
-    with gr.Column(elem_id="result"):
-        page.still = gr.HTML(elem_id="still", visible=False)
-        page.talk = gr.Video(video, label="Talking video", elem_id="talk", height=460, **plain)
-        page.making = gr.HTML(elem_id="making", visible=False)
-        page.status = gr.HTML(progress(words), elem_id="status")
-        with gr.Row():
-            page.stop = gr.Button("Cancel", variant="stop", elem_id="stop", visible=False, min_width=120)
-            page.download = gr.DownloadButton(
-                "Download", elem_id="download", interactive=False, min_width=120
-            )
-        earlier: Any = {"elem_id": "earlier", "visible": False, "columns": 4, "height": 190, **plain}
-        earlier["allow_preview"] = False  # a click shows the video in the large player
-        page.earlier = gr.Gallery(label="Made in this visit", **earlier)
+    page.still = gr.HTML(elem_id="still", visible=False)
+    page.live = gr.Textbox(visible="hidden", show_label=False)
+    with gr.Column(elem_id="screen") as page.screen:
+        with gr.Row(elem_id="videos"):
+            page.talk = gr.Video(video, label="Talking video", elem_id="talk", height=440, **plain)
+            page.other = gr.Video(label="Another take", elem_id="other", height=440, visible=False, **plain)
+        page.sound = gr.Button(texts.SOUND, elem_id="sound", size="sm", min_width=0, visible=bool(video))
+    page.making = gr.HTML(elem_id="making", visible=False)
+    page.status = gr.HTML(progress(words), elem_id="status")
+    with gr.Row():
+        page.stop = gr.Button("Cancel", variant="stop", elem_id="stop", visible=False, min_width=120)
+        page.download = gr.DownloadButton(
+            "Download", video, elem_id="download", interactive=bool(video), min_width=100
+        )
+        small: Any = {"min_width": 70, "visible": bool(video)}
+        page.clips = [gr.Button(kind, elem_id=f"as-{kind.lower()}", **small) for kind in ("GIF", "WebP")]
+        page.share = gr.Button("Share", elem_id="share", **small)
+        page.clip = gr.DownloadButton("Clip", elem_id="clip")
+    with gr.Row(elem_id="with-takes"):
+        page.again = gr.Button(texts.SAME, elem_id="again", visible=False, min_width=100)
+        page.beside = gr.Button(texts.BESIDE, elem_id="beside", visible=False, min_width=100)
+    earlier: Any = {"elem_id": "earlier", "visible": False, "columns": 4, **plain}
+    earlier["allow_preview"] = False  # a click shows the video in the large player
+    page.earlier = gr.Gallery(label="Made in this visit", **earlier)
 
 
 def _motion(page: Page, emotions: tuple[str, ...]) -> None:
@@ -194,15 +254,22 @@ def _advanced(page: Page, steps: int) -> None:
     with gr.Row():
         page.inputs |= {name: slider(name) for name in MOTION if name not in texts.GAINS}
     with gr.Row():
-        page.inputs["steps"] = slider("steps", steps)
+        # One step is the best of weights that were trained for one; more make their pictures worse.
+        page.inputs["steps"] = slider("steps", steps, visible=steps > 1)
         page.inputs["seed"] = number("seed", label="Seed", info=NOTES["seed"])
         page.dice = gr.Button("Another seed", elem_id="dice", size="sm")
-    page.inputs |= {"output": radio("output"), "background": radio("background")}
+    page.inputs |= {"output": radio("output"), "background": dropdown("background")}
+    picture: Any = {"file_types": ["image"], "height": 120, "elem_id": "backdrop"}
+    page.inputs["backdrop"] = gr.File(label="Background picture", **picture)
+    gr.Markdown(NOTES["backdrop"])
     with gr.Row():
         page.inputs |= {"badge": checkbox("badge"), "badge_size": slider("badge_size")}
     page.inputs |= {"badge_text": radio("badge_text"), "badge_corner": radio("badge_corner")}
+    words: Any = {"label": "Captions", "info": NOTES["captions"], "max_length": MAX_CAPTIONS}
+    page.inputs["captions"] = gr.Textbox(lines=2, elem_id="captions", **words)
     page.inputs["detector"] = radio("detector")
-    page.inputs["landmarks"] = gr.File(label="Landmarks to use", file_types=[".npz", ".json"], height=120)
+    motion: Any = {"file_types": [".npz", ".json"], "height": 120, "elem_id": "landmarks"}
+    page.inputs["landmarks"] = gr.File(label="Landmarks to use", **motion)
     gr.Markdown(NOTES["given"])
     film: Any = {"file_types": ["video"], "height": 120, "elem_id": "driving"}
     page.inputs["driving_video"] = gr.File(label="Driving video", **film)

@@ -3,7 +3,8 @@
 from atldiff.web.jobs.request import MAX_UPLOAD
 
 SHOW_RESULT = """() => {
-  document.querySelector('#result').scrollIntoView({behavior: 'smooth', block: 'start'}) }"""
+  const block = innerWidth > 860 ? 'nearest' : 'start';
+  document.querySelector('#result').scrollIntoView({behavior: 'smooth', block}) }"""
 SHOW_VIDEO = """() => {  // again while new notes above push it down, until the visitor scrolls
   const show = () => document.querySelector('#talk').scrollIntoView({behavior: 'smooth', block: 'nearest'});
   const again = setInterval(show, 500), stop = () => clearInterval(again);
@@ -17,7 +18,8 @@ FOCUS = """() => setTimeout(() => {
   const shown = [...document.querySelectorAll('#stop, #animate')].find(
     button => button.checkVisibility() && !button.disabled);
   if (lost) shown?.focus({preventScroll: true}) }, 300)"""
-# Adds the missing role of gradio's labelled elements, and rewrites its messages on failed uploads.
+# Completes gradio's elements for keyboard and screen reader: roles, names, one group for the radio buttons of
+# a question. Rewrites gradio's messages on failed uploads.
 TIDY = """() => {
   const said = [
     [/^HTTP \\d+: /, ''],
@@ -29,15 +31,80 @@ TIDY = """() => {
   const tidy = () => {
     for (const part of document.querySelectorAll('.empty[aria-label]:not([role])'))
       part.setAttribute('role', 'img');
+    for (const group of document.querySelectorAll('fieldset:has(input[type=radio]):not([role])')) {
+      const name = group.querySelector('[data-testid=block-info]')?.innerText.trim() ?? '';
+      group.setAttribute('role', 'radiogroup'); group.setAttribute('aria-label', name);
+      for (const each of group.querySelectorAll('input')) each.name = name }  // arrow keys choose among them
+    for (const button of document.querySelectorAll('#photo button:has(img):not([aria-label])'))
+      button.setAttribute('aria-label', 'Choose the face at a point of the photo');
     for (const toast of document.querySelectorAll('[data-testid=toast-text]')) {
       const plain = said.reduce((text, [found, instead]) => text.replace(found, instead), toast.textContent);
       if (plain !== toast.textContent) toast.textContent = plain } };
   new MutationObserver(tidy).observe(document.body, {subtree: true, childList: true}); tidy() }""".replace(
     "LIMIT", MAX_UPLOAD.removesuffix("mb")
 )
-_PLAY = """() => { let tries = 0; const play = () => {
-  if (SILENT && matchMedia('(prefers-reduced-motion: reduce)').matches) return;
+DOWNLOAD_CLIP = """() => setTimeout(() => document.querySelector('#clip').click(), 300)"""
+SHARE = """async () => {
+  const address = document.querySelector('#talk video').currentSrc, name = address.split('/').pop();
+  const content = await (await fetch(address)).blob();
+  const files = [new File([content], decodeURIComponent(name), {type: content.type})];
+  navigator.share({files, title: document.title}).catch(() => {}) }"""
+LOOP_SILENTLY = """() => {
+  const file = new File([''], 'a.mp4', {type: 'video/mp4'});
+  if (navigator.canShare?.({files: [file]})) document.body.classList.add('can-share');
+  let tries = 0; const play = () => {
   const video = document.querySelector('#talk video');
-  if (video && video.readyState > 0) { video.muted = SILENT; video.volume = SILENT ? 0 : 1; video.play() }
+  if (document.body.classList.contains('heard')) return;
+  if (video && video.readyState > 0) {
+    Object.assign(video, {muted: true, volume: 0, loop: true, playsInline: true});
+    if (!matchMedia('(prefers-reduced-motion: reduce)').matches) video.play() }
+  else if (tries++ < 50) setTimeout(play, 100) }; play();
+  // The second video of a pair follows the first one, without its sound.
+  const follow = event => {
+    const [first, second] = ['#talk video', '#other video'].map(name => document.querySelector(name));
+    const starts = event.target === second && event.type === 'loadeddata';
+    if (!second || event.target !== first && !starts) return;
+    second.muted = true;
+    if (Math.abs(second.currentTime - first.currentTime) > 0.1) second.currentTime = first.currentTime;
+    if (first.paused) second.pause(); else second.play() };
+  for (const type of ['play', 'pause', 'seeking', 'loadeddata']) document.addEventListener(type, follow, true)
+  }"""
+# Plays the video in the making as soon as it will not stand still before its end.
+PLAY_LIVE = """value => {
+  const kind = 'video/mp4; codecs="avc1.64001f, mp4a.40.2"';
+  const pause = () => new Promise(end => setTimeout(end, 150));
+  if (!value || !window.MediaSource?.isTypeSupported(kind)) return;
+  const {path, seconds} = JSON.parse(value), source = new MediaSource(), begin = performance.now();
+  const video = document.createElement('video');
+  Object.assign(video, {id: 'live', controls: true, playsInline: true});
+  document.querySelector('#live')?.remove();
+  document.querySelector('#result').append(video);
+  video.src = URL.createObjectURL(source);
+  source.onsourceopen = async () => {
+    const buffer = source.addSourceBuffer(kind); let offset = 0;
+    source.duration = seconds;
+    for (; video.isConnected; await pause()) {
+      const headers = {Range: `bytes=${Math.max(offset - 1, 0)}-`};  // never beyond the end
+      const answer = await fetch(`gradio_api/file=${path}`, {headers, cache: 'no-store'}).catch(() => null);
+      if (answer?.status == 206) {
+        const bytes = (await answer.arrayBuffer()).slice(offset ? 1 : 0); offset += bytes.byteLength;
+        if (bytes.byteLength) {
+          buffer.appendBuffer(bytes);
+          await new Promise(end => buffer.onupdateend = end) } }
+      else if (answer && answer.status != 416) return;  // 416: it is empty yet
+      const made = buffer.buffered.length ? buffer.buffered.end(0) : 0;
+      const pace = 1000 * made / (performance.now() - begin), left = (seconds - made) / pace;
+      const shown = document.body.classList.contains('live');
+      if (!shown && made >= Math.min(0.5, seconds) && 1.1 * left <= seconds) {
+        document.body.classList.add('live', 'heard'); video.play() } } } }"""
+END_LIVE = """() => { document.querySelector('#live')?.remove(); document.body.classList.remove('live') }"""
+PLAY = """() => { let tries = 0; const live = document.querySelector('#live');
+  const seen = live && document.body.classList.contains('live') ? live.currentTime : 0, over = live?.ended;
+  const play = () => {
+  document.body.classList.add('heard');
+  const video = document.querySelector('#talk video');
+  if (video && video.readyState > 0) {
+    live?.remove(); document.body.classList.remove('live');
+    Object.assign(video, {muted: false, volume: 1, loop: false, currentTime: over ? 0 : seen});
+    if (!over) video.play() }
   else if (tries++ < 50) setTimeout(play, 100) }; play() }"""
-PLAY_SILENTLY, PLAY = _PLAY.replace("SILENT", "true"), _PLAY.replace("SILENT", "false")

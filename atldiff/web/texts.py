@@ -2,22 +2,26 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from atldiff.config import WEIGHTS
+from atldiff.options import ASPECTS, MOTION
 from atldiff.provenance.label import CORNERS, TEXTS
 from atldiff.web.jobs.request import MAX_SECONDS, MAX_UPLOAD
+from atldiff.web.public import EXAMPLES as FOLDER
+from atldiff.web.public import MODEL_CARD
 
 TITLE = "ATL-Diff: make a portrait speak"
 PAPER = "https://arxiv.org/abs/2507.12804"
 CODE = "https://huggingface.co/spaces/{}/tree/main"  # of a Space, by its name
-TOP = f"""# Make a portrait speak
-One photo and one recording in, a talking video out: in sync, and as sharp as the photo.
-<p class="limits">Photo up to {MAX_UPLOAD.removesuffix("mb")} MB, speech up to {MAX_SECONDS:g} s. \
-Your files are deleted after an hour; nothing of yours stays in memory when its video is done.</p>"""
+TOP = """# Make a portrait speak
+One photo and one recording in, a talking video out: in sync, and as sharp as the photo."""
+PRIVACY = f"""Photo up to {MAX_UPLOAD.removesuffix("mb")} MB, speech up to {MAX_SECONDS:g} s. Both are sent \
+to this server. It makes the video, and deletes all three within 75 minutes. It keeps no copy, and no \
+network learns from them. The video carries its settings and the SHA-256 sums of photo and recording."""
 FOOT = """Animate only people who agreed to it, and people who are drawn or painted; use only a voice whose \
 owner agreed. Every video says in its metadata that it is AI-generated, is signed, and carries an \
 unseen mark. In the EU, whoever shows such a video as if it were real must also say so visibly: \
@@ -26,10 +30,12 @@ the *AI badge* under Advanced does.
 """
 OURS = """Says whether a file was made here and is unchanged since. The mark in the pictures survives most \
 editing. Its key is public, so a file that carries it need not come from here."""
-LOADED = "An example, made by this page. Choose another one, or bring your own photo and voice."
-SHOWN = "A ready example. Animate makes it anew, with your settings."
+SHOWN = "A ready example. Animate makes it anew, with your settings. Or bring your own photo and voice."
+SOUND = "Tap for sound"
+SAME = "Same settings again"
+BESIDE, ALONE = "Side by side", "One alone"
 CANCELLED = "Cancelled. Nothing was kept."
-MODEL_CARD = WEIGHTS / "starter" / "MODEL_CARD.md"
+GONE = "This video was deleted after an hour. Use its settings to make it again."
 # Name: (differences from the defaults, description).
 PRESETS: dict[str, tuple[dict[str, Any], str]] = {
     "Natural": ({}, "Moves as the voice suggests."),
@@ -38,20 +44,35 @@ PRESETS: dict[str, tuple[dict[str, Any], str]] = {
         {"expression": 1.4, "lips": 1.2, "sway": 1.5, "blinks": 1.2},
         "Larger movements of face and head.",
     ),
-    "Quick": ({"steps": 1, "output": "square"}, "One step, 512 pixels: the fastest."),
     "As in the paper": (
         dict.fromkeys(("sway", "blinks", "feeling", "liveliness"), 0.0)
         | {"steps": 8, "output": "crop", "background": "green"},
         "128 pixels, 8 steps, green screen, no added movement.",
     ),
 }
+GIVEN = "The motion is that of {}, not of the recording."
+DRIVEN = "Head, brows and blinks are those of {}."
+RELEASE = "Use the recording's motion"
 FORCED = "This server puts it on every video."
 CUSTOM = "Custom"  # the preset's name after a change by hand
+PRESET_OPTIONS = (*MOTION, "steps", "output", "background")  # the options of a preset
 # What the server has installed is offered.
 _RUNTIME = (("MediaPipe Tasks", "mediapipe-tasks"),) if find_spec("mediapipe") else ()
 CHOICES = {  # option: (label, choice) of each choice
-    "output": (("Whole photo", "photo"), ("512 square", "square"), ("128 face only", "crop")),
-    "background": (("Keep", "keep"), ("Green screen", "green"), ("Transparent", "matte")),
+    "output": (
+        ("Whole photo", "photo"),
+        *((shape, shape) for shape in ASPECTS),
+        ("512 square", "square"),
+        ("128 face only", "crop"),
+    ),
+    "background": (
+        ("The photo’s", "keep"),
+        ("Green screen", "green"),
+        ("Transparent", "matte"),
+        ("White", "#ffffff"),
+        ("Grey", "#808080"),
+        ("Blue", "#1e5fb4"),
+    ),
     "badge_text": tuple((text, text) for text in TEXTS),
     "badge_corner": tuple((corner.capitalize(), corner) for corner in CORNERS),
     "detector": (("MediaPipe", "mediapipe"), *_RUNTIME, ("face-alignment", "face-alignment")),
@@ -75,18 +96,19 @@ NOTES = {
     "liveliness": "Brows and glances with the voice; 0 keeps the eyes on the viewer.",
     "steps": "1 is fastest and smoothest; more are slower, and may be crisper.",
     "seed": "Of blinks, head, teeth and noise; the same seed gives the same video.",
-    "output": "The whole photo keeps its own resolution; the square shows the head; 128 the face.",
-    "background": "Transparent makes a .webm file and takes longest.",
+    "output": "1:1 to 16:9 are parts of the photo about the head; 512 the head, 128 the face.",
+    "background": "Or write a colour, such as #ffcc00. Transparent makes a .webm file and takes longest.",
+    "backdrop": "Its middle part stands behind the person.",
     "zoom": "1 shows the whole photo.",
     "badge": "Says in a corner of the picture that AI made it.",
     "badge_text": "What it says.",
     "badge_corner": "Where it stands.",
     "badge_size": "1 is a sixteenth of the picture's shorter side.",
+    "captions": "Burnt in below the face, in time with the voice.",
     "detector": "face-alignment is the paper’s, and slower.",
     "driven": "Its head, brows and blinks move the portrait; its mouth and its sound do not.",
     "given": "Edited or kept from a preview; the motion's sliders then change nothing.",
 }
-FOLDER = Path(__file__).parent.parent.parent / "examples"
 
 
 @dataclass(frozen=True)
@@ -118,11 +140,28 @@ RECORDINGS = {  # text of the button: recording
 }
 
 
+def preset_values(name: str, usual: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a preset's options, with the usual value of those that it does not name."""
+    changes = PRESETS[name][0]
+    return {option: changes.get(option, usual[option]) for option in PRESET_OPTIONS}
+
+
+def preset_of(values: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
+    """The name of the preset that has these values, or CUSTOM."""
+    own = {option: values[option] for option in PRESET_OPTIONS}
+    return next((name for name in PRESETS if preset_values(name, usual) == own), CUSTOM)
+
+
 def links() -> str:
-    """Links to the paper and, on a Space, to the code it runs."""
+    """Links to paper, licences and model card and, on a Space, to the code it runs."""
     space = os.environ.get("SPACE_ID")
     code = [f"[Code]({CODE.format(space)})"] if space else []
-    return " · ".join([f"[Paper]({PAPER})", *code])
+    papers = (
+        "[Licence](about/licence.txt)",
+        "[Licence of the weights](about/weights-licence.txt)",
+        "[Model card](about/model-card.txt)",
+    )
+    return " · ".join([f"[Paper]({PAPER})", *code, *papers])
 
 
 def model_card() -> str:

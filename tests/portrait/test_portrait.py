@@ -16,7 +16,7 @@ from atldiff.portrait.matting import green_screen
 from atldiff.portrait.mesh import track_landmarks
 from atldiff.portrait.photo import crop_square, open_photo
 from atldiff.portrait.portrait import load_portrait
-from atldiff.portrait.quality import photo_advice, sharpness
+from atldiff.portrait.quality import has_black_bars, photo_advice, sharpness
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +181,16 @@ def test_advice(portrait):
     assert sharpness(blurred, portrait.box) < sharpness(portrait.image, portrait.box)
     assert "blurred" in said(points, blurred)
     assert "blurred" not in said(points)
+
+
+def test_black_bars_are_told_and_a_dark_room_is_none(portrait):
+    for pad in (((40, 40), (0, 0), (0, 0)), ((0, 0), (60, 60), (0, 0))):
+        barred = np.pad(portrait.image, pad)
+        moved = portrait.landmarks + (pad[1][0], pad[0][0])
+        assert "black bars" in " ".join(photo_advice(barred, moved))
+    one_side = np.pad(portrait.image, ((40, 0), (0, 0), (0, 0)))
+    room = portrait.image * (np.hypot(*np.indices((512, 512)) - 200) < 190)[..., None]
+    assert not has_black_bars(portrait.image) and not has_black_bars(one_side) and not has_black_bars(room)
 
 
 # --- pictures of every kind ---

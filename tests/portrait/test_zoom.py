@@ -6,6 +6,7 @@ from PIL import Image
 
 from atldiff.errors import InputError
 from atldiff.landmarks import inter_ocular_distance
+from atldiff.options import ASPECTS
 from atldiff.portrait.portrait import load_portrait
 from atldiff.portrait.zoom import part_around, zoom_to_face
 
@@ -31,6 +32,19 @@ def test_the_part_has_the_photos_shape_holds_the_crop_and_stays_inside():
     x0, y0, x1, y1 = part_around(np.float32([300, 300, 700, 700]), size, 8)  # the crop needs more
     np.testing.assert_allclose([x0, y0, x1, y1], [250, 250, 750, 750])
     np.testing.assert_allclose(part_around(np.float32([-900, -900, 1900, 1900]), size, 8), [0, 0, 1000, 1500])
+
+
+def test_a_part_of_another_shape_is_the_largest_about_the_head():
+    size, head = (1000, 1500), np.float32([100, 300, 300, 500])
+    for name, aspect in ASPECTS.items():
+        x0, y0, x1, y1 = part_around(head, size, 1, aspect)
+        assert (x1 - x0) / (y1 - y0) == pytest.approx(aspect, rel=1e-3), name
+        assert x1 - x0 == pytest.approx(1000) or y1 - y0 == pytest.approx(1500)
+        assert 0 <= x0 <= 100 and 300 <= x1 <= 1000 and 0 <= y0 <= 300 and 500 <= y1 <= 1500
+    near = part_around(head, size, 4, 1.0)
+    np.testing.assert_allclose(near, [75, 275, 325, 525])  # a quarter of 1000, as wide as the head needs
+    with pytest.raises(InputError, match="fills the photo"):
+        part_around(np.float32([0, 0, 1000, 1000]), (1000, 1000), 1, 9 / 16)
 
 
 def test_what_was_found_moves_with_the_part():

@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import page
 import pytest
 from visitor import LINE, VIDEO, finished, give, open_page, running, until
@@ -9,6 +10,14 @@ from visitor import LINE, VIDEO, finished, give, open_page, running, until
 from atldiff.web import texts
 
 pytestmark = pytest.mark.browser
+# What can be touched and has less than 44 x 44 pixels; a radio button's label is touched, too.
+SMALL = """() => [...document.querySelectorAll('button, a, input, [role=button]')]
+  .map(part => part.closest('label') ?? part).filter(part => part.checkVisibility() && part.offsetHeight)
+  .map(part => [part.outerHTML.slice(0, 90), part.getBoundingClientRect()])
+  .filter(([_, box]) => Math.min(box.width, box.height) < 43.5 && box.width > 1)
+  .map(([words, box]) => `${words} ${box.width} x ${box.height}`)"""
+INSIDE = """part => { const box = part?.getBoundingClientRect();
+  return Boolean(box && box.top >= 0 && box.bottom <= innerHeight + 1) }"""
 
 
 def test_a_visitor_animates_sees_frames_and_then_the_video(tab, tmp_path):
@@ -20,13 +29,17 @@ def test_a_visitor_animates_sees_frames_and_then_the_video(tab, tmp_path):
     bar = tab.get_by_role("progressbar")
     assert bar.get_attribute("aria-label") == "Making the video" and "left" in bar.inner_text()
     until(tab, "() => document.activeElement.id == 'stop'")
+    until(tab, "() => document.querySelector('#live')?.buffered.length")  # it could play already
+    assert tab.evaluate("document.querySelector('#live').duration") == 4.5
     assert "Done: 4.5 s of video" in finished(tab)
-    until(tab, f"() => {VIDEO}?.currentSrc.endsWith('talking.mp4') && {VIDEO}.currentTime > 0.2")
+    until(tab, f"() => {VIDEO}?.currentSrc.endsWith('face-voice.mp4') && {VIDEO}.currentTime > 0.2")
     assert tab.evaluate(f"{VIDEO}.videoWidth") == 320 and abs(tab.evaluate(f"{VIDEO}.duration") - 4.5) < 0.1
+    assert tab.locator("#live").count() == 0
     until(tab, "() => document.activeElement.id == 'animate'")
     with tab.expect_download() as download:
         tab.click("#download")
     found = page.probe(download.value.path())
+    assert download.value.suggested_filename == "face-voice.mp4"
     assert found["frames"] == 135 and "AI-generated" in found["tags"]["comment"]
 
 
@@ -40,8 +53,7 @@ def test_a_landscape_is_told_once_and_the_page_goes_on(tab, tmp_path):
         tab.evaluate("getComputedStyle(document.querySelector('.making.bad span')).color")
         == "rgb(185, 28, 28)"
     )
-    tab.get_by_label("Remove Image").or_(tab.get_by_label("Clear")).first.click()
-    give(tab, page.photo(tmp_path / "face.png", 320))
+    give(tab, page.photo(tmp_path / "face.png", 320), tmp_path / "voice.wav")
     tab.click("#animate")
     assert "Done: 1.0 s of video" in finished(tab)
 
@@ -56,7 +68,7 @@ def test_an_iphones_photo_is_shown_and_speaks(tab, tmp_path):
     until(tab, f"() => {VIDEO}?.videoWidth == 384")
 
 
-def test_the_last_results_stand_side_by_side_and_a_click_shows_one_again(tab, tmp_path):
+def test_takes_are_compared_shown_again_and_give_their_settings_back(tab, tmp_path):
     give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1))
     tab.get_by_role("button", name="Advanced").click()
     for size in ("Whole photo", "128 face only"):
@@ -65,11 +77,42 @@ def test_the_last_results_stand_side_by_side_and_a_click_shows_one_again(tab, tm
         until(tab, "() => document.querySelector('#stop')?.checkVisibility()")
         assert "Done" in finished(tab)
     until(tab, f"() => {VIDEO}?.videoWidth == 128")
-    tab.locator("#earlier button").nth(1).click()
+    takes = tab.locator("#earlier button")
+    assert [each.split(": ")[1] for each in takes.all_inner_texts()] == ["Size crop", "as usual"]
+    tab.click("#beside")
+    until(tab, "() => document.querySelector('#other video')?.videoWidth == 320")
+    until(tab, "() => (video => !video.paused && video.muted)(document.querySelector('#other video'))")
+    tab.click("#beside")
+    tab.locator("#other").wait_for(state="hidden")
+    tab.get_by_label("number input for Lip strength").fill("0.5")
+    takes.nth(1).click()
     until(tab, f"() => {VIDEO}?.videoWidth == 320")
     with tab.expect_download() as download:
         tab.click("#download")
     assert page.probe(download.value.path())["size"] == (320, 320)
+    tab.click("#again")
+    until(tab, "() => document.querySelector('[aria-label=\"number input for Lip strength\"]').value == 1")
+    assert tab.get_by_label("Whole photo").is_checked() and tab.get_by_label("Natural").is_checked()
+
+
+def test_a_video_for_posting_has_a_shape_a_background_and_captions_and_a_clip(tab):
+    tab.get_by_role("button", name="Advanced").click()
+    tab.get_by_label("9:16").check()
+    until(tab, "() => document.querySelectorAll('#photo img')[1]?.naturalWidth == 360")  # of 640
+    tab.get_by_label("Background", exact=True).fill("#1e5fb4")
+    tab.keyboard.press("Enter")
+    tab.locator("#captions textarea").fill("Hello world. Weasels have eaten our phone system.")
+    tab.click("#animate")
+    assert "Done" in finished(tab)
+    until(tab, f"() => {VIDEO}?.videoWidth == 288 && {VIDEO}.videoHeight == 512")
+    with tab.expect_download() as download:
+        tab.click("#as-gif")
+    assert download.value.suggested_filename == "astronaut-hello_world.gif"
+    with page.Image.open(download.value.path()) as clip:
+        assert clip.size == (202, 360) and clip.n_frames == 50
+        picture = np.asarray(clip.convert("RGB")).astype(int)
+    assert np.abs(picture[2, 2] - (0x1E, 0x5F, 0xB4)).max() < 12
+    assert (picture[300:330].min(axis=2) > 200).any()  # letters
 
 
 def test_two_tabs_at_once_each_show_their_own_video(browser, server, tmp_path):
@@ -98,9 +141,7 @@ def test_cancel_says_so_returns_to_the_state_before_and_frees_the_queue(tab, ser
     tab.wait_for_timeout(2000)
     assert tab.inner_text(".making").startswith("Cancelled") and tab.is_visible("#talk video")
     assert tab.evaluate(f"{VIDEO}.src") == before and not tab.is_visible("#stop")
-    tab.locator("#speech [aria-label=Clear]").click()
-    tab.locator("input[type=file]").nth(1).set_input_files(str(page.recording(tmp_path / "one.wav", 1)))
-    until(tab, "() => document.querySelector('#speech-note').innerText.includes('1.0 s of speech')")
+    give(tab, tmp_path / "face.png", page.recording(tmp_path / "one.wav", 1))
     tab.click("#animate")
     assert "Done: 1.0 s of video" in finished(tab)
     assert list(server[1].glob("atldiff-*/job-*")) == []
@@ -141,30 +182,29 @@ def test_on_a_phone_everything_stands_in_the_order_it_is_used_and_the_result_com
     )
     tab = open_page(context, server[0])
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
-    places = [
-        tab.locator(f"#{name}").bounding_box()["y"] for name in ("examples", "photo", "animate", "result")
-    ]
+    places = [tab.locator(f"#{name}").bounding_box()["y"] for name in ("result", "examples", "photo")]
     assert places == sorted(places)
+    assert tab.evaluate(SMALL) == []
+    first_screen = tab.evaluate(f"[{VIDEO}, document.querySelector('#animate')].map({INSIDE})")
+    assert first_screen == [True, True]  # what moves, and the button
     assert all(tab.get_by_role("tab", name=name).is_visible() for name in ("Face", "Motion"))
     assert gaps(tab) <= 24 and tab.locator("#talk").bounding_box()["height"] <= 330  # no room left empty
-    inside = "(box => box && box.top >= 0 && box.bottom <= innerHeight)"
-    shown = "document.querySelector(part)?.getBoundingClientRect()"
     give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 4.5))
     tab.click("#preview")
     until(tab, "() => document.querySelector('#motion video')?.readyState >= 2")
-    until(tab, f"() => ['#motion video'].every(part => {inside}({shown}))")
+    until(tab, f"() => ['#motion video'].every(part => ({INSIDE})(document.querySelector(part)))")
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     tab.click("#animate")
-    until(tab, f"() => ['#still img', '#stop'].every(part => {inside}({shown}))")
+    until(tab, f"() => ['#still img', '#stop'].every(part => ({INSIDE})(document.querySelector(part)))")
     assert "Done: 4.5 s of video" in finished(tab)
     tab.evaluate("scrollTo(0, 0)")
     tab.get_by_role("button", name=texts.EXAMPLES[1].name).click()
-    until(tab, f"() => ['#talk video'].every(part => {inside}({shown})) && {VIDEO}.currentTime > 0")
+    until(tab, f"() => ({INSIDE})({VIDEO}) && {VIDEO}.currentTime > 0")
     context.close()
 
 
 def gaps(tab) -> float:
     """The largest empty space between two parts of the page that stand one below the other, in pixels."""
-    names = ["examples", "photo", "speech", "recordings", "type", "make", "result"]
+    names = ["result", "examples", "photo", "speech", "recordings", "type", "settings"]
     boxes = [box for name in names if (box := tab.locator(f"#{name}").bounding_box())]
     return max(low["y"] - high["y"] - high["height"] for high, low in zip(boxes, boxes[1:], strict=False))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import page
 import pytest
-from visitor import LINE, VIDEO, finished, give, open_page, until
+from visitor import LINE, VIDEO, clear, finished, give, open_page, until
 
 from atldiff.media.synthesis import installed_voices
 from atldiff.web import texts
@@ -14,19 +14,30 @@ pytestmark = pytest.mark.browser
 
 
 def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(browser, server):
-    context = browser.new_context()
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
     tab = open_page(context, server[0])
     assert "Make a portrait speak" in tab.inner_text("h1") and "agreed" in tab.inner_text("#foot")
     until(tab, f"() => {VIDEO} && {VIDEO}.currentTime > 0.1")
-    assert tab.evaluate(f"{VIDEO}.muted || {VIDEO}.volume == 0")  # nobody asked for sound yet
+    assert tab.evaluate(f"{VIDEO}.muted && {VIDEO}.loop")  # nobody asked for sound yet
+    assert tab.evaluate("document.querySelector('#animate').getBoundingClientRect().bottom <= innerHeight")
+    tab.click("#sound")
+    until(tab, f"() => !{VIDEO}.muted && {VIDEO}.volume == 1 && {VIDEO}.currentTime > 0.1")
+    assert not tab.is_visible("#sound")
+    with tab.expect_download() as download:
+        tab.click("#download")
+    assert Path(download.value.path()).read_bytes() == texts.EXAMPLES[0].video.read_bytes()
+    assert "4.9 s of speech" in tab.inner_text("#speech-note") and tab.is_visible("#photo-note .note")
+    tab.click("#animate")  # the inputs are those of the example
+    until(tab, "() => document.querySelector('#still img')")
+    tab.click("#stop")
+    until(tab, f"() => ({LINE}).startsWith('Cancelled')")
     tab.get_by_role("button", name=texts.EXAMPLES[1].name).click()
     name = texts.EXAMPLES[1].video.name
     until(
         tab,
         f"() => {VIDEO}.currentSrc.endsWith('{name}') && {VIDEO}.currentTime > 0.1 && {VIDEO}.volume == 1",
     )
-    tab.wait_for_selector("#photo-note .note")
-    until(tab, "() => document.querySelector('#speech-note').innerText.includes('of speech')")
+    until(tab, "() => document.querySelector('#speech-note').innerText.includes('6.7 s of speech')")
     context.close()
 
 
@@ -50,6 +61,17 @@ def test_the_detector_can_be_chosen(tab):
     tab.get_by_label("face-alignment").check()
     usual = tab.get_by_label("MediaPipe", exact=True)
     assert usual.is_visible() and not usual.is_checked()
+
+
+def test_a_landmark_file_is_told_in_sight_and_let_go_with_another_recording(tab, tmp_path):
+    told = "document.querySelector('#motion-note .note')?.innerText"
+    (tmp_path / "walk.json").write_text("{}")
+    tab.get_by_role("button", name="Advanced").click()
+    for let_go in ("“Arrivederci”", "Use the recording's motion"):
+        tab.set_input_files("#landmarks input[type=file]", str(tmp_path / "walk.json"))
+        until(tab, f"() => {told}?.includes('that of walk.json')")
+        tab.get_by_role("button", name=let_go).click()
+        until(tab, f"() => !{told} && document.querySelector('#landmarks input[type=file]')")
 
 
 def test_a_preset_is_custom_when_a_slider_was_moved(tab):
@@ -85,6 +107,7 @@ def test_a_slider_changes_the_preview(tab, tmp_path):
 
 def test_what_is_missing_is_told_in_one_message_until_it_is_there(tab, tmp_path):
     photo, voice = page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1)
+    clear(tab)
 
     def told(words: str) -> None:
         tab.click("#animate")
@@ -97,7 +120,7 @@ def test_what_is_missing_is_told_in_one_message_until_it_is_there(tab, tmp_path)
     until(tab, f"() => ({LINE}).trim() == ''")
     told("There is no speech yet")
     tab.locator("#photo [aria-label=Clear], #photo [aria-label='Remove Image']").first.click()
-    tab.locator("input[type=file]").nth(1).set_input_files(str(voice))
+    tab.set_input_files("#speech input[type=file]", str(voice))
     until(tab, f"() => ({LINE}).trim() == ''")
     told("There is no portrait yet")
 
@@ -108,9 +131,17 @@ def test_an_upload_that_fails_is_told_in_our_sentence_alone(browser, server, tmp
     tab.route("**/upload*", lambda route: route.fulfill(status=500, body=full))
     photo, voice = page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1)
     (tmp_path / "large.png").write_bytes(bytes(21 << 20))
-    for place, path in ((0, photo), (1, voice), (0, tmp_path / "large.png"), (0, voice), (1, photo)):
+    clear(tab)
+    large = tmp_path / "large.png"
+    for place, path in (
+        ("photo", photo),
+        ("speech", voice),
+        ("photo", large),
+        ("photo", voice),
+        ("speech", photo),
+    ):
         before = tab.locator("[data-testid=toast-text]").count()
-        tab.locator("input[type=file]").nth(place).set_input_files(str(path))
+        tab.set_input_files(f"#{place} input[type=file]", str(path))
         until(tab, f"() => document.querySelectorAll('[data-testid=toast-text]').length > {before}")
     tab.wait_for_timeout(300)  # the page's own words replace gradio's
     told = tab.locator("[data-testid=toast-text]").all_inner_texts()
@@ -138,9 +169,9 @@ def test_a_file_of_another_kind_is_told_beside_the_input_alone(tab, tmp_path):
 def test_what_is_told_is_of_the_photo_that_came_last(tab, tmp_path):
     slow, good = tmp_path / "slow.png", page.photo(tmp_path / "face.png", 320)
     page.Image.new("I;16", (6000, 6000)).save(slow, compress_level=1)  # it takes 2 s to be read
-    tab.locator("input[type=file]").nth(0).set_input_files(str(slow))
+    tab.set_input_files("#photo input[type=file]", str(slow))
     tab.locator("#photo [aria-label=Clear], #photo [aria-label='Remove Image']").first.click()
-    tab.locator("input[type=file]").nth(0).set_input_files(str(good))
+    tab.set_input_files("#photo input[type=file]", str(good))
     until(tab, "() => document.querySelector('#photo-note').innerText.includes('good photo')")
 
 
@@ -151,6 +182,7 @@ def test_the_sound_of_a_video_becomes_the_speech(tab, tmp_path):
         chooser.value.set_files(str(path))
         until(tab, f"() => document.querySelector('{where}')?.innerText.includes('{words}')")
 
+    clear(tab)
     film(Path(texts.EXAMPLES[0].video), "s of speech")
     until(tab, "() => document.querySelector('#speech').innerText.includes('0:0')")  # and can be heard there
     film(page.silent_film(tmp_path / "mute.mp4"), "has no sound track")
@@ -170,7 +202,8 @@ def test_a_typed_text_becomes_the_speech(tab):
 
 def test_of_a_recording_that_is_too_long_the_first_minute_is_taken_at_a_click(tab, tmp_path):
     page.soundfile.write(tmp_path / "long.wav", np.tile(np.sin(np.arange(16_000) / 9), 61), 16_000)
-    tab.locator("input[type=file]").nth(1).set_input_files(str(tmp_path / "long.wav"))
+    clear(tab)
+    tab.set_input_files("#speech input[type=file]", str(tmp_path / "long.wav"))
     until(tab, "() => document.querySelector('#speech-note .bad')?.innerText.includes('longer than 60 s')")
     tab.click("#cut")
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('60.0 s of sound')")
@@ -180,8 +213,6 @@ def test_of_a_recording_that_is_too_long_the_first_minute_is_taken_at_a_click(ta
 def test_a_full_body_photo_is_zoomed_to_the_head_by_hand(tab, tmp_path):
     give(tab, page.photo(tmp_path / "face.png", 320))
     assert tab.get_by_label("number input for Zoom to the head").count() == 0  # nothing to zoom to
-    tab.get_by_label("Remove Image").or_(tab.get_by_label("Clear")).first.click()
-    until(tab, "() => !document.querySelector('#photo-note .note')")
     give(tab, Path(page.standing(tmp_path / "standing.jpg")), page.recording(tmp_path / "voice.wav", 1))
     seen = "document.querySelectorAll('#photo img')[1]?.src"
     before = tab.evaluate(seen)
@@ -191,6 +222,24 @@ def test_a_full_body_photo_is_zoomed_to_the_head_by_hand(tab, tmp_path):
     tab.click("#animate")
     assert "Done" in finished(tab)
     until(tab, f"() => {VIDEO}?.videoWidth == 300 && {VIDEO}.videoHeight == 400")
+
+
+# The borders of what can be clicked or filled in, with a contrast below 3 to what is round them.
+FAINT = """() => {
+  const colour = text => text.match(/[\\d.]+/g).map(Number);
+  const light = rgb => rgb.slice(0, 3).map((level, at) => {
+    const value = level / 255;
+    const linear = value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    return [0.2126, 0.7152, 0.0722][at] * linear }).reduce((sum, each) => sum + each);
+  const behind = part => { for (let at = part.parentElement; at; at = at.parentElement) {
+    const [r, g, b, a = 1] = colour(getComputedStyle(at).backgroundColor); if (a == 1) return [r, g, b] }
+    return [255, 255, 255] };
+  const contrast = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+  return [...document.querySelectorAll('button.secondary, textarea, input:is([type=number], [type=radio])')]
+    .filter(part => part.checkVisibility() && part.offsetHeight && !part.disabled && !part.checked)
+    .filter(part => getComputedStyle(part).borderTopStyle != 'none' && !part.closest('#screen'))
+    .filter(part => contrast(colour(getComputedStyle(part).borderTopColor), behind(part)) < 3)
+    .map(part => part.outerHTML.slice(0, 120)) }"""
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
@@ -203,6 +252,12 @@ def test_axe_finds_nothing_serious(browser, server, tmp_path, colours):
     tab.click("#animate")
     until(tab, f"() => ({LINE}).includes('No face was found')")
     tab.wait_for_timeout(1000)  # the button has come back, and with it its colour
+    assert tab.evaluate(FAINT) == []
+    tab.get_by_label("Natural").focus()
+    tab.keyboard.press("ArrowRight")  # one group: the arrow keys choose
+    until(tab, "() => document.querySelector('[aria-label=\"number input for Head motion\"]').value == 0")
+    assert tab.get_by_role("radiogroup", name="Preset").get_by_label("Still").is_checked()
+    assert tab.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "3px"
     results = axe.Axe().run(tab, options={"resultTypes": ["violations"]})
     found = [
         (rule["id"], node["html"][:200], node["failureSummary"][:300])

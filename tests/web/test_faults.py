@@ -33,7 +33,7 @@ class Pipeline:
         assert points.shape[1] == NUM_LANDMARKS
         return LandmarkSequence(points, portrait.landmarks, np.zeros(4, np.float32))
 
-    def render(self, portrait, landmarks, options) -> Iterator[np.ndarray]:
+    def render(self, portrait, landmarks, options, speech) -> Iterator[np.ndarray]:
         return (np.full((32, 32, 3), 10 * number, np.uint8) for number in range(12))
 
 

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import ImageColor
 
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
 from atldiff.options import BACKGROUNDS, OUTPUTS
 from atldiff.portrait.head import Head
-from atldiff.portrait.matting import green_screen
+from atldiff.portrait.matting import green_screen, lay_over
 from atldiff.portrait.photo import crop_square
 from atldiff.portrait.portrait import Portrait
 from atldiff.rendering.face_parts.toning import find_tone
@@ -81,9 +82,10 @@ def make_canvas(
         portrait: the photo.
         points: (F, 68, 2) landmarks of all frames, photo pixels.
         output: "photo" (all of it, at its own resolution), "square" (512 x 512 round the head)
-            or "crop" (the network's own 128 x 128, the paper's).
-        background: "keep", "green" (the paper's green screen) or "matte" (a fourth channel).
-            "green" and "matte" need `portrait.alpha`.
+            or "crop" (the network's own 128 x 128, the paper's). Shapes such as "9:16" are those of the
+            portrait, and like "photo" here.
+        background: "keep", "green" (the paper's green screen), "matte" (a fourth channel) or a colour such
+            as "#1e90ff". All but "keep" need `portrait.alpha`.
         mouth: whether the network also sees a mouth-centred view.
         poses: (F, >= 6) of the head, see `turn`; None, or all zeros: it does not turn.
 
@@ -91,12 +93,13 @@ def make_canvas(
         InputError: the output or background does not exist.
     """
     _check("output", output, OUTPUTS)
-    _check("background", background, BACKGROUNDS)
+    if not background.startswith("#"):
+        _check("background", background, BACKGROUNDS)
     image, scale = _background(portrait, background), 1.0
     offset: np.ndarray = np.zeros(2, np.float32)
     height, width = image.shape[:2]
     frame_box, frame_size = np.array([0, 0, width, height], np.float32), (width, height)
-    if output != "photo":
+    if output in ("square", "crop"):
         side = float(portrait.box[2] - portrait.box[0])
         centre = (portrait.box[:2] + portrait.box[2:]) / 2
         work = SQUARE_SIZE if output == "square" else round(CROP_WORK_SIZE * (REGION[1] - REGION[0]))
@@ -146,6 +149,8 @@ def _background(portrait: Portrait, background: str) -> np.ndarray:
     assert portrait.alpha is not None, "the portrait was prepared without its matte"
     if background == "green":
         return green_screen(portrait.image, portrait.alpha)
+    if background.startswith("#"):
+        return lay_over(portrait.image, portrait.alpha, np.array(ImageColor.getrgb(background)))
     return np.dstack([portrait.image, np.round(portrait.alpha * 255).astype(np.uint8)])
 
 

@@ -19,7 +19,7 @@ from atldiff.animation import Animation
 from atldiff.errors import InputError, TooLong
 from atldiff.media.speech import Speech, load_speech
 from atldiff.media.video_writer import encode_video
-from atldiff.options import OPTIONS, Options
+from atldiff.options import ASPECTS, OPTIONS, Options
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.portrait.photo import LONG_SIDE, open_photo
 from atldiff.portrait.photo_file import open_file
@@ -32,6 +32,7 @@ PICTURE_EVERY, PICTURE_SIDE = 0.3, 460  # seconds between two pictures of the pr
 # Seconds on a shared GPU's machine: of the start, of a frame's network step, of a frame's megapixel.
 _GPU_START, _GPU_STEP, _GPU_MEGAPIXEL = 15.0, 1 / 60, 0.08
 _PIXELS = {"square": 512**2, "crop": 256**2}
+LIVE = "live.mp4"  # beside the video in the making
 _IN_BROWSERS = {"JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP"}
 
 
@@ -45,6 +46,7 @@ class Request:
         options: the choices for the video.
         landmarks: path of a landmark file to render instead of the prediction, or None.
         driving_video: path of a video whose head, brows and blinks to use, or None.
+        backdrop: path of a picture to lay behind the person, or None.
     """
 
     portrait: str
@@ -52,6 +54,7 @@ class Request:
     options: Options
     landmarks: str | None = None
     driving_video: str | None = None
+    backdrop: str | None = None
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Request":
@@ -65,8 +68,16 @@ class Request:
         if not values.get("speech"):
             raise InputError("There is no speech yet", "Upload or record some, or click an example")
         options = Options(**{name: value for name, value in values.items() if name in OPTIONS})
-        files = (values.get(name) or None for name in ("landmarks", "driving_video"))
+        files = (values.get(name) or None for name in ("landmarks", "driving_video", "backdrop"))
         return cls(values["portrait"], values["speech"], options, *files)
+
+    @property
+    def name(self) -> str:
+        """The name of the video's file, from photo and voice: letters, digits, "-" and "_"."""
+        stems = (Path(path).stem[:40] for path in (self.portrait, self.speech))
+        return "-".join(
+            "".join(each if each.isalnum() or each in "-_" else "_" for each in stem) for stem in stems
+        )
 
     @property
     def motion(self) -> dict[str, str | None]:
@@ -107,12 +118,14 @@ def read_beginning(path: str) -> Speech:
     return speech.cut(0, min(speech.seconds, MAX_SECONDS))
 
 
-def photo_size(path: str | None, zoom: float = 1.0) -> tuple[int, int] | None:
+def photo_size(path: str | None, zoom: float = 1.0, output: str = "photo") -> tuple[int, int] | None:
     """The (height, width) at which an uploaded photo is read, from its header; None without a photo."""
     try:
         with open_file(Path(path or "")) as photo:
             shrink = min(1 / zoom, LONG_SIDE / max(photo.size))
-            return round(photo.height * shrink), round(photo.width * shrink)
+            height, width = photo.height * shrink, photo.width * shrink
+            aspect = ASPECTS.get(output, width / height)
+            return round(min(height, width / aspect)), round(min(width, height * aspect))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
@@ -137,22 +150,27 @@ def convert_for_browsers(path: str, folder: Path) -> Path | None:
 def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Generator[Step, None, None]:
     """Renders and encodes a video into the folder. Closing the generator stops the work.
 
+    The file live.mp4 in the folder plays while it grows; a matte has none.
+
     Yields:
         One step a frame, and a last one with the video: .mp4, or .webm for a matte.
     """
-    frames = pipeline.render(animation.portrait, animation.landmarks, animation.options)
+    frames = pipeline.render(
+        animation.portrait, animation.landmarks, animation.options, speech=animation.speech
+    )
     matte, total = animation.options.background == "matte", len(animation.landmarks.points)
     path = folder / ("talking.webm" if matte else "talking.mp4")
     last, notes = -PICTURE_EVERY, list[str]()
-    encoding = encode_video(path, frames, animation.speech, warn=notes.append)
+    live = None if matte else folder / LIVE
+    encoding = encode_video(path, frames, animation.speech, warn=notes.append, live=live)
     for done, frame in enumerate(encoding, start=1):
         due = time.monotonic() >= last + PICTURE_EVERY
         last = time.monotonic() if due else last
-        yield Step(done, total, _small_jpeg(frame) if due else None)
+        yield Step(done, total, small_jpeg(frame) if due else None)
     yield Step(total, total, video=path, note=" ".join(notes))
 
 
-def _small_jpeg(frame: np.ndarray) -> bytes:
+def small_jpeg(frame: np.ndarray) -> bytes:
     """Encodes a frame (H, W, 3 or 4) as a JPEG small enough for several a second."""
     picture = Image.fromarray(frame)
     picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))

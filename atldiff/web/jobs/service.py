@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,18 @@ import numpy as np
 from atldiff.animation import Animation, animate, read_inputs
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError, TooLong
+from atldiff.media.clip import write_clip
 from atldiff.media.speech import Speech, load_speech
 from atldiff.media.synthesis import synthesise, write_sound
-from atldiff.options import AUTOMATIC, DEFAULTS, Options
+from atldiff.options import ASPECTS, AUTOMATIC, DEFAULTS, OPTIONS, Options
 from atldiff.portrait.portrait import Portrait, SmallFace, load_portrait
+from atldiff.portrait.quality import has_black_bars
 from atldiff.provenance.verify import verify
 from atldiff.sequence import LandmarkSequence
 from atldiff.web.jobs.forecast import Forecast, seconds_left
 from atldiff.web.jobs.idle_memory import IdleTimer
 from atldiff.web.jobs.request import (
+    LIVE,
     MAX_SECONDS,
     Request,
     Step,
@@ -31,12 +34,16 @@ from atldiff.web.jobs.request import (
     photo_size,
     read_beginning,
     read_speech,
+    small_jpeg,
 )
 from atldiff.web.jobs.waiting_line import Queue
 from atldiff.web.preview import annotate, describe, format_time, motion_video, note
 
 REPORT_EVERY = 0.25  # seconds between two reports of progress, and until a cancelled job stops
 SMALL_HEAD = 1 / 3  # side of the network's crop over the photo's longer side; below it the page offers a zoom
+TINY_HEAD = 1 / 6  # below it the page begins zoomed
+MAX_ZOOM = OPTIONS["zoom"].metadata["range"][1]
+ZOOMED = "The head is small, so the video begins zoomed to it ({:g}). The slider shows more of the photo."
 READERS = 2  # photos to read in parallel
 
 
@@ -49,12 +56,17 @@ class Report:
         share: of finished frames, 0 to 1; None before the first one.
         picture: JPEG of the newest frame, or None.
         video: the finished file, which exists until the next report.
+        live: a file that grows with the frames and plays meanwhile, in its first report; None before it has
+            content, and where workers hold it.
+        seconds: of the whole video.
     """
 
     words: str
     share: float | None = None
     picture: bytes | None = None
     video: Path | None = None
+    live: Path | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +78,14 @@ class Look:
         picture: the annotated photo (h, w, 3) uint8, or None.
         several: whether there is another face to choose.
         small: whether a zoom to the head makes sense.
+        zoom: the zoom of the picture.
     """
 
     words: str = ""
     picture: np.ndarray | None = None
     several: bool = False
     small: bool = False
+    zoom: float = DEFAULTS.zoom
 
 
 class Service:
@@ -120,9 +134,11 @@ class Service:
             begin = time.monotonic()
             with self._readers:
                 speech = read_speech(request.speech)
-                portrait, speech = read_inputs(request.portrait, speech, request.options)
+                given = request.portrait, speech, request.options
+                portrait, speech = read_inputs(*given, backdrop=request.backdrop)
             size, reading = size_of(portrait), time.monotonic() - begin
             estimate = place.seconds = self._forecast.estimate(speech, size, request.options)
+            yield Report(f"About {format_time(estimate)} to go", picture=small_jpeg(portrait.image))
             for ahead, seconds in place.waiting():
                 yield Report(f"{ahead} before you in the queue: your turn in about {format_time(seconds)}")
             begin = time.monotonic() - reading
@@ -133,6 +149,10 @@ class Service:
                 for step, report in self._steps(animation, folder, estimate, begin, emotion):
                     passed = time.monotonic() - begin
                     place.seconds = seconds_left(estimate, step.done, step.total, passed)
+                    if report is not None and report.video:
+                        report = replace(
+                            report, video=report.video.rename(report.video.with_stem(request.name))
+                        )
                     if report is not None:
                         yield report
             self._forecast.learn(speech, size, request.options, middle - begin, time.monotonic() - middle)
@@ -150,6 +170,7 @@ class Service:
             emotion: sentence on the recognised emotion, or "".
         """
         reported = 0.0
+        live: Path | None = folder / LIVE
         with closing(self._make(animation, folder)) as steps:
             for step in steps:
                 passed, share = time.monotonic() - begin, step.done / step.total
@@ -161,7 +182,9 @@ class Service:
                     reported = time.monotonic()
                     left = format_time(seconds_left(estimate, step.done, step.total, passed))
                     words = f"Making frames: {step.done} of {step.total}, about {left} left"
-                    yield step, Report(words, share, step.picture)
+                    begun = live if live is not None and live.is_file() else None
+                    live = None if begun else live
+                    yield step, Report(words, share, step.picture, None, begun, step.total / FRAME_RATE)
                 else:
                     yield step, None
 
@@ -217,21 +240,40 @@ class Service:
         face: int,
         zoom: float = DEFAULTS.zoom,
         detector: str = DEFAULTS.detector,
+        output: str = DEFAULTS.output,
     ) -> Look:
-        """Inspects a photo before the wait."""
+        """Inspects a photo before the wait; the picture has the shape of the video."""
         if not path:
             return Look()
         try:
-            options = Options(face=face, zoom=zoom, detector=detector)
+            options = Options(face=face, zoom=zoom, detector=detector, output=output)
+            framing = options.zoom, ASPECTS.get(options.output)
             with self._idle_timer.busy(), self._readers:
-                portrait = load_portrait(path, options.face, options.detector, zoom=options.zoom)
+                portrait = load_portrait(path, options.face, options.detector, False, *framing)
         except InputError as error:
             small = zoom > DEFAULTS.zoom or isinstance(error, SmallFace)
             return Look(note([explain(error)], "bad"), small=small)
         words = note(portrait.warnings, "warn") or note(["A good photo: one face, seen from the front."])
-        head = (portrait.box[2] - portrait.box[0]) / max(portrait.image.shape[:2])
-        small = bool(head < SMALL_HEAD) or zoom > DEFAULTS.zoom
-        return Look(words, annotate(portrait), len(portrait.faces) > 1, small)
+        small = head_share(portrait) < SMALL_HEAD or zoom > DEFAULTS.zoom or has_black_bars(portrait.image)
+        return Look(words, annotate(portrait), len(portrait.faces) > 1, small, zoom)
+
+    def inspect_new_photo(
+        self, path: str | None, detector: str = DEFAULTS.detector, output: str = DEFAULTS.output
+    ) -> Look:
+        """Inspects a photo that just came: a tiny head is zoomed to, so that the video shows its speech."""
+        look = self.inspect_photo(path, DEFAULTS.face, detector=detector, output=output)
+        if not path or not look.small:
+            return look
+        try:
+            with self._idle_timer.busy(), self._readers:
+                head = head_share(load_portrait(path, zoom=MAX_ZOOM, detector=detector)) / MAX_ZOOM
+        except InputError:
+            return look
+        if head >= TINY_HEAD:
+            return look
+        zoom = min(MAX_ZOOM, round(4 * SMALL_HEAD / head) / 4)
+        zoomed = self.inspect_photo(path, DEFAULTS.face, zoom, detector, output)
+        return replace(zoomed, words=note([ZOOMED.format(zoom)]) + zoomed.words)
 
     def convert_for_browsers(self, portrait: str) -> Iterator[str]:
         """Yields the path of a photo's JPEG if browsers cannot show the photo itself."""
@@ -257,13 +299,22 @@ class Service:
             speech = read_speech(path)
         except InputError as error:
             return note([explain(error)], "bad"), isinstance(error, TooLong)
-        wait = format_time(self._forecast.estimate(speech, photo_size(photo, options.zoom), options))
+        wait = format_time(
+            self._forecast.estimate(speech, photo_size(photo, options.zoom, options.output), options)
+        )
         length = f"{speech.seconds:.1f} s of {'sound' if speech.warnings else 'speech'}"
         return note(speech.warnings, "warn") + note([f"{length}; its video takes about {wait}."]), False
 
     def first_minute(self, speech: str) -> Iterator[str]:
         """Yields the path of a file with the first MAX_SECONDS of a recording or a video's sound."""
         yield from self._sound(lambda: read_beginning(speech))
+
+    def clip(self, video: str | None, kind: str) -> Iterator[str]:
+        """Yields the path of the first seconds of a video as a picture: kind is ".gif" or ".webp"."""
+        if not video:
+            raise InputError("There is no video yet", "Press Animate")
+        with self._job() as folder, self._readers:
+            yield str(write_clip(video, folder / f"{Path(video).stem}{kind}"))
 
     def say(self, text: str, voice: str) -> Iterator[str]:
         """Yields the path of a file in which a computer's voice says a text."""
@@ -281,6 +332,11 @@ class Service:
             tempfile.TemporaryDirectory(prefix="job-", dir=self._folder) as folder,
         ):
             yield Path(folder)
+
+
+def head_share(portrait: Portrait) -> float:
+    """Side of the network's crop over the longer side of a portrait's picture."""
+    return float(portrait.box[2] - portrait.box[0]) / max(portrait.image.shape[:2])
 
 
 def size_of(portrait: Portrait) -> tuple[int, int]:

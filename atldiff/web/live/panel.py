@@ -50,7 +50,7 @@ def lay_out_live() -> LivePanel:
     """Builds the tab inside the current `gr.Tabs`; it is hidden where nobody can be live."""
     panel = LivePanel()
     with gr.Tab(
-        "Live", id="live", elem_id="live", visible=find_spec("aiortc") is not None and read_places() > 0
+        "Live", id="live", elem_id="live-tab", visible=find_spec("aiortc") is not None and read_places() > 0
     ):
         panel.stage = gr.HTML(_STAGE.format(poster=""))
         panel.line = gr.HTML(_line(READY))

@@ -57,7 +57,7 @@ def grey(animation: Animation, folder: Path):
     path = folder / "talking.mp4"
     frames = (np.full((32, 32, 3), 128, np.uint8) for _ in range(10))
     for done, frame in enumerate(encode_video(path, frames, animation.speech.cut(0, 1 / 3)), start=1):
-        yield Step(done, 10, picture=request._small_jpeg(frame) if done == 5 else None)
+        yield Step(done, 10, picture=request.small_jpeg(frame) if done == 5 else None)
     yield Step(10, 10, video=path)
 
 
@@ -391,6 +391,9 @@ def test_where_the_head_is_small_it_can_be_zoomed_to(shop, tmp_path):
     assert whole.small and near.small and whole.picture.shape == near.picture.shape == (640, 480, 3)
     assert shop.inspect_photo(page.standing(tmp_path / "far.jpg", 8), 1).small
     assert request.photo_size(photo, 3) == (533, 400)
+    assert shop.inspect_new_photo(PHOTO).zoom == 1
+    far = shop.inspect_new_photo(page.standing(tmp_path / "far.jpg", 8))
+    assert far.small and 2 <= far.zoom <= 8 and "begins zoomed" in far.words and far.picture is not None
     *_, last = shop.animate(ASKED | {"portrait": photo, "zoom": 3})
     assert last.words.startswith("Done")
 

@@ -1,4 +1,4 @@
-"""Events of the page, and its API."""
+"""Connects the page's components to the service, and publishes the API."""
 
 import functools
 import inspect
@@ -8,25 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_file_to_cache
-from gradio.utils import get_upload_folder
 
-from atldiff.options import DEFAULTS, MOTION
+from atldiff.options import DEFAULTS, MOTION, OPTIONS
 from atldiff.web import api, preview, scripts, texts
 from atldiff.web.components import ANY, HIDDEN, LIGHT
-from atldiff.web.inspection import connect_inspection
+from atldiff.web.events.inspection import connect_inspection
+from atldiff.web.events.making import connect_clips, connect_making, copy_video
+from atldiff.web.events.takes import connect_takes
 from atldiff.web.jobs import request
 from atldiff.web.jobs.service import Report, Service
 from atldiff.web.layout import Page
 from atldiff.web.preview import progress
-
-MAX_VIDEOS = 4  # videos of a visit that the page shows
-PRESET_OPTIONS = (*MOTION, "steps", "output", "background")  # the options of a preset
-
-
-def copy_video(report: Report) -> str:
-    """Copies the video, so that it outlives its job and errors show; returns the path."""
-    return save_file_to_cache(str(report.video), get_upload_folder())
 
 
 def make_endpoint(function: Callable, names: tuple[str, ...], description: str) -> Callable:
@@ -66,11 +58,14 @@ def connect(page: Page, service: Service, steps: int) -> None:
     _offer_api(page, service)
     _tell_ours(page, service)
     _preview_changes(page, service)
+    usual = {name: getattr(DEFAULTS, name) for name in OPTIONS} | {"steps": steps}
     connect_inspection(page, service)
     _show_examples(page)
-    _apply_presets(page, steps)
-    _animate(page, service)
-    _show_earlier(page)
+    _apply_presets(page, usual)
+    connect_making(page, service, usual)
+    connect_clips(page, service)
+    connect_takes(page, usual)
+    _tell_motion_files(page)
     _clear_errors(page)
 
 
@@ -126,35 +121,31 @@ def _show_examples(page: Page) -> None:
     """Shows a clicked example's photo, recording and ready video, or a clicked recording."""
     portrait, speech = page.inputs["portrait"], page.inputs["speech"]
     at_once: Any = {"queue": False, **HIDDEN}
-    outputs = [portrait, speech, page.talk, page.status]
+    outputs = [portrait, speech, page.talk, page.download, page.status]
     for button, example in zip(page.examples, texts.EXAMPLES, strict=True):
         event = button.click(functools.partial(_example_values, example), None, outputs, **at_once)
         event.then(None, js=scripts.PLAY)
         event.then(None, js=scripts.SHOW_VIDEO)
     for button, path in zip(page.recordings, texts.RECORDINGS.values(), strict=True):
         button.click(functools.partial(str, path), None, speech, **at_once)
+    page.sound.click(None, js=scripts.PLAY)
 
 
 def _example_values(example: texts.Example) -> tuple:
-    """An example's photo, recording, video and status line."""
-    video, words = gr.skip(), gr.skip()
-    if example.video.is_file():
-        video, words = str(example.video), progress(texts.SHOWN)
-    return str(example.portrait), str(example.recording), video, words
+    """An example's photo, recording, video (twice: on the screen and to download) and status line."""
+    video = str(example.video) if example.video.is_file() else gr.skip()
+    words = progress(texts.SHOWN) if example.video.is_file() else gr.skip()
+    return str(example.portrait), str(example.recording), video, video, words
 
 
-def _apply_presets(page: Page, steps: int) -> None:
+def _apply_presets(page: Page, usual: dict[str, Any]) -> None:
     def values_of(name: str) -> tuple:
         """A preset's values, and its description."""
         if name == texts.CUSTOM:
-            return *(gr.skip() for _ in PRESET_OPTIONS), gr.Radio(info="As you set it.")
-        changes, words = texts.PRESETS[name]
-        values = {"steps": steps} | changes
-        return *(values.get(option, getattr(DEFAULTS, option)) for option in PRESET_OPTIONS), gr.Radio(
-            info=words
-        )
+            return *(gr.skip() for _ in texts.PRESET_OPTIONS), gr.Radio(info="As you set it.")
+        return *texts.preset_values(name, usual).values(), gr.Radio(info=texts.PRESETS[name][1])
 
-    inputs = [page.inputs[name] for name in PRESET_OPTIONS]
+    inputs = [page.inputs[name] for name in texts.PRESET_OPTIONS]
     page.preset.input(values_of, page.preset, [*inputs, page.preset], **HIDDEN)
     by_hand = [component.input for component in inputs]
 
@@ -165,73 +156,26 @@ def _apply_presets(page: Page, steps: int) -> None:
     page.dice.click(lambda: random.randrange(10**6), None, page.inputs["seed"], **HIDDEN)
 
 
-def _animate(page: Page, service: Service) -> None:
-    """Connects Animate and Cancel.
-
-    During the work its frames replace the previous video, which returns after Cancel or an error.
-    Reports have a line of their own, which is hidden afterwards: a report after Cancel is not seen.
-    """
-    start, stop, talk, still = page.start, page.stop, page.talk, page.still
-    outputs = [start, stop, talk, still, page.making, page.status]
-
-    def state(busy: bool, line: str) -> dict:
-        """The components during the work, or after it."""
-        return {
-            start: gr.Button(interactive=not busy),
-            stop: gr.Button(visible=busy),
-            talk: gr.Video(visible=not busy),
-            still: gr.HTML(visible=busy) if not busy else gr.HTML("", visible=True),
-            page.making: gr.HTML(line if busy else "", visible=busy),
-            page.status: gr.HTML(visible=False) if busy else gr.HTML(line, visible=True),
-        }
-
-    def watch(videos: list, *values: Any) -> Iterator[dict]:
-        """Makes a video and shows each report; `videos` are the visit's earlier ones."""
-        try:
-            for report in service.animate(dict(zip(api.ANIMATE, values, strict=True))):
-                if report.video:
-                    paths = [copy_video(report), *videos]
-                    yield state(False, progress(report.words, kind="done")) | results(paths)
-                else:
-                    picture = {still: preview.still(report.picture)} if report.picture else {}
-                    yield {page.making: progress(report.words, report.share)} | picture
-        except Exception as error:  # the visitor reads of any error, and the page continues
-            yield state(False, progress(request.explain(error), kind="bad"))
-
-    def results(paths: list[str]) -> dict:
-        """The newest video in the player, and the last few in the gallery."""
-        paths = [path for path in paths if Path(path).is_file()][:MAX_VIDEOS]
-        return {
-            talk: gr.Video(paths[0], visible=True),
-            page.download: gr.DownloadButton(value=paths[0], interactive=True),
-            page.videos: paths,
-            page.earlier: gr.Gallery(paths, visible=len(paths) > 1),
-        }
-
+def _tell_motion_files(page: Page) -> None:
+    """Says that the motion comes from a file; a new photo or recording lets a landmark file go."""
+    files = [page.inputs[name] for name in ("landmarks", "driving_video")]
     at_once: Any = {"queue": False, **HIDDEN}
-    everything = [page.videos, *(page.inputs[name] for name in api.ANIMATE)]
-    waiting = progress("Waiting for the server")
-    start_event = start.click(lambda: state(True, waiting), None, outputs, js=scripts.SHOW_RESULT, **at_once)
-    start_event.then(None, js=scripts.FOCUS)
-    run_outputs = [*outputs, page.download, page.videos, page.earlier]
-    # "multiple": the browser may miss the end of a cancelled run, and would drop the next run as a duplicate
-    run = start_event.then(watch, everything, run_outputs, trigger_mode="multiple", **HIDDEN, **ANY)
-    run.then(None, js=scripts.FOCUS).then(None, js=scripts.PLAY)
-    cancelled = progress(texts.CANCELLED, kind="done")
-    stop_event = stop.click(lambda: state(False, cancelled), None, outputs, cancels=run, **at_once)
-    stop_event.then(None, js=scripts.FOCUS)
 
+    def tell(landmarks: str | None, driving: str | None) -> tuple:
+        lines = [
+            text.format(Path(path).name)
+            for text, path in ((texts.GIVEN, landmarks), (texts.DRIVEN, driving))
+            if path
+        ]
+        return preview.note(lines, "warn"), gr.Button(visible=bool(lines))
 
-def _show_earlier(page: Page) -> None:
-    """Shows an earlier video of the visit again at a click."""
+    def release(landmarks: str | None) -> Any:
+        return None if landmarks else gr.skip()
 
-    def show_again(paths: list[str], at: gr.SelectData) -> tuple:
-        path = paths[at.index]
-        return (path, path) if Path(path).is_file() else (gr.skip(), gr.skip())
-
-    outputs = [page.talk, page.download]
-    event = page.earlier.select(show_again, page.videos, outputs, queue=False, **HIDDEN)
-    event.then(None, js=scripts.PLAY)
+    gr.on([file.change for file in files], tell, files, [page.motion_note, page.release], **at_once)
+    page.release.click(lambda: (None, None), None, files, **at_once)
+    changes = [page.inputs[name].change for name in ("portrait", "speech")]
+    gr.on(changes, release, files[0], files[0], **at_once)
 
 
 def _clear_errors(page: Page) -> None:

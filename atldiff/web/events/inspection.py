@@ -5,25 +5,24 @@ from typing import Any
 
 import gradio as gr
 
-from atldiff.options import DEFAULTS, Options
+from atldiff.options import ASPECTS, DEFAULTS, Options
 from atldiff.portrait.portrait import load_portrait
 from atldiff.web.components import HIDDEN, LIGHT
 from atldiff.web.jobs.request import explain
-from atldiff.web.jobs.service import Service
+from atldiff.web.jobs.service import Look, Service
 from atldiff.web.layout import Page
 from atldiff.web.preview import face_at, note
 
-PICTURED = ("portrait", "face", "zoom", "detector")  # inputs of a photo's inspection
+PICTURED = ("portrait", "face", "zoom", "detector", "output")  # inputs of a photo's inspection
 TIMED = ("steps", "output", "zoom")  # options that change the time of a video
 
 
 def connect_inspection(page: Page, service: Service) -> None:
     """Connects photo and recording to their notes, inside the current `gr.Blocks`."""
-    portrait, face, zoom, detector, speech = (page.inputs[name] for name in (*PICTURED, "speech"))
+    portrait, face, zoom, detector, output, speech = (page.inputs[name] for name in (*PICTURED, "speech"))
 
-    def inspect_photo(path: str | None, *values: Any) -> dict:
+    def show(look: Look) -> dict:
         """Shows the notes on a photo, and the choices that it offers."""
-        look = service.inspect_photo(path, *values)
         return {
             page.annotation: look.picture,
             face: gr.Number(visible=look.several),
@@ -32,11 +31,19 @@ def connect_inspection(page: Page, service: Service) -> None:
             page.tabs: gr.Tabs(selected="seen"),
         }
 
-    def reset() -> tuple[int, float]:
-        return DEFAULTS.face, DEFAULTS.zoom
+    def inspect_photo(path: str | None, *values: Any) -> dict:
+        return show(service.inspect_photo(path, *values))
 
-    def choose_face(path: str, number: int, factor: float, _: str, at: gr.SelectData) -> int:
-        return face_at(load_portrait(path, number, zoom=factor), *at.index) or number
+    def inspect_new_photo(path: str | None, *values: Any) -> dict:
+        look = service.inspect_new_photo(path, *values)
+        return show(look) | {
+            face: gr.Number(DEFAULTS.face, visible=look.several),
+            zoom: gr.Slider(value=look.zoom, visible=look.small),
+        }
+
+    def choose_face(path: str, number: int, zoom: float, _: str, output: str, at: gr.SelectData) -> int:
+        portrait = load_portrait(path, number, zoom=zoom, aspect=ASPECTS.get(output))
+        return face_at(portrait, *at.index) or number
 
     def inspect_speech(speech: str | None, portrait: str | None, *values: Any) -> tuple:
         options = Options(**dict(zip(TIMED, values, strict=True)))
@@ -48,18 +55,20 @@ def connect_inspection(page: Page, service: Service) -> None:
         yield gr.skip()  # a file that browsers show stays
         yield from service.convert_for_browsers(path)
 
-    inputs = [portrait, face, zoom, detector]
+    inputs = [portrait, face, zoom, detector, output]
     outputs = [page.annotation, face, zoom, page.photo_note, page.tabs]
     at_once: Any = {"queue": False, **HIDDEN}
-    upload = portrait.change(reset, None, [face, zoom], **at_once)
     choice = page.annotation.select(choose_face, inputs, face, **HIDDEN, **LIGHT)
     edits: Any = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}  # the last note fits the visible photo
-    for event in (upload, choice):
-        event.then(inspect_photo, inputs, outputs, **edits)
-    gr.on([face.input, zoom.input, detector.input], inspect_photo, inputs, outputs, **edits)
+    portrait.change(inspect_new_photo, [portrait, detector, output], outputs, **edits)
+    choice.then(inspect_photo, inputs, outputs, **edits)
+    gr.on([face.input, zoom.input, detector.input, output.input], inspect_photo, inputs, outputs, **edits)
     # "multiple": the browser may miss the end of a cancelled run, and would drop the next run as a duplicate
     multiple: Any = {"trigger_mode": "multiple", **HIDDEN, **LIGHT}
     conversion = portrait.upload(convert_for_browsers, portrait, portrait, **multiple)
+    page.own_photo.upload(lambda path: path, page.own_photo, portrait, queue=False, **HIDDEN).then(
+        convert_for_browsers, portrait, portrait, **multiple
+    )
     portrait.clear(None, cancels=conversion, **at_once)  # a photo that is taken away does not come back
     timed = [speech, portrait, *(page.inputs[name] for name in TIMED)]
     changes = [component.change for component in timed]
@@ -82,11 +91,13 @@ def _other_speech(page: Page, service: Service) -> None:
     def cut(path: str) -> Iterator[dict]:
         yield from replace(service.first_minute, path)
 
-    def say(text: str, voice: str) -> Iterator[dict]:
-        yield from replace(service.say, text, voice)
+    def say(text: str, voice: str, captioned: bool) -> Iterator[dict]:
+        for update in replace(service.say, text, voice):
+            yield update | ({page.inputs["captions"]: text} if captioned and speech in update else {})
 
     outputs = [speech, page.speech_note]
     page.cut.click(cut, speech, outputs, **HIDDEN, **LIGHT)
     page.film.upload(cut, page.film, outputs, **HIDDEN, **LIGHT)
     visible: Any = {"api_visibility": "private", "show_progress_on": speech, **LIGHT}
-    page.say.click(say, [page.text, page.voice], outputs, **visible)
+    spoken = [page.text, page.voice, page.captioned]
+    page.say.click(say, spoken, [*outputs, page.inputs["captions"]], **visible)
