@@ -115,6 +115,7 @@ RECOGNISE = None if SHARED_GPU else PIPELINE.recognise_emotion
 SERVICE = Service(predict, make, RECOGNISE, TEMP.name, FORECAST, AT_ONCE)
 
 LIVE = LivePlaces(None if SHARED_GPU else PIPELINE, PLACES)
+atexit.register(LIVE.close)
 
 # Imports at the first photo keep a reference to it. So the first photo is an example, not a visitor's.
 PHOTO, RECORDING = str(texts.EXAMPLES[0].portrait), str(texts.EXAMPLES[0].recording)

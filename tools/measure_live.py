@@ -227,6 +227,7 @@ def main() -> None:
         ready = visits[0].clock._times
         browser.close()
     visits[0].close()
+    visits[0].join(10)
     lines = {"machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
              f"{pipeline.unet.dtype}, load {os.getloadavg()[0]:.1f}"}  # fmt: skip
     lines |= report(log, concealed)

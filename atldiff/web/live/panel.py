@@ -20,7 +20,7 @@ from atldiff.web.jobs.request import MAX_SECONDS, explain, read_speech
 from atldiff.web.live.places import LivePlaces
 from atldiff.web.serving import read_places, read_relays
 
-SOURCES = {"My microphone": "microphone", "The speech above": "speech", "Typed text": "text"}
+SOURCES = {"My microphone": "microphone", "The recording": "speech", "Typed text": "text"}
 ABOUT = """The photo answers while you speak, half a second later on a free machine. The settings of Motion \
 count from *Go live* on. This server hears your sound and keeps nothing. The pictures carry the mark."""
 READY = "Choose who speaks, then click Go live."

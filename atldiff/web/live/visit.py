@@ -120,6 +120,11 @@ class Visit:
         self._inbox.put(None)
         self._wake.set()
 
+    def join(self, seconds: float) -> None:
+        """Waits until both threads have ended, each so long at most."""
+        for thread in self._threads:
+            thread.join(seconds)
+
     def _run(self, work: Any) -> None:
         """Runs one of the threads; a failure ends the visit."""
         before = torch.get_num_threads()

@@ -79,9 +79,8 @@ def test_what_is_said_replaces_the_microphone_and_hush_ends_it():
     visit.hear(np.ones(SAMPLES, np.float32))
     assert not visit.is_speaking and visit._sound[-1][0] == 1
     visit.close()
-    for thread in visit._threads:
-        thread.join(5)
-        assert not thread.is_alive()
+    visit.join(5)
+    assert not any(thread.is_alive() for thread in visit._threads)
 
 
 def test_a_failure_ends_the_visit():
@@ -91,8 +90,7 @@ def test_a_failure_ends_the_visit():
 
     visit = Visit(Broken())
     visit.hear(None)
-    for thread in visit._threads:
-        thread.join(5)
+    visit.join(5)
     assert isinstance(visit.problem, RuntimeError)
 
 
@@ -109,6 +107,19 @@ def test_a_failed_photo_frees_its_place_again(tmp_path):
         LivePlaces(None).open({"portrait": "x"})
     with pytest.raises(InputError, match="is over"):
         places.hush("nobody")
+
+
+def test_one_more_visitor_is_told_until_a_place_is_free():
+    places = LivePlaces(object(), 2)
+    for token in ("one", "two"):
+        places._take(token)
+    with pytest.raises(InputError, match="Somebody else is live on this machine"):
+        places._take("three")
+    places.free("one")
+    places._take("three")
+    places._waiting["two"] = 0.0  # its page never came
+    places._take("four")
+    assert set(places._waiting) == {"three", "four"}
 
 
 def test_the_environment_sets_places_and_relays(monkeypatch):
