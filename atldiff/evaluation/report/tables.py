@@ -150,11 +150,14 @@ def _section(
     missing: dict,
 ) -> Section:
     """A table of the systems that have one of the measures."""
-    shown = [name for name in names if name not in missing]
+    cells = {
+        system: {name: cell(name, values.get(name)) for name in names} for system, values in systems.items()
+    }
+    shown = [name for name in names if any(row[name] for row in cells.values())]
     rows = [
-        (system, *(cell(name, values.get(name)) for name in shown), counts[system])
-        for system, values in systems.items()
-        if any(name in values for name in shown)
+        (system, *(row[name] for name in shown), counts[system])
+        for system, row in cells.items()
+        if any(row[name] for name in shown)
     ]
     absent = ", ".join(name for name in names if name in missing)
     lines = (f"Not available: {absent} (see Measures).",) if absent else ()
