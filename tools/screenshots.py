@@ -15,11 +15,17 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import page as serving
+from visitor import clear, give
 
 PICTURES, STATES = Path(__file__).parents[1] / "examples" / "page", Path("out/page")
 WIDTH = 1200  # pixels of a picture
 SCREENS = {"desktop": (1440, 1240, "light"), "dark": (1440, 1240, "dark"), "phone": (390, 844, "light")}
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--autoplay-policy=no-user-gesture-required",
+]
 VIDEO = "document.querySelector('#talk video')"
 MOTION = "document.querySelector('#motion video')"
 LINE = "(document.querySelector('.making')?.innerText ?? '')"
@@ -52,7 +58,7 @@ def time_first_videos(browser: Browser, url: str) -> tuple[float, float]:
     """Seconds to a playing video, from opening the page and from a click on another example."""
     times, begin = [], time.monotonic()
     tab = open_tab(browser, url, "desktop")
-    for name in ("drawn_woman", "drawn_man"):
+    for name in ("astronaut", "mona_lisa"):
         playing = f"{VIDEO}?.currentSrc.endsWith('{name}.mp4') && {VIDEO}.currentTime > 0"
         tab.wait_for_function(f"() => {playing}", polling=30)
         times.append(time.monotonic() - begin)
@@ -70,10 +76,7 @@ def time_requests(browser: Browser, url: str, voice: Path) -> list[str]:
         picture; the finished file.
     """
     tab = open_tab(browser, url, "desktop")
-    tab.locator("input[type=file]").nth(0).set_input_files(str(serving.EXAMPLES / "astronaut.jpg"))
-    tab.locator("input[type=file]").nth(1).set_input_files(str(voice))
-    tab.wait_for_selector("#photo-note .note")
-    tab.wait_for_selector("#speech-note .note")
+    give(tab, serving.EXAMPLES / "astronaut.jpg", voice)
     times = []
 
     def until(condition: str) -> None:
@@ -133,7 +136,7 @@ def take_pictures(browser: Browser, url: str, name: str) -> None:
     tab.wait_for_function(f"() => {VIDEO}?.readyState >= 2")
     tab.evaluate(f"{VIDEO}.pause(), {VIDEO}.currentTime = 1.4")
     save_picture(tab, name, "done")
-    tab.locator("#photo [aria-label=Clear], #photo [aria-label='Remove Image']").first.click()
+    clear(tab)
     tab.click("#animate")
     tab.wait_for_selector(".making.bad")
     save_picture(tab, name, "error")

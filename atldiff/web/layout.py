@@ -266,7 +266,7 @@ def _advanced(page: Page, steps: int) -> None:
         page.inputs |= {"badge": checkbox("badge"), "badge_size": slider("badge_size")}
     page.inputs |= {"badge_text": radio("badge_text"), "badge_corner": radio("badge_corner")}
     words: Any = {"label": "Captions", "info": NOTES["captions"], "max_length": MAX_CAPTIONS}
-    page.inputs["captions"] = gr.Textbox(lines=2, elem_id="captions", **words)
+    page.inputs["captions"] = gr.Textbox("", lines=2, elem_id="captions", **words)
     page.inputs["detector"] = radio("detector")
     motion: Any = {"file_types": [".npz", ".json"], "height": 120, "elem_id": "landmarks"}
     page.inputs["landmarks"] = gr.File(label="Landmarks to use", **motion)

@@ -94,8 +94,8 @@ PLAY_LIVE = """value => {
       else if (answer && answer.status != 416) return;  // 416: it is empty yet
       const made = buffer.buffered.length ? buffer.buffered.end(0) : 0;
       const pace = 1000 * made / (performance.now() - begin), left = (seconds - made) / pace;
-      const shown = document.body.classList.contains('live');
-      if (!shown && made >= Math.min(0.5, seconds) && 1.1 * left <= seconds) {
+      const plays = document.body.classList.contains('live');
+      if (!plays && made >= Math.min(0.5, seconds) && 1.1 * left <= seconds) {
         document.body.classList.add('live', 'heard'); video.play() } } } }"""
 END_LIVE = """() => { document.querySelector('#live')?.remove(); document.body.classList.remove('live') }"""
 PLAY = """() => { let tries = 0; const live = document.querySelector('#live');

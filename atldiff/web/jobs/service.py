@@ -41,7 +41,8 @@ from atldiff.web.preview import annotate, describe, format_time, motion_video, n
 
 REPORT_EVERY = 0.25  # seconds between two reports of progress, and until a cancelled job stops
 SMALL_HEAD = 1 / 3  # side of the network's crop over the photo's longer side; below it the page offers a zoom
-TINY_HEAD = 1 / 6  # below it the page begins zoomed
+TINY_HEAD = 1 / 12  # below it the page begins zoomed, if the part is large enough
+LEAST_PART = 512  # pixels of the longer side of that part
 MAX_ZOOM = OPTIONS["zoom"].metadata["range"][1]
 ZOOMED = "The head is small, so the video begins zoomed to it ({:g}). The slider shows more of the photo."
 READERS = 2  # photos to read in parallel
@@ -169,8 +170,7 @@ class Service:
             begin: start by `time.monotonic`.
             emotion: sentence on the recognised emotion, or "".
         """
-        reported = 0.0
-        live: Path | None = folder / LIVE
+        reported, live, begun = 0.0, folder / LIVE, False
         with closing(self._make(animation, folder)) as steps:
             for step in steps:
                 passed, share = time.monotonic() - begin, step.done / step.total
@@ -182,9 +182,10 @@ class Service:
                     reported = time.monotonic()
                     left = format_time(seconds_left(estimate, step.done, step.total, passed))
                     words = f"Making frames: {step.done} of {step.total}, about {left} left"
-                    begun = live if live is not None and live.is_file() else None
-                    live = None if begun else live
-                    yield step, Report(words, share, step.picture, None, begun, step.total / FRAME_RATE)
+                    begins = not begun and live.is_file()
+                    begun = begun or begins
+                    playing = live if begins else None
+                    yield step, Report(words, share, step.picture, None, playing, step.total / FRAME_RATE)
                 else:
                     yield step, None
 
@@ -271,7 +272,10 @@ class Service:
             return look
         if head >= TINY_HEAD:
             return look
-        zoom = min(MAX_ZOOM, round(4 * SMALL_HEAD / head) / 4)
+        finest = max(photo_size(path) or (0, 0)) / LEAST_PART
+        zoom = min(MAX_ZOOM, int(4 * min(SMALL_HEAD / head, finest)) / 4)
+        if zoom <= DEFAULTS.zoom:
+            return look
         zoomed = self.inspect_photo(path, DEFAULTS.face, zoom, detector, output)
         return replace(zoomed, words=note([ZOOMED.format(zoom)]) + zoomed.words)
 
