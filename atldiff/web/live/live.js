@@ -73,5 +73,11 @@
       video().play().catch(() => 0);
     } catch (error) { stop(typeof error == 'string' ? error : `No connection (${error.message}).`, true); } };
   addEventListener('pagehide', free);
+  const pose = () => {  // before a visit the tab shows the photo
+    const photo = document.querySelector('#photo img');
+    if (photo && video() && !peer && !ticket) video().poster = photo.src; };
+  const watch = {subtree: true, childList: true, attributes: true, attributeFilter: ['src']};
+  for (const place of document.querySelectorAll('#photo, #live-tab')) new MutationObserver(pose).observe(place, watch);
+  pose();
   window.atldiffLive = {connect, stop, speaking: () => Boolean(state.speaking)};
 }
