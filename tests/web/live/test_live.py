@@ -45,7 +45,8 @@ def open_live(tab, url: str):
     tab.get_by_role("tab", name="Live").click()
     tab.locator(".example").first.click()
     tab.wait_for_selector("#photo-note .note")
-    tab.wait_for_function("() => document.querySelector('#live-video').poster.startsWith('http')")  # the photo
+    shows_photo = "document.querySelector('#live-video').poster.startsWith('http')"
+    tab.wait_for_function(f"() => {shows_photo}")
     return tab
 
 
