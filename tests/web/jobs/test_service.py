@@ -85,7 +85,8 @@ def test_a_job_reports_shows_its_frames_and_leaves_nothing(shop, tmp_path):
         assert report.video is None or report.video.is_file()
         reports.append(report)
     assert reports[0].words.startswith("Reading") and reports[0].share is None
-    assert page.Image.open(io.BytesIO(next(r.picture for r in reports if r.picture))).size == (32, 32)
+    photo, *frames = [page.Image.open(io.BytesIO(r.picture)).size for r in reports if r.picture]
+    assert photo == (460, 460) and set(frames) == {(32, 32)}
     assert reports[-1].video and "Emotion heard: calm." in reports[-1].words
     assert list(tmp_path.iterdir()) == []
 
