@@ -256,7 +256,7 @@ def test_a_job_that_is_terminated_leaves_nothing_behind(weights, second, tmp_pat
         yield np.zeros((64, 64, 3), np.uint8)
 
     before = files(tmp_path)
-    monkeypatch.setattr(ATLDiffPipeline, "render", lambda *_: Rendering(pictures(), Origin()))
+    monkeypatch.setattr(ATLDiffPipeline, "render", lambda *_, **__: Rendering(pictures(), Origin()))
     previous = signal.signal(signal.SIGTERM, unheard)
     try:
         status = main(

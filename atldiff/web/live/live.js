@@ -14,6 +14,8 @@
     if (peer) { peer.onconnectionstatechange = null; peer.close(); }
     if (stream) stream.getTracks().forEach(track => track.stop());
     peer = channel = stream = ticket = null; state = {};
+    video().poster = '';
+    pose();
     say(text, bad); };
   const refused = {
     NotAllowedError: 'The browser does not allow the microphone. Allow it beside the address, or let a text or a recording speak.',
@@ -75,7 +77,7 @@
   addEventListener('pagehide', free);
   const pose = () => {  // before a visit the tab shows the photo
     const photo = document.querySelector('#photo img');
-    if (photo && video() && !peer && !ticket) video().poster = photo.src; };
+    if (photo && video() && !peer && !video().poster.startsWith('data:')) video().poster = photo.src; };
   const watch = {subtree: true, childList: true, attributes: true, attributeFilter: ['src']};
   for (const place of document.querySelectorAll('#photo, #live-tab')) new MutationObserver(pose).observe(place, watch);
   pose();

@@ -247,6 +247,7 @@ def test_one_who_waits_goes_on_when_the_one_before_is_done_and_may_leave(shop, t
     first, second, third = (shop.animate(ASKED) for _ in range(3))
     next(first)
     assert [next(turn).words[:7] for turn in (second, third)] == ["Reading"] * 2
+    assert all(next(turn).picture for turn in (second, third))  # the photo stands there while they wait
     assert "1 before you" in next(second).words and "2 before you" in next(third).words
     second.close()
     assert "1 before you" in next(third).words
