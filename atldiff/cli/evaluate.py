@@ -200,5 +200,6 @@ def _decode(arrays: dict[str, np.ndarray]) -> "Clip":
 
     jpeg, offsets = arrays["jpeg"], arrays["offsets"]
     spans = zip(offsets[:-1], offsets[1:], strict=True)
-    frames = [cv2.imdecode(jpeg[start:stop], cv2.IMREAD_COLOR)[..., ::-1] for start, stop in spans]
+    pictures = (cv2.imdecode(jpeg[start:stop], cv2.IMREAD_COLOR) for start, stop in spans)
+    frames = [np.asarray(picture)[..., ::-1] for picture in pictures]
     return Clip(np.stack(frames), float(arrays["fps"]), Speech.from_samples(arrays["samples"], SAMPLE_RATE))

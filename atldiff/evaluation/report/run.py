@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 from typing import Protocol as Interface
 
 import numpy as np
@@ -188,9 +189,9 @@ class Scorer:
         features = self.networks.features(frames[1:])
         if features:
             true = self.networks.features(take.truth[1 : len(frames)])
-            named = {f"true {name}": value for name, value in true.items()}
+            arrays: dict[str, Any] = features | {f"true {name}": value for name, value in true.items()}
             with atomic_write(file.with_suffix(".npz")) as part, part.open("wb") as target:
-                np.savez(target, **features, **named)
+                np.savez(target, **arrays)
         _write(file, as_json(row))
 
     def _row(self, system: System, file: Path) -> dict:
