@@ -11,6 +11,9 @@ RUN := $(VENV)/bin/python
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c '$(FITS)' 2>/dev/null && { echo $$p; break; }; done)
+PIP := $(RUN) -m pip install -qq --disable-pip-version-check
+CHECK_CV2 := $(RUN) -c "import cv2" || { echo "OpenCV misses a system library; on Debian or Ubuntu:" \
+	"sudo apt-get install libgl1 libglib2.0-0" >&2; exit 1; }
 PORTRAIT ?= examples/astronaut.jpg
 RECORDING ?= examples/hello_world.flac
 DEMO ?= out/demo.mp4
@@ -29,7 +32,7 @@ app: $(VENV)/.installed
 	@$(RUN) app.py
 
 lint: $(VENV)/.installed-dev
-	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
+	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy --num-workers 2
 
 bench: $(VENV)/.installed
 	@$(RUN) -m atldiff benchmark
@@ -43,23 +46,25 @@ train-tiny: $(VENV)/.installed-dev
 install: $(VENV)/.installed
 
 # The stamps remember what was installed, so that a second call goes straight to work.
-$(VENV)/.installed: requirements.txt
-	@test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' || { \
-		echo "Python 3.11 to 3.14 is needed; name one: make demo PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+$(VENV)/.installed: requirements.txt | $(RUN)
 	@echo "Installing requirements.txt into $(VENV) (about 2.5 minutes and 2.2 GB the first time, more with CUDA) ..."
-	@$(RUN) -m pip install -qq --disable-pip-version-check -r requirements.txt
-	@$(RUN) -c "import cv2" || { echo "OpenCV misses a system library; on Debian or Ubuntu:" \
-		"sudo apt-get install libgl1 libglib2.0-0" >&2; exit 1; }
+	@$(PIP) -r requirements.txt
+	@$(CHECK_CV2)
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
-	@echo "Installing what the tests need ..."
-	@$(RUN) -m pip install -qq --disable-pip-version-check -r requirements.txt --editable ".[dev]"
+$(VENV)/.installed-dev: requirements.txt pyproject.toml | $(RUN)
+	@echo "Installing requirements.txt and what the tests need into $(VENV) (about 3.5 minutes the first time) ..."
+	@$(PIP) -r requirements.txt --editable ".[dev]"
+	@$(CHECK_CV2)
 	@command -v npm >/dev/null && npm install --prefix tests/provenance/reader --no-package-lock --omit=optional \
 		--ignore-scripts --no-audit --no-fund \
 		>/dev/null || echo "Without npm's packages the independent reader's test is skipped."
-	@touch $@
+	@touch $(VENV)/.installed $@
+
+$(RUN):
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' || { \
+		echo "Python 3.11 to 3.14 is needed; name one: make demo PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
 
 clean:
 	rm -rf out build atldiff.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -9,7 +9,7 @@ import page
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-LONGEST = ("web/test_browser", "training/", "web/", "test_wheel", "portrait/", "cli/")
+LONGEST = ("web/test_browser.py", "training/", "web/test_browser_inputs", "web/", "test_wheel", "evaluation/")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -19,7 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs the longest files first, so that the workers end together."""
+    """Puts the longest files first, for workers that end together; networks train while a browser waits."""
 
     def rank(item: pytest.Item) -> int:
         return next((number for number, name in enumerate(LONGEST) if name in item.nodeid), len(LONGEST))

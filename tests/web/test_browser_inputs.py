@@ -192,10 +192,10 @@ def test_the_sound_of_a_video_becomes_the_speech(tab, tmp_path):
 @pytest.mark.skipif(not installed_voices(), reason="no voice is installed")
 def test_a_typed_text_becomes_the_speech(tab):
     tab.get_by_text("Or type what to say").click()
-    tab.get_by_label("Text").fill("Good morning.")
+    tab.get_by_label("Text", exact=True).fill("Good morning.")
     tab.click("#say")
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('of speech')")
-    tab.get_by_label("Text").fill("")
+    tab.get_by_label("Text", exact=True).fill("")
     tab.click("#say")
     until(tab, "() => document.querySelector('#speech-note .bad')?.innerText.includes('no text')")
 
