@@ -193,8 +193,11 @@ def test_the_sound_of_a_video_becomes_the_speech(tab, tmp_path):
 def test_a_typed_text_becomes_the_speech(tab):
     tab.get_by_text("Or type what to say").click()
     tab.get_by_label("Text", exact=True).fill("Good morning.")
+    note = "document.querySelector('#speech-note').innerText"
+    until(tab, f"() => {note}.includes('of speech')")
+    before = tab.inner_text("#speech-note")  # of the recording that is filled in
     tab.click("#say")
-    until(tab, "() => document.querySelector('#speech-note').innerText.includes('of speech')")
+    until(tab, f"() => {note}.includes('of speech') && {note} != {before!r}")
     tab.get_by_label("Text", exact=True).fill("")
     tab.click("#say")
     until(tab, "() => document.querySelector('#speech-note .bad')?.innerText.includes('no text')")
