@@ -162,6 +162,7 @@ def _tell_motion_files(page: Page) -> None:
     at_once: Any = {"queue": False, **HIDDEN}
 
     def tell(landmarks: str | None, driving: str | None) -> tuple:
+        """Names the files that move the face, and shows the button that lets go of them."""
         lines = [
             text.format(Path(path).name)
             for text, path in ((texts.GIVEN, landmarks), (texts.DRIVEN, driving))

@@ -35,6 +35,7 @@ def connect_inspection(page: Page, service: Service) -> None:
         return show(service.inspect_photo(path, *values))
 
     def inspect_new_photo(path: str | None, *values: Any) -> dict:
+        """Looks at another photo: its first face, and zoomed where the head is tiny."""
         look = service.inspect_new_photo(path, *values)
         return show(look) | {
             face: gr.Number(DEFAULTS.face, visible=look.several),
