@@ -9,7 +9,7 @@ import page
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-LONGEST = ("web/test_browser.py", "training/", "web/test_browser_inputs", "web/", "test_wheel", "evaluation/")
+LONGEST = ("@page", "training/", "web/", "test_wheel", "evaluation/")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -18,13 +18,26 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the longest files first, for workers that end together; networks train while a browser waits."""
+    """Groups the tests, and puts the longest groups first: networks train while a browser waits."""
+    names = {item: group_name(item) for item in items}
+    for item, name in names.items():
+        item.add_marker(pytest.mark.xdist_group(name))
 
     def rank(item: pytest.Item) -> int:
-        return next((number for number, name in enumerate(LONGEST) if name in item.nodeid), len(LONGEST))
+        label = f"{item.nodeid}@{names[item]}"
+        return next((number for number, name in enumerate(LONGEST) if name in label), len(LONGEST))
 
     items.sort(key=rank)
+
+
+def group_name(item: pytest.Item) -> str:
+    """What runs in one process: the tests of the server, those of one Ray cluster, or those of a file."""
+    file = item.nodeid.split("::")[0]
+    if "server" in getattr(item, "fixturenames", ()):
+        return "page"
+    return "preparing" if "training/data/" in file else file
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,10 +76,10 @@ def speech_path() -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory) -> Iterator[tuple[str, Path]]:
-    """The page with a small renderer: (address, folder of all its files)."""
+    """The page with a small renderer: (address, folder of all its files, on a disk of its own)."""
     temp = tmp_path_factory.mktemp("server")
     weights = page.small_weights(tmp_path_factory.mktemp("weights"))
-    with page.served(temp, weights) as url:
+    with page.small_disk(temp), page.served(temp, weights) as url:
         yield url, temp
     left = [path.name for path in temp.iterdir() if path.name.startswith(("atldiff", "job", "gradio"))]
     assert left == []

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -39,6 +40,18 @@ def small_weights(folder: Path) -> Path:
     pipeline.register_modules(unet=IdentityUNet3DModel(**asdict(unet)))
     pipeline.save_pretrained(folder)
     return folder
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int = 256) -> Iterator[None]:
+    """Mounts a disk of its own at a folder, where this process may; its files go with it."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    mounted = shutil.which("mount") and not subprocess.run(mount, capture_output=True).returncode
+    try:
+        yield
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(folder)], check=True)
 
 
 @contextmanager

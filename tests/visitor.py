@@ -37,8 +37,8 @@ def give(tab, photo: Path, recording: Path | None = None) -> None:
 
 
 def until(tab, condition: str) -> None:
-    """Waits until a JavaScript function returns something true."""
-    tab.wait_for_function(condition)
+    """Waits until a JavaScript function returns something true; asks ten times a second."""
+    tab.wait_for_function(condition, polling=100)
 
 
 def finished(tab) -> str:

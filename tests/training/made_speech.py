@@ -1,7 +1,8 @@
 """Made corpora of speech, small networks that learn them, and their training on one process or many."""
 
 import json
-import sys
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -158,6 +159,21 @@ def to_float64(batch, device):
     return batch.to(device, torch.float64 if batch.is_floating_point() else None)
 
 
-if __name__ == "__main__":
+def train_exactly(pictures: Path, speech: Path, out: Path, batch: int) -> None:
+    """`train_all` in a process of its own, in float64."""
     use_float64()
-    train_all(*map(Path, sys.argv[1:4]), int(sys.argv[4]))
+    train_all(pictures, speech, out, batch)
+
+
+def train_until_killed(pictures: Path, out: Path, stage: train_diffusion.Stage) -> None:
+    """Trains in a process of its own, which is killed before it saves the third state."""
+    save = train_diffusion.Trainer.save
+
+    def save_or_die(trainer, batches):
+        if trainer.step == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        save(trainer, batches)
+
+    train_diffusion.Trainer.save = save_or_die
+    train_diffusion.STAGES["spatial"] = stage
+    train_diffusion.train_diffusion(pictures, out, preset=TINY, run=train_diffusion.RunConfig(memory=0))

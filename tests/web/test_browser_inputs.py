@@ -1,5 +1,6 @@
 """The page in Debian's Chromium: what a visitor gives, chooses and is told."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,20 @@ from atldiff.media.synthesis import installed_voices
 from atldiff.web import texts
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def tab(visitor, server) -> Iterator:
+    """One tab for this file, as the page takes seconds to load; each test gives what it needs."""
+    tab = open_page(visitor, server[0])
+    yield tab
+    tab.close()
+
+
+def test_who_wants_little_motion_sees_the_example_stand_still(tab):
+    until(tab, f"() => {VIDEO} && {VIDEO}.readyState >= 2")
+    tab.wait_for_timeout(500)
+    assert tab.evaluate(f"{VIDEO}.paused && {VIDEO}.currentTime == 0")
 
 
 def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(browser, server):
@@ -41,12 +56,6 @@ def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(browser
     context.close()
 
 
-def test_who_wants_little_motion_sees_the_example_stand_still(tab):
-    until(tab, f"() => {VIDEO} && {VIDEO}.readyState >= 2")
-    tab.wait_for_timeout(500)
-    assert tab.evaluate(f"{VIDEO}.paused && {VIDEO}.currentTime == 0")
-
-
 def test_the_whole_model_card_is_shown(tab):
     tab.get_by_text("About the model").click()
     tab.locator("#model-card table").first.wait_for()
@@ -57,16 +66,23 @@ def test_the_whole_model_card_is_shown(tab):
 
 
 def test_the_detector_can_be_chosen(tab):
-    tab.get_by_role("button", name="Advanced").click()
+    open_advanced(tab)
     tab.get_by_label("face-alignment").check()
     usual = tab.get_by_label("MediaPipe", exact=True)
     assert usual.is_visible() and not usual.is_checked()
+    usual.check()
+
+
+def open_advanced(tab) -> None:
+    """Opens the settings below *Advanced*, if they are closed."""
+    if not tab.get_by_label("face-alignment").is_visible():
+        tab.get_by_role("button", name="Advanced").click()
 
 
 def test_a_landmark_file_is_told_in_sight_and_let_go_with_another_recording(tab, tmp_path):
     told = "document.querySelector('#motion-note .note')?.innerText"
     (tmp_path / "walk.json").write_text("{}")
-    tab.get_by_role("button", name="Advanced").click()
+    open_advanced(tab)
     for let_go in ("“Arrivederci”", "Use the recording's motion"):
         tab.set_input_files("#landmarks input[type=file]", str(tmp_path / "walk.json"))
         until(tab, f"() => {told}?.includes('that of walk.json')")
@@ -176,6 +192,7 @@ def test_what_is_told_is_of_the_photo_that_came_last(tab, tmp_path):
 
 
 def test_the_sound_of_a_video_becomes_the_speech(tab, tmp_path):
+
     def film(path: Path, words: str, where: str = "#speech-note") -> None:
         with tab.expect_file_chooser() as chooser:
             tab.click("#film")
@@ -190,12 +207,13 @@ def test_the_sound_of_a_video_becomes_the_speech(tab, tmp_path):
 
 
 @pytest.mark.skipif(not installed_voices(), reason="no voice is installed")
-def test_a_typed_text_becomes_the_speech(tab):
+def test_a_typed_text_becomes_the_speech(tab, tmp_path):
+    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 3))
     tab.get_by_text("Or type what to say").click()
     tab.get_by_label("Text", exact=True).fill("Good morning.")
     note = "document.querySelector('#speech-note').innerText"
     until(tab, f"() => {note}.includes('of speech')")
-    before = tab.inner_text("#speech-note")  # of the recording that is filled in
+    before = tab.inner_text("#speech-note")  # of the recording
     tab.click("#say")
     until(tab, f"() => {note}.includes('of speech') && {note} != {before!r}")
     tab.get_by_label("Text", exact=True).fill("")

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,13 +32,14 @@ def jobs_of(call, count):
 
 
 @pytest.fixture(scope="module", params=["local", "ray"])
-def engine(request, tmp_path_factory):
-    from ray_start import with_ray  # here: Ray's workers import this file without the tests' folder
-
-    start, home = partial(open_engine, request.param, 2), tmp_path_factory.mktemp("home")
+def engine(request, tmp_path_factory, ray_engine):
+    if request.param == "ray":
+        yield ray_engine
+        return
+    home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))
-        with with_ray(start) if request.param == "ray" else start() as opened:
+        with open_engine("local", 2) as opened:
             yield opened
     assert not any(home.iterdir())
 

@@ -10,6 +10,7 @@ import sys
 import tarfile
 import time
 import tracemalloc
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from ray_start import with_ray
 from training.fatal_parts import poisoned_part
 
 from atldiff.cli.parser import main
@@ -195,8 +195,11 @@ def test_a_second_run_changes_nothing(data, prepared):
     assert state(prepared) == before
 
 
-def test_a_ray_cluster_of_two_processes_writes_the_same_shards(data, prepared, tmp_path):
-    manifest = with_ray(lambda: prepare(data, tmp_path, engine="ray", workers=2, shard_clips=1))
+def test_a_ray_cluster_of_two_processes_writes_the_same_shards(
+    data, prepared, tmp_path, ray_engine, monkeypatch
+):
+    monkeypatch.setattr(prepare_corpus, "open_engine", lambda *_: nullcontext(ray_engine))
+    manifest = prepare(data, tmp_path, engine="ray", workers=2, shard_clips=1)
     assert manifest == read_manifest(prepared)
 
 

@@ -3,13 +3,9 @@
 import errno
 import json
 import multiprocessing
-import os
 import shutil
-import subprocess
-import sys
 import time
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +15,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training import made_speech
 from training.made_speech import TINY, corpus, emotional_speech, train_all
+from training.processes import run_processes
 
 from atldiff.cli.parser import main
 from atldiff.errors import InputError
@@ -29,32 +26,7 @@ from atldiff.training.renderer.networks import EMOTION_DROPOUT, STYLE_DROPOUT
 from atldiff.training.runs import hub
 from atldiff.training.runs.processes import Journal
 
-# Trains as the command does, saves at every step, and is killed before it saves the third state.
-KILLED = """
-import json, os, signal, sys
-from pathlib import Path
-from atldiff.config import read_preset
-from atldiff.training.renderer import train as module
-
-save = module.Trainer.save
-def dies(trainer, batches):
-    if trainer.step == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    save(trainer, batches)
-
-module.Trainer.save = dies
-module.STAGES["spatial"] = module.Stage(**json.loads(sys.argv[4]))
-run = module.RunConfig(memory=0)
-module.train_diffusion(Path(sys.argv[1]), Path(sys.argv[2]), preset=read_preset(sys.argv[3]), run=run)
-"""
 EVERY = replace(stages.STAGES["spatial"], batch=1, steps=4, critic_from=1, save_seconds=-1.0)
-
-
-@pytest.fixture(scope="module")
-def preset(tmp_path_factory):
-    path = tmp_path_factory.mktemp("preset") / "tiny.json"
-    path.write_text(json.dumps(asdict(TINY)))
-    return path
 
 
 def entries(run, log="log") -> dict[int, dict]:
@@ -68,11 +40,7 @@ def test_two_processes_train_to_what_one_does_with_twice_the_batch(data, tmp_pat
     speech.mkdir()
     corpus(speech)
     emotional_speech(speech)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", made_speech.__file__]
-    words = [sys.executable, *launch, data, speech, tmp_path / "two", 2]
-    settings = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
-    done = subprocess.run([str(word) for word in words], env=settings, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert run_processes(2, made_speech.train_exactly, data, speech, tmp_path / "two", 2) == [0, 0]
     monkeypatch.setitem(train_diffusion.STAGES, "spatial", EVERY)
     made_speech.use_float64(monkeypatch.setattr)
     train_all(data, speech, tmp_path / "one", 4)
@@ -90,14 +58,12 @@ def test_two_processes_train_to_what_one_does_with_twice_the_batch(data, tmp_pat
     assert torch.load(tmp_path / "two" / "emotion" / "emotion.pt", weights_only=True)["step"] == 2
 
 
-def test_a_killed_run_goes_on_with_the_same_losses_and_weights(data, preset, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on_with_the_same_losses_and_weights(data, tmp_path, monkeypatch):
     """A streamed one, whose place in the shards is part of the state."""
     monkeypatch.setitem(train_diffusion.STAGES, "spatial", EVERY)
     options = {"preset": TINY, "run": train_diffusion.RunConfig(memory=0)}
     train_diffusion.train_diffusion(data, tmp_path / "whole", **options)
-    words = [data, tmp_path / "killed", preset, json.dumps(asdict(EVERY))]
-    killed = subprocess.run([sys.executable, "-c", KILLED, *map(str, words)], capture_output=True, text=True)
-    assert killed.returncode == -9, killed.stderr[-3000:]
+    assert run_processes(1, made_speech.train_until_killed, data, tmp_path / "killed", EVERY) == [-9]
     torch.rand(9)
     train_diffusion.train_diffusion(data, tmp_path / "killed", **options)
     assert set(entries(tmp_path / "whole")) == {1, 2, 3, 4}

@@ -1,0 +1,34 @@
+"""Processes that begin with what training imports: copies of one that imported it once."""
+
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable
+
+PATIENCE = 200  # seconds
+
+
+def run_processes(count: int, function: Callable, *arguments: object) -> list[int | None]:
+    """Runs a function in processes that know of each other as torchrun's do; returns how they ended."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["training.made_speech", "atldiff.training.data.prepare"])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = [
+        context.Process(target=_run, args=(rank, count, port, function, *arguments)) for rank in range(count)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(PATIENCE)
+        process.kill()
+        process.join()
+    return [process.exitcode for process in processes]
+
+
+def _run(rank: int, count: int, port: int, function: Callable, *arguments: object) -> None:
+    if count > 1:
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    function(*arguments)
