@@ -26,7 +26,7 @@ demo: $(VENV)/.installed
 	@$(RUN) -m atldiff generate $(PORTRAIT) $(RECORDING) -o $(DEMO)
 
 test: $(VENV)/.installed-dev
-	@$(RUN) -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	@$(RUN) -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
 app: $(VENV)/.installed
 	@$(RUN) app.py

@@ -9,6 +9,17 @@ import page
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+# Tests that share what is slow to start.
+GROUPS = {
+    "page": (
+        "web/test_browser",
+        "web/test_c",
+        "web/test_description",
+        "web/test_faults",
+        "web/live/test_live",
+    ),
+    "preparing": ("training/data/",),
+}
 LONGEST = ("@page", "training/", "web/", "test_wheel", "evaluation/")
 
 
@@ -18,26 +29,31 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups the tests, and puts the longest groups first: networks train while a browser waits."""
-    names = {item: group_name(item) for item in items}
-    for item, name in names.items():
-        item.add_marker(pytest.mark.xdist_group(name))
+    """Puts the longest groups first: networks train while a browser waits."""
 
     def rank(item: pytest.Item) -> int:
-        label = f"{item.nodeid}@{names[item]}"
+        label = f"{item.nodeid}@{group_name(item.nodeid)}"
         return next((number for number, name in enumerate(LONGEST) if name in label), len(LONGEST))
 
     items.sort(key=rank)
 
 
-def group_name(item: pytest.Item) -> str:
-    """What runs in one process: the tests of the server, those of one Ray cluster, or those of a file."""
-    file = item.nodeid.split("::")[0]
-    if "server" in getattr(item, "fixturenames", ()):
-        return "page"
-    return "preparing" if "training/data/" in file else file
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Gives each group to one process."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_name(nodeid)
+
+    return Groups(config, log)
+
+
+def group_name(nodeid: str) -> str:
+    """What runs in one process: the tests of one server, those of one Ray cluster, or those of a file."""
+    file = nodeid.split("::")[0]
+    return next((name for name, parts in GROUPS.items() if any(part in file for part in parts)), file)
 
 
 @pytest.fixture(scope="session", autouse=True)
