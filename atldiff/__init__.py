@@ -10,7 +10,7 @@ __version__ = "0.9.0"
 
 _HOMES = {
     "ATLDiffPipeline": "pipeline",
-    "ATLDiffPipelineOutput": "pipeline_output",
+    "ATLDiffPipelineOutput": "rendering.output.result",
     "CompactIdentityEncoder": "rendering.diffusion.identity",
     "IdentityUNet3DModel": "rendering.diffusion.unet3d",
     "InputError": "errors",

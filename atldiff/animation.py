@@ -63,9 +63,7 @@ def read_inputs(
         InputError: the photo, the recording or the backdrop cannot be used, or there are two backgrounds.
     """
     speech = load_speech(audio, max_seconds)
-    matte = options.background != "keep" or backdrop is not None
-    framing = options.zoom, ASPECTS.get(options.output)
-    portrait = load_portrait(image, options.face, options.detector, matte, *framing)
+    portrait = read_portrait(image, options, backdrop is not None)
     if backdrop is None:
         return portrait, speech
     if options.background != "keep":
@@ -76,6 +74,18 @@ def read_inputs(
     height, width = portrait.image.shape[:2]
     behind = ImageOps.fit(Image.fromarray(open_photo(backdrop)), (width, height), Image.Resampling.LANCZOS)
     return replace(portrait, image=lay_over(portrait.image, portrait.alpha, np.asarray(behind))), speech
+
+
+def read_portrait(image: ImageSource, options: Options, matte: bool = False) -> Portrait:
+    """Reads the photo as the options want it; cuts the person out for another background, or a `matte`.
+
+    Raises:
+        InputError: the photo cannot be used.
+    """
+    framing = options.zoom, ASPECTS.get(options.output)
+    return load_portrait(
+        image, options.face, options.detector, matte or options.background != "keep", *framing
+    )
 
 
 def animate(

@@ -1,6 +1,6 @@
 """ATLDiffPipeline connects the stages: prepare -> landmarks -> render."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,10 @@ from atldiff.config import FRAME_RATE, PRESETS, WEIGHTS, LandmarkConfig, Preset,
 from atldiff.diffusers_base import DDIMScheduler, DiffusionPipeline, without_compiler
 from atldiff.errors import InputError
 from atldiff.loading import load_scheduler, pipeline_folder, translate_index
-from atldiff.media.captions import add_captions, time_captions
 from atldiff.media.speech import Speech
 from atldiff.memory import give_back
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
-from atldiff.pipeline_output import ATLDiffPipelineOutput, check_call, convert_frames
 from atldiff.portrait.portrait import Portrait
-from atldiff.provenance.label import add_badges, label_is_forced
 from atldiff.provenance.origin import Origin, Rendering, hash_weights, name_weights
 from atldiff.rendering.batching import WindowBatcher
 from atldiff.rendering.diffusion.identity import (
@@ -29,6 +26,7 @@ from atldiff.rendering.diffusion.identity import (
 )
 from atldiff.rendering.diffusion.sampler import compute_dtype, make_scheduler
 from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel, channels_last
+from atldiff.rendering.output.result import ATLDiffPipelineOutput, add_text, check_call, convert_frames
 from atldiff.rendering.renderer import Renderer
 from atldiff.rendering.warp.canvas import make_canvas
 from atldiff.rendering.warp.turn import portrait_poses
@@ -231,19 +229,25 @@ class ATLDiffPipeline(DiffusionPipeline):
             InputError: the landmarks come from other weights, or the captions cannot be drawn. The call
                 raises it, not the first frame.
         """
+        frames = self.render_plain(portrait, sequence, options, on_step)
+        frames = add_text(frames, options, speech, len(sequence.points))
+        return Rendering(frames, self.origin(portrait, options))
+
+    def render_plain(
+        self,
+        portrait: Portrait,
+        sequence: LandmarkSequence,
+        options: Options = DEFAULTS,
+        on_step: Callable[[int, torch.Tensor, torch.Tensor], None] | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Does the work of `render`, but for captions and badge."""
         sequence.check_emotion(self.unet.config.emotion_dim)
         steps = options.steps or self.preset.steps
         zoom = len(self.preset.view_sizes) > 1
         sequence = replace(sequence, pose=portrait_poses(portrait, sequence.pose))
         layout = options.output, options.background, zoom
         canvas = make_canvas(portrait, sequence.points, *layout, sequence.pose)
-        captions = time_captions(options.captions, speech, len(sequence.points))
-        frames = self.renderer.frames(portrait, sequence, canvas, steps, options.seed, on_step)
-        if captions:
-            frames = add_captions(frames, captions)
-        if options.badge or label_is_forced():
-            frames = add_badges(frames, options.badge_text, options.badge_corner, options.badge_size)
-        return Rendering(frames, self.origin(portrait, options))
+        return self.renderer.frames(portrait, sequence, canvas, steps, options.seed, on_step)
 
     def origin(self, portrait: Portrait, options: Options) -> Origin:
         """What a video is made from, but for the recording."""

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from atldiff.cli.arguments import positive_number, whole_number
+from atldiff.cli.dialogue import add_dialogue, run_dialogue
 from atldiff.cli.evaluate import add_evaluate
 from atldiff.cli.live import add_live, run_live
 from atldiff.cli.training import add_training
@@ -48,6 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_generate(commands)
     _add_batch(commands)
+    add_dialogue(commands, _command, _add_settings, _dialogue)
     add_live(commands, _command, _add_settings, _live)
     add_verify(commands, _command)
     add_training(commands, _command, _add_device)
@@ -229,6 +231,10 @@ def _batch(args: argparse.Namespace) -> int:
             print(f"[{number}/{len(jobs)}] error: {job.output}: {error}", file=sys.stderr, flush=True)
             failed += 1
     return 2 if failed else 0
+
+
+def _dialogue(args: argparse.Namespace) -> None:
+    print(run_dialogue(args, _options(args), lambda: _runner(args)))
 
 
 def _live(args: argparse.Namespace) -> None:

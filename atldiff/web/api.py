@@ -14,6 +14,8 @@ FILES = {
     "landmarks": "A landmark file (.npz or .json) of this API, used instead of the predicted motion.",
     "driving_video": f"A video of a face, whose head, brows and blinks are used; at most {_UPLOAD} MB.",
     "backdrop": f"A picture to lay behind the person, with the background keep; at most {_UPLOAD} MB.",
+    "answer": "A recording in which a second person answers; the two then speak in turn.",
+    "second": "A photo of the one who answers; left out = another face of the portrait.",
     "file_format": "The format of the landmark file: npz or json.",
     "file": f"A video, photo or other file that may be ours; at most {_UPLOAD} MB.",
 }
@@ -24,10 +26,10 @@ EXAMPLE_FILES = {
     "file": "examples/videos/astronaut.mp4",
 }
 NEEDED = ("portrait", "speech", "file")
-FILE_ARGUMENTS = ("portrait", "speech", "landmarks", "driving_video", "backdrop", "file")
+FILE_ARGUMENTS = ("portrait", "speech", "landmarks", "driving_video", "backdrop", "answer", "second", "file")
 _ABOUT_MOTION = ("seed", "file_format", "detector", "driving_video")
 PREVIEW = ("portrait", "speech", "face", "emotion", *MOTION, *_ABOUT_MOTION)
-ANIMATE = ("portrait", "speech", *OPTIONS, "landmarks", "driving_video", "backdrop")
+ANIMATE = ("portrait", "speech", *OPTIONS, "landmarks", "driving_video", "backdrop", "answer", "second")
 CHECK = ("portrait", "face", "detector")
 VERIFY = ("file",)
 ENDPOINTS = {  # name: arguments in order
@@ -37,6 +39,8 @@ ENDPOINTS = {  # name: arguments in order
     "verify": VERIFY,
 }
 ANIMATE_TEXT = """Make a video in which the person of a photo says what is heard in a recording.
+
+With an answer, a second person speaks in turn.
 
 Use it only with the consent of the person shown. The file says that it is AI-generated, and is signed.
 A file is given as a data URL (data:image/jpeg;base64,...) or as a public http(s) address; gradio's own client

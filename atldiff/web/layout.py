@@ -14,8 +14,8 @@ from atldiff.media.synthesis import MAX_LETTERS, installed_voices
 from atldiff.options import AUTOMATIC, MOTION
 from atldiff.web import texts
 from atldiff.web.components import checkbox, dropdown, number, radio, slider
+from atldiff.web.jobs.inspection import Look
 from atldiff.web.jobs.request import MAX_SECONDS
-from atldiff.web.jobs.service import Look
 from atldiff.web.live.panel import LivePanel, lay_out_live
 from atldiff.web.preview import progress
 from atldiff.web.texts import NOTES, PRESETS
@@ -122,6 +122,8 @@ def lay_out(emotions: tuple[str, ...], steps: int, look: Look, speech_words: str
         with gr.Column(elem_id="settings"):
             with gr.Accordion("Motion"):
                 _motion(page, emotions)
+            with gr.Accordion("A second person answers", open=False, elem_id="dialogue"):
+                _dialogue(page)
             with gr.Accordion("Advanced", open=False):
                 _advanced(page, steps)
     gr.Markdown(texts.FOOT + texts.links(), elem_id="foot")
@@ -248,6 +250,15 @@ def _motion(page: Page, emotions: tuple[str, ...]) -> None:
         page.inputs["emotion"] = gr.Dropdown([AUTOMATIC, *emotions], value=AUTOMATIC, label="Emotion")
     with gr.Row():
         page.inputs |= {name: slider(name) for name in texts.GAINS}
+
+
+def _dialogue(page: Page) -> None:
+    gr.Markdown(NOTES["dialogue"])
+    with gr.Row():
+        sound: Any = {"sources": ["upload", "microphone"], "type": "filepath", "buttons": []}
+        page.inputs["answer"] = gr.Audio(label="The answer", elem_id="answer", **sound)
+        picture: Any = {"sources": ["upload", "webcam"], "type": "filepath", "buttons": [], "height": 196}
+        page.inputs["second"] = gr.Image(label="Photo of the second person", elem_id="second", **picture)
 
 
 def _advanced(page: Page, steps: int) -> None:

@@ -8,7 +8,12 @@ from typing import Any
 from atldiff.options import OPTIONS
 
 MAX_TAKES = 4  # takes of a visit that the page shows
-_FILES = {"landmarks": "landmarks of", "driving_video": "driven by", "backdrop": "before"}
+_FILES = {
+    "landmarks": "landmarks of",
+    "driving_video": "driven by",
+    "backdrop": "before",
+    "answer": "answered by",
+}
 
 
 @dataclass(frozen=True)

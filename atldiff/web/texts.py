@@ -106,6 +106,7 @@ NOTES = {
     "badge_size": "1 is a sixteenth of the picture's shorter side.",
     "captions": "Burnt in below the face, in time with the voice.",
     "detector": "face-alignment is the paper’s, and slower.",
+    "dialogue": "Both speak in turn. Without a second photo the other face of the portrait answers.",
     "driven": "Its head, brows and blinks move the portrait; its mouth and its sound do not.",
     "given": "Edited or kept from a preview; the motion's sliders then change nothing.",
 }

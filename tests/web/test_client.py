@@ -99,6 +99,15 @@ def test_a_badge_is_seen_in_the_corner(client, inputs):
     assert np.abs(corners[1] - corners[0]).max() > 100
 
 
+def test_a_second_person_answers(client, inputs, tmp_path):
+    answer = handle_file(page.recording(tmp_path / "answer.wav", 0.5, "bilabials"))
+    pair = {"answer": answer, "second": inputs[0], "output": "crop"}
+    found = page.probe(client.predict(*inputs, **pair, api_name="/animate"))
+    assert found["size"] == (256, 128) and found["frames"] == 57  # 1 s, a pause of 0.4 s, 0.5 s
+    with pytest.raises(AppError, match="shows one face"):
+        client.predict(*inputs, answer=answer, api_name="/animate")
+
+
 def test_a_matte_is_a_webm(client, inputs):
     video = client.predict(*inputs, background="matte", **FAST, api_name="/animate")
     assert Path(video).suffix == ".webm" and page.probe(video)["codecs"][0].startswith(("vp9", "libvpx"))

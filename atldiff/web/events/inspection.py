@@ -8,8 +8,9 @@ import gradio as gr
 from atldiff.options import ASPECTS, DEFAULTS, Options
 from atldiff.portrait.portrait import load_portrait
 from atldiff.web.components import HIDDEN, LIGHT
+from atldiff.web.jobs.inspection import Look
 from atldiff.web.jobs.request import explain
-from atldiff.web.jobs.service import Look, Service
+from atldiff.web.jobs.service import Service
 from atldiff.web.layout import Page
 from atldiff.web.preview import face_at, note
 

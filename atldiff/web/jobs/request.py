@@ -16,6 +16,7 @@ from PIL import Image
 from starlette.responses import PlainTextResponse
 
 from atldiff.animation import Animation
+from atldiff.dialogue import Dialogue, render_dialogue
 from atldiff.errors import InputError, TooLong
 from atldiff.media.speech import Speech, load_speech
 from atldiff.media.video_writer import encode_video
@@ -33,6 +34,7 @@ PICTURE_EVERY, PICTURE_SIDE = 0.3, 460  # seconds between two pictures of the pr
 _GPU_START, _GPU_STEP, _GPU_MEGAPIXEL = 15.0, 1 / 60, 0.08
 _PIXELS = {"square": 512**2, "crop": 256**2}
 LIVE = "live.mp4"  # beside the video in the making
+_FILES = ("landmarks", "driving_video", "backdrop", "answer", "second")  # that may be left out
 _IN_BROWSERS = {"JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP"}
 
 
@@ -47,6 +49,8 @@ class Request:
         landmarks: path of a landmark file to render instead of the prediction, or None.
         driving_video: path of a video whose head, brows and blinks to use, or None.
         backdrop: path of a picture to lay behind the person, or None.
+        answer: path of a recording in which somebody answers, or None.
+        second: path of the photo of the one who answers; None = another face of the photo.
     """
 
     portrait: str
@@ -55,21 +59,33 @@ class Request:
     landmarks: str | None = None
     driving_video: str | None = None
     backdrop: str | None = None
+    answer: str | None = None
+    second: str | None = None
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Request":
         """Builds a request from the API's arguments by name.
 
         Raises:
-            InputError: the photo or the recording is missing, or a value is out of range.
+            InputError: the photo or the recording is missing, a value is out of range, or a choice does
+                not fit a dialogue.
         """
         if not values.get("portrait"):
             raise InputError("There is no portrait yet", "Upload a photo, or click an example")
         if not values.get("speech"):
             raise InputError("There is no speech yet", "Upload or record some, or click an example")
         options = Options(**{name: value for name, value in values.items() if name in OPTIONS})
-        files = (values.get(name) or None for name in ("landmarks", "driving_video", "backdrop"))
-        return cls(values["portrait"], values["speech"], options, *files)
+        request = cls(
+            values["portrait"], values["speech"], options, *(values.get(name) or None for name in _FILES)
+        )
+        if request.second and not request.answer:
+            raise InputError("There is a second person but no answer", "Give a recording of the answer")
+        if request.answer and (request.landmarks or request.driving_video or request.backdrop):
+            remedy = "Take away landmarks, driving video and background picture, or the answer"
+            raise InputError("In a dialogue the voices alone move the faces", remedy)
+        if request.answer and options.background == "matte":
+            raise InputError("A dialogue has no transparent background", "Choose another background")
+        return request
 
     @property
     def name(self) -> str:
@@ -155,8 +171,12 @@ def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Gener
     Yields:
         One step a frame, and a last one with the video: .mp4, or .webm for a matte.
     """
-    frames = pipeline.render(
-        animation.portrait, animation.landmarks, animation.options, speech=animation.speech
+    frames = (
+        render_dialogue(pipeline, animation)
+        if isinstance(animation, Dialogue)
+        else pipeline.render(
+            animation.portrait, animation.landmarks, animation.options, speech=animation.speech
+        )
     )
     matte, total = animation.options.background == "matte", len(animation.landmarks.points)
     path = folder / ("talking.webm" if matte else "talking.mp4")
@@ -192,7 +212,8 @@ def gpu_seconds(animation: Animation, default_steps: int) -> int:
     height, width = animation.portrait.image.shape[:2]
     size = megapixels(height, width, animation.options.output)
     frame = steps * _GPU_STEP + size * _GPU_MEGAPIXEL
-    return round(_GPU_START + len(animation.landmarks.points) * frame)
+    faces = len(animation.people) if isinstance(animation, Dialogue) else 1
+    return round(_GPU_START + faces * len(animation.landmarks.points) * frame)
 
 
 def check_gpu_seconds(seconds: int) -> None:

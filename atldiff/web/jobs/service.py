@@ -1,7 +1,6 @@
-"""The service behind page and API: it animates, previews and inspects."""
+"""The service behind page and API: it animates, previews and verifies."""
 
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -13,39 +12,31 @@ import numpy as np
 
 from atldiff.animation import Animation, animate, read_inputs
 from atldiff.config import FRAME_RATE
-from atldiff.errors import InputError, TooLong
+from atldiff.dialogue import mix_turns, read_dialogue
+from atldiff.errors import InputError
 from atldiff.media.clip import write_clip
 from atldiff.media.speech import Speech, load_speech
 from atldiff.media.synthesis import synthesise, write_sound
-from atldiff.options import ASPECTS, AUTOMATIC, DEFAULTS, OPTIONS, Options
-from atldiff.portrait.portrait import Portrait, SmallFace, load_portrait
-from atldiff.portrait.quality import has_black_bars
+from atldiff.options import AUTOMATIC, DEFAULTS, Options
+from atldiff.portrait.portrait import Portrait, load_portrait
 from atldiff.provenance.verify import verify
 from atldiff.sequence import LandmarkSequence
 from atldiff.web.jobs.forecast import Forecast, seconds_left
-from atldiff.web.jobs.idle_memory import IdleTimer
+from atldiff.web.jobs.inspection import Inspector
 from atldiff.web.jobs.request import (
     LIVE,
     MAX_SECONDS,
     Request,
     Step,
     convert_for_browsers,
-    explain,
-    photo_size,
     read_beginning,
     read_speech,
     small_jpeg,
 )
 from atldiff.web.jobs.waiting_line import Queue
-from atldiff.web.preview import annotate, describe, format_time, motion_video, note
+from atldiff.web.preview import annotate, describe, format_time, motion_video
 
 REPORT_EVERY = 0.25  # seconds between two reports of progress, and until a cancelled job stops
-SMALL_HEAD = 1 / 3  # side of the network's crop over the photo's longer side; below it the page offers a zoom
-TINY_HEAD = 1 / 12  # below it the page begins zoomed, if the part is large enough
-LEAST_PART = 512  # pixels of the longer side of that part
-MAX_ZOOM = OPTIONS["zoom"].metadata["range"][1]
-ZOOMED = "The head is small, so the video begins zoomed to it ({:g}). The slider shows more of the photo."
-READERS = 2  # photos to read in parallel
 
 
 @dataclass(frozen=True)
@@ -70,26 +61,7 @@ class Report:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class Look:
-    """Result of a photo's inspection.
-
-    Attributes:
-        words: HTML of the note.
-        picture: the annotated photo (h, w, 3) uint8, or None.
-        several: whether there is another face to choose.
-        small: whether a zoom to the head makes sense.
-        zoom: the zoom of the picture.
-    """
-
-    words: str = ""
-    picture: np.ndarray | None = None
-    several: bool = False
-    small: bool = False
-    zoom: float = DEFAULTS.zoom
-
-
-class Service:
+class Service(Inspector):
     """Carries out the requests of page and API.
 
     It keeps nothing of a visitor: each request reads its inputs anew, and each job removes its folder.
@@ -113,9 +85,9 @@ class Service:
         forecast: Forecast,
         at_once: int = 1,
     ) -> None:
+        super().__init__(forecast)
         self._predict, self._make, self._recognise, self._folder = predict, make, recognise, folder
-        self._forecast, self._queue, self._readers = forecast, Queue(at_once), threading.Semaphore(READERS)
-        self._idle_timer = IdleTimer()
+        self._queue = Queue(at_once)
 
     def read(self, request: Request) -> Animation:
         """Reads a request's files and predicts the face's motion.
@@ -129,7 +101,8 @@ class Service:
     def animate(self, values: Mapping[str, Any]) -> Iterator[Report]:
         """Makes a video from the API's arguments in its turn. Closing the generator stops the work."""
         request = Request.from_values(values)
-        automatic = request.landmarks is None and request.options.emotion == AUTOMATIC
+        from_voice = request.landmarks is None and request.answer is None
+        automatic = from_voice and request.options.emotion == AUTOMATIC
         with self._idle_timer.busy(), self._queue.place() as place:
             yield Report("Reading the photo and the recording")
             begin = time.monotonic()
@@ -137,13 +110,16 @@ class Service:
                 speech = read_speech(request.speech)
                 given = request.portrait, speech, request.options
                 portrait, speech = read_inputs(*given, backdrop=request.backdrop)
+                spoken = speech
+                if request.answer:
+                    spoken = mix_turns([speech, read_speech(request.answer)], MAX_SECONDS)[-1]
             size, reading = size_of(portrait), time.monotonic() - begin
-            estimate = place.seconds = self._forecast.estimate(speech, size, request.options)
+            estimate = place.seconds = self._estimate(request, spoken, size)
             yield Report(f"About {format_time(estimate)} to go", picture=small_jpeg(portrait.image))
             for ahead, seconds in place.waiting():
                 yield Report(f"{ahead} before you in the queue: your turn in about {format_time(seconds)}")
             begin = time.monotonic() - reading
-            animation = animate(portrait, speech, request.options, self._predict, **request.motion)
+            animation = self._move(request, portrait, speech)
             middle = time.monotonic()
             with self._job() as folder:
                 emotion = self._emotion_sentence(animation.landmarks) if automatic else ""
@@ -156,7 +132,20 @@ class Service:
                         )
                     if report is not None:
                         yield report
-            self._forecast.learn(speech, size, request.options, middle - begin, time.monotonic() - middle)
+            if not request.answer:
+                self._forecast.learn(speech, size, request.options, middle - begin, time.monotonic() - middle)
+
+    def _estimate(self, request: Request, spoken: Speech, size: tuple[int, int]) -> float:
+        """Estimates a video's seconds; each face of a dialogue moves for all of it."""
+        return (2 if request.answer else 1) * self._forecast.estimate(spoken, size, request.options)
+
+    def _move(self, request: Request, portrait: Portrait, speech: Speech) -> Animation:
+        """Predicts the motion of the face, or of both faces of a dialogue."""
+        if request.answer is None:
+            return animate(portrait, speech, request.options, self._predict, **request.motion)
+        photos = [portrait, request.second] if request.second else [request.portrait]
+        turns = [speech, read_speech(request.answer)]
+        return read_dialogue(photos, turns, request.options, self._predict, MAX_SECONDS)
 
     def _steps(
         self, animation: Animation, folder: Path, estimate: float, begin: float, emotion: str
@@ -235,79 +224,11 @@ class Service:
         with self._readers:
             yield verify(path).to_dict()
 
-    def inspect_photo(
-        self,
-        path: str | None,
-        face: int,
-        zoom: float = DEFAULTS.zoom,
-        detector: str = DEFAULTS.detector,
-        output: str = DEFAULTS.output,
-    ) -> Look:
-        """Inspects a photo before the wait; the picture has the shape of the video."""
-        if not path:
-            return Look()
-        try:
-            options = Options(face=face, zoom=zoom, detector=detector, output=output)
-            framing = options.zoom, ASPECTS.get(options.output)
-            with self._idle_timer.busy(), self._readers:
-                portrait = load_portrait(path, options.face, options.detector, False, *framing)
-        except InputError as error:
-            small = zoom > DEFAULTS.zoom or isinstance(error, SmallFace)
-            return Look(note([explain(error)], "bad"), small=small)
-        words = note(portrait.warnings, "warn") or note(["A good photo: one face, seen from the front."])
-        small = head_share(portrait) < SMALL_HEAD or zoom > DEFAULTS.zoom or has_black_bars(portrait.image)
-        return Look(words, annotate(portrait), len(portrait.faces) > 1, small, zoom)
-
-    def inspect_new_photo(
-        self, path: str | None, detector: str = DEFAULTS.detector, output: str = DEFAULTS.output
-    ) -> Look:
-        """Inspects a photo that just came: a tiny head is zoomed to, so that the video shows its speech."""
-        look = self.inspect_photo(path, DEFAULTS.face, detector=detector, output=output)
-        if not path or not look.small:
-            return look
-        try:
-            with self._idle_timer.busy(), self._readers:
-                head = head_share(load_portrait(path, zoom=MAX_ZOOM, detector=detector)) / MAX_ZOOM
-        except InputError:
-            return look
-        if head >= TINY_HEAD:
-            return look
-        finest = max(photo_size(path) or (0, 0)) / LEAST_PART
-        zoom = min(MAX_ZOOM, int(4 * min(SMALL_HEAD / head, finest)) / 4)
-        if zoom <= DEFAULTS.zoom:
-            return look
-        zoomed = self.inspect_photo(path, DEFAULTS.face, zoom, detector, output)
-        return replace(zoomed, words=note([ZOOMED.format(zoom)]) + zoomed.words)
-
     def convert_for_browsers(self, portrait: str) -> Iterator[str]:
         """Yields the path of a photo's JPEG if browsers cannot show the photo itself."""
         with self._job() as folder, self._readers:
             if path := convert_for_browsers(portrait, folder):
                 yield str(path)
-
-    def inspect_speech(self, path: str | None, photo: str | None, options: Options) -> tuple[str, bool]:
-        """Inspects a recording before the wait.
-
-        Args:
-            path: of the recording.
-            photo: path of the photo, for the forecast.
-            options: the choices for the video.
-
-        Returns:
-            A note with the length and the video's time, or with the problem; and whether the beginning of
-            a too long recording can be used instead.
-        """
-        if not path:
-            return "", False
-        try:
-            speech = read_speech(path)
-        except InputError as error:
-            return note([explain(error)], "bad"), isinstance(error, TooLong)
-        wait = format_time(
-            self._forecast.estimate(speech, photo_size(photo, options.zoom, options.output), options)
-        )
-        length = f"{speech.seconds:.1f} s of {'sound' if speech.warnings else 'speech'}"
-        return note(speech.warnings, "warn") + note([f"{length}; its video takes about {wait}."]), False
 
     def first_minute(self, speech: str) -> Iterator[str]:
         """Yields the path of a file with the first MAX_SECONDS of a recording or a video's sound."""
@@ -336,11 +257,6 @@ class Service:
             tempfile.TemporaryDirectory(prefix="job-", dir=self._folder) as folder,
         ):
             yield Path(folder)
-
-
-def head_share(portrait: Portrait) -> float:
-    """Side of the network's crop over the longer side of a portrait's picture."""
-    return float(portrait.box[2] - portrait.box[0]) / max(portrait.image.shape[:2])
 
 
 def size_of(portrait: Portrait) -> tuple[int, int]:

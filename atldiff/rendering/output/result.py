@@ -1,5 +1,6 @@
-"""The result of `ATLDiffPipeline.__call__`, in the forms that a caller may choose."""
+"""What is done with rendered frames: captions, the badge, and the forms that a caller may choose."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,10 @@ from PIL import Image
 
 from atldiff.diffusers_base import BaseOutput
 from atldiff.errors import InputError
+from atldiff.media.captions import add_captions, time_captions
+from atldiff.media.speech import Speech
+from atldiff.options import Options
+from atldiff.provenance.label import add_badges, label_is_forced
 from atldiff.sequence import LandmarkSequence
 
 OUTPUT_TYPES = ("np", "pt", "pil")
@@ -26,6 +31,28 @@ class ATLDiffPipelineOutput(BaseOutput):
     frames: np.ndarray | torch.Tensor | list
     landmarks: LandmarkSequence
     fps: int
+
+
+def add_text(
+    frames: Iterator[np.ndarray], options: Options, speech: Speech | None, count: int
+) -> Iterator[np.ndarray]:
+    """Draws the captions and the badge that the options, or the operator, ask for.
+
+    Args:
+        frames: (H, W, 3 or 4) uint8 each.
+        options: the choices for the video.
+        speech: times the captions; None spreads them evenly.
+        count: number of frames.
+
+    Raises:
+        InputError: the captions cannot be drawn. The call raises it, not the first frame.
+    """
+    captions = time_captions(options.captions, speech, count)
+    if captions:
+        frames = add_captions(frames, captions)
+    if options.badge or label_is_forced():
+        frames = add_badges(frames, options.badge_text, options.badge_corner, options.badge_size)
+    return frames
 
 
 def check_call(generator: object, callback: object, output_type: object) -> None:
