@@ -266,6 +266,7 @@ class ATLDiffPipeline(DiffusionPipeline):
         output_type: str = "np",
         return_dict: bool = True,
         driving_video: str | Path | None = None,
+        backdrop: str | Path | None = None,
         **choices: Any,
     ) -> ATLDiffPipelineOutput | tuple:
         """Runs all stages at once. For long recordings iterate over `render` instead.
@@ -279,6 +280,7 @@ class ATLDiffPipeline(DiffusionPipeline):
             output_type: "np" (F, H, W, C) uint8, "pt" (F, C, H, W) float in [0, 1], or "pil".
             return_dict: return an ATLDiffPipelineOutput; a tuple of its fields otherwise.
             driving_video: a video whose head, brows and blinks replace those from the voice.
+            backdrop: a picture to lay behind the person.
             choices: any other of `Options` by name, such as emotion="happy", output="square".
 
         Raises:
@@ -288,7 +290,8 @@ class ATLDiffPipeline(DiffusionPipeline):
         seed = generator.initial_seed() % 2**31 if isinstance(generator, torch.Generator) else generator
         arguments: dict[str, Any] = {"steps": num_inference_steps, "seed": seed}
         options = Options(**arguments, **choices)
-        animation = animate(image, audio, options, self.landmarks, driving_video=driving_video)
+        files = {"driving_video": driving_video, "backdrop": backdrop}
+        animation = animate(image, audio, options, self.landmarks, **files)
         step = None
         if callback_on_step_end is not None:
 

@@ -245,6 +245,19 @@ def test_a_full_body_photo_is_zoomed_to_the_head_by_hand(tab, tmp_path):
     until(tab, f"() => {VIDEO}?.videoWidth == 300 && {VIDEO}.videoHeight == 400")
 
 
+def test_a_second_person_answers_beside_the_first(tab, tmp_path):
+    voice = page.recording(tmp_path / "voice.wav", 1)
+    give(tab, page.photo(tmp_path / "face.png", 320), voice)
+    tab.get_by_role("button", name="A second person answers").click()
+    tab.set_input_files("#answer input[type=file]", str(voice))
+    tab.set_input_files("#second input[type=file]", str(page.photo(tmp_path / "second.png", 352)))
+    tab.locator("#second img").wait_for()
+    until(tab, "() => document.querySelector('#answer').innerText.includes('0:0')")
+    tab.click("#animate")
+    until(tab, f"() => {VIDEO}?.videoWidth == 320 + 320 && {VIDEO}.duration > 2.3")
+    assert finished(tab).startswith("Done: 2.4 s of video")
+
+
 # The borders of what can be clicked or filled in, with a contrast below 3 to what is round them.
 FAINT = """() => {
   const colour = text => text.match(/[\\d.]+/g).map(Number);

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from atldiff.animation import Animation, animate, read_inputs
+from atldiff.animation import Animation, ImageSource, animate, read_inputs
 from atldiff.config import FRAME_RATE
 from atldiff.dialogue import mix_turns, read_dialogue
 from atldiff.errors import InputError
@@ -143,7 +143,7 @@ class Service(Inspector):
         """Predicts the motion of the face, or of both faces of a dialogue."""
         if request.answer is None:
             return animate(portrait, speech, request.options, self._predict, **request.motion)
-        photos = [portrait, request.second] if request.second else [request.portrait]
+        photos: list[ImageSource] = [portrait, request.second] if request.second else [request.portrait]
         turns = [speech, read_speech(request.answer)]
         return read_dialogue(photos, turns, request.options, self._predict, MAX_SECONDS)
 
