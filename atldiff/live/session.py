@@ -54,11 +54,10 @@ class LiveFrame:
 
 @dataclass(frozen=True, eq=False)
 class _Chunk:
-    """Frames that wait for the network: their motion, their warped parts, and the first one to show."""
+    """Frames that wait for the network: their motion, and their warped parts."""
 
     motion: LiveMotion
     parts: list[Any]
-    show_from: int
 
 
 class LiveSession:
@@ -148,23 +147,44 @@ class LiveSession:
         with self._heard:
             self._silence(-(-self._hearing.count * FRAME_RATE // SAMPLE_RATE))
 
-    def interrupt(self) -> None:
-        """Drops what was heard and not yet pulled; the lips come to rest within 5 frames, in silence.
+    def interrupt(self, shown: LiveFrame | None = None) -> None:
+        """Drops what was heard and not yet shown; the lips come to rest within 5 frames, in silence.
 
         Sound that is pushed from now on follows. Another thread's `push` at work ends without its rest.
+
+        Args:
+            shown: the last frame that was shown, of the last 3 seconds; None: the last one that was pulled.
         """
         self._turn += 1
         with self._heard:
             with self._state:
-                self._turn += 1
+                if shown is not None:
+                    self._shown, self._lips = shown.index, shown.landmarks
                 frame = self._shown + 1
-                self._ready.clear()
-                self._waiting.clear()
+                self._drop(frame)
                 self._motion.interrupt(frame, self._lips)
-                self._hearing.rewind(frame // STEP * STEP)
-                self._shares.pad(frame)
-                self._next = frame // STEP * STEP
-            self._silence(frame + CLOSE + 1, frame)
+            self._silence(frame + CLOSE + 1)
+
+    def rewind(self, frame: int) -> None:
+        """Drops what was heard for the frames from one on, so that speech follows sooner than silence ends.
+
+        Args:
+            frame: a multiple of 3, of the last 3 seconds.
+        """
+        assert frame % STEP == 0, frame
+        self._turn += 1
+        with self._heard, self._state:
+            self._shown = min(self._shown, frame - 1)
+            self._drop(frame)
+
+    def _drop(self, frame: int) -> None:
+        """Forgets sound and frames from a frame on."""
+        self._turn += 1
+        self._ready.clear()
+        self._waiting.clear()
+        self._hearing.rewind(frame // STEP * STEP)
+        self._shares.rewind(frame)
+        self._next = frame // STEP * STEP
 
     def pull(self, after: int = -1) -> LiveFrame | None:
         """The next frame; None if more sound is needed first.
@@ -201,7 +221,7 @@ class LiveSession:
                 frames = zip(
                     range(motion.first, motion.first + len(images)), images, motion.points, strict=True
                 )
-                self._ready.extend(frame for frame in frames if frame[0] >= chunk.show_from)
+                self._ready.extend(frame for frame in frames if frame[0] > self._shown)
 
     def _finish(self) -> Iterator[np.ndarray]:
         """Yields the frames of `_raw` with badge and watermark."""
@@ -220,23 +240,23 @@ class LiveSession:
     def _advance(self, stop: int, chunk: int) -> None:
         """Moves the face in whole chunks up to a frame."""
         while (count := min(stop - self._next, max(chunk, self._chunk)) // STEP * STEP) >= self._chunk:
-            self._move(count, self._next)
+            self._move(count)
 
-    def _move(self, count: int, show_from: int) -> None:
+    def _move(self, count: int) -> None:
         motion = self._motion.move(self._hearing, self._next, count)
-        chunk = _Chunk(motion, self._pictures.warp(motion), show_from)
+        chunk = _Chunk(motion, self._pictures.warp(motion))
         with self._state:
             self._next += count
             self._waiting.append(chunk)
 
-    def _silence(self, stop: int, show_from: int = 0) -> None:
+    def _silence(self, stop: int) -> None:
         """Fills with silence up to a whole chunk behind a frame, and makes all frames."""
         stop = self._next + -(-(stop - self._next) // self._chunk) * self._chunk
         self._hearing.pad(stop)
         with self._state:
             self._shares.pad(stop)
         while self._next < stop:
-            self._move(self._chunk, show_from)
+            self._move(self._chunk)
 
 
 def _as_sound(samples: np.ndarray, rate: int) -> np.ndarray:

@@ -33,6 +33,10 @@ class SoundShares:
         missing = max(0, count - len(self._kept))
         self._kept = np.pad(self._kept[:count], ((0, missing), (0, 0)))
 
+    def rewind(self, frame: int) -> None:
+        """Forgets all sound that was not taken; what comes next is that of `frame`."""
+        self._kept, self._frame = self._kept[:0], frame
+
     def take(self, frame: int) -> np.ndarray:
         """Takes the sound (n, channels) of all frames before `frame`."""
         count = max(0, self._place(frame) - self._place(self._frame))

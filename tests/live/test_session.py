@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from small_pipeline import make_pipeline
 
-from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError, Options
+from atldiff import ATLDiffPipeline, InputError, Options
 from atldiff.landmarks import inter_ocular_distance
 from atldiff.live.hearing import Heard
 from atldiff.live.session import LiveFrame, LiveSession
@@ -14,28 +15,15 @@ from atldiff.media.speech import Speech, load_speech, voice_activity
 from atldiff.portrait.portrait import load_portrait
 from atldiff.provenance.watermark import Watermark
 from atldiff.sequence import LandmarkSequence
-from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.mel import to_training_level
 from atldiff.speech.motion.lips import LIPS, gaps
-from atldiff.speech.starter_encoder import StarterSpeechEncoder
 
 SMALL = Options(output="crop", seed=3)
 
 
 @pytest.fixture(scope="module")
 def pipeline() -> ATLDiffPipeline:
-    torch.manual_seed(0)
-    shape = {"width": 16, "layers": 1, "taps": (0,), "symbols": 8, "bilabials": (1, 2)}
-    encoder = StarterSpeechEncoder(**shape, emotion_width=16, emotion_layers=1)
-    generator = LandmarkGenerator(
-        encoder.feature_dim, width=16, heads=2, layers=1, channels=2, hidden=8, head="mlp"
-    )
-    generator.scale *= 0.05
-    config = {"block_out_channels": (8, 16), "patch_size": 2, "guide_channels": 3, "identity_dim": 64}
-    config |= {"temporal_kernel": 1, "separable": True}  # as the starter's
-    unet = IdentityUNet3DModel(**config, emotion_dim=encoder.config.emotion_dim)
-    torch.nn.init.normal_(unet.conv_out.weight, std=0.02)  # a residual that is not zero
-    return ATLDiffPipeline.from_preset(speech_encoder=encoder, landmark_generator=generator, unet=unet)
+    return make_pipeline()
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +131,32 @@ def test_an_interruption_drops_old_sound_and_rests_the_lips_within_five_frames(s
     out = np.concatenate([frame.sound for frame in again])
     np.testing.assert_array_equal(out[:8_000], voice[:8_000][:, None])
     assert [frame.index for frame in again] == list(range(silent[-1].index + 1, again[-1].index + 1))
+
+
+def test_an_interruption_of_frames_that_were_pulled_but_not_shown_goes_back(session, voice):
+    live = session()
+    live.push(voice, 16_000)
+    spoken = [live.pull() for _ in range(20)]
+    live.interrupt(spoken[14])
+    silent = list(live.frames())
+    assert [frame.index for frame in silent][:2] == [15, 16]
+    assert not np.concatenate([frame.sound for frame in silent]).any()
+    assert lip_gaps(silent)[4:].max() < 1e-3
+
+
+def test_a_session_that_goes_back_over_silence_speaks_as_one_that_never_heard_it(session, voice):
+    plain, live = session(), session()
+    for each in (plain, live):
+        each.push(np.zeros(4_800), 16_000)
+    live.push(np.zeros(4_800), 16_000)
+    live.flush()
+    assert len(list(live.frames())) == 18
+    live.rewind(9)
+    assert live.position == 9
+    later = speak(live, voice)
+    np.testing.assert_allclose(landmarks(later), landmarks(speak(plain, voice)[9:]), atol=1e-3)
+    out = np.concatenate([frame.sound for frame in later])
+    np.testing.assert_array_equal(out[: len(voice), 0], voice)
 
 
 def test_the_head_goes_on_smoothly_after_an_interruption(session, voice):

@@ -8,11 +8,11 @@ from typing import Any
 
 import av
 import numpy as np
-import torch
 
 from atldiff.config import FRAME_RATE
 from atldiff.live.clock import BLOCK, LiveClock
 from atldiff.live.session import LiveSession
+from atldiff.live.threads import limit_to_one_thread
 from atldiff.media.sound import mix_to_mono, resample
 from atldiff.media.speech import Speech
 
@@ -127,11 +127,7 @@ class Visit:
 
     def _run(self, work: Any) -> None:
         """Runs one of the threads; a failure ends the visit."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)  # windows of three frames are too small to share
-        restorer = threading.Thread(target=torch.set_num_threads, args=(before,))  # for all later threads
-        restorer.start()
-        restorer.join()
+        limit_to_one_thread()
         try:
             work()
         except Exception as error:  # the page tells any error

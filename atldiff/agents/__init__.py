@@ -1,0 +1,1 @@
+"""Voice agents with a face: adapters of a live portrait for LiveKit Agents and Pipecat."""

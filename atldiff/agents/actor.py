@@ -1,0 +1,272 @@
+"""A portrait that speaks an agent's voice, and lives while the agent is silent.
+
+- An agent's voice comes in advance, at any pace. It is cut into beats of 0.1 s, three frames each.
+- Sound and pictures leave together by a clock: a beat ahead of it in speech, so that no sound is missing.
+- Silence is rendered ahead, too. It is dropped when the agent speaks, so that its first sound need not wait.
+- Sound waits for pictures in an utterance's first beat alone. Later a late picture is left out.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from atldiff.agents.voice import Voice
+from atldiff.config import FRAME_RATE, SAMPLE_RATE
+from atldiff.errors import InputError
+from atldiff.live.hearing import STEP
+from atldiff.live.session import LiveFrame, LiveSession
+from atldiff.live.threads import limit_to_one_thread
+from atldiff.media.sound import resample, to_float
+
+BEATS = 10  # a second
+LEAD = 0.1  # seconds by which sound and pictures leave before their time while somebody speaks
+_AHEAD = 3  # beats of speech that are cut before their time
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One frame that leaves.
+
+    Attributes:
+        frame: its picture, and the landmarks in it; its own sound is not that of the agent.
+        sound: (n,) int16 of the frame, exactly as the agent gave it; None while it is silent.
+        marks: what leaves before it, see `Actor.mark`.
+        is_new: False: the picture is late, and this is the last one.
+    """
+
+    frame: LiveFrame
+    sound: np.ndarray | None
+    marks: list[Any]
+    is_new: bool = True
+
+
+@dataclass(eq=False)
+class _Beat:
+    """Three frames of speech or silence; or, after an interruption, all frames until the lips rest."""
+
+    sound: np.ndarray | None = None
+    marks: list[Any] = field(default_factory=list)
+    rests_after: LiveFrame | None = None  # the frame at which an interruption came
+    first: int | None = None  # its first frame's index, since the session heard it
+    frames: dict[int, LiveFrame] = field(default_factory=dict)
+    is_ready: bool = False
+    is_leaving: bool = False
+    is_dropped: bool = False
+
+
+class Actor:
+    """Plays one portrait in an event loop. Networks run in a thread of its own.
+
+    Args:
+        session: the portrait.
+        rate: samples a second of the voice, a multiple of 10.
+
+    Raises:
+        InputError: the rate is no such number.
+    """
+
+    def __init__(self, session: LiveSession, rate: int) -> None:
+        if rate % BEATS or rate < 4_000:
+            raise InputError(f"A voice cannot have {rate} samples a second", "Choose 24000, or 16000")
+        self.session, self.rate = session, rate
+        self._loop = asyncio.get_running_loop()
+        self._voice = Voice(rate // BEATS, self._loop.time)
+        self._pool = ThreadPoolExecutor(1, "actor", limit_to_one_thread)
+        self._changed = asyncio.Event()
+        self._beats: deque[_Beat] = deque()  # that have not begun to leave
+        self._current = _Beat(is_ready=True)
+        self._dropped: list[_Beat] = []
+        self._silence = np.zeros(rate // BEATS, np.int16)
+        self._before = self._silence  # the last beat that the session heard
+        self._shown: LiveFrame | None = None
+        self._due, self._is_speaking = 0.0, False  # when the next frame should be seen
+
+    def push(self, samples: np.ndarray) -> None:
+        """Takes what the agent says next: (n, channels) int16."""
+        self._voice.push(samples.mean(axis=1).astype(np.int16))
+        self._cut()
+
+    def mark(self, thing: Any, ends: bool = False) -> bool:
+        """Lets a thing leave after the sound that is on its way.
+
+        Args:
+            thing: any.
+            ends: the utterance is over.
+
+        Returns:
+            False if no sound is on its way: then it should leave at once, and is not kept.
+        """
+        if not self._voice and not self._speech() and not any(beat.marks for beat in self._beats):
+            return False
+        self._voice.mark(thing, ends)
+        self._cut()
+        return True
+
+    def interrupt(self) -> list[Any]:
+        """Says no more: the sound that has not left is dropped, and the lips come to rest within 5 frames.
+
+        Returns:
+            The marks that did not leave.
+        """
+        speech, beats = self._speech(), (self._current, *self._beats)
+        marks = [thing for beat in beats for thing in beat.marks] + self._voice.clear()
+        for beat in beats:
+            beat.marks, beat.is_dropped = [], beat.is_dropped or bool(speech)
+        if speech:
+            self._dropped += beats
+            self._beats.clear()
+            if self._shown is not None:
+                self._dropped = []  # the session goes back by itself
+                self._beats.append(_Beat(rests_after=self._shown))
+            self._due = self._loop.time()
+            self._changed.set()
+        return marks
+
+    async def shots(self) -> AsyncIterator[Shot]:
+        """Yields each frame when it should leave, for ever; a caller that waits makes later ones late."""
+        work = asyncio.create_task(self._work())
+        try:
+            while True:
+                self._cut()
+                if work.done():
+                    work.result()
+                if not self._beats:
+                    await self._wait(None)
+                    continue
+                self._current = self._beats.popleft()
+                self._changed.set()
+                async for shot in self._play(self._current):
+                    yield shot
+        finally:
+            work.cancel()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _play(self, beat: _Beat) -> AsyncIterator[Shot]:
+        """Yields a beat's frames at their time."""
+        speaks = beat.sound is not None
+        begins = speaks and not self._is_speaking
+        while not beat.is_ready and (begins or not speaks) and not beat.is_dropped:
+            await self._wait(None)
+        count = STEP if beat.rests_after is None else len(beat.frames)
+        for number in range(count):
+            while not beat.is_dropped and (left := self._time_left(beat)) > 0:
+                await self._wait(left)
+            if beat.is_dropped:
+                return
+            if not speaks or begins and number == 0:
+                self._due = max(self._due, self._loop.time())
+            self._is_speaking = speaks
+            self._due += 1 / FRAME_RATE
+            yield self._shoot(beat, number)
+
+    def _time_left(self, beat: _Beat) -> float:
+        """Seconds until the next frame leaves: early with its picture, and in time without."""
+        lead = LEAD if beat.sound is not None and beat.is_ready else 0.0
+        return self._due - lead - self._loop.time()
+
+    def _shoot(self, beat: _Beat, number: int) -> Shot:
+        frame = beat.frames.get((beat.first or 0) + number)
+        self._shown = frame or self._shown
+        assert self._shown is not None, "the first frame leaves with its picture"
+        sound = None
+        if beat.sound is not None:
+            size = len(beat.sound)
+            sound = beat.sound[number * size // STEP : (number + 1) * size // STEP]
+        marks, beat.marks, beat.is_leaving = beat.marks, [], True
+        return Shot(self._shown, sound, marks, frame is not None)
+
+    def _speech(self) -> list[_Beat]:
+        """The beats of speech that have not left, or are leaving."""
+        beats = (self._current, *self._beats)
+        return [beat for beat in beats if beat.sound is not None and not beat.is_dropped]
+
+    def _cut(self) -> None:
+        """Cuts the voice into beats, or lets silence follow."""
+        speech = self._speech()
+        while self._voice.has(1 if speech else 2) and len(speech) <= _AHEAD:
+            marks = self._drop_silence()
+            sound, further = self._voice.take()
+            speech.append(_Beat(sound, marks + further))
+            self._beats.append(speech[-1])
+        if not self._beats:
+            self._beats.append(_Beat(marks=self._voice.take_marks()))
+        self._changed.set()
+
+    def _drop_silence(self) -> list[Any]:
+        """Drops silence that has not begun to leave; gives its marks."""
+        marks = []
+        for beat in (self._current, *self._beats):
+            has_begun = beat is self._current and beat.is_ready
+            if beat.sound is None and beat.rests_after is None and not beat.is_dropped and not has_begun:
+                beat.is_dropped = True
+                self._dropped.append(beat)
+                marks += beat.marks
+        self._beats = deque(beat for beat in self._beats if not beat.is_dropped)
+        return marks
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Waits until something changes."""
+        self._changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+
+    async def _work(self) -> None:
+        """Renders one beat after the other."""
+        try:
+            while True:
+                beats = [
+                    beat for beat in (self._current, *self._beats) if not (beat.is_ready or beat.is_dropped)
+                ]
+                if not beats:
+                    await self._wait(None)
+                    continue
+                if len(beats) > 1 and beats[0].is_leaving:
+                    beats[0].is_ready = True  # its pictures would come too late
+                head = next(beat for beat in beats if not beat.is_ready)
+                await self._loop.run_in_executor(self._pool, self._render, head, beats)
+                head.is_ready = True
+                self._changed.set()
+        finally:
+            self._changed.set()
+
+    def _render(self, head: _Beat, beats: list[_Beat]) -> None:
+        """Renders a beat, in the actor's thread.
+
+        Args:
+            head: the beat.
+            beats: it, those that the session has to hear before, and those that follow.
+        """
+        session, place = self.session, beats.index(head)
+        if head.rests_after is not None:
+            session.interrupt(head.rests_after)
+            head.first = head.rests_after.index + 1
+            head.frames = {frame.index: frame for frame in session.frames()}
+            self._before = self._silence
+            return
+        lost = [beat.first for beat in self._dropped if beat.first is not None]
+        self._dropped = []
+        if lost:
+            session.rewind(min(lost))
+        goes_on = head.sound is not None and len(beats) > place + 1 and beats[place + 1].sound is not None
+        sounds = [self._silence if beat.sound is None else beat.sound for beat in (*beats, _Beat())]
+        for number, beat in enumerate(beats[: place + 1 + goes_on]):
+            if beat.first is None:
+                beat.first = session.position
+                session.push(self._hear(sounds[number], sounds[number + 1]), SAMPLE_RATE)
+        if not goes_on:
+            session.flush()
+        while not head.is_dropped and (frame := session.pull(head.first or 0)) is not None:
+            head.frames[frame.index] = frame
+
+    def _hear(self, sound: np.ndarray, following: np.ndarray) -> np.ndarray:
+        """A beat at 16 kHz, converted between its neighbours."""
+        parts, size = [self._before, sound, following], SAMPLE_RATE // BEATS
+        self._before = sound
+        return resample(to_float(np.concatenate(parts)), self.rate, SAMPLE_RATE)[size : 2 * size]
