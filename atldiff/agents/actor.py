@@ -84,6 +84,7 @@ class Actor:
         self._dropped: list[_Beat] = []
         self._silence = np.zeros(rate // BEATS, np.int16)
         self._before = self._silence  # the last beat that the session heard
+        self._working: asyncio.Task[None]
         self._shown: LiveFrame | None = None
         self._due, self._is_speaking = 0.0, False  # when the next frame should be seen
 
@@ -130,21 +131,16 @@ class Actor:
 
     async def shots(self) -> AsyncIterator[Shot]:
         """Yields each frame when it should leave, for ever; a caller that waits makes later ones late."""
-        work = asyncio.create_task(self._work())
+        self._working = asyncio.create_task(self._work())
         try:
             while True:
                 self._cut()
-                if work.done():
-                    work.result()
-                if not self._beats:
-                    await self._wait(None)
-                    continue
                 self._current = self._beats.popleft()
                 self._changed.set()
                 async for shot in self._play(self._current):
                     yield shot
         finally:
-            work.cancel()
+            self._working.cancel()
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _play(self, beat: _Beat) -> AsyncIterator[Shot]:
@@ -211,11 +207,13 @@ class Actor:
         return marks
 
     async def _wait(self, seconds: float | None) -> None:
-        """Waits until something changes."""
+        """Waits until something changes; raises the error of the networks."""
         self._changed.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
+        if self._working.done():
+            self._working.result()
 
     async def _work(self) -> None:
         """Renders one beat after the other."""

@@ -32,8 +32,7 @@ class PortraitGenerator(VideoGenerator):
     """
 
     def __init__(self, session: LiveSession, rate: int = RATE) -> None:
-        height, width = session.photo.shape[:2]
-        self.options = AvatarOptions(width, height, FRAME_RATE, rate, 1)
+        self.options = AvatarOptions(*session.size, FRAME_RATE, rate, 1)
         self._actor, self._turn = Actor(session, rate), 0
         self._queue: rtc.AVSynchronizer | None = None
 
@@ -66,10 +65,9 @@ class PortraitGenerator(VideoGenerator):
         """Yields pictures, the sound of each, and the end of each utterance."""
         async with aclosing(self._actor.shots()) as shots:
             async for shot in shots:
-                turn, image = self._turn, shot.frame.image
+                turn, picture = self._turn, shot.frame.image.tobytes()
                 for mark in shot.marks:
                     yield mark
-                height, width = image.shape[:2]
-                yield rtc.VideoFrame(width, height, rtc.VideoBufferType.RGB24, image.tobytes())
+                yield rtc.VideoFrame(*self._actor.session.size, rtc.VideoBufferType.RGB24, picture)
                 if shot.sound is not None and turn == self._turn:
                     yield rtc.AudioFrame(shot.sound.tobytes(), self._actor.rate, 1, len(shot.sound))

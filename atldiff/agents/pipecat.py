@@ -50,6 +50,7 @@ class PortraitProcessor(FrameProcessor):
         self._actor: Actor | None = None
         self._playing: asyncio.Task | None = None
         self._context: str | None = None  # of the speech that came last
+        self._leaving: str | None = None  # of the speech that leaves
         self._turn = 0
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -79,7 +80,8 @@ class PortraitProcessor(FrameProcessor):
     async def _take(self, frame: TTSAudioRawFrame, actor: Actor) -> None:
         if frame.context_id != self._context:
             self._context = frame.context_id
-            actor.mark(_Context(frame.context_id))
+            if not actor.mark(_Context(frame.context_id)):
+                self._leaving = frame.context_id
         sound = await self._resampler.resample(frame.audio, frame.sample_rate, self._rate)
         actor.push(np.frombuffer(sound, np.int16).reshape(-1, frame.num_channels))
 
@@ -90,26 +92,25 @@ class PortraitProcessor(FrameProcessor):
                 await self._pass(frame)
 
     async def _play(self, actor: Actor) -> None:
-        context = None
         async with aclosing(actor.shots()) as shots:
             async for shot in shots:
                 for mark in shot.marks:
                     if isinstance(mark, _Context):
-                        context = mark.name
+                        self._leaving = mark.name
                     else:
                         await self.push_frame(mark)
                         if isinstance(mark, EndFrame | StopFrame):
                             return
-                await self._show(shot, context)
+                await self._show(shot)
 
-    async def _show(self, shot: Shot, context: str | None) -> None:
+    async def _show(self, shot: Shot) -> None:
         """Pushes a frame's picture and its sound."""
-        turn, image = self._turn, shot.frame.image
-        picture = OutputImageRawFrame(image.tobytes(), (image.shape[1], image.shape[0]), "RGB")
+        turn = self._turn
+        picture = OutputImageRawFrame(shot.frame.image.tobytes(), self._session.size, "RGB")
         picture.sync_with_audio = self._syncs
         await self.push_frame(picture)
         if shot.sound is not None and turn == self._turn:
-            sound = TTSAudioRawFrame(shot.sound.tobytes(), self._rate, 1, context_id=context)
+            sound = TTSAudioRawFrame(shot.sound.tobytes(), self._rate, 1, context_id=self._leaving)
             await self.push_frame(sound)
 
     async def _pass(self, frame: Frame) -> None:

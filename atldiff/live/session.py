@@ -107,6 +107,11 @@ class LiveSession:
         return self._pictures.canvas.image
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of a frame, pixels."""
+        return self._pictures.canvas.frame_size
+
+    @property
     def position(self) -> int:
         """Frames for which there was sound: the index of the next one that silence would fill."""
         return self._hearing.frames

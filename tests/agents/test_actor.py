@@ -6,30 +6,15 @@ from contextlib import aclosing
 
 import numpy as np
 import pytest
-from small_pipeline import make_pipeline
 
-from atldiff import InputError, Options
+from atldiff import InputError
 from atldiff.agents.actor import Actor, Shot
 from atldiff.agents.voice import Voice
 from atldiff.landmarks import inter_ocular_distance
 from atldiff.live.session import LiveSession
-from atldiff.media.speech import load_speech
-from atldiff.portrait.portrait import load_portrait
 from atldiff.speech.motion.lips import LIPS, gaps
 
 RATE = 24_000
-
-
-@pytest.fixture
-def session(portrait_path) -> LiveSession:
-    return LiveSession(make_pipeline(), load_portrait(portrait_path), Options(output="crop", seed=3))
-
-
-@pytest.fixture(scope="module")
-def voice(speech_path) -> np.ndarray:
-    """One and a quarter seconds (n, 1) int16."""
-    samples = load_speech(speech_path).samples[8_000:28_000]
-    return (np.interp(np.arange(30_000) / 1.5, np.arange(20_000), samples) * 32767).astype(np.int16)[:, None]
 
 
 def play(session: LiveSession, script) -> list[Shot]:
