@@ -26,7 +26,7 @@ from atldiff.media.sound import resample, to_float
 
 BEATS = 10  # a second
 LEAD = 0.1  # seconds by which sound and pictures leave before their time while somebody speaks
-_AHEAD = 3  # beats of speech that are cut before their time
+_AHEAD = 6  # beats of speech that are rendered before their time, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +55,15 @@ class _Beat:
     rests_after: LiveFrame | None = None  # the frame at which an interruption came
     first: int | None = None  # its first frame's index, since the session heard it
     frames: dict[int, LiveFrame] = field(default_factory=dict)
+    is_first: bool = True  # of an utterance or of a silence: it does not leave without pictures
     is_ready: bool = False
     is_leaving: bool = False
     is_dropped: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is worth rendering; if it leaves already, its pictures would come too late."""
+        return not (self.is_ready or self.is_leaving or self.is_dropped)
 
 
 class Actor:
@@ -86,7 +92,8 @@ class Actor:
         self._before = self._silence  # the last beat that the session heard
         self._working: asyncio.Task[None]
         self._shown: LiveFrame | None = None
-        self._due, self._is_speaking = 0.0, False  # when the next frame should be seen
+        self._due, self._left = 0.0, 0  # when the next frame should be seen, and how many its beat has left
+        self._took = 0.0  # seconds that the last beat took
 
     def push(self, samples: np.ndarray) -> None:
         """Takes what the agent says next: (n, channels) int16."""
@@ -145,20 +152,22 @@ class Actor:
 
     async def _play(self, beat: _Beat) -> AsyncIterator[Shot]:
         """Yields a beat's frames at their time."""
-        speaks = beat.sound is not None
-        begins = speaks and not self._is_speaking
-        while not beat.is_ready and (begins or not speaks) and not beat.is_dropped:
-            await self._wait(None)
+        self._left = 0
+        while not beat.is_ready and beat.is_first and not beat.is_dropped:
+            is_due = beat.sound is None and self._shown is not None and self._time_left(beat) <= 0
+            if beat.marks and is_due:  # they wait for sound alone
+                yield Shot(self._shown, None, self._take_marks(beat), is_new=False)
+            await self._wait(1 / FRAME_RATE if beat.marks else None)
         count = STEP if beat.rests_after is None else len(beat.frames)
         for number in range(count):
             while not beat.is_dropped and (left := self._time_left(beat)) > 0:
                 await self._wait(left)
             if beat.is_dropped:
                 return
-            if not speaks or begins and number == 0:
+            if beat.sound is None or beat.is_first and number == 0:
                 self._due = max(self._due, self._loop.time())
-            self._is_speaking = speaks
             self._due += 1 / FRAME_RATE
+            self._left = count - number - 1
             yield self._shoot(beat, number)
 
     def _time_left(self, beat: _Beat) -> float:
@@ -174,8 +183,12 @@ class Actor:
         if beat.sound is not None:
             size = len(beat.sound)
             sound = beat.sound[number * size // STEP : (number + 1) * size // STEP]
-        marks, beat.marks, beat.is_leaving = beat.marks, [], True
-        return Shot(self._shown, sound, marks, frame is not None)
+        beat.is_leaving = True
+        return Shot(self._shown, sound, self._take_marks(beat), frame is not None)
+
+    def _take_marks(self, beat: _Beat) -> list[Any]:
+        marks, beat.marks = beat.marks, []
+        return marks
 
     def _speech(self) -> list[_Beat]:
         """The beats of speech that have not left, or are leaving."""
@@ -188,7 +201,7 @@ class Actor:
         while self._voice.has(1 if speech else 2) and len(speech) <= _AHEAD:
             marks = self._drop_silence()
             sound, further = self._voice.take()
-            speech.append(_Beat(sound, marks + further))
+            speech.append(_Beat(sound, marks + further, is_first=not speech))
             self._beats.append(speech[-1])
         if not self._beats:
             self._beats.append(_Beat(marks=self._voice.take_marks()))
@@ -219,29 +232,28 @@ class Actor:
         """Renders one beat after the other."""
         try:
             while True:
-                beats = [
-                    beat for beat in (self._current, *self._beats) if not (beat.is_ready or beat.is_dropped)
-                ]
+                beats = [beat for beat in (self._current, *self._beats) if beat.waits]
                 if not beats:
                     await self._wait(None)
                     continue
-                if len(beats) > 1 and beats[0].is_leaving:
-                    beats[0].is_ready = True  # its pictures would come too late
-                head = next(beat for beat in beats if not beat.is_ready)
-                await self._loop.run_in_executor(self._pool, self._render, head, beats)
+                place, begin = self._choose(beats), self._loop.time()
+                head, followers = beats[place], beats[place + 1 : place + 2]
+                await self._loop.run_in_executor(self._pool, self._render, head, followers)
+                self._took = self._loop.time() - begin
                 head.is_ready = True
                 self._changed.set()
         finally:
             self._changed.set()
 
-    def _render(self, head: _Beat, beats: list[_Beat]) -> None:
-        """Renders a beat, in the actor's thread.
+    def _choose(self, beats: list[_Beat]) -> int:
+        """The place of the first beat whose pictures will be there in time."""
+        until = self._loop.time() + self._took - self._due - self._left / FRAME_RATE
+        in_time = (place for place, beat in enumerate(beats) if beat.is_first or place / BEATS >= until)
+        return next(in_time, len(beats) - 1)
 
-        Args:
-            head: the beat.
-            beats: it, those that the session has to hear before, and those that follow.
-        """
-        session, place = self.session, beats.index(head)
+    def _render(self, head: _Beat, followers: list[_Beat]) -> None:
+        """Renders a beat, in the actor's thread; `followers` holds the next one, if it is known."""
+        session = self.session
         if head.rests_after is not None:
             session.interrupt(head.rests_after)
             head.first = head.rests_after.index + 1
@@ -252,9 +264,9 @@ class Actor:
         self._dropped = []
         if lost:
             session.rewind(min(lost))
-        goes_on = head.sound is not None and len(beats) > place + 1 and beats[place + 1].sound is not None
-        sounds = [self._silence if beat.sound is None else beat.sound for beat in (*beats, _Beat())]
-        for number, beat in enumerate(beats[: place + 1 + goes_on]):
+        goes_on = head.sound is not None and any(beat.sound is not None for beat in followers)
+        sounds = [self._silence if beat.sound is None else beat.sound for beat in (head, *followers, _Beat())]
+        for number, beat in enumerate([head, *followers] if goes_on else [head]):
             if beat.first is None:
                 beat.first = session.position
                 session.push(self._hear(sounds[number], sounds[number + 1]), SAMPLE_RATE)

@@ -1,9 +1,11 @@
-"""A LiveKit agent with a face, on one machine and without an account: what is typed becomes speech and a video.
+"""A LiveKit agent with a face, on one machine, without an account.
+
+What is typed becomes speech, and a video.
 
 usage: pip install atldiff[livekit,voices]; python examples/agents/livekit_agent.py -o out/livekit.mp4
 
-The agent says a sentence, is interrupted, and says another one. Everything is LiveKit's own but the room. In yours,
-give `AvatarRunner` your `rtc.Room`, and as `audio_recv` a `DataStreamAudioReceiver` if the agent runs elsewhere.
+The agent says a sentence, is interrupted, and says another one. Everything is LiveKit's own but the room.
+Give `AvatarRunner` your `rtc.Room`, and a `DataStreamAudioReceiver` if the agent runs elsewhere.
 """
 
 import argparse

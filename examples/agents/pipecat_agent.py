@@ -1,8 +1,10 @@
-"""A Pipecat agent with a face, on one machine and without an account: what is typed becomes speech and a video.
+"""A Pipecat agent with a face, on one machine, without an account.
+
+What is typed becomes speech, and a video.
 
 usage: pip install atldiff[pipecat,voices]; python examples/agents/pipecat_agent.py -o out/pipecat.mp4
 
-The agent says a sentence, is interrupted, and says another one. Your own agent has its language model before the
+The agent says a sentence, is interrupted, and says another one. Your agent has a language model before the
 voice, and a transport in place of the file: `TransportParams(audio_out_enabled=True, video_out_enabled=True,
 video_out_width=512, video_out_height=512)`.
 """

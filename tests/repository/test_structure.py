@@ -11,7 +11,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = sorted((ROOT / "atldiff").rglob("*.py"))
-SCRIPTS = [path for folder in ("examples", "tools", ".") for path in sorted((ROOT / folder).glob("*.py"))]
+SCRIPTS = [
+    path
+    for folder in ("examples", "examples/agents", "tools", ".")
+    for path in sorted((ROOT / folder).glob("*.py"))
+]
 SOURCES = [*PACKAGE, *SCRIPTS]
 LONG_FILE, MAX_FILE, MAX_FUNCTION = 300, 400, 60  # lines
 MAX_FOLDER = 16  # files
@@ -27,6 +31,8 @@ ROOMS = {
     "transformers": ("atldiff/speech/", "atldiff/rendering/"),
     "av": ("atldiff/media/", "atldiff/live/", "atldiff/web/live/", "tools/"),
     "aiortc": ("atldiff/web/live/",),
+    "livekit": ("atldiff/agents/", "examples/agents/"),
+    "pipecat": ("atldiff/agents/", "examples/agents/"),
     "c2pa": ("atldiff/provenance/",),
     "cryptography": ("atldiff/provenance/",),
 }
@@ -34,7 +40,9 @@ ROOMS = {
 GUESTS = {
     "atldiff.training": ("atldiff/training/", "atldiff/cli/", "atldiff/__main__.py", "tools/"),
     "atldiff.evaluation": ("atldiff/evaluation/", "atldiff/training/", "atldiff/cli/", "atldiff/__main__.py"),
-    "atldiff.live": ("atldiff/live/", "atldiff/web/", "atldiff/cli/", "app.py", "tools/"),
+    "atldiff.live": ("atldiff/live/", "atldiff/agents/", "atldiff/web/", "atldiff/cli/", "app.py",
+                     "examples/agents/", "tools/"),
+    "atldiff.agents": ("atldiff/agents/", "examples/agents/", "tools/"),
     "atldiff.web": ("atldiff/web/", "app.py", "tools/"),
     "atldiff.cli": ("atldiff/cli/", "atldiff/web/", "atldiff/training/", "atldiff/evaluation/",
                     "atldiff/__main__.py", "app.py", "examples/", "tools/"),
@@ -195,9 +203,11 @@ def test_no_device_is_chosen_by_name():
 
 
 def test_importing_writes_nothing_and_loads_nothing_heavy(tmp_path):
-    """Of all modules but the page's, because gradio reads its folder at import; loads the starter too."""
+    """Of all modules but the page's, because gradio reads its folder, and the agents' adapters, which
+    need their own packages; loads the starter too."""
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in PACKAGE]
-    modules = [module for module in modules if not module.startswith(("atldiff.web", "atldiff.__main__"))]
+    apart = ("atldiff.web", "atldiff.__main__", "atldiff.agents.livekit", "atldiff.agents.pipecat")
+    modules = [module for module in modules if not module.startswith(apart)]
     code = (
         "import sys, importlib\n"
         "import atldiff\n"
