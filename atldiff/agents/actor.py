@@ -152,7 +152,7 @@ class Actor:
 
     async def _play(self, beat: _Beat) -> AsyncIterator[Shot]:
         """Yields a beat's frames at their time."""
-        self._left = 0
+        self._left = STEP
         while not beat.is_ready and beat.is_first and not beat.is_dropped:
             is_due = beat.sound is None and self._shown is not None and self._time_left(beat) <= 0
             if beat.marks and is_due:  # they wait for sound alone
@@ -247,7 +247,9 @@ class Actor:
 
     def _choose(self, beats: list[_Beat]) -> int:
         """The place of the first beat whose pictures will be there in time."""
-        until = self._loop.time() + self._took - self._due - self._left / FRAME_RATE
+        now, left = self._loop.time(), 0 if beats[0] is self._current else self._left
+        due = self._due if self._current.is_leaving else max(self._due, now)
+        until = now + self._took - due - left / FRAME_RATE
         in_time = (place for place, beat in enumerate(beats) if beat.is_first or place / BEATS >= until)
         return next(in_time, len(beats) - 1)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_pipeline import make_pipeline
+from live.small_pipeline import make_pipeline
 
 from atldiff import Options
 from atldiff.live.session import LiveSession

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_pipeline import make_pipeline
+from live.small_pipeline import make_pipeline
 
 from atldiff import ATLDiffPipeline, InputError, Options
 from atldiff.landmarks import inter_ocular_distance
