@@ -194,7 +194,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     pipeline = load_pipeline()
-    session = MarkedSession(pipeline, load_portrait(args.photo), Options(output="square"))
+    session = MarkedSession(pipeline, load_portrait(args.photo), Options(output="square"), mark=False)
     pictures, motion = session._pictures, session._motion
     times: dict[str, list[float]] = {"landmarks": [], "warp": [], "network and finish": []}
     if args.idle:

@@ -51,7 +51,7 @@ class PortraitProcessor(FrameProcessor):
         self._playing: asyncio.Task | None = None
         self._context: str | None = None  # of the speech that came last
         self._leaving: str | None = None  # of the speech that leaves
-        self._turn = 0
+        self._turn, self._order = 0, asyncio.Lock()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Takes one frame, see `FrameProcessor`."""
@@ -65,8 +65,7 @@ class PortraitProcessor(FrameProcessor):
         elif isinstance(frame, TTSAudioRawFrame):
             await self._take(frame, self._actor)
         elif isinstance(frame, InterruptionFrame):
-            await self._interrupt(self._actor)
-            await self.push_frame(frame, direction)
+            await self._interrupt(frame, self._actor)
         elif isinstance(frame, SystemFrame):
             await self.push_frame(frame, direction)
         elif not self._actor.mark(frame, isinstance(frame, TTSStoppedFrame | EndFrame | StopFrame)):
@@ -85,11 +84,15 @@ class PortraitProcessor(FrameProcessor):
         sound = await self._resampler.resample(frame.audio, frame.sample_rate, self._rate)
         actor.push(np.frombuffer(sound, np.int16).reshape(-1, frame.num_channels))
 
-    async def _interrupt(self, actor: Actor) -> None:
+    async def _interrupt(self, interruption: InterruptionFrame, actor: Actor) -> None:
         self._turn += 1
-        for frame in actor.interrupt():
-            if isinstance(frame, Frame) and not frame.interruptible:
-                await self._pass(frame)
+        kept = [mark for mark in actor.interrupt() if isinstance(mark, Frame) and not mark.interruptible]
+        async with self._order:
+            for _ in range(3):  # it overtakes frames that the next processor has not looked at
+                await asyncio.sleep(0)
+            await self.push_frame(interruption)
+        for frame in kept:
+            await self._pass(frame)
 
     async def _play(self, actor: Actor) -> None:
         async with aclosing(actor.shots()) as shots:
@@ -106,12 +109,15 @@ class PortraitProcessor(FrameProcessor):
     async def _show(self, shot: Shot) -> None:
         """Pushes a frame's picture and its sound."""
         turn = self._turn
-        picture = OutputImageRawFrame(shot.frame.image.tobytes(), self._session.size, "RGB")
-        picture.sync_with_audio = self._syncs
-        await self.push_frame(picture)
-        if shot.sound is not None and turn == self._turn:
-            sound = TTSAudioRawFrame(shot.sound.tobytes(), self._rate, 1, context_id=self._leaving)
-            await self.push_frame(sound)
+        async with self._order:
+            if turn != self._turn:
+                return
+            picture = OutputImageRawFrame(shot.frame.image.tobytes(), self._session.size, "RGB")
+            picture.sync_with_audio = self._syncs
+            await self.push_frame(picture)
+            if shot.sound is not None:
+                sound = TTSAudioRawFrame(shot.sound.tobytes(), self._rate, 1, context_id=self._leaving)
+                await self.push_frame(sound)
 
     async def _pass(self, frame: Frame) -> None:
         """Pushes a frame at once; the last one ends the pictures."""

@@ -25,11 +25,13 @@ class Film:
 
     Attributes:
         frames: number of frames so far.
+        path: of the video.
     """
 
     def __init__(self, path: str | Path, rate: int, origin: Origin | None = None) -> None:
         self.frames, self._origin = 0, origin
-        self._path, self._tape, self._problem = Path(path), Tape(rate, 1), None
+        self.path, self._tape = Path(path), Tape(rate, 1)
+        self._problem: Exception | None = None
         self._queue: queue.Queue[tuple[np.ndarray | None, np.ndarray] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._thread.start()
@@ -42,7 +44,8 @@ class Film:
             sound: (n,) float32 in [-1, 1], a thirtieth of a second.
         """
         is_late = self._queue.qsize() > _WAITING and self.frames > 0
-        self._queue.put((None if is_late else picture, sound))
+        if self._problem is None:
+            self._queue.put((None if is_late else picture, sound))
         self.frames += 1
 
     def close(self) -> Path:
@@ -55,11 +58,11 @@ class Film:
         self._thread.join()
         if self._problem is not None:
             raise self._problem
-        return self._path
+        return self.path
 
     def _write(self) -> None:
         try:
-            write_video(self._path, self._pictures(), self._tape, origin=self._origin)
+            write_video(self.path, self._pictures(), self._tape, origin=self._origin)
         except Exception as error:  # told by `close`
             self._problem = error
 

@@ -40,7 +40,8 @@
     state = JSON.parse(event.data);
     if (!fps()) return say('Connected. The first picture is on its way.');
     const busy = state.late > 0.1 ? ' Pictures are late: this machine is busy.' : '';
-    say(`Live: ${state.delay.toFixed(2)} s behind, ${fps()} pictures a second.${busy}`); };
+    const films = state.films ? ' Recording.' : '';
+    say(`Live: ${state.delay.toFixed(2)} s behind, ${fps()} pictures a second.${films}${busy}`); };
   const connect = async given => {
     if (peer || !given?.token) return;
     ticket = given;

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from importlib.util import find_spec
@@ -23,6 +23,7 @@ from atldiff.web.serving import read_places, read_relays
 SOURCES = {"My microphone": "microphone", "The recording": "speech", "Typed text": "text"}
 ABOUT = """The photo answers while you speak, half a second later on a free machine. The settings of Motion \
 count from *Go live* on. This server hears your sound and keeps nothing. The pictures carry the mark."""
+RECORD, SAVE = "Record", "Save the recording"
 READY = "Choose who speaks, then click Go live."
 SCRIPT = (Path(__file__).parent / "live.js").read_text(encoding="utf-8")
 _CONNECT, _STOP = "(ticket) => window.atldiffLive.connect(ticket)", "() => window.atldiffLive.stop()"
@@ -43,6 +44,8 @@ class LivePanel:
     text: gr.Textbox
     say: gr.Button
     hush: gr.Button
+    record: gr.Button
+    film: gr.File
     ticket: gr.JSON
 
 
@@ -59,6 +62,8 @@ def lay_out_live() -> LivePanel:
         with gr.Row():
             panel.start = gr.Button("Go live", variant="primary", elem_id="live-start", min_width=120)
             panel.stop = gr.Button("End", elem_id="live-stop", min_width=120)
+            panel.record = gr.Button(RECORD, elem_id="live-record", min_width=120)
+        panel.film = gr.File(label="The recording of this visit", visible=False, elem_id="live-film")
         with gr.Row(visible=bool(installed_voices())):
             panel.text = gr.Textbox(
                 label="Say this now",
@@ -95,9 +100,10 @@ def connect_live(panel: LivePanel, inputs: Mapping[str, Any], voice: gr.Dropdown
             if speech is not None:
                 places.say(token, speech)
         except Exception as error:  # the visitor reads of any error, and the page continues
-            return {}, gr.skip(), _line(explain(error), bad=True)
+            return {}, gr.skip(), _line(explain(error), bad=True), RECORD
         ticket = {"token": token, "ice": read_relays(), "microphone": kind == "microphone"}
-        return ticket, _STAGE.format(poster=f'poster="{_data_url(session.photo)}"'), _line("Connecting")
+        stage = _STAGE.format(poster=f'poster="{_data_url(session.photo)}"')
+        return ticket, stage, _line("Connecting"), RECORD
 
     def say(ticket: dict | None, text: str, speaker: str) -> str:
         """Lets the portrait say a text."""
@@ -116,15 +122,29 @@ def connect_live(panel: LivePanel, inputs: Mapping[str, Any], voice: gr.Dropdown
             return _line(explain(error), bad=True)
         return gr.skip()
 
+    def record(ticket: dict | None) -> Iterator[tuple]:
+        """Begins to film the visit; the second click gives the video."""
+        token = (ticket or {}).get("token", "")
+        try:
+            if places.has_film(token):
+                with places.film(token) as path:
+                    yield RECORD, gr.File(str(path), visible=True), gr.skip()
+            else:
+                places.record(token)
+                yield SAVE, gr.skip(), gr.skip()
+        except Exception as error:  # the visitor reads of any error, and the page continues
+            yield RECORD, gr.skip(), _line(explain(error), bad=True)
+
     shown: Any = {**HIDDEN, **LIGHT}
     everything = [panel.source, *(inputs[name] for name in names)]
     opened = panel.start.click(None, js=_STOP).then(
-        go, everything, [panel.ticket, panel.stage, panel.line], **shown
+        go, everything, [panel.ticket, panel.stage, panel.line, panel.record], **shown
     )
     opened.then(None, panel.ticket, None, js=_CONNECT)
     panel.stop.click(None, None, None, js=_STOP)
     spoken = [panel.ticket, panel.text, voice]
     gr.on([panel.say.click, panel.text.submit], say, spoken, panel.line, **shown)
+    panel.record.click(record, panel.ticket, [panel.record, panel.film, panel.line], **shown)
     panel.hush.click(hush, panel.ticket, panel.line, **shown)
 
 

@@ -2,10 +2,14 @@
 
 import asyncio
 import secrets
+import shutil
+import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request as WebRequest
@@ -13,18 +17,21 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from atldiff.errors import InputError
+from atldiff.live.film import Film
 from atldiff.live.session import LiveSession
 from atldiff.media.speech import Speech
 from atldiff.options import OPTIONS, Options
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.portrait.portrait import load_portrait
+from atldiff.provenance.origin import Origin
 from atldiff.web.jobs.request import explain
 from atldiff.web.live.peer import CONNECTING, connect, peer_loop
-from atldiff.web.live.visit import Visit
+from atldiff.web.live.visit import RATE, Visit
 
 PATH = "/live/offer"
 _BUSY = "Somebody else is live on this machine"
 _GONE = "This live visit is over"
+_FILMS = 4  # films that nobody has fetched
 
 
 class LivePlaces:
@@ -39,6 +46,8 @@ class LivePlaces:
         self._pipeline, self._places, self._lock = pipeline, places, threading.Lock()
         self._visits: dict[str, Visit] = {}
         self._waiting: dict[str, float] = {}  # until when a visit waits for its page
+        self._films: dict[str, Film] = {}
+        self._origins: dict[str, Origin] = {}
         self.routes = [Route(PATH, self._offer, methods=["POST"])]
 
     def open(self, values: Mapping[str, Any]) -> tuple[str, LiveSession]:
@@ -65,13 +74,15 @@ class LivePlaces:
             chosen = {name: value for name, value in values.items() if name in OPTIONS}
             options = Options(**chosen | {"output": "square", "background": "keep"})
             portrait = load_portrait(values["portrait"], options.face, options.detector, zoom=options.zoom)
-            session = LiveSession(self._pipeline, portrait, options)
+            session = LiveSession(self._pipeline, portrait, options, mark=False)
+            origin = self._pipeline.origin(portrait, options)
             visit = Visit(session)
         except BaseException:
             self.free(token)
             raise
         with self._lock:
             self._visits[token], self._waiting[token] = visit, time.monotonic() + CONNECTING
+            self._origins[token] = origin
         return token, session
 
     def say(self, token: str, speech: Speech) -> None:
@@ -86,11 +97,49 @@ class LivePlaces:
         """Stops what a visit's portrait says."""
         self._visit(token).hush()
 
+    def record(self, token: str) -> None:
+        """Films a visit from now on, 10 minutes at most.
+
+        Raises:
+            InputError: the visit is over.
+        """
+        visit, folder = self._visit(token), tempfile.mkdtemp(prefix="live-")
+        film = Film(Path(folder) / "live.mp4", RATE, self._origins[token])
+        with self._lock:
+            self._films[token] = film
+            lost = [self._films.pop(name) for name in [*self._films][:-_FILMS]]
+        visit.record(film)
+        for each in lost:
+            _remove(each)
+
+    def has_film(self, token: str) -> bool:
+        """Whether a visit is filmed, or was and nobody fetched it."""
+        return token in self._films
+
+    @contextmanager
+    def film(self, token: str) -> Iterator[Path]:
+        """Completes the film of a visit, which may be over; afterwards the file is gone.
+
+        Raises:
+            InputError: there is none, or it cannot be written.
+        """
+        with self._lock:
+            film = self._films.pop(token, None)
+        if film is None:
+            raise InputError("Nothing was recorded", "Go live, then click Record")
+        if (visit := self._visits.get(token)) is not None:
+            visit.record(None)
+        try:
+            yield film.close()
+        finally:
+            _remove(film)
+
     def free(self, token: str) -> None:
         """Frees a visit's place."""
         with self._lock:
             visit = self._visits.pop(token, None)
             self._waiting.pop(token, None)
+            self._origins.pop(token, None)
         if visit is not None:
             visit.close()
 
@@ -102,6 +151,8 @@ class LivePlaces:
             self.free(token)
         for visit in visits:
             visit.join(5.0)
+        for film in self._films.values():
+            _remove(film)
 
     def _take(self, token: str) -> None:
         """Takes a place; visits whose page never came lose theirs."""
@@ -140,3 +191,10 @@ class LivePlaces:
             return JSONResponse({"problem": text}, 400)
         except Exception as error:  # the visitor reads of any error
             return JSONResponse({"problem": explain(error)}, 500)
+
+
+def _remove(film: Film) -> None:
+    """Removes a film, complete or not."""
+    with suppress(Exception):  # one without a frame has no file
+        film.close()
+    shutil.rmtree(film.path.parent, ignore_errors=True)

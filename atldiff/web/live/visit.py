@@ -1,4 +1,7 @@
-"""One live visit: sound in, sound and pictures out, with a thread that hears and one that draws."""
+"""One live visit: sound in, sound and pictures out, with a thread that hears and one that draws.
+
+- The pictures that leave carry the watermark. A film gets them without: it marks and signs by itself.
+"""
 
 import queue
 import threading
@@ -11,23 +14,26 @@ import numpy as np
 
 from atldiff.config import FRAME_RATE
 from atldiff.live.clock import BLOCK, LiveClock
+from atldiff.live.film import Film
 from atldiff.live.session import LiveSession
 from atldiff.live.threads import limit_to_one_thread
 from atldiff.media.sound import mix_to_mono, resample
 from atldiff.media.speech import Speech
+from atldiff.provenance.watermark import Watermark
 
 RATE = 48_000  # samples a second of WebRTC's sound
 SAMPLES = round(BLOCK * RATE)
 _QUIET = 10 ** (-50 / 20)  # RMS of a block that may be said twice or left out
 _LATE = 6  # blocks that wait; more, and longer chunks are made
 _KEPT = 4 * FRAME_RATE  # most frames that wait to leave
+LONGEST_FILM = 600 * FRAME_RATE  # frames
 
 
 class Visit:
     """A visitor's portrait.
 
     Args:
-        session: the portrait.
+        session: the portrait; its frames have no watermark.
 
     Attributes:
         clock: of all that leaves.
@@ -45,6 +51,12 @@ class Visit:
         self._said: deque[np.ndarray] = deque()  # blocks of a voice that speaks instead of the microphone
         self._frames: dict[int, av.VideoFrame] = {}
         self._last: av.VideoFrame | None = None
+        self._film: Film | None = None
+        self._images: dict[int, np.ndarray] = {}  # of the frames that wait to leave, for the film
+        self._filmed, self._left = (
+            None,
+            np.zeros(0, np.float32),
+        )  # the picture that left last; sound since then
         self._wake, self._open = threading.Event(), True
         self._threads = [
             threading.Thread(target=self._run, args=(work,)) for work in (self._hear, self._draw)
@@ -92,7 +104,9 @@ class Visit:
         before = self.clock.cursor
         number = self.clock.next_block(self._heard, is_quiet)
         taken = [self._sound.popleft() for _ in range(self.clock.cursor - before)]
-        return np.zeros(SAMPLES, np.float32) if number is None else taken[-1]
+        block = np.zeros(SAMPLES, np.float32) if number is None else taken[-1]
+        self._add_to_film(block)
+        return block
 
     def next_picture(self) -> av.VideoFrame | None:
         """The picture that leaves now; None before the first one."""
@@ -102,6 +116,7 @@ class Visit:
         newest = self._frames[max(due)] if due else None
         for index in due:
             del self._frames[index]
+            self._filmed = self._images.pop(index, self._filmed)
         if self._last is not None:
             self.clock.note_slot(newest is not None)
         self._last = newest or self._last
@@ -112,7 +127,29 @@ class Visit:
         clock = self.clock
         share = clock.late / clock.shown if clock.shown else 0.0
         clock.late = clock.shown = 0
-        return {"delay": round(self.delay, 2), "late": round(share, 2), "speaking": self.is_speaking}
+        return {
+            "delay": round(self.delay, 2),
+            "late": round(share, 2),
+            "speaking": self.is_speaking,
+            "films": self._film is not None,
+        }
+
+    def record(self, film: Film | None) -> None:
+        """Films what leaves from now on; None: no more."""
+        self._film, self._filmed, self._left = film, None, self._left[:0]
+        self._images = {}
+
+    def _add_to_film(self, block: np.ndarray) -> None:
+        """Each thirtieth of a second of sound is a frame, with the picture that left last."""
+        film = self._film
+        if film is None:
+            return
+        self._left, size = np.concatenate([self._left, block]), RATE // FRAME_RATE
+        while len(self._left) >= size:
+            film.add(self._filmed, self._left[:size])
+            self._left = self._left[size:]
+        if film.frames > LONGEST_FILM:
+            self.record(None)
 
     def close(self) -> None:
         """Ends both threads and forgets the portrait."""
@@ -143,11 +180,16 @@ class Visit:
             self._wake.set()
 
     def _draw(self) -> None:
+        mark: Watermark | None = None
         while self._open and self._wake.wait():
             self._wake.clear()
             while self._open and (frame := self._session.pull(self.clock.due)) is not None:
-                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.image), "rgb24")
+                mark = mark or Watermark(frame.image)
+                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(mark.apply(frame.image)), "rgb24")
+                if self._film is not None:
+                    self._images[frame.index] = frame.image
                 self._frames[frame.index] = picture.reformat(format="yuv420p")
                 self.clock.note_frame(frame.index, self._heard)
                 while len(self._frames) > _KEPT:
+                    self._images.pop(min(self._frames), None)
                     self._frames.pop(min(self._frames))

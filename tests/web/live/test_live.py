@@ -76,6 +76,10 @@ def test_a_microphone_moves_the_photo_until_the_visitor_ends_it(listener, server
         before = tab.evaluate(PICTURE)
         assert max(before[:1000]) > 100  # no black picture
         tab.wait_for_function(f"before => String(({PICTURE})()) != String(before)", arg=before)
+    tab.click("#live-record")
+    tab.wait_for_function(f"() => ({LINE}).includes('Recording.')")
+    tab.click("#live-record")
+    tab.wait_for_function("() => document.querySelector('#live-film a')?.href.endsWith('live.mp4')")
     tab.click("#live-stop")
     tab.wait_for_function(f"() => ({LINE}).includes('has ended')")
 

@@ -4,12 +4,17 @@ import asyncio
 import json
 import time
 
+import av
 import numpy as np
 import pytest
 
 from atldiff.errors import InputError
+from atldiff.live.clock import BLOCK
 from atldiff.live.session import LiveFrame
 from atldiff.media.speech import Speech
+from atldiff.media.video_writer import MARK
+from atldiff.provenance.origin import Origin
+from atldiff.provenance.verify import verify
 from atldiff.web.live.peer import PATIENCE, connect, peer_loop
 from atldiff.web.live.places import LivePlaces
 from atldiff.web.live.visit import RATE, SAMPLES, Visit
@@ -65,7 +70,7 @@ def test_pictures_and_sound_arrive_and_a_silent_page_is_gone_within_five_seconds
     pictures, sound, state, left = asyncio.run_coroutine_threadsafe(run(), peer_loop()).result(70)
     assert pictures[-1] - pictures[0] > 40 and np.diff(pictures).min() > -3
     assert np.abs(sound).max() > 8_000
-    assert set(state) == {"delay", "late", "speaking"} and 0 < state["delay"] < 5
+    assert set(state) == {"delay", "late", "speaking", "films"} and 0 < state["delay"] < 5
     assert left < PATIENCE + 1 <= 5
 
 
@@ -81,6 +86,54 @@ def test_what_is_said_replaces_the_microphone_and_hush_ends_it():
     visit.close()
     visit.join(5)
     assert not any(thread.is_alive() for thread in visit._threads)
+
+
+def leave(visit: Visit, seconds: float) -> None:
+    """Lets what was heard leave, as the tracks do."""
+    for block in range(round(seconds / BLOCK)):
+        visit.hear(np.full(SAMPLES, 0.25, np.float32))
+        time.sleep(0.002)  # both threads get their turn
+        visit.next_sound()
+        if block % 5 in (0, 2, 4):
+            visit.next_picture()
+
+
+def test_a_visit_becomes_a_marked_video_of_what_left():
+    places, visit = LivePlaces(object(), 1), Visit(Counting())
+    places._visits["me"], places._origins["me"] = visit, Origin(photo="a" * 64)
+    leave(visit, 1)
+    places.record("me")
+    assert places.has_film("me") and visit.state()["films"]
+    leave(visit, 2)
+    places.free("me")  # the film of a visit that is over can be fetched
+    with places.film("me") as path:
+        with av.open(str(path)) as file:
+            assert file.metadata["comment"] == MARK["comment"]
+            grey = [frame.to_ndarray(format="gray").mean() for frame in file.decode(video=0)]
+        with av.open(str(path)) as file:
+            sound = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
+        assert verify(path).credentials.state == "intact"
+    assert not path.exists() and not places.has_film("me")
+    assert 50 <= len(grey) <= 60 and grey[-1] > grey[0] + 40 and np.diff(grey).min() > -3
+    assert abs(len(sound) / RATE - len(grey) / 30) < 0.05 and np.median(sound) == pytest.approx(
+        0.25, abs=0.02
+    )
+    with pytest.raises(InputError, match="Nothing was recorded"), places.film("me"):
+        pass
+    with pytest.raises(InputError, match="is over"):
+        places.record("me")
+
+
+def test_films_that_nobody_fetches_are_removed():
+    places, visit = LivePlaces(object(), 9), Visit(Counting())
+    folders = []
+    for token in "abcde":
+        places._visits[token], places._origins[token] = visit, Origin()
+        places.record(token)
+        folders.append(places._films[token].path.parent)
+    assert [folder.exists() for folder in folders] == [False, True, True, True, True]
+    places.close()
+    assert not any(folder.exists() for folder in folders)
 
 
 def test_a_failure_ends_the_visit():
