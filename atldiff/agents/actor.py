@@ -8,7 +8,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -136,7 +136,7 @@ class Actor:
             self._changed.set()
         return marks
 
-    async def shots(self) -> AsyncIterator[Shot]:
+    async def shots(self) -> AsyncGenerator[Shot, None]:
         """Yields each frame when it should leave, for ever; a caller that waits makes later ones late."""
         self._working = asyncio.create_task(self._work())
         try:
@@ -154,8 +154,8 @@ class Actor:
         """Yields a beat's frames at their time."""
         self._left = STEP
         while not beat.is_ready and beat.is_first and not beat.is_dropped:
-            is_due = beat.sound is None and self._shown is not None and self._time_left(beat) <= 0
-            if beat.marks and is_due:  # they wait for sound alone
+            is_due = beat.sound is None and self._time_left(beat) <= 0
+            if beat.marks and is_due and self._shown is not None:  # they wait for sound alone
                 yield Shot(self._shown, None, self._take_marks(beat), is_new=False)
             await self._wait(1 / FRAME_RATE if beat.marks else None)
         count = STEP if beat.rests_after is None else len(beat.frames)

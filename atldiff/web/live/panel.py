@@ -22,7 +22,7 @@ from atldiff.web.serving import read_places, read_relays
 
 SOURCES = {"My microphone": "microphone", "The recording": "speech", "Typed text": "text"}
 ABOUT = """The photo answers while you speak, half a second later on a free machine. The settings of Motion \
-count from *Go live* on. This server hears your sound and keeps nothing. The pictures carry the mark."""
+count from *Go live* on. This server hears your sound, and keeps nothing unless you record. The pictures carry the mark."""
 RECORD, SAVE = "Record", "Save the recording"
 READY = "Choose who speaks, then click Go live."
 SCRIPT = (Path(__file__).parent / "live.js").read_text(encoding="utf-8")
@@ -125,15 +125,12 @@ def connect_live(panel: LivePanel, inputs: Mapping[str, Any], voice: gr.Dropdown
     def record(ticket: dict | None) -> Iterator[tuple]:
         """Begins to film the visit; the second click gives the video."""
         token = (ticket or {}).get("token", "")
-        try:
-            if places.has_film(token):
-                with places.film(token) as path:
-                    yield RECORD, gr.File(str(path), visible=True), gr.skip()
-            else:
-                places.record(token)
-                yield SAVE, gr.skip(), gr.skip()
-        except Exception as error:  # the visitor reads of any error, and the page continues
-            yield RECORD, gr.skip(), _line(explain(error), bad=True)
+        if places.has_film(token):
+            with places.film(token) as path:
+                yield RECORD, gr.File(str(path), visible=True)
+        else:
+            places.record(token)
+            yield SAVE, gr.skip()
 
     shown: Any = {**HIDDEN, **LIGHT}
     everything = [panel.source, *(inputs[name] for name in names)]
@@ -144,7 +141,7 @@ def connect_live(panel: LivePanel, inputs: Mapping[str, Any], voice: gr.Dropdown
     panel.stop.click(None, None, None, js=_STOP)
     spoken = [panel.ticket, panel.text, voice]
     gr.on([panel.say.click, panel.text.submit], say, spoken, panel.line, **shown)
-    panel.record.click(record, panel.ticket, [panel.record, panel.film, panel.line], **shown)
+    panel.record.click(record, panel.ticket, [panel.record, panel.film], **shown)
     panel.hush.click(hush, panel.ticket, panel.line, **shown)
 
 

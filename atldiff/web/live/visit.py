@@ -53,10 +53,8 @@ class Visit:
         self._last: av.VideoFrame | None = None
         self._film: Film | None = None
         self._images: dict[int, np.ndarray] = {}  # of the frames that wait to leave, for the film
-        self._filmed, self._left = (
-            None,
-            np.zeros(0, np.float32),
-        )  # the picture that left last; sound since then
+        self._filmed: np.ndarray | None = None  # the picture that left last
+        self._left = np.zeros(0, np.float32)  # sound that left since the film's last frame
         self._wake, self._open = threading.Event(), True
         self._threads = [
             threading.Thread(target=self._run, args=(work,)) for work in (self._hear, self._draw)
