@@ -17,8 +17,8 @@ from contextlib import aclosing
 import numpy as np
 import torch
 
-from atldiff.agents.actor import Actor
 from atldiff.config import FRAME_RATE
+from atldiff.live.agents.actor import Actor
 from atldiff.live.session import LiveSession
 from atldiff.loading import load_pipeline
 from atldiff.media.speech import load_speech

@@ -19,8 +19,8 @@ from livekit import rtc
 from livekit.agents import Agent, AgentSession
 from livekit.agents.voice.avatar import AvatarRunner, QueueAudioOutput
 
-from atldiff.agents.livekit import RATE, PortraitGenerator
 from atldiff.config import FRAME_RATE
+from atldiff.live.agents.livekit import RATE, PortraitGenerator
 from atldiff.live.film import Film
 from atldiff.live.session import LiveSession
 from atldiff.loading import load_pipeline

@@ -30,8 +30,8 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 from pipecat.workers.runner import WorkerRunner
 
-from atldiff.agents.pipecat import RATE, PortraitProcessor
 from atldiff.config import FRAME_RATE
+from atldiff.live.agents.pipecat import RATE, PortraitProcessor
 from atldiff.live.film import Film
 from atldiff.live.session import LiveSession
 from atldiff.loading import load_pipeline

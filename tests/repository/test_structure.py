@@ -31,8 +31,8 @@ ROOMS = {
     "transformers": ("atldiff/speech/", "atldiff/rendering/"),
     "av": ("atldiff/media/", "atldiff/live/", "atldiff/web/live/", "tools/"),
     "aiortc": ("atldiff/web/live/",),
-    "livekit": ("atldiff/agents/", "examples/agents/"),
-    "pipecat": ("atldiff/agents/", "examples/agents/"),
+    "livekit": ("atldiff/live/agents/", "examples/agents/"),
+    "pipecat": ("atldiff/live/agents/", "examples/agents/"),
     "c2pa": ("atldiff/provenance/",),
     "cryptography": ("atldiff/provenance/",),
 }
@@ -40,9 +40,7 @@ ROOMS = {
 GUESTS = {
     "atldiff.training": ("atldiff/training/", "atldiff/cli/", "atldiff/__main__.py", "tools/"),
     "atldiff.evaluation": ("atldiff/evaluation/", "atldiff/training/", "atldiff/cli/", "atldiff/__main__.py"),
-    "atldiff.live": ("atldiff/live/", "atldiff/agents/", "atldiff/web/", "atldiff/cli/", "app.py",
-                     "examples/agents/", "tools/"),
-    "atldiff.agents": ("atldiff/agents/", "examples/agents/", "tools/"),
+    "atldiff.live": ("atldiff/live/", "atldiff/web/", "atldiff/cli/", "app.py", "examples/agents/", "tools/"),
     "atldiff.web": ("atldiff/web/", "app.py", "tools/"),
     "atldiff.cli": ("atldiff/cli/", "atldiff/web/", "atldiff/training/", "atldiff/evaluation/",
                     "atldiff/__main__.py", "app.py", "examples/", "tools/"),
@@ -206,7 +204,7 @@ def test_importing_writes_nothing_and_loads_nothing_heavy(tmp_path):
     """Of all modules but the page's, because gradio reads its folder, and the agents' adapters, which
     need their own packages; loads the starter too."""
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in PACKAGE]
-    apart = ("atldiff.web", "atldiff.__main__", "atldiff.agents.livekit", "atldiff.agents.pipecat")
+    apart = ("atldiff.web", "atldiff.__main__", "atldiff.live.agents.livekit", "atldiff.live.agents.pipecat")
     modules = [module for module in modules if not module.startswith(apart)]
     code = (
         "import sys, importlib\n"

@@ -22,7 +22,8 @@ from atldiff.web.serving import read_places, read_relays
 
 SOURCES = {"My microphone": "microphone", "The recording": "speech", "Typed text": "text"}
 ABOUT = """The photo answers while you speak, half a second later on a free machine. The settings of Motion \
-count from *Go live* on. This server hears your sound, and keeps nothing unless you record. The pictures carry the mark."""
+count from *Go live* on. This server hears your sound, and keeps nothing unless you record. The pictures \
+carry the mark."""
 RECORD, SAVE = "Record", "Save the recording"
 READY = "Choose who speaks, then click Go live."
 SCRIPT = (Path(__file__).parent / "live.js").read_text(encoding="utf-8")
@@ -124,13 +125,7 @@ def connect_live(panel: LivePanel, inputs: Mapping[str, Any], voice: gr.Dropdown
 
     def record(ticket: dict | None) -> Iterator[tuple]:
         """Begins to film the visit; the second click gives the video."""
-        token = (ticket or {}).get("token", "")
-        if places.has_film(token):
-            with places.film(token) as path:
-                yield RECORD, gr.File(str(path), visible=True)
-        else:
-            places.record(token)
-            yield SAVE, gr.skip()
+        yield from _record((ticket or {}).get("token", ""), places)
 
     shown: Any = {**HIDDEN, **LIGHT}
     everything = [panel.source, *(inputs[name] for name in names)]
@@ -143,6 +138,16 @@ def connect_live(panel: LivePanel, inputs: Mapping[str, Any], voice: gr.Dropdown
     gr.on([panel.say.click, panel.text.submit], say, spoken, panel.line, **shown)
     panel.record.click(record, panel.ticket, [panel.record, panel.film], **shown)
     panel.hush.click(hush, panel.ticket, panel.line, **shown)
+
+
+def _record(token: str, places: LivePlaces) -> Iterator[tuple]:
+    """Yields the button's label and the file, which is gone afterwards."""
+    if places.has_film(token):
+        with places.film(token) as path:
+            yield RECORD, gr.File(str(path), visible=True)
+    else:
+        places.record(token)
+        yield SAVE, gr.skip()
 
 
 def _line(words: str, bad: bool = False) -> str:

@@ -24,7 +24,7 @@ from pipecat.transports.base_output import BaseOutputTransport  # noqa: E402
 from pipecat.transports.base_transport import TransportParams  # noqa: E402
 from pipecat.workers.runner import WorkerRunner  # noqa: E402
 
-from atldiff.agents.pipecat import RATE, PortraitProcessor  # noqa: E402
+from atldiff.live.agents.pipecat import RATE, PortraitProcessor  # noqa: E402
 
 
 class Log(FrameProcessor):

@@ -10,9 +10,9 @@ import numpy as np
 from livekit import rtc
 from livekit.agents.voice.avatar import AudioSegmentEnd, AvatarOptions, VideoGenerator
 
-from atldiff.agents.actor import Actor
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
+from atldiff.live.agents.actor import Actor
 from atldiff.live.session import LiveSession
 
 RATE = 24_000  # samples a second of the agent's voice

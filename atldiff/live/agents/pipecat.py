@@ -22,7 +22,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from atldiff.agents.actor import Actor, Shot
+from atldiff.live.agents.actor import Actor, Shot
 from atldiff.live.session import LiveSession
 
 RATE = 24_000  # samples a second of the voice that leaves

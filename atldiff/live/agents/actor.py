@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from atldiff.agents.voice import Voice
 from atldiff.config import FRAME_RATE, SAMPLE_RATE
 from atldiff.errors import InputError
+from atldiff.live.agents.voice import Voice
 from atldiff.live.hearing import STEP
 from atldiff.live.session import LiveFrame, LiveSession
 from atldiff.live.threads import limit_to_one_thread

@@ -12,7 +12,7 @@ from livekit import rtc  # noqa: E402
 from livekit.agents.voice.avatar import AudioSegmentEnd, AvatarRunner, QueueAudioOutput  # noqa: E402
 
 from atldiff import InputError  # noqa: E402
-from atldiff.agents.livekit import RATE, PortraitGenerator  # noqa: E402
+from atldiff.live.agents.livekit import RATE, PortraitGenerator  # noqa: E402
 
 
 class Room(rtc.EventEmitter):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from atldiff import InputError
-from atldiff.agents.actor import Actor, Shot
-from atldiff.agents.voice import Voice
 from atldiff.landmarks import inter_ocular_distance
+from atldiff.live.agents.actor import Actor, Shot
+from atldiff.live.agents.voice import Voice
 from atldiff.live.session import LiveSession
 from atldiff.speech.motion.lips import LIPS, gaps
 
