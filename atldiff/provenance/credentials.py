@@ -24,6 +24,8 @@ GENERATION = "atldiff.generation"  # label of our own assertion
 SIDECAR = ".c2pa"  # ending of credentials beside a file that cannot hold them
 MAX_BYTES = 512 * 2**20  # of a file that is signed or read; signing needs twice as much memory
 _EMBEDDED = {".mp4": "video/mp4", ".mov": "video/quicktime"}
+_WITHOUT = ".webm"  # cannot hold credentials
+_LARGEST_SIDECAR = 2**20  # bytes
 _BESIDE = "application/octet-stream"  # a format that C2PA hashes as plain bytes
 _EXPIRED = {"signingCredential.expired", "claimSignature.outsideValidity"}
 _UNKNOWN_SIGNER = {"signingCredential.untrusted"}
@@ -82,19 +84,26 @@ def sign_video(part: Path, path: Path, origin: Origin, marked: bool) -> str:
     return ""
 
 
-def read_credentials(path: Path, trusted: tuple[bytes, ...] = ()) -> Credentials:
+def find_sidecar(path: Path) -> Path | None:
+    """The file of credentials beside a .webm; None without one, and for every other file."""
+    beside = path.with_suffix(SIDECAR)
+    return beside if path.suffix.lower() == _WITHOUT and beside.is_file() else None
+
+
+def read_credentials(path: Path, trusted: tuple[bytes, ...] = (), beside: Path | None = None) -> Credentials:
     """Reads a file's credentials, or those of its sidecar.
 
     Args:
         path: of a file of any kind, at most MAX_BYTES.
         trusted: PEM of more certificates whose videos count as known.
+        beside: the sidecar; None = what `find_sidecar` finds.
     """
     import c2pa
 
-    beside = path.with_suffix(SIDECAR)
     kind = _EMBEDDED.get(path.suffix.lower())
+    beside = beside or find_sidecar(path)
     sidecar = None
-    if not kind and path.suffix.lower() != SIDECAR and beside.is_file() and beside.stat().st_size < 2**20:
+    if not kind and beside is not None and beside.stat().st_size <= _LARGEST_SIDECAR:
         sidecar = beside.read_bytes()
     context = _context((*known_certificates(), *trusted))
     try:

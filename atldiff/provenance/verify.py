@@ -4,7 +4,7 @@
 - The watermark and the tags prove nothing: their key and their words are public.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,29 +75,33 @@ class Verdict:
         return values | {"mark": mark, "tagged": self.tagged}
 
 
-def verify(path: str | Path, trusted: tuple[bytes, ...] = ()) -> Verdict:
+def verify(path: str | Path, trusted: tuple[bytes, ...] = (), sidecar: str | Path | None = None) -> Verdict:
     """Reads what a file says about itself, in bounded time and memory; nothing is fetched.
 
     Args:
         path: of a video, a photo, or any other file.
         trusted: PEM of certificates whose signatures are known, beside this installation's own.
+        sidecar: path of a .webm's credentials; None = the file beside it that ends in .c2pa.
 
     Raises:
         InputError: there is no such file, or it may not be read.
     """
-    path = Path(path)
+    path, beside = Path(path), Path(sidecar) if sidecar else None
     if not path.is_file():
         raise InputError(f"There is no file {path}", "Check its name")
     try:
         size = path.stat().st_size
         small = size <= MAX_BYTES
-        credentials = read_credentials(path, trusted) if small and size else Credentials()
+        credentials = read_credentials(path, trusted, beside) if small and size else Credentials()
     except PermissionError as error:
         raise InputError(f"{path} may not be read", "Change its permissions") from error
     unread = "" if small else f"It has more than {MAX_BYTES >> 20} MB, so its credentials were not read."
     picture = _picture(path)
     mark = None if picture is None else find_mark(picture)
-    return Verdict(credentials, mark, _is_tagged(path), unread)
+    verdict = Verdict(credentials, mark, _is_tagged(path), unread)
+    if path.suffix.lower() == ".webm" and credentials.state == "none" and verdict.status == DOUBTFUL:
+        return replace(verdict, unread="A .webm's are in a .c2pa file beside it, which was not given.")
+    return verdict
 
 
 def _picture(path: Path) -> np.ndarray | None:

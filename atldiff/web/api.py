@@ -18,6 +18,7 @@ FILES = {
     "second": "A photo of the one who answers; left out = another face of the portrait.",
     "file_format": "The format of the landmark file: npz or json.",
     "file": f"A video, photo or other file that may be ours; at most {_UPLOAD} MB.",
+    "credentials": "The .c2pa file that was beside a .webm.",
 }
 # Paths of our own files from the page's address, for the examples of the API's description.
 EXAMPLE_FILES = {
@@ -26,12 +27,13 @@ EXAMPLE_FILES = {
     "file": "examples/videos/astronaut.mp4",
 }
 NEEDED = ("portrait", "speech", "file")
-FILE_ARGUMENTS = ("portrait", "speech", "landmarks", "driving_video", "backdrop", "answer", "second", "file")
+_MEDIA = ("portrait", "speech", "landmarks", "driving_video", "backdrop", "answer", "second")
+FILE_ARGUMENTS = (*_MEDIA, "file", "credentials")
 _ABOUT_MOTION = ("seed", "file_format", "detector", "driving_video")
 PREVIEW = ("portrait", "speech", "face", "emotion", *MOTION, *_ABOUT_MOTION)
 ANIMATE = ("portrait", "speech", *OPTIONS, "landmarks", "driving_video", "backdrop", "answer", "second")
 CHECK = ("portrait", "face", "detector")
-VERIFY = ("file",)
+VERIFY = ("file", "credentials")
 ENDPOINTS = {  # name: arguments in order
     "animate": ANIMATE,
     "landmarks": PREVIEW,
@@ -50,7 +52,8 @@ Args:
 {arguments}
 
 Returns:
-    The video: H.264 and AAC in .mp4 at 30 frames a second, or .webm for the background matte."""
+    The video: H.264 and AAC in .mp4 at 30 frames a second, or .webm for the background matte.
+    A .webm's Content Credentials have its address, with the ending .c2pa."""
 LANDMARKS_TEXT = """Predict how a face moves with a recording, without making the video: to look at or edit.
 
 Args:

@@ -12,6 +12,7 @@ import gradio as gr
 from atldiff.media.captions import MAX_LETTERS as MAX_CAPTIONS
 from atldiff.media.synthesis import MAX_LETTERS, installed_voices
 from atldiff.options import AUTOMATIC, MOTION
+from atldiff.provenance.credentials import SIDECAR
 from atldiff.web import texts
 from atldiff.web.components import checkbox, dropdown, number, radio, slider
 from atldiff.web.jobs.inspection import Look
@@ -56,6 +57,7 @@ class Page:
     status: gr.HTML
     stop: gr.Button
     download: gr.DownloadButton
+    sidecar: gr.DownloadButton
     clips: list[gr.Button]
     clip: gr.DownloadButton
     share: gr.Button
@@ -69,6 +71,7 @@ class Page:
     saved: gr.File
     # Is it ours?
     proof: gr.File
+    proof_sidecar: gr.File
     proof_note: gr.HTML
     # Hidden: the API's outputs, and the state of a visit.
     video: gr.Video
@@ -87,6 +90,7 @@ class Page:
             self.talk,
             self.other,
             self.download,
+            self.sidecar,
             self.earlier,
             self.again,
             self.beside,
@@ -128,7 +132,10 @@ def lay_out(emotions: tuple[str, ...], steps: int, look: Look, speech_words: str
                 _advanced(page, steps)
     gr.Markdown(texts.FOOT + texts.links(), elem_id="foot")
     with gr.Accordion("Is it ours?", open=False, elem_id="ours"):
-        page.proof = gr.File(label="Video or picture", height=120, elem_id="proof")
+        with gr.Row():
+            page.proof = gr.File(label="Video or picture", height=120, elem_id="proof")
+            ending: Any = {"file_types": [SIDECAR], "elem_id": "proof-sidecar"}
+            page.proof_sidecar = gr.File(label="Credentials beside a .webm", height=120, **ending)
         page.proof_note = gr.HTML(elem_id="proof-note")
         gr.Markdown(texts.OURS)
     with gr.Accordion("About the model", open=False):
@@ -231,6 +238,7 @@ def _result(page: Page) -> None:
         page.download = gr.DownloadButton(
             "Download", video, elem_id="download", interactive=bool(video), min_width=100
         )
+        page.sidecar = gr.DownloadButton(texts.SIDECAR, elem_id="sidecar", visible=False, min_width=100)
         small: Any = {"min_width": 70, "visible": bool(video)}
         page.clips = [gr.Button(kind, elem_id=f"as-{kind.lower()}", **small) for kind in ("GIF", "WebP")]
         page.share = gr.Button("Share", elem_id="share", **small)

@@ -32,6 +32,7 @@ OURS = """Says whether a file was made here and is unchanged since. The mark in 
 editing. Its key is public, so a file that carries it need not come from here."""
 SHOWN = "A ready example. Animate makes it anew, with your settings. Or bring your own photo and voice."
 SOUND = "Tap for sound"
+SIDECAR = "Its credentials (.c2pa)"
 SAME = "Same settings again"
 BESIDE, ALONE = "Side by side", "One alone"
 CANCELLED = "Cancelled. Nothing was kept."
@@ -97,7 +98,7 @@ NOTES = {
     "steps": "1 is fastest and smoothest; more are slower, and may be crisper.",
     "seed": "Of blinks, head, teeth and noise; the same seed gives the same video.",
     "output": "1:1 to 16:9 are parts of the photo about the head; 512 the head, 128 the face.",
-    "background": "Or write a colour, such as #ffcc00. Transparent makes a .webm file and takes longest.",
+    "background": "Or write a colour, such as #ffcc00. Transparent makes a .webm, its credentials beside it.",
     "backdrop": "Its middle part stands behind the person.",
     "zoom": "1 shows the whole photo.",
     "badge": "Says in a corner of the picture that AI made it.",

@@ -182,5 +182,14 @@ def test_the_command_prints_a_sentence_or_json_and_leaves_with_the_worst_status(
 def test_a_sidecar_goes_with_its_video(photo, tmp_path):
     path = write_video(tmp_path / "a.webm", [photo[:64, :64]] * 2, None)
     assert verify(path).status == OURS
-    shutil.move(path.with_suffix(".c2pa"), tmp_path / "other.c2pa")
-    assert verify(path).credentials.state == "none"
+    sidecar = shutil.move(path.with_suffix(".c2pa"), tmp_path / "other.c2pa")
+    alone = verify(path)
+    assert alone.credentials.state == "none" and "which was not given" in alone.sentence
+    assert verify(path, sidecar=sidecar).status == OURS
+
+
+def test_a_sidecar_says_nothing_of_another_file_beside_it(photo, tmp_path):
+    """Such as the GIF of a transparent video."""
+    write_video(tmp_path / "a.webm", [photo[:64, :64]] * 2, None)
+    Image.fromarray(photo).save(tmp_path / "a.gif")
+    assert verify(tmp_path / "a.gif").credentials.state == "none"

@@ -108,9 +108,17 @@ def test_a_second_person_answers(client, inputs, tmp_path):
         client.predict(*inputs, answer=answer, api_name="/animate")
 
 
-def test_a_matte_is_a_webm(client, inputs):
+def test_a_matte_is_a_webm_with_its_credentials_beside_it(client, server, inputs, tmp_path):
     video = client.predict(*inputs, background="matte", **FAST, api_name="/animate")
     assert Path(video).suffix == ".webm" and page.probe(video)["codecs"][0].startswith(("vp9", "libvpx"))
+    (beside,) = server[1].glob("atldiff-*/files/*/*.c2pa")
+    assert beside.with_suffix(".webm").read_bytes() == Path(video).read_bytes()
+    sidecar = tmp_path / beside.name
+    sidecar.write_bytes(httpx.get(f"{server[0]}gradio_api/file={beside}", timeout=page.PATIENCE).content)
+    verdict = client.predict(handle_file(video), handle_file(sidecar), api_name="/verify")
+    assert verdict["status"] == 0 and verdict["credentials"]["state"] == "intact"
+    verdict = client.predict(handle_file(video), api_name="/verify")
+    assert verdict["status"] == 1 and "which was not given" in verdict["sentence"]
 
 
 def bad_files(folder: Path) -> dict[str, tuple[Path, Path, str]]:
@@ -272,7 +280,7 @@ def test_an_agent_finds_the_tools_described(server):
 
 
 def test_an_agent_makes_a_video(server, tmp_path):
-    """A real MCP client: files go in as data URLs, the video comes back as an address."""
+    """A real MCP client: files go in as data URLs, the video comes back as an address, and is ours."""
     streams = pytest.importorskip("mcp.client.streamable_http")
     mcp = pytest.importorskip("mcp")
     face = page.photo(tmp_path / "face.png", 200).read_bytes()
@@ -289,18 +297,28 @@ def test_an_agent_makes_a_video(server, tmp_path):
             mcp.ClientSession(reader, writer) as session,
         ):
             await session.initialize()
-            tool = next(t.name for t in (await session.list_tools()).tools if t.name.endswith("animate"))
-            made = await session.call_tool(tool, {**given, "output": "crop", "steps": 1})
-            wrong = await session.call_tool(tool, {**given, "steps": 9})
-            return [
-                " ".join(getattr(part, "text", "") for part in answer.content) for answer in (made, wrong)
-            ]
+            tools = [tool.name for tool in (await session.list_tools()).tools]
+            animate, verify = (next(t for t in tools if t.endswith(end)) for end in ("animate", "verify"))
+            made = await session.call_tool(animate, {**given, "output": "crop", "steps": 1})
+            wrong = await session.call_tool(animate, {**given, "steps": 9})
+            address = re.search(r"http\S+\.mp4", texts_of(made)).group()
+            async with httpx.AsyncClient(timeout=page.PATIENCE) as web:
+                (tmp_path / "made.mp4").write_bytes((await web.get(address)).content)
+            video = base64.b64encode((tmp_path / "made.mp4").read_bytes()).decode()
+            told = await session.call_tool(verify, {"file": f"data:video/mp4;base64,{video}"})
+            foreign = await session.call_tool(verify, {"file": given["portrait"]})
+            return [texts_of(answer) for answer in (wrong, told, foreign)]
 
-    video, refusal = anyio.run(ask)
+    refusal, ours, foreign = anyio.run(ask)
     assert "steps cannot be 9" in refusal
-    address = re.search(r"http\S+\.mp4", video).group()
-    (tmp_path / "made.mp4").write_bytes(httpx.get(address, timeout=page.PATIENCE).content)
     assert page.probe(tmp_path / "made.mp4")["frames"] == 12
+    assert json.loads(ours)["status"] == 0 and "this program made it" in ours
+    assert json.loads(foreign)["status"] == 2
+
+
+def texts_of(answer) -> str:
+    """What a tool's answer says in words."""
+    return " ".join(getattr(part, "text", "") for part in answer.content)
 
 
 def test_the_example_in_the_readme(server, tmp_path, monkeypatch):

@@ -78,23 +78,27 @@ def _offer_api(page: Page, service: Service) -> None:
     inputs, outputs = [page.inputs[name] for name in api.CHECK], [page.findings, page.picture]
     buttons[1].click(check, inputs, outputs, api_name="check_portrait", **LIGHT)
     verify = make_endpoint(service.verify, api.VERIFY, api.VERIFY_TEXT)
-    buttons[2].click(verify, page.proof, page.verdict, api_name="verify", **LIGHT)
+    given = [page.proof, page.proof_sidecar]
+    buttons[2].click(verify, given, page.verdict, api_name="verify", **LIGHT)
 
 
 def _tell_ours(page: Page, service: Service) -> None:
     """Says of a file that was given whether it is ours."""
 
-    def tell(path: str) -> Iterator[str]:
-        """Shows the verdict, or the reason why there is none."""
+    def tell(path: str | None, sidecar: str | None) -> Iterator[str]:
+        """Shows the verdict, or the reason why there is none; nothing as long as there is no file."""
+        if path is None:
+            yield ""
+            return
         try:
-            for verdict in service.verify({"file": path}):
+            for verdict in service.verify({"file": path, "credentials": sidecar}):
                 yield preview.note([verdict["sentence"]], ("good", "warn", "warn")[verdict["status"]])
         except Exception as error:  # the visitor reads of any error, and the page continues
             yield preview.note([request.explain(error)], "bad")
 
     shown: Any = {"api_visibility": "private", "show_progress_on": page.proof, **LIGHT}
-    page.proof.upload(tell, page.proof, page.proof_note, **shown)
-    page.proof.clear(lambda: "", None, page.proof_note, queue=False, **HIDDEN)
+    files = [page.proof, page.proof_sidecar]
+    gr.on([file.change for file in files], tell, files, page.proof_note, **shown)
 
 
 def _preview_changes(page: Page, service: Service) -> None:
@@ -121,7 +125,7 @@ def _show_examples(page: Page) -> None:
     """Shows a clicked example's photo, recording and ready video, or a clicked recording."""
     portrait, speech = page.inputs["portrait"], page.inputs["speech"]
     at_once: Any = {"queue": False, **HIDDEN}
-    outputs = [portrait, speech, page.talk, page.download, page.status]
+    outputs = [portrait, speech, page.talk, page.download, page.sidecar, page.status]
     for button, example in zip(page.examples, texts.EXAMPLES, strict=True):
         event = button.click(functools.partial(_example_values, example), None, outputs, **at_once)
         event.then(None, js=scripts.PLAY)
@@ -132,10 +136,11 @@ def _show_examples(page: Page) -> None:
 
 
 def _example_values(example: texts.Example) -> tuple:
-    """An example's photo, recording, video (twice: on the screen and to download) and status line."""
+    """An example's photo, recording, video (on the screen, and to download), no sidecar, and status line."""
     video = str(example.video) if example.video.is_file() else gr.skip()
     words = progress(texts.SHOWN) if example.video.is_file() else gr.skip()
-    return str(example.portrait), str(example.recording), video, video, words
+    hidden = gr.DownloadButton(visible=False)
+    return str(example.portrait), str(example.recording), video, video, hidden, words
 
 
 def _apply_presets(page: Page, usual: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
+from atldiff.provenance.credentials import SIDECAR, find_sidecar
 from atldiff.web import api, preview, scripts, texts
 from atldiff.web.components import ANY, HIDDEN, LIGHT
 from atldiff.web.events.takes import show_takes
@@ -23,8 +25,12 @@ from atldiff.web.takes import Take, add_take
 
 
 def copy_video(report: Report) -> str:
-    """Copies the video, so that it outlives its job and errors show; returns the path."""
-    return save_file_to_cache(str(report.video), get_upload_folder())
+    """Copies the video and its sidecar, so that they outlive the job; returns the video's path."""
+    assert report.video is not None
+    path = save_file_to_cache(str(report.video), get_upload_folder())
+    if sidecar := find_sidecar(report.video):
+        shutil.copy(sidecar, Path(path).with_suffix(SIDECAR))
+    return path
 
 
 def link_live(report: Report) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from atldiff.options import OPTIONS
+from atldiff.provenance.credentials import find_sidecar
 from atldiff.web import scripts, texts
 from atldiff.web.components import HIDDEN
 from atldiff.web.layout import Page
@@ -21,6 +22,7 @@ def show_takes(page: Page, takes: list[Take], usual: dict[str, Any]) -> dict:
     return {
         page.talk: gr.Video(takes[0].video),
         page.download: gr.DownloadButton(value=takes[0].video, interactive=True),
+        page.sidecar: offer_sidecar(takes[0].video),
         page.takes: takes,
         page.shown: 0,
         page.earlier: gr.Gallery(pictures, visible=len(takes) > 1),
@@ -29,6 +31,12 @@ def show_takes(page: Page, takes: list[Take], usual: dict[str, Any]) -> dict:
         page.other: gr.Video(visible=False),
         page.pair: False,
     }
+
+
+def offer_sidecar(video: str) -> gr.DownloadButton:
+    """The button of the credentials beside a video; hidden for one that holds them itself."""
+    sidecar = find_sidecar(Path(video))
+    return gr.DownloadButton(value=sidecar and str(sidecar), visible=sidecar is not None)
 
 
 def connect_takes(page: Page, usual: dict[str, Any]) -> None:
@@ -46,6 +54,7 @@ def connect_takes(page: Page, usual: dict[str, Any]) -> None:
         return {
             page.talk: take.video,
             page.download: take.video,
+            page.sidecar: offer_sidecar(take.video),
             page.shown: at.index,
             page.status: progress(take.describe(usual)),
         }
@@ -61,7 +70,7 @@ def connect_takes(page: Page, usual: dict[str, Any]) -> None:
         options = takes[shown].options
         return [*(options[name] for name in names), texts.preset_of(options, usual)]
 
-    outputs = [page.talk, page.other, page.download, page.shown, page.status]
+    outputs = [page.talk, page.other, page.download, page.sidecar, page.shown, page.status]
     event = page.earlier.select(choose, [page.takes, page.pair], outputs, **at_once)
     event.then(None, js=scripts.PLAY)
     event = page.beside.click(

@@ -7,12 +7,14 @@ import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from atldiff.animation import Animation
 from atldiff.errors import InputError
 from atldiff.loading import load_pipeline
+from atldiff.provenance.credentials import find_sidecar
 from atldiff.web.jobs.request import Step, make
 
 T = TypeVar("T")
@@ -33,8 +35,8 @@ class Worker:
     def __init__(self, weights: str | None, device: str) -> None:
         self._pipeline = load_pipeline(weights, device)
 
-    async def make(self, animation: Animation) -> AsyncIterator[tuple[Step, bytes]]:
-        """Yields the steps of `request.make`, the last with the video's bytes; stops if the caller leaves."""
+    async def make(self, animation: Animation) -> AsyncIterator[tuple[Step, dict[str, bytes]]]:
+        """Yields the steps of `request.make`, the last with its files by name; stops if the caller leaves."""
         with tempfile.TemporaryDirectory(prefix="job-") as folder:
             steps, ahead = make(self._pipeline, animation, Path(folder)), None
             try:
@@ -43,7 +45,7 @@ class Worker:
                     step = await asyncio.shield(ahead)
                     if step is None:
                         return
-                    yield step, step.video.read_bytes() if step.video else b""
+                    yield step, _read_files(step.video)
             finally:
                 if ahead is not None:
                     await asyncio.wait([ahead])  # a generator cannot be closed while it runs
@@ -105,16 +107,16 @@ class Replicas:
             InputError: the worker raises it.
         """
         answers = self._handle.options(stream=True).make.remote(animation)
-        step, video = Step(0, len(animation.landmarks.points)), b""
+        step, files = Step(0, len(animation.landmarks.points)), dict[str, bytes]()
         try:
             for answer in poll(answers, WAIT):
-                step, video = answer or (Step(step.done, step.total), b"")
+                step, files = answer or (Step(step.done, step.total), {})
                 if not step.video:
                     yield step
                     continue
-                path = folder / step.video.name
-                path.write_bytes(video)
-                yield Step(step.done, step.total, video=path, note=step.note)
+                for name, content in files.items():
+                    (folder / name).write_bytes(content)
+                yield replace(step, video=folder / step.video.name)
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause if isinstance(error.cause, InputError) else error from error
         finally:
@@ -125,6 +127,12 @@ class Replicas:
         self._serve.shutdown()
         self._ray.shutdown()
         self._stack.close()
+
+
+def _read_files(video: Path | None) -> dict[str, bytes]:
+    """The bytes of a video and its sidecar by name; nothing without a video."""
+    paths = (video, find_sidecar(video)) if video else ()
+    return {path.name: path.read_bytes() for path in paths if path}
 
 
 def poll(items: Iterator[T], seconds: float) -> Generator[T | None, None, None]:

@@ -19,6 +19,7 @@ from atldiff.media.speech import Speech, load_speech
 from atldiff.media.synthesis import synthesise, write_sound
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.portrait import Portrait, load_portrait
+from atldiff.provenance.credentials import find_sidecar
 from atldiff.provenance.verify import verify
 from atldiff.sequence import LandmarkSequence
 from atldiff.web.jobs.forecast import Forecast, seconds_left
@@ -127,9 +128,7 @@ class Service(Inspector):
                     passed = time.monotonic() - begin
                     place.seconds = seconds_left(estimate, step.done, step.total, passed)
                     if report is not None and report.video:
-                        report = replace(
-                            report, video=report.video.rename(report.video.with_stem(request.name))
-                        )
+                        report = replace(report, video=name_video(report.video, request.name))
                     if report is not None:
                         yield report
             if not request.answer:
@@ -217,12 +216,12 @@ class Service(Inspector):
             yield describe(portrait), annotate(portrait)
 
     def verify(self, values: Mapping[str, Any]) -> Iterator[dict]:
-        """Yields what a file says about itself, see `Verdict.to_dict`."""
+        """Yields what a file, with its sidecar if it has one, says about itself; see `Verdict.to_dict`."""
         path = values.get("file")
         if not path:
             raise InputError("There is no file yet", "Upload a video")
         with self._readers:
-            yield verify(path).to_dict()
+            yield verify(path, sidecar=values.get("credentials")).to_dict()
 
     def convert_for_browsers(self, portrait: str) -> Iterator[str]:
         """Yields the path of a photo's JPEG if browsers cannot show the photo itself."""
@@ -257,6 +256,13 @@ class Service(Inspector):
             tempfile.TemporaryDirectory(prefix="job-", dir=self._folder) as folder,
         ):
             yield Path(folder)
+
+
+def name_video(video: Path, name: str) -> Path:
+    """Renames a video and its sidecar; returns the video's new path."""
+    if sidecar := find_sidecar(video):
+        sidecar.rename(sidecar.with_stem(name))
+    return video.rename(video.with_stem(name))
 
 
 def size_of(portrait: Portrait) -> tuple[int, int]:

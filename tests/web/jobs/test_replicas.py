@@ -31,8 +31,9 @@ class Job:
                 yield Step(done, 2)
             if animation == "rubbish":
                 raise InputError("It cannot be used", "Send another")
-            (folder / "talking.mp4").write_bytes(b"film")
-            yield Step(2, 2, video=folder / "talking.mp4")
+            (folder / "talking.webm").write_bytes(b"film")
+            (folder / "talking.c2pa").write_bytes(b"signed")
+            yield Step(2, 2, video=folder / "talking.webm")
         finally:
             self.closed.set()
 
@@ -45,7 +46,7 @@ def job(monkeypatch) -> Job:
     return job
 
 
-async def asked(animation: str = "a face", leave_after: int = 99) -> list[tuple[Step, bytes]]:
+async def asked(animation: str = "a face", leave_after: int = 99) -> list[tuple[Step, dict[str, bytes]]]:
     """What a worker answers to one who leaves after so many steps."""
     answers, answering = [], Worker(None, "cpu").make(animation)
     async for answer in answering:
@@ -56,13 +57,10 @@ async def asked(animation: str = "a face", leave_after: int = 99) -> list[tuple[
     return answers
 
 
-def test_a_worker_sends_each_step_and_the_video_itself_and_keeps_nothing(job):
+def test_a_worker_sends_each_step_and_the_files_themselves_and_keeps_nothing(job):
     answers = asyncio.run(asked())
-    assert [step.done for step, _ in answers] == [1, 2, 2] and [sent for _, sent in answers] == [
-        b"",
-        b"",
-        b"film",
-    ]
+    assert [step.done for step, _ in answers] == [1, 2, 2]
+    assert [sent for _, sent in answers] == [{}, {}, {"talking.webm": b"film", "talking.c2pa": b"signed"}]
     assert job.closed.is_set() and not job.folder.exists()
 
 
