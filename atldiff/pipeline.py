@@ -253,7 +253,8 @@ class ATLDiffPipeline(DiffusionPipeline):
         """What a video is made from, but for the recording."""
         folder = self.name_or_path or ""
         weights, content = (name_weights(folder), hash_weights(folder)) if folder else ("", "")
-        return Origin(portrait.fingerprint, "", weights, content, asdict(options))
+        choices = asdict(options) | ({"badge": True} if label_is_forced() else {})
+        return Origin(portrait.fingerprint, "", weights, content, choices)
 
     @torch.no_grad()
     def __call__(

@@ -115,7 +115,7 @@ def nearest_frames(count: int, fps: float, rate: float) -> np.ndarray:
     return np.clip(np.round(places * fps).astype(int), 0, count - 1)
 
 
-def mean_picture(path: Path, most: int = 40, seconds: float = 2.0) -> np.ndarray:
+def mean_picture(path: Path, most: int = 160, seconds: float = 2.0) -> np.ndarray:
     """The mean of some frames from all over a video, in bounded time and memory.
 
     Args:

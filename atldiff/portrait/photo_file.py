@@ -16,6 +16,7 @@ from PIL import Image, JpegImagePlugin
 pi_heif.register_heif_opener()  # HEIC, the format of iPhones, which Pillow cannot read
 
 MOST_PIXELS = 400_000_000  # of a JPEG; it is decoded at a reduced size
+MOST_REPAIRED = 2**28  # bytes of a file that is read as a whole
 MISSING_SHARE = 0.15  # highest share of a JPEG's rows that may be missing
 ANIMATIONS = (
     "GIF",
@@ -108,8 +109,11 @@ def repair(path: Path) -> io.BytesIO | None:
     A JPEG gets an end marker. A PNG loses its texts and a colour profile above 1 MB.
 
     Returns:
-        The repaired file in memory; None: it is neither a JPEG nor a PNG.
+        The repaired file in memory; None: it is neither a JPEG nor a PNG, or larger than MOST_REPAIRED.
     """
+    with path.open("rb") as file:
+        if not file.read(len(_PNG)).startswith((_JPEG, _PNG)) or path.stat().st_size > MOST_REPAIRED:
+            return None
     content = path.read_bytes()
     if content.startswith(_JPEG):
         return io.BytesIO(content + _JPEG_END)

@@ -118,14 +118,19 @@ def _spectrum(picture: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _flatten(part: np.ndarray, side: int) -> np.ndarray:
-    """Takes away what the picture shows: local mean 0 and deviation 1, outliers clipped."""
+    """Takes away what the picture shows: local mean 0, outliers clipped, weighted by the local variance.
+
+    The mark is best seen where the picture is plain: the weight of a pixel is that of a matched filter in
+    noise of the local deviation.
+    """
     import cv2
 
     reach = max(3, round(_WINDOW * side / REFERENCE)) | 1
     fine = part - cv2.blur(part, (reach, reach))
     wide = (2 * reach + 1, 2 * reach + 1)
     deviation = np.sqrt(np.maximum(cv2.blur(fine * fine, wide), 0))
-    return np.clip(fine / (deviation + 0.5), -_CLIP, _CLIP)
+    softened = deviation + 0.5
+    return np.clip(fine / softened, -_CLIP, _CLIP) / softened
 
 
 def _read_waves(spectrum: np.ndarray, frequencies: np.ndarray) -> np.ndarray:

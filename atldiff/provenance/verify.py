@@ -53,7 +53,7 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """The verdict in plain words."""
-        parts = (_credentials_words(self.credentials), self._mark_words(), self.unread)
+        parts = (_credentials_words(self.credentials), self.unread, self._mark_words())
         return " ".join(part for part in parts if part)
 
     def _mark_words(self) -> str:
@@ -99,8 +99,9 @@ def verify(path: str | Path, trusted: tuple[bytes, ...] = (), sidecar: str | Pat
     picture = _picture(path)
     mark = None if picture is None else find_mark(picture)
     verdict = Verdict(credentials, mark, _is_tagged(path), unread)
-    if path.suffix.lower() == ".webm" and credentials.state == "none" and verdict.status == DOUBTFUL:
-        return replace(verdict, unread="A .webm's are in a .c2pa file beside it, which was not given.")
+    alone = path.suffix.lower() == ".webm" and credentials.state == "none" and verdict.status == DOUBTFUL
+    if alone and small:
+        return replace(verdict, unread="Those of a .webm are in a .c2pa file beside it, which was not given.")
     return verdict
 
 

@@ -32,7 +32,7 @@ OURS = """Says whether a file was made here and is unchanged since. The mark in 
 editing. Its key is public, so a file that carries it need not come from here."""
 SHOWN = "A ready example. Animate makes it anew, with your settings. Or bring your own photo and voice."
 SOUND = "Tap for sound"
-SIDECAR = "Its credentials (.c2pa)"
+SIDECAR = "Credentials"
 SAME = "Same settings again"
 BESIDE, ALONE = "Side by side", "One alone"
 CANCELLED = "Cancelled. Nothing was kept."

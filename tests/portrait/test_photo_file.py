@@ -129,3 +129,12 @@ def test_a_jpeg_above_pillows_bound_is_drafted(tmp_path, monkeypatch, progressiv
     for name in ("a.jpg", "b.png")[0 if progressive else 1 :]:
         with pytest.raises(InputError, match="too many pixels"):
             open_photo(tmp_path / name)
+
+
+@pytest.mark.parametrize(("begin", "most"), [(b"", 2**28), (b"\x89PNG\r\n\x1a\n", 100)])
+def test_of_a_large_file_that_is_no_picture_only_the_beginning_is_read(tmp_path, monkeypatch, begin, most):
+    (tmp_path / "a.mp4").write_bytes(begin + bytes(1000))
+    monkeypatch.setattr(photo_file, "MOST_REPAIRED", most)
+    monkeypatch.setattr(photo_file.Path, "read_bytes", lambda path: pytest.fail("read as a whole"))
+    with pytest.raises(InputError):
+        open_photo(tmp_path / "a.mp4")

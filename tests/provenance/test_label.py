@@ -1,8 +1,11 @@
 """The badge with the letters AI in a corner of every frame."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from atldiff.options import DEFAULTS
 from atldiff.provenance.label import CORNERS, TEXTS, add_badges, draw_badge
 
 
@@ -82,3 +85,12 @@ def test_the_operator_labels_every_video(monkeypatch):
     assert not label_is_forced()
     monkeypatch.setenv("ATLDIFF_LABEL", "always")
     assert label_is_forced()
+
+
+def test_the_credentials_say_that_the_operator_labelled_the_video(monkeypatch):
+    from atldiff.pipeline import ATLDiffPipeline
+
+    nameless, portrait = SimpleNamespace(name_or_path=None), SimpleNamespace(fingerprint="ab")
+    for forced in (False, True):
+        monkeypatch.setenv("ATLDIFF_LABEL", "always" if forced else "")
+        assert ATLDiffPipeline.origin(nameless, portrait, DEFAULTS).options["badge"] is forced

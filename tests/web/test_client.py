@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -117,7 +118,8 @@ def test_a_matte_is_a_webm_with_its_credentials_beside_it(client, server, inputs
     sidecar.write_bytes(httpx.get(f"{server[0]}gradio_api/file={beside}", timeout=page.PATIENCE).content)
     verdict = client.predict(handle_file(video), handle_file(sidecar), api_name="/verify")
     assert verdict["status"] == 0 and verdict["credentials"]["state"] == "intact"
-    verdict = client.predict(handle_file(video), api_name="/verify")
+    alone = shutil.copy(video, tmp_path / "alone.webm")  # the server still has the credentials of the first
+    verdict = client.predict(handle_file(alone), api_name="/verify")
     assert verdict["status"] == 1 and "which was not given" in verdict["sentence"]
 
 
@@ -312,8 +314,8 @@ def test_an_agent_makes_a_video(server, tmp_path):
     refusal, ours, foreign = anyio.run(ask)
     assert "steps cannot be 9" in refusal
     assert page.probe(tmp_path / "made.mp4")["frames"] == 12
-    assert json.loads(ours)["status"] == 0 and "this program made it" in ours
-    assert json.loads(foreign)["status"] == 2
+    assert "'status': 0" in ours and "this program made it" in ours
+    assert "'status': 2" in foreign
 
 
 def texts_of(answer) -> str:
