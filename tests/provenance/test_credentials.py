@@ -1,9 +1,11 @@
 """Content Credentials: what is signed, what is told, and that no video is ever lost."""
 
+import socket
 import stat
 import time
 from datetime import timedelta
 
+import c2pa
 import numpy as np
 import pytest
 
@@ -191,3 +193,22 @@ def test_a_video_that_was_cut_off_or_grew_is_told(tmp_path):
     for changed in (content[:300], content[: len(content) // 2], content[:-1], content + b"more"):
         (tmp_path / "b.mp4").write_bytes(changed)
         assert read_credentials(tmp_path / "b.mp4").state in ("changed", "damaged")
+
+
+def test_no_address_in_a_file_is_asked(tmp_path):
+    source, target = write_video(tmp_path / "a.mp4", frames(), None), tmp_path / "b.mp4"
+    key = find_signing_key(create=True)
+    signer = c2pa.Signer.from_info(
+        c2pa.C2paSignerInfo(key.algorithm, b"".join(key.certificates), key.key, None)
+    )
+    builder = c2pa.Builder(credentials.manifest(Origin(), marked=False))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        builder.set_no_embed()
+        builder.set_remote_url(f"http://127.0.0.1:{server.getsockname()[1]}/a.c2pa")
+        with source.open("rb") as video, target.open("w+b") as signed:
+            builder.sign(signer, "video/mp4", video, signed)
+        assert b"http://127.0.0.1" in target.read_bytes()
+        assert read_credentials(target).state != "intact"
+        with pytest.raises(TimeoutError):
+            server.accept()
