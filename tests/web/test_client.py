@@ -112,8 +112,9 @@ def test_a_second_person_answers(client, inputs, tmp_path):
 def test_a_matte_is_a_webm_with_its_credentials_beside_it(client, server, inputs, tmp_path):
     video = client.predict(*inputs, background="matte", **FAST, api_name="/animate")
     assert Path(video).suffix == ".webm" and page.probe(video)["codecs"][0].startswith(("vp9", "libvpx"))
-    (beside,) = server[1].glob("atldiff-*/files/*/*.c2pa")
-    assert beside.with_suffix(".webm").read_bytes() == Path(video).read_bytes()
+    content = Path(video).read_bytes()
+    kept = server[1].glob("atldiff-*/files/*/*.c2pa")
+    beside = next(path for path in kept if path.with_suffix(".webm").read_bytes() == content)
     sidecar = tmp_path / beside.name
     sidecar.write_bytes(httpx.get(f"{server[0]}gradio_api/file={beside}", timeout=page.PATIENCE).content)
     verdict = client.predict(handle_file(video), handle_file(sidecar), api_name="/verify")
