@@ -17,6 +17,7 @@ from atldiff.media.speech import Speech
 from atldiff.memory import give_back
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
 from atldiff.portrait.portrait import Portrait
+from atldiff.provenance.label import label_is_forced
 from atldiff.provenance.origin import Origin, Rendering, hash_weights, name_weights
 from atldiff.rendering.batching import WindowBatcher
 from atldiff.rendering.diffusion.identity import (
