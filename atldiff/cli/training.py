@@ -41,7 +41,7 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     emotion.add_argument("--data", type=Path, required=True, help=emotion_data)
     emotion.add_argument("--start", type=Path, help="speech encoder to begin from; a new one if left out")
     marks = add_writer(parts, "landmarks", _train_landmarks, "Train the landmark generator on speech clips.")
-    marks.add_argument("--start", type=Path, required=True, help="speech encoder, as by `train emotion`")
+    _add_landmarks(marks)
     renderer = "Train the renderer: spatial, then temporal."
     diffusion = add_writer(parts, "diffusion", _train_diffusion, renderer)
     _add_diffusion(diffusion)
@@ -74,6 +74,14 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
         part.add_argument("--steps", type=whole_number(1), help=steps)
         part.add_argument("--seed", type=whole_number(0), default=0, help="of weights and samples")
         add_device(part)
+
+
+def _add_landmarks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--start", type=Path, required=True, help="speech encoder, as by `train emotion`")
+    fold = "such as 0/4: these training people choose the best step, and are not trained on"
+    parser.add_argument("--fold", metavar="K/N", help=fold)
+    teachers = "finished runs on the same data, whose mean is learnt, too"
+    parser.add_argument("--teachers", nargs="+", default=[], metavar="RUN", help=teachers)
 
 
 def _add_diffusion(parser: argparse.ArgumentParser) -> None:
@@ -214,12 +222,15 @@ def _train_emotion(args: argparse.Namespace) -> None:
 def _train_landmarks(args: argparse.Namespace) -> None:
     from atldiff.evaluation.pictures import as_json
     from atldiff.speech.encoders import load_speech_encoder
+    from atldiff.training.landmarks.folds import Fold
     from atldiff.training.landmarks.train import LandmarkStage, begin_generator, train_landmarks
     from atldiff.training.runs.processes import finish
 
     encoder = load_speech_encoder(args.start)
     generator = begin_generator(encoder, read_preset(args.preset).landmarks, args.seed)
-    stage, device = _with_steps(LandmarkStage(), args.steps), args.resolve(args.device)
+    fold = Fold.from_text(args.fold) if args.fold else None
+    stage = replace(LandmarkStage(), fold=fold, teachers=tuple(args.teachers))
+    stage, device = _with_steps(stage, args.steps), args.resolve(args.device)
     scores = train_landmarks(args.data, args.out, encoder, generator, stage, args.seed, device, args.patience)
     finish(as_json({name: value for name, value in scores.items() if name != "clips"}))
 

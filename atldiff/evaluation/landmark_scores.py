@@ -8,6 +8,8 @@ import numpy as np
 from atldiff.evaluation.landmarks import (
     best_lag,
     correlation,
+    mouth_roundness,
+    mouth_width,
     relative_landmark_distance,
     silent_lip_motion,
 )
@@ -60,6 +62,7 @@ def clip_scores(
         correlation, correlation_at_lag: of the mouth's opening; 0 for a flat curve;
         lag: frames by which the true lips come after the predicted ones;
         deviation_ratio: deviation of the opening, predicted over true;
+        width_correlation, roundness_correlation: of the mouth's width, and of its height over its width;
         lmd, m_lmd, and still_lmd, still_m_lmd of a face without motion: % of the inter-ocular distance;
         bilabials_shut, and true_bilabials_shut of the true face: share of the bilabials with an opening up to
         CLOSED nearby; NaN without bilabials;
@@ -75,6 +78,9 @@ def clip_scores(
         "correlation_at_lag": float(np.nan_to_num(at_lag)),
         "deviation_ratio": float(opening[ok].std() / max(truth[ok].std(), 1e-6)),
     }
+    for name, measure in (("width", mouth_width), ("roundness", mouth_roundness)):
+        curve = np.where(ok, measure(true), np.nan)
+        scores[f"{name}_correlation"] = float(np.nan_to_num(correlation(measure(predicted), curve)))
     for name, points in (("", predicted), ("still_", still)):
         scores[f"{name}lmd"] = float(relative_landmark_distance(points, true)[ok].mean())
         scores[f"{name}m_lmd"] = float(relative_landmark_distance(points, true, MOUTH)[ok].mean())

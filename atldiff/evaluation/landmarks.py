@@ -8,6 +8,8 @@ import numpy as np
 
 from atldiff.landmarks import WHOLE_FACE, inter_ocular_distance, mouth_opening
 
+_CORNERS, _TOP, _BOTTOM = (48, 54), (50, 51, 52), (58, 57, 56)  # of the outer lips
+
 
 def landmark_distance(predicted: np.ndarray, truth: np.ndarray, part: slice = WHOLE_FACE) -> np.ndarray:
     """LMD in the landmarks' unit (the paper's: pixels); with part=MOUTH the paper's M-LMD.
@@ -23,6 +25,18 @@ def relative_landmark_distance(
 ) -> np.ndarray:
     """LMD or M-LMD (F,) in % of the true face's inter-ocular distance, independent of picture size."""
     return 100 * landmark_distance(predicted, truth, part) / inter_ocular_distance(truth)
+
+
+def mouth_width(landmarks: np.ndarray) -> np.ndarray:
+    """Distance (F,) between the corners of the mouth of landmarks (F, 68, 2), in inter-ocular distances."""
+    right, left = (landmarks[:, corner] for corner in _CORNERS)
+    return np.linalg.norm(left - right, axis=-1) / inter_ocular_distance(landmarks)
+
+
+def mouth_roundness(landmarks: np.ndarray) -> np.ndarray:
+    """Height of the outer lips over the mouth's width, (F,), of landmarks (F, 68, 2): high for an o."""
+    height = np.linalg.norm(landmarks[:, _BOTTOM] - landmarks[:, _TOP], axis=-1).mean(axis=-1)
+    return height / inter_ocular_distance(landmarks) / mouth_width(landmarks)
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -64,8 +64,11 @@ def store(folder: Path, clips: list[Sample]) -> None:
     (folder / MANIFEST).write_text(json.dumps({"shards": shards}))
 
 
-def corpus(folder, count: int = 4, late: int = 0) -> None:
-    """Prepared clips of 3 s whose lips follow the sound's loudness, `late` frames after it."""
+def corpus(folder, count: int = 4, late: int = 0, lag: float = 0.0) -> None:
+    """Prepared clips of 3 s whose lips follow the sound's loudness, `late` frames after it.
+
+    The clips' entries say that the lag is `lag` seconds.
+    """
     clips = []
     for number in range(count):
         rng = np.random.default_rng(number)
@@ -76,6 +79,7 @@ def corpus(folder, count: int = 4, late: int = 0) -> None:
         stem, split = f"clip{number}", "val" if number == count - 1 else "train"
         arrays = {"landmarks30": points, "ok30": np.ones(90, bool), "samples": samples}
         entry = {"stem": stem, "split": split, "identity": stem, "kind": "speech", "use": "both"}
+        entry |= {"lag": lag}
         clips.append((entry, arrays))
     store(folder, clips)
 

@@ -21,6 +21,7 @@ AUDIO_ENDINGS = (".wav", ".m4a", ".flac", ".mp3", ".aac", ".ogg")
 PARTIAL_ENDINGS = (".part", ".partial", ".crdownload", ".download", ".aria2", ".tmp")
 LFS_POINTER = b"version https://git-lfs"
 NO_SOUND = "its sound is missing"
+LAGS = "clip_sync.csv"  # measured lags of the files of a clips.csv
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class ClipRecord:
         split: train, val or test, where the corpus has splits; "" = to be decided.
         kind: speech or silent.
         use: both, frames or landmarks: the training that may use the clip.
+        lag: seconds by which the pictures come after their sound; 0 = in step, or unknown.
         details: other fields of the corpus, such as age and sex.
     """
 
@@ -51,6 +53,7 @@ class ClipRecord:
     split: str = ""
     kind: str = "speech"
     use: str = "both"
+    lag: float = 0.0
     details: dict[str, str] = field(default_factory=dict)
 
 
@@ -167,8 +170,9 @@ def _folder(root: Path) -> Listing:
 
 
 def _clips_csv(root: Path) -> Listing:
-    """clips.csv: file and identity, and any other field of a ClipRecord."""
-    known = {f.name for f in fields(ClipRecord)} - {"key", "video", "audio", "details"}
+    """clips.csv: file and identity, and any other field of a ClipRecord; clip_sync.csv: measured lags."""
+    known = {f.name for f in fields(ClipRecord)} - {"key", "video", "audio", "lag", "details"}
+    lags = _measured_lags(root / LAGS)
     for row in table_rows(root / "clips.csv", ("file", "identity")):
         path = root / row["file"]
         problem = _unfit(path) if path.is_file() else "does not exist"
@@ -177,7 +181,27 @@ def _clips_csv(root: Path) -> Listing:
             continue
         columns: dict[str, Any] = {name: row[name] for name in known if row.get(name)}
         sound = root / row["audio"] if row.get("audio") else None
-        yield ClipRecord(_key(root, path), path, audio=sound, **columns)
+        yield ClipRecord(_key(root, path), path, audio=sound, lag=lags.get(row["file"], 0.0), **columns)
+
+
+def _measured_lags(table: Path) -> dict[str, float]:
+    """The lags in seconds of a table with the columns file and lag_ms; empty without the table.
+
+    Files without a lag are left out, and so are those with 0 in the column `sure`.
+
+    Raises:
+        InputError: a column is missing, or a lag is no number.
+    """
+    lags: dict[str, float] = {}
+    for row in table_rows(table, ("file", "lag_ms")) if table.is_file() else ():
+        if not row["lag_ms"] or row.get("sure") == "0":
+            continue
+        try:
+            lags[row["file"]] = float(row["lag_ms"]) / 1000
+        except ValueError as error:
+            problem = f"The lag of {row['file']} in {table} is {row['lag_ms']!r}"
+            raise InputError(problem, "Write it in milliseconds, such as -157") from error
+    return lags
 
 
 CORPORA = {

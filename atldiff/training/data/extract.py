@@ -95,6 +95,7 @@ def extract(clip: ClipRecord, config: PrepareConfig = PROTOCOLS["starter"]) -> l
         "level": clip.level,
         "kind": clip.kind,
         "use": clip.use,
+        "lag": clip.lag,
         "details": clip.details,
         "size": config.size,
         "frames": len(order),

@@ -97,17 +97,29 @@ def load_speech_clips(data: Path, split: str, most: int | None = None) -> list[S
 
 
 def read_speech_clips(data: Path, split: str) -> Iterator[SpeechClip]:
-    """The same clips one at a time; arguments and errors as in `load_speech_clips`."""
+    """The same clips one at a time; arguments and errors as in `load_speech_clips`.
+
+    Training clips are moved by their measured lag. Clips of other splits stay as they were recorded.
+    """
     for entry, arrays in read_prepared(data, split):
         if entry["kind"] != "speech" or Path(entry["stem"]).name in INCONGRUENT:
             continue
         points, ok, samples = arrays["landmarks30"], arrays["ok30"], arrays["samples"]
         frames = min(len(points), int(len(samples) / SAMPLE_RATE * FRAME_RATE))
-        points, ok = points[:frames], ok[:frames] & (np.abs(lm.yaw(points[:frames])) < MAX_YAW)
+        lag = round(FRAME_RATE * entry.get("lag", 0.0)) if split == "train" else 0
+        numbers, inside = lagged_numbers(frames, lag)
+        points, ok = points[numbers], ok[numbers] & inside
+        ok &= np.abs(lm.yaw(points)) < MAX_YAW
         if ok.sum() < FRAME_RATE // 2:
             continue
         displacements, identity = remove_pose(points, ok)
         yield SpeechClip(entry["stem"], entry["identity"], samples, displacements, identity, ok)
+
+
+def lagged_numbers(frames: int, lag: int) -> tuple[np.ndarray, np.ndarray]:
+    """The picture (F,) of each frame of the sound, `lag` frames after it, and which exist, (F,) bool."""
+    numbers = np.arange(frames) + lag
+    return numbers.clip(0, frames - 1), (numbers >= 0) & (numbers < frames)
 
 
 def remove_pose(points: np.ndarray, ok: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

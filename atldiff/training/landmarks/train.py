@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ from atldiff.training.landmarks.clips import (
 )
 from atldiff.training.landmarks.components import fit_components
 from atldiff.training.landmarks.encoded import encode_versions, fit_features
+from atldiff.training.landmarks.folds import Fold, held_out, trained_on
 from atldiff.training.landmarks.lags import LandmarkNetworks, measure_lags
 from atldiff.training.landmarks.loss import landmark_loss
+from atldiff.training.landmarks.teachers import teach_versions
 from atldiff.training.landmarks.windows import Batch, clip_shares, draw_batch
 from atldiff.training.runs.checkpoints import (
     load_state,
@@ -65,6 +68,9 @@ class LandmarkStage:
         ema: decay of the averaged weights.
         validate_every: steps between validations.
         velocity: weight of the speed's loss.
+        fold: people of the training split who choose the best step instead of the validation people, and are
+            not trained on.
+        teachers: folders of finished runs on the same clips, whose mean prediction is learnt, too.
     """
 
     batch: int = 16
@@ -76,6 +82,8 @@ class LandmarkStage:
     ema: float = 0.99
     validate_every: int = 100
     velocity: float = 0.5
+    fold: Fold | None = None
+    teachers: tuple[str, ...] = ()
 
 
 def begin_generator(encoder: Encoder, shape: LandmarkConfig, seed: int) -> LandmarkGenerator:
@@ -110,13 +118,15 @@ def train_landmarks(
         The best step's validation scores.
 
     Raises:
-        InputError: `data` was not prepared, or the run in `out` was begun with other data or networks.
+        InputError: `data` was not prepared, a teacher learnt from other clips, or the run in `out` was begun
+            with other data, networks or settings.
     """
     accelerator = start_processes(device, out, find_unused_parameters=True)
     torch.manual_seed(seed)
     training = read_speech_clips(data, "train")
     clips = run_on_main(accelerator, lambda: StoredSpeech.store(out / "clips.bin", training))
-    unseen = load_speech_clips(data, "val", MAX_VALIDATION)
+    fold = stage.fold
+    unseen = held_out(clips, fold) if fold else load_speech_clips(data, "val", MAX_VALIDATION)
     if not clips or not unseen:
         raise InputError(f"{data} has no speech to train on, or none to validate with", "Prepare more clips")
     trainer = LandmarkTrainer(clips, unseen, encoder, generator, stage, seed, accelerator, patience)
@@ -162,7 +172,13 @@ class LandmarkTrainer:
                     torch.save(statistics, features)
             raw = generator.hears_waveform
             self.versions = encode_versions(out, key, encoder, clips, stage.versions, seed, raw)
-        fit_components(generator, clips)
+            if stage.teachers:
+                runs = [Path(folder) for folder in stage.teachers]
+                self.versions = teach_versions(out, key, self.versions, runs)
+        rows = [(clip.stem, clip.speaker, len(clip.ok)) for clip in clips]
+        self.stems, self.speakers, frames = (list(column) for column in zip(*rows, strict=True))
+        kept = trained_on(self.speakers, stage.fold)
+        fit_components(generator, compress(clips, kept))
         self.net = LandmarkNetworks(generator, encoder.gate).train()
         self.average = EMAModel(self.net.parameters(), decay=stage.ema)
         optimizer = torch.optim.AdamW(self.net.parameters(), stage.learning_rate, weight_decay=0.05)
@@ -170,9 +186,7 @@ class LandmarkTrainer:
         self.model, self.optimizer = accelerator.prepare(self.net, optimizer)
         self.state: dict[str, Any] = {"step": 0, "best": -1.0, "stale": 0, "data": key}
         self.state |= {"lags": [0] * len(clips), "trust": [1.0] * len(clips)}
-        rows = [(clip.stem, clip.speaker, len(clip.ok)) for clip in clips]
-        self.stems, self.speakers, frames = (list(column) for column in zip(*rows, strict=True))
-        self.shares = clip_shares(self.speakers, frames)
+        self.shares = clip_shares(self.speakers, frames) * kept
         if (out / "lags.json").exists():
             lags = json.loads((out / "lags.json").read_text())
             self.state |= lags if lags.pop("clips") == self.stems else {}
@@ -250,7 +264,9 @@ class LandmarkTrainer:
 
     def _settings(self) -> dict[str, Any]:
         shape = shape_of(LandmarkConfig, self.generator.config)
-        return {"landmark generator": asdict(shape), "seed": self.seed}
+        fold = self.stage.fold
+        settings = {"landmark generator": asdict(shape), "seed": self.seed}
+        return settings | {"fold": fold and asdict(fold), "teachers": list(self.stage.teachers)}
 
     def _resume(self) -> None:
         values = load_state(self.out / "landmarks.pt", self._parts(), self.device, self._settings())

@@ -116,6 +116,22 @@ def test_clips_csv(tmp_path):
     assert skipped == {"clips/b.mp4": "does not exist"}
 
 
+def test_lags_come_from_the_table_beside_clips_csv(tmp_path):
+    for name in "abcd":
+        make(tmp_path, f"{name}.mp4")
+    make(tmp_path, "clips.csv", content=b"file,identity\na.mp4,a\nb.mp4,b\nc.mp4,c\nd.mp4,d\n")
+    assert all(record.lag == 0 for record in listed(tmp_path)[0].values())
+    make(tmp_path, "clip_sync.csv", content=b"file,lag_ms,sure\na.mp4,-157,1\nb.mp4,300,0\nc.mp4,,\n")
+    assert {key: record.lag for key, record in listed(tmp_path)[0].items()} == {
+        "a": -0.157, "b": 0, "c": 0, "d": 0,
+    }  # fmt: skip
+    make(tmp_path, "clip_sync.csv", content=b"file,lag_ms\nb.mp4,300\n")
+    assert listed(tmp_path)[0]["b"].lag == 0.3
+    make(tmp_path, "clip_sync.csv", content=b"file,lag_ms\nb.mp4,late\n")
+    with pytest.raises(InputError, match="milliseconds"):
+        listed(tmp_path)
+
+
 def test_wrong_folders_and_names_are_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         list(read_corpus(tmp_path / "gone"))
