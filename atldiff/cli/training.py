@@ -78,6 +78,9 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
 
 def _add_landmarks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=Path, required=True, help="speech encoder, as by `train emotion`")
+    generator = "trained landmark generator to begin from, which keeps its basis; a new one if left out"
+    parser.add_argument("--generator", type=Path, metavar="FOLDER", help=generator)
+    parser.add_argument("--learning-rate", type=positive_number, help="peak")
     fold = "such as 0/4: these training people choose the best step, and are not trained on"
     parser.add_argument("--fold", metavar="K/N", help=fold)
     teachers = "finished runs on the same data, whose mean is learnt, too"
@@ -104,7 +107,8 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--renderer", type=Path, required=True, nargs="+", metavar="FOLDER", help=renderers)
     shares = "of each renderer in that mean, 1 together; all alike if left out"
     parser.add_argument("--shares", type=float, nargs="+", metavar="SHARE", help=shares)
-    parser.add_argument("--speech", type=Path, required=True, help="a landmark run's folder")
+    speech = "a landmark run's folder; of several with a common start, the mean of their weights"
+    parser.add_argument("--speech", type=Path, required=True, nargs="+", metavar="FOLDER", help=speech)
     parser.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
 
 
@@ -227,9 +231,11 @@ def _train_landmarks(args: argparse.Namespace) -> None:
     from atldiff.training.runs.processes import finish
 
     encoder = load_speech_encoder(args.start)
-    generator = begin_generator(encoder, read_preset(args.preset).landmarks, args.seed)
+    generator = begin_generator(encoder, read_preset(args.preset).landmarks, args.seed, args.generator)
     fold = Fold.from_text(args.fold) if args.fold else None
-    stage = replace(LandmarkStage(), fold=fold, teachers=tuple(args.teachers))
+    stage = LandmarkStage(fold=fold, teachers=tuple(args.teachers), trained=args.generator is not None)
+    if args.learning_rate:
+        stage = replace(stage, learning_rate=args.learning_rate)
     stage, device = _with_steps(stage, args.steps), args.resolve(args.device)
     scores = train_landmarks(args.data, args.out, encoder, generator, stage, args.seed, device, args.patience)
     finish(as_json({name: value for name, value in scores.items() if name != "clips"}))

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from atldiff.config import Preset, read_preset
 from atldiff.errors import InputError
@@ -11,16 +13,17 @@ from atldiff.loading import load_network
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.speech.encoders import load_speech_encoder
 from atldiff.speech.landmark_generator import LandmarkGenerator
-from atldiff.training.renderer.networks import RendererNetworks, make_networks
+from atldiff.training.renderer.networks import make_networks
 from atldiff.training.runs.checkpoints import save_networks
 
+N = TypeVar("N", bound=nn.Module)
 LANDMARK_RUN = "Name the folder of a run of `train landmarks`, or of a pipeline"
 
 
 def export(
     out: Path,
     renderers: Sequence[Path],
-    speech: Path,
+    speech: Sequence[Path],
     preset: str | Preset = "starter",
     shares: Sequence[float] | None = None,
 ) -> ATLDiffPipeline:
@@ -29,13 +32,14 @@ def export(
     Args:
         out: the output folder; the parts that it has are overwritten.
         renderers: best/ or last/ of diffusion runs, with unet/ and identity_encoder/; several give the mean.
-        speech: a folder with speech_encoder/ and landmark_generator/; may be `out` itself.
+        speech: folders with speech_encoder/ and landmark_generator/, or `out` itself; several, whose runs began
+            from one trained generator, give the mean.
         preset: the preset of the networks.
         shares: weight of each renderer in the mean, with sum 1; a negative one extrapolates. None = equal.
 
     Raises:
         InputError: there is not one share for each renderer, or their sum is not 1; a folder lacks its
-            networks, or has those of another preset; the renderers have different shapes; the disk is full.
+            networks, or has those of another preset; networks have different shapes; the disk is full.
     """
     row = preset if isinstance(preset, Preset) else read_preset(preset)
     shares = [1 / len(renderers)] * len(renderers) if shares is None else shares
@@ -47,24 +51,26 @@ def export(
         )
     networks = [make_networks(row, "spatial", folder) for folder in renderers]
     renderer = mean_weights(networks, shares)
+    encoder, generator = mean_weights(
+        [_speech_networks(folder) for folder in speech], [1 / len(speech)] * len(speech)
+    )
     pipeline = ATLDiffPipeline.from_preset(
         row,
-        speech_encoder=load_speech_encoder(speech / "speech_encoder"),
-        landmark_generator=load_network(
-            speech / "landmark_generator", [LandmarkGenerator], "landmark generator", LANDMARK_RUN
-        ),
+        speech_encoder=encoder,
+        landmark_generator=generator,
         identity_encoder=renderer.identity,
         unet=renderer.unet,
     )
     pipeline.unet.to(torch.float16)
-    present = ("speech_encoder", "landmark_generator") if speech.resolve() == out.resolve() else ()
+    here = [folder.resolve() for folder in speech] == [out.resolve()]
+    present = ("speech_encoder", "landmark_generator") if here else ()
     save_networks(out, {name: part for name, part in pipeline.components.items() if name not in present})
     pipeline.save_config(out)
     return pipeline
 
 
 @torch.no_grad()
-def mean_weights(networks: Sequence[RendererNetworks], shares: Sequence[float]) -> RendererNetworks:
+def mean_weights(networks: Sequence[N], shares: Sequence[float]) -> N:
     """Averages the networks' weights into the first network, and returns it.
 
     States of one run, or of runs with a common start, lie in one basin of the loss. Their mean keeps the
@@ -79,9 +85,16 @@ def mean_weights(networks: Sequence[RendererNetworks], shares: Sequence[float]) 
     columns = [list(network.parameters()) for network in networks]
     shapes = [[weight.shape for weight in column] for column in columns]
     if any(other != shapes[0] for other in shapes):
-        raise InputError(
-            "The renderers are of different shapes", "Name states of runs that share a beginning"
-        )
+        raise InputError("The networks are of different shapes", "Name states of runs that share a beginning")
     for row in zip(*columns, strict=True):
         row[0].copy_(sum(share * weight for share, weight in zip(shares, row, strict=True)))
     return networks[0]
+
+
+def _speech_networks(folder: Path) -> nn.ModuleList:
+    """The speech encoder and the landmark generator of a run or a pipeline."""
+    encoder = load_speech_encoder(folder / "speech_encoder")
+    generator = load_network(
+        folder / "landmark_generator", [LandmarkGenerator], "landmark generator", LANDMARK_RUN
+    )
+    return nn.ModuleList([encoder, generator])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from atldiff.errors import InputError
 from atldiff.loading import load_network
-from atldiff.speech.encoders import load_speech_encoder
+from atldiff.speech.encoders import Encoder, load_speech_encoder
 from atldiff.speech.features import SpeechFeatures
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.training.data.array_file import ArrayFile
@@ -31,20 +31,22 @@ class Teacher(nn.Module):
     Args:
         run: the run's folder.
         key: of clips and encoder (`data_key`).
+        encoder: of the pupil.
 
     Raises:
         InputError: the folder has no landmark run, or one on other clips.
     """
 
-    def __init__(self, run: Path, key: str) -> None:
+    def __init__(self, run: Path, key: str, encoder: Encoder) -> None:
         super().__init__()
-        if not (run / f"features-{key}.pt").exists():
+        own = load_speech_encoder(run / "speech_encoder")
+        if not (run / f"features-{key}.pt").exists() or not _alike(own, encoder):
             remedy = "Name folders of runs of `train landmarks` with the same --data and --start"
             raise InputError(f"{run} is no landmark run on these clips", remedy)
         self.generator = load_network(
             run / "landmark_generator", [LandmarkGenerator], "landmark generator", "Let its run end first"
         )
-        self.gate = load_speech_encoder(run / "speech_encoder").gate
+        self.gate = own.gate
 
     @torch.no_grad()
     def displacements(self, example: Example) -> Tensor:
@@ -57,7 +59,7 @@ class Teacher(nn.Module):
 
 
 def teach_versions(
-    out: Path, key: str, versions: Sequence[EncodedSpeech], runs: Sequence[Path]
+    out: Path, key: str, versions: Sequence[EncodedSpeech], runs: Sequence[Path], encoder: Encoder
 ) -> list[EncodedSpeech]:
     """Versions whose targets are the truth's share and the teachers' mean, cached in `out`.
 
@@ -66,11 +68,12 @@ def teach_versions(
     Args:
         key: of clips and encoder (`data_key`).
         runs: the teachers' folders.
+        encoder: of the pupil.
 
     Raises:
         InputError: a run is no teacher of these clips; the disk is full.
     """
-    teachers = [Teacher(run, key).eval() for run in runs]
+    teachers = [Teacher(run, key, encoder).eval() for run in runs]
     lags = np.median([_measured_lags(run, len(versions[0])) for run in runs], axis=0).round().astype(int)
     digest = hashlib.blake2b(str([str(run.resolve()) for run in runs]).encode(), digest_size=8).hexdigest()
     taught = []
@@ -82,6 +85,12 @@ def teach_versions(
             rows = ArrayFile.write(path, (_teach(teachers, *pair) for pair in pairs))
         taught.append(EncodedSpeech(rows))
     return taught
+
+
+def _alike(one: Encoder, other: Encoder) -> bool:
+    """Do two encoders standardise their features alike, if they do at all?"""
+    pairs = zip(one.buffers(recurse=False), other.buffers(recurse=False), strict=True)
+    return all(torch.allclose(a.cpu(), b.cpu(), rtol=1e-3) for a, b in pairs)
 
 
 def _measured_lags(run: Path, clips: int) -> list[int]:

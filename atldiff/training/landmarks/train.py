@@ -16,6 +16,7 @@ from torch import Tensor
 from atldiff.config import LandmarkConfig, shape_of
 from atldiff.errors import InputError
 from atldiff.evaluation.landmark_scores import validate_landmarks
+from atldiff.loading import load_network
 from atldiff.speech.encoders import Encoder
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.training.landmarks.clips import (
@@ -71,6 +72,7 @@ class LandmarkStage:
         fold: people of the training split who choose the best step instead of the validation people, and are
             not trained on.
         teachers: folders of finished runs on the same clips, whose mean prediction is learnt, too.
+        trained: whether the generator was trained before; it keeps its basis, and the encoder its statistics.
     """
 
     batch: int = 16
@@ -84,10 +86,20 @@ class LandmarkStage:
     velocity: float = 0.5
     fold: Fold | None = None
     teachers: tuple[str, ...] = ()
+    trained: bool = False
 
 
-def begin_generator(encoder: Encoder, shape: LandmarkConfig, seed: int) -> LandmarkGenerator:
-    """A new generator for the encoder's features, determined by the seed."""
+def begin_generator(
+    encoder: Encoder, shape: LandmarkConfig, seed: int, start: Path | None = None
+) -> LandmarkGenerator:
+    """A new generator for the encoder's features, determined by the seed; or the one in the folder `start`.
+
+    Raises:
+        InputError: there is no generator in `start`.
+    """
+    if start is not None:
+        remedy = "Name the landmark_generator folder of a landmark run or of a pipeline"
+        return load_network(start, [LandmarkGenerator], "landmark generator", remedy)
     torch.manual_seed(seed)
     return LandmarkGenerator(encoder.feature_dim, **asdict(shape))
 
@@ -167,18 +179,19 @@ class LandmarkTrainer:
             if features.exists():
                 encoder.load_state_dict(torch.load(features, weights_only=True), strict=False)
             else:
-                statistics = fit_features(encoder, clips)
+                statistics = {} if stage.trained else fit_features(encoder, clips)
                 with report_write_errors(features):
                     torch.save(statistics, features)
             raw = generator.hears_waveform
             self.versions = encode_versions(out, key, encoder, clips, stage.versions, seed, raw)
             if stage.teachers:
                 runs = [Path(folder) for folder in stage.teachers]
-                self.versions = teach_versions(out, key, self.versions, runs)
+                self.versions = teach_versions(out, key, self.versions, runs, encoder)
         rows = [(clip.stem, clip.speaker, len(clip.ok)) for clip in clips]
         self.stems, self.speakers, frames = (list(column) for column in zip(*rows, strict=True))
         kept = trained_on(self.speakers, stage.fold)
-        fit_components(generator, compress(clips, kept))
+        if not stage.trained:
+            fit_components(generator, compress(clips, kept))
         self.net = LandmarkNetworks(generator, encoder.gate).train()
         self.average = EMAModel(self.net.parameters(), decay=stage.ema)
         optimizer = torch.optim.AdamW(self.net.parameters(), stage.learning_rate, weight_decay=0.05)

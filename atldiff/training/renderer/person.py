@@ -85,7 +85,7 @@ def fine_tune(
         parts = {"unet": mean.unet, "identity_encoder": mean.identity}
         save_networks(out / "renderer" / "mean", parts)
         with report_write_errors(out / "pipeline"):
-            export(out / "pipeline", [out / "renderer" / "mean"], start, row)
+            export(out / "pipeline", [out / "renderer" / "mean"], [start], row)
     return out / "pipeline"
 
 

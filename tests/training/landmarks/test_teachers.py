@@ -7,7 +7,9 @@ import pytest
 import torch
 from training.made_speech import corpus, networks
 
+from atldiff.config import PRESETS
 from atldiff.errors import InputError
+from atldiff.speech.encoders import load_speech_encoder
 from atldiff.training.data.array_file import ArrayFile
 from atldiff.training.landmarks import clips as speech_clips
 from atldiff.training.landmarks import train as module
@@ -76,7 +78,7 @@ def test_a_pupil_learns_truth_and_the_teachers_mean(tmp_path):
     encoder, _ = networks()
     encoder.load_state_dict(torch.load(runs[0] / f"features-{key}.pt", weights_only=True), strict=False)
     example = encode_clip(encoder, speech_clips.load_speech_clips(data, "train")[0])
-    mean = torch.stack([Teacher(run, key).eval().displacements(example) for run in runs]).mean(0)
+    mean = torch.stack([Teacher(run, key, encoder).eval().displacements(example) for run in runs]).mean(0)
     wanted = TRUTH_SHARE * example.displacements + (1 - TRUTH_SHARE) * mean
     rows = ArrayFile.open_existing(next((tmp_path / "pupil").glob("taught-*.bin")))
     torch.testing.assert_close(EncodedSpeech(rows)[0].displacements, wanted, atol=1e-4, rtol=0)
@@ -84,3 +86,25 @@ def test_a_pupil_learns_truth_and_the_teachers_mean(tmp_path):
         module.train_landmarks(other, tmp_path / "wrong", *networks(), taught)
     with pytest.raises(InputError, match="another teachers"):
         module.train_landmarks(data, tmp_path / "pupil", *networks(), replace(taught, teachers=()))
+
+
+def test_a_trained_generator_goes_on_and_keeps_its_basis(tmp_path):
+    (tmp_path / "data").mkdir()
+    corpus(tmp_path / "data", 4)
+    module.train_landmarks(tmp_path / "data", tmp_path / "first", *networks(), SHORT)
+    encoder = load_speech_encoder(tmp_path / "first" / "speech_encoder")
+    start = tmp_path / "first" / "landmark_generator"
+    generator = module.begin_generator(encoder, PRESETS["starter"].landmarks, 0, start)
+    before, mean = (
+        {name: value.clone() for name, value in generator.state_dict().items()},
+        encoder.mean.clone(),
+    )
+    assert mean.abs().sum() > 0
+    module.train_landmarks(
+        tmp_path / "data", tmp_path / "second", encoder, generator, replace(SHORT, trained=True)
+    )
+    assert torch.equal(encoder.mean, mean)
+    changed = {name for name, value in generator.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and not changed & {"basis", "scale", "mean"}
+    with pytest.raises(InputError, match="landmark_generator"):
+        module.begin_generator(encoder, PRESETS["starter"].landmarks, 0, tmp_path / "data")

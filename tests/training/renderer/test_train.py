@@ -280,7 +280,7 @@ def test_temporal_stage_starts_from_the_inflated_network(trained):
 def test_exported_folder_is_a_pipeline(trained, tmp_path):
     from atldiff.pipeline import STARTER
 
-    export(tmp_path, [trained / "temporal" / "last"], STARTER)
+    export(tmp_path, [trained / "temporal" / "last"], [STARTER])
     pipeline = ATLDiffPipeline.from_pretrained(tmp_path)
     assert pipeline.unet.config.temporal_kernel == 3 and pipeline.unet.dtype == torch.float32
     assert all(p.stat().st_size < 10_000_000 for p in tmp_path.rglob("*.safetensors"))
@@ -293,7 +293,7 @@ def test_of_several_renderers_the_mean_is_exported(trained, tmp_path, shares):
     from atldiff.pipeline import STARTER
 
     folders = [STARTER, trained / "spatial" / "last"]
-    export(tmp_path, folders, STARTER, shares=shares)
+    export(tmp_path, folders, [STARTER], shares=shares)
     own, other = shares or [0.5, 0.5]
     *parts, mean = (
         dict(IdentityUNet3DModel.from_pretrained(folder / "unet").named_parameters())
@@ -303,10 +303,10 @@ def test_of_several_renderers_the_mean_is_exported(trained, tmp_path, shares):
         wanted = own * parts[0][name].float() + other * parts[1][name].float()
         torch.testing.assert_close(weight.float(), wanted, atol=1e-3, rtol=1e-3)
     with pytest.raises(InputError, match="different shapes"):
-        export(tmp_path, [trained / "spatial" / "last", trained / "temporal" / "last"], STARTER)
+        export(tmp_path, [trained / "spatial" / "last", trained / "temporal" / "last"], [STARTER])
     for wrong in ([1.0], [0.5, 0.6], [0.5, math.nan]):
         with pytest.raises(InputError, match="2 renderers cannot have the shares"):
-            export(tmp_path, folders, STARTER, shares=wrong)
+            export(tmp_path, folders, [STARTER], shares=wrong)
 
 
 def test_a_full_disk_leaves_no_half_of_a_sheet(tmp_path, monkeypatch):
