@@ -32,8 +32,8 @@ def export(
     Args:
         out: the output folder; the parts that it has are overwritten.
         renderers: best/ or last/ of diffusion runs, with unet/ and identity_encoder/; several give the mean.
-        speech: folders with speech_encoder/ and landmark_generator/, or `out` itself; several, whose runs began
-            from one trained generator, give the mean.
+        speech: folders with speech_encoder/ and landmark_generator/, or `out` itself; of several the mean, if
+            their runs began from one trained generator.
         preset: the preset of the networks.
         shares: weight of each renderer in the mean, with sum 1; a negative one extrapolates. None = equal.
 
