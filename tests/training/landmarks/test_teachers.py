@@ -11,6 +11,7 @@ from atldiff.config import PRESETS
 from atldiff.errors import InputError
 from atldiff.speech.encoders import load_speech_encoder
 from atldiff.training.data.array_file import ArrayFile
+from atldiff.training.export import mean_weights
 from atldiff.training.landmarks import clips as speech_clips
 from atldiff.training.landmarks import train as module
 from atldiff.training.landmarks.encoded import EncodedSpeech, encode_clip
@@ -106,5 +107,8 @@ def test_a_trained_generator_goes_on_and_keeps_its_basis(tmp_path):
     assert torch.equal(encoder.mean, mean)
     changed = {name for name, value in generator.state_dict().items() if not torch.equal(value, before[name])}
     assert changed and not changed & {"basis", "scale", "mean"}
+    ends = [load_speech_encoder(start.parent / "speech_encoder").gate, encoder.gate]
+    wanted = (ends[0].weight.weight + ends[1].weight.weight) / 2
+    torch.testing.assert_close(mean_weights(ends, (0.5, 0.5)).weight.weight, wanted)
     with pytest.raises(InputError, match="landmark_generator"):
         module.begin_generator(encoder, PRESETS["starter"].landmarks, 0, tmp_path / "data")
