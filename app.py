@@ -74,6 +74,7 @@ except InputError as error:
     serving.stop(error)
 STEPS = PIPELINE.preset.steps
 KEEP = 3600  # seconds; older files are deleted
+IDLE_SLEEP = 0.02  # seconds between two looks into an empty queue; gradio takes 0.001, a tenth of a core
 VISITS = 256  # gradio remembers the settings of so many
 
 
@@ -136,6 +137,7 @@ if __name__ == "__main__":
     theme = gr.themes.Soft(primary_hue="orange", font=["system-ui", "sans-serif"]).set(**THEME)
     request.stop_on_sigterm()
     demo.queue(api_open=False, default_concurrency_limit=4)
+    demo._queue.sleep_when_free = IDLE_SLEEP
     examples = [str(texts.FOLDER)]  # gradio may serve its files
     app_kwargs = {
         "exception_handlers": {Exception: request.answer_failure, OSError: request.answer_failure},

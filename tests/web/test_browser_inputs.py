@@ -1,6 +1,5 @@
 """The page in Debian's Chromium: what a visitor gives, chooses and is told."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +11,6 @@ from atldiff.media.synthesis import installed_voices
 from atldiff.web import texts
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def tab(visitor, server) -> Iterator:
-    """One tab for this file, as the page takes seconds to load; each test gives what it needs."""
-    tab = open_page(visitor, server[0])
-    yield tab
-    tab.close()
-
-
-def test_who_wants_little_motion_sees_the_example_stand_still(tab):
-    until(tab, f"() => {VIDEO} && {VIDEO}.readyState >= 2")
-    tab.wait_for_timeout(500)
-    assert tab.evaluate(f"{VIDEO}.paused && {VIDEO}.currentTime == 0")
 
 
 def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(browser, server):
@@ -54,91 +39,6 @@ def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(browser
     )
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('6.7 s of speech')")
     context.close()
-
-
-def test_the_whole_model_card_is_shown(tab):
-    tab.get_by_text("About the model").click()
-    tab.locator("#model-card table").first.wait_for()
-    assert tab.locator("#model-card h1, #model-card h2").first.inner_text() == "Starter weights"
-    rows = tab.locator("#model-card table").first.locator("tr")
-    assert rows.nth(0).locator("th").all_inner_texts() == ["part", "weights", "what"]
-    assert "speech_encoder" in rows.nth(1).inner_text()
-
-
-def test_the_detector_can_be_chosen(tab):
-    open_advanced(tab)
-    tab.get_by_label("face-alignment").check()
-    usual = tab.get_by_label("MediaPipe", exact=True)
-    assert usual.is_visible() and not usual.is_checked()
-    usual.check()
-
-
-def open_advanced(tab) -> None:
-    """Opens the settings below *Advanced*, if they are closed."""
-    if not tab.get_by_label("face-alignment").is_visible():
-        tab.get_by_role("button", name="Advanced").click()
-
-
-def test_a_landmark_file_is_told_in_sight_and_let_go_with_another_recording(tab, tmp_path):
-    told = "document.querySelector('#motion-note .note')?.innerText"
-    (tmp_path / "walk.json").write_text("{}")
-    open_advanced(tab)
-    for let_go in ("“Arrivederci”", "Use the recording's motion"):
-        tab.set_input_files("#landmarks input[type=file]", str(tmp_path / "walk.json"))
-        until(tab, f"() => {told}?.includes('that of walk.json')")
-        tab.get_by_role("button", name=let_go).click()
-        until(tab, f"() => !{told} && document.querySelector('#landmarks input[type=file]')")
-
-
-def test_a_preset_is_custom_when_a_slider_was_moved(tab):
-    tab.get_by_label("number input for Lip strength").fill("0.5")
-    tab.keyboard.press("Enter")
-    until(tab, "() => document.querySelector('input[value=Custom]').checked")
-    tab.get_by_label("Still").check()
-    until(tab, "() => document.querySelector('[aria-label=\"number input for Head motion\"]').value == 0")
-    assert tab.get_by_label("Still").is_checked()
-
-
-def test_the_list_of_emotions_closes_when_the_keyboard_goes_on(tab):
-    option = tab.get_by_role("option")
-    tab.get_by_label("Emotion", exact=True).focus()
-    option.nth(5).wait_for()
-    tab.keyboard.press("Tab")
-    option.first.wait_for(state="hidden")
-    tab.get_by_label("Emotion", exact=True).click()
-    option.nth(3).click()
-    assert tab.get_by_label("Emotion", exact=True).input_value() == "happy"
-
-
-def test_a_slider_changes_the_preview(tab, tmp_path):
-    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1))
-    motion = "document.querySelector('#motion video')"
-    tab.click("#preview")
-    until(tab, f"() => {motion} && {motion}.readyState >= 2 && {motion}.videoWidth == 320")
-    before = tab.evaluate(f"{motion}.src")
-    tab.get_by_label("number input for Lip strength").fill("0")
-    tab.keyboard.press("Enter")
-    until(tab, f"() => {motion}.src != '{before}' && {motion}.readyState >= 2")
-
-
-def test_what_is_missing_is_told_in_one_message_until_it_is_there(tab, tmp_path):
-    photo, voice = page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1)
-    clear(tab)
-
-    def told(words: str) -> None:
-        tab.click("#animate")
-        until(tab, f"() => ({LINE}).startsWith('{words}')")
-        assert tab.locator(".toast-body").count() == 0 and tab.is_visible("#talk video")
-        until(tab, "() => document.activeElement.id == 'animate'")
-
-    told("There is no portrait yet")
-    give(tab, photo)
-    until(tab, f"() => ({LINE}).trim() == ''")
-    told("There is no speech yet")
-    tab.locator("#photo [aria-label=Clear], #photo [aria-label='Remove Image']").first.click()
-    tab.set_input_files("#speech input[type=file]", str(voice))
-    until(tab, f"() => ({LINE}).trim() == ''")
-    told("There is no portrait yet")
 
 
 def test_an_upload_that_fails_is_told_in_our_sentence_alone(browser, server, tmp_path):
@@ -173,24 +73,6 @@ def test_an_upload_that_fails_is_told_in_our_sentence_alone(browser, server, tmp
     context.close()
 
 
-def test_a_file_of_another_kind_is_told_beside_the_input_alone(tab, tmp_path):
-    for name in ("fake.jpg", "fake.wav"):
-        (tmp_path / name).write_text("neither picture nor sound\n" * 20)
-    give(tab, tmp_path / "fake.jpg", tmp_path / "fake.wav")
-    assert "not a picture that can be read" in tab.inner_text("#photo-note .bad")
-    assert "not a recording" in tab.inner_text("#speech-note .bad")
-    assert tab.locator(".toast-body").count() == 0
-
-
-def test_what_is_told_is_of_the_photo_that_came_last(tab, tmp_path):
-    slow, good = tmp_path / "slow.png", page.photo(tmp_path / "face.png", 320)
-    page.Image.new("I;16", (6000, 6000)).save(slow, compress_level=1)  # it takes 2 s to be read
-    tab.set_input_files("#photo input[type=file]", str(slow))
-    tab.locator("#photo [aria-label=Clear], #photo [aria-label='Remove Image']").first.click()
-    tab.set_input_files("#photo input[type=file]", str(good))
-    until(tab, "() => document.querySelector('#photo-note').innerText.includes('good photo')")
-
-
 def test_the_sound_of_a_video_becomes_the_speech(tab, tmp_path):
 
     def film(path: Path, words: str, where: str = "#speech-note") -> None:
@@ -207,13 +89,12 @@ def test_the_sound_of_a_video_becomes_the_speech(tab, tmp_path):
 
 
 @pytest.mark.skipif(not installed_voices(), reason="no voice is installed")
-def test_a_typed_text_becomes_the_speech(tab, tmp_path):
-    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 3))
+def test_a_typed_text_becomes_the_speech(tab):
     tab.get_by_text("Or type what to say").click()
     tab.get_by_label("Text", exact=True).fill("Good morning.")
     note = "document.querySelector('#speech-note').innerText"
     until(tab, f"() => {note}.includes('of speech')")
-    before = tab.inner_text("#speech-note")  # of the recording
+    before = tab.inner_text("#speech-note")  # of the recording that is filled in
     tab.click("#say")
     until(tab, f"() => {note}.includes('of speech') && {note} != {before!r}")
     tab.get_by_label("Text", exact=True).fill("")

@@ -136,7 +136,8 @@ def connect_live(panel: LivePanel, inputs: Mapping[str, Any], voice: gr.Dropdown
     panel.stop.click(None, None, None, js=_STOP)
     spoken = [panel.ticket, panel.text, voice]
     gr.on([panel.say.click, panel.text.submit], say, spoken, panel.line, **shown)
-    panel.record.click(record, panel.ticket, [panel.record, panel.film], **shown)
+    again: Any = {"trigger_mode": "multiple", **shown}  # else a click is lost while the first one ends
+    panel.record.click(record, panel.ticket, [panel.record, panel.film], **again)
     panel.hush.click(hush, panel.ticket, panel.line, **shown)
 
 

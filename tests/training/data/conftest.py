@@ -14,10 +14,11 @@ def ray_engine(tmp_path_factory) -> Iterator[RayEngine]:
     """A cluster of two processes on this machine, which leaves nothing in the home folder."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(home))
-        with start_ray() as engine:
-            yield engine
-    assert not any(home.iterdir())
+        patch.setenv("HOME", str(home))  # its processes keep it
+        engine = start_ray()
+    with engine:
+        yield engine
+    assert [path.name for path in home.iterdir()] == []
 
 
 def start_ray() -> RayEngine:

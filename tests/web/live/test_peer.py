@@ -92,7 +92,7 @@ def leave(visit: Visit, seconds: float) -> None:
     """Lets what was heard leave, as the tracks do."""
     for block in range(round(seconds / BLOCK)):
         visit.hear(np.full(SAMPLES, 0.25, np.float32))
-        time.sleep(0.002)  # both threads get their turn
+        time.sleep(0.005)  # both threads get their turn
         visit.next_sound()
         if block % 5 in (0, 2, 4):
             visit.next_picture()
@@ -114,7 +114,7 @@ def test_a_visit_becomes_a_marked_video_of_what_left():
             sound = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
         assert verify(path).credentials.state == "intact"
     assert not path.exists() and not places.has_film("me")
-    assert 50 <= len(grey) <= 60 and grey[-1] > grey[0] + 40 and np.diff(grey).min() > -3
+    assert 45 <= len(grey) <= 60 and grey[-1] > grey[0] + 40 and np.diff(grey).min() > -3
     assert abs(len(sound) / RATE - len(grey) / 30) < 0.05 and np.median(sound) == pytest.approx(
         0.25, abs=0.02
     )
