@@ -133,9 +133,10 @@ class Visit:
         }
 
     def record(self, film: Film | None) -> None:
-        """Films what leaves from now on; None: no more."""
-        self._film, self._filmed, self._left = film, None, self._left[:0]
-        self._images = {}
+        """Films what leaves from now on, beginning with the picture that is seen; None: no more."""
+        seen = self._last if film is not None else None
+        self._filmed = None if seen is None else seen.to_ndarray(format="rgb24")
+        self._film, self._left, self._images = film, self._left[:0], {}
 
     def _add_to_film(self, block: np.ndarray) -> None:
         """Each thirtieth of a second of sound is a frame, with the picture that left last."""

@@ -79,6 +79,7 @@ def test_a_microphone_moves_the_photo_until_the_visitor_ends_it(listener, server
     tab.click("#live-record")
     tab.wait_for_function(f"() => ({LINE}).includes('Recording.')")
     tab.wait_for_function("() => document.querySelector('#live-record').textContent.includes('Save')")
+    tab.wait_for_timeout(500)
     tab.click("#live-record")
     tab.wait_for_function("() => document.querySelector('#live-film a')?.href.endsWith('live.mp4')")
     tab.click("#live-stop")
