@@ -98,6 +98,19 @@ def leave(visit: Visit, seconds: float) -> None:
             visit.next_picture()
 
 
+def test_a_film_begins_with_the_picture_that_is_seen_though_none_follows():
+    places, visit = LivePlaces(object(), 1), Visit(Counting())
+    places._visits["me"], places._origins["me"] = visit, Origin()
+    leave(visit, 1)
+    places.record("me")
+    for _ in range(10):
+        visit.hear(np.full(SAMPLES, 0.25, np.float32))
+        visit.next_sound()
+    with places.film("me") as path, av.open(str(path)) as file:
+        assert len(list(file.decode(video=0))) >= 3
+    places.free("me")
+
+
 def test_a_visit_becomes_a_marked_video_of_what_left():
     places, visit = LivePlaces(object(), 1), Visit(Counting())
     places._visits["me"], places._origins["me"] = visit, Origin(photo="a" * 64)
