@@ -52,7 +52,10 @@ def time_beats(session: LiveSession) -> list[list[float]]:
     times: list[list[float]] = [[], [], []]
 
     def timed(function, own):  # noqa: ANN001, ANN202
+        """The function, with its thread's CPU milliseconds noted."""
+
         def run(*values):  # noqa: ANN002, ANN202
+            """Calls the function."""
             begin = time.thread_time()
             result = function(*values)
             result = list(result) if hasattr(result, "__next__") else result

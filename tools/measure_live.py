@@ -103,6 +103,7 @@ def timed(function, times: list[float], frames):  # noqa: ANN001, ANN201
     """The function, with its thread's CPU milliseconds a frame noted."""
 
     def run(*values):  # noqa: ANN002, ANN202
+        """Calls the function."""
         begin = time.thread_time()
         result = function(*values)
         result = result if not hasattr(result, "__next__") else list(result)
