@@ -26,7 +26,7 @@ demo: $(VENV)/.installed
 	@$(RUN) -m atldiff generate $(PORTRAIT) $(RECORDING) -o $(DEMO)
 
 test: $(VENV)/.installed-dev
-	@$(RUN) -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
+	@PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
 app: $(VENV)/.installed
 	@$(RUN) app.py
@@ -54,7 +54,7 @@ $(VENV)/.installed: requirements.txt | $(RUN)
 
 $(VENV)/.installed-dev: requirements.txt pyproject.toml | $(RUN)
 	@echo "Installing requirements.txt and what the tests need into $(VENV) (about 3.5 minutes the first time) ..."
-	@$(PIP) --no-compile -r requirements.txt --editable ".[dev]"  # Python compiles what the tests import
+	@$(PIP) --no-compile -r requirements.txt --editable ".[dev]"  # Python compiles what the tests import, once
 	@$(CHECK_CV2)
 	@command -v npm >/dev/null && npm install --prefix tests/provenance/reader --no-package-lock --omit=optional \
 		--ignore-scripts --no-audit --no-fund \

@@ -28,11 +28,11 @@ class LiveClock:
     Attributes:
         cursor: the next block of what was heard.
         late: frames that were not there in time.
-        shown: frames that were due.
+        slots: frames that were due.
     """
 
     def __init__(self) -> None:
-        self.cursor = self.late = self.shown = 0
+        self.cursor = self.late = self.slots = 0
         self._times: deque[float] = deque(maxlen=_MEMORY)
         self._starts = True  # nothing left yet, or nothing was there to leave
 
@@ -59,7 +59,7 @@ class LiveClock:
 
     def note_slot(self, is_new: bool) -> None:
         """Notes that a picture left, and whether it is another one than before."""
-        self.shown += 1
+        self.slots += 1
         self.late += not is_new
 
     def next_block(self, heard: int, is_quiet: bool) -> int | None:

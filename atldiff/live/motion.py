@@ -145,14 +145,14 @@ class FaceStream:
 
     def _fade(self, emotion: str | None, envelope: np.ndarray) -> list[tuple[str, np.ndarray]]:
         """The amount (n,) of each emotion that shows."""
-        shown = []
+        emotions = []
         for name, share in self._shares.items():
             way = (1 if name == emotion else -1) * np.arange(1, len(envelope) + 1) / _FADE
             shares = np.clip(share + way, 0, 1)
             self._shares[name] = float(shares[-1])
             if shares.any() and self._strength > 0:
-                shown.append((name, shares * envelope))
-        return shown
+                emotions.append((name, shares * envelope))
+        return emotions
 
     def _breathe(self, count: int) -> np.ndarray:
         """Poses (count, 6) of a body that breathes; they begin at 0."""
@@ -219,15 +219,15 @@ class MotionStream:
         emotion = self.emotion.embedding[0].float().cpu().numpy()
         return LiveMotion(first, pixels, poses.astype(np.float32), emotion)
 
-    def interrupt(self, frame: int, shown: np.ndarray | None) -> None:
+    def interrupt(self, frame: int, lips: np.ndarray | None) -> None:
         """Speaks no more from a frame on.
 
         Args:
             frame: the first one that nobody saw; `move` goes on there.
-            shown: (68, 2) of the frame before, pixels of the photo; None: there was none.
+            lips: (68, 2) of the frame before, pixels of the photo; None: there was none.
         """
         self._begin, self._expected = frame // STEP * STEP, None
-        self._resting = None if shown is None else (frame, self._frame.to_face(shown))
+        self._resting = None if lips is None else (frame, self._frame.to_face(lips))
 
     def _join(self, points: np.ndarray, first: int, chunk: slice) -> np.ndarray:
         """Meets half-way, in the first new frame, what the window before expected; points (F, 68, 2)."""
@@ -264,16 +264,16 @@ class MotionStream:
             self._made.extend(zip(*moved, strict=True))
             self._stop = first + count
         start = len(self._made) - (self._stop - first)
-        made = [self._made[index] for index in range(start, start + count)]
-        displacement, poses, blinks = (np.array(part) for part in zip(*made, strict=True))
+        motion = [self._made[index] for index in range(start, start + count)]
+        displacement, poses, blinks = (np.array(part) for part in zip(*motion, strict=True))
         return displacement, poses, blinks
 
     def _come_to_rest(self, points: np.ndarray, first: int) -> np.ndarray:
         """Leads lips and chin (n, 68, 2) from where an interruption found them to where they should be."""
         if self._resting is None:
             return points
-        frame, shown = self._resting
+        frame, lips = self._resting
         share = smoothstep(0, CLOSE, np.arange(first, first + len(points)) - frame + 1.0)[:, None, None]
         if share.min() >= 1:
             self._resting = None
-        return points + (1 - share) * SPEECH_WEIGHT * (shown - points)
+        return points + (1 - share) * SPEECH_WEIGHT * (lips - points)

@@ -152,19 +152,19 @@ class LiveSession:
         with self._heard:
             self._silence(-(-self._hearing.count * FRAME_RATE // SAMPLE_RATE))
 
-    def interrupt(self, shown: LiveFrame | None = None) -> None:
+    def interrupt(self, last: LiveFrame | None = None) -> None:
         """Drops what was heard and not yet shown; the lips come to rest within 5 frames, in silence.
 
         Sound that is pushed from now on follows. Another thread's `push` at work ends without its rest.
 
         Args:
-            shown: the last frame that was shown, of the last 3 seconds; None: the last one that was pulled.
+            last: the last frame that was seen, of the last 3 seconds; None: the last one that was pulled.
         """
         self._turn += 1
         with self._heard:
             with self._state:
-                if shown is not None:
-                    self._shown, self._lips = shown.index, shown.landmarks
+                if last is not None:
+                    self._shown, self._lips = last.index, last.landmarks
                 frame = self._shown + 1
                 self._drop(frame)
                 self._motion.interrupt(frame, self._lips)

@@ -148,13 +148,13 @@ def _sign(source: Path, target: Path | None, origin: Origin, marked: bool) -> by
 def manifest(origin: Origin, marked: bool) -> dict[str, Any]:
     """What is signed: who made the video, how and when, from what."""
     agent = {"name": NAME, "version": __version__}
-    made = {
+    created = {
         "action": "c2pa.created",
         "when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "digitalSourceType": SOURCE_TYPE,
         "softwareAgent": agent,
     }
-    actions = [made, *([{"action": "c2pa.watermarked.unbound", "softwareAgent": agent}] if marked else [])]
+    actions = [created, *([{"action": "c2pa.watermarked.unbound", "softwareAgent": agent}] if marked else [])]
     known = {name: value for name, value in asdict(origin).items() if value}
     assertions = [{"label": "c2pa.actions.v2", "data": {"actions": actions}}]
     assertions += [{"label": GENERATION, "data": known}] if known else []

@@ -125,20 +125,20 @@ def _is_tagged(path: Path) -> bool:
         return False
 
 
-def _credentials_words(found: Credentials) -> str:
+def _credentials_words(credentials: Credentials) -> str:
     """A sentence on the credentials."""
-    if found.state == "none":
+    if credentials.state == "none":
         return "It has no Content Credentials."
-    if found.state == "damaged":
+    if credentials.state == "damaged":
         return "It has Content Credentials that can no longer be read: it was cut off or damaged."
-    by = f"{found.signer or 'an unnamed key'}"
-    maker = "this program" if found.generator == NAME else found.generator or "an unnamed program"
-    if found.state == "changed":
+    by = f"{credentials.signer or 'an unnamed key'}"
+    maker = "this program" if credentials.generator == NAME else credentials.generator or "an unnamed program"
+    if credentials.state == "changed":
         return f"It was changed since {by} signed it as made by {maker}."
-    day = f" on {found.signed[:10]}" if found.signed else ""
+    day = f" on {credentials.signed[:10]}" if credentials.signed else ""
     words = f"It says that {maker} made it{day}, and is unchanged since {by} signed it."
-    if found.known:
+    if credentials.known:
         return words
-    if found.expired:
+    if credentials.expired:
         return f"{words} The certificate was valid when it was signed, and has expired since."
     return f"{words} This installation does not know that key."

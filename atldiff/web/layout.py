@@ -80,7 +80,7 @@ class Page:
     picture: gr.Image
     previewed: gr.State
     takes: gr.State
-    shown: gr.State
+    on_screen: gr.State
     pair: gr.State
 
     @property
@@ -95,7 +95,7 @@ class Page:
             self.again,
             self.beside,
             self.takes,
-            self.shown,
+            self.on_screen,
             self.pair,
         )
 
@@ -145,7 +145,7 @@ def lay_out(emotions: tuple[str, ...], steps: int, look: Look, speech_words: str
     page.picture = gr.Image(label="picture", visible=False)
     page.verdict = gr.JSON(label="verdict", visible=False)
     page.previewed, page.pair = gr.State(False), gr.State(False)
-    page.takes, page.shown = gr.State([]), gr.State(0)
+    page.takes, page.on_screen = gr.State([]), gr.State(0)
     return page
 
 

@@ -115,7 +115,7 @@ def test_of_a_recording_that_is_too_long_the_first_minute_is_taken_at_a_click(ta
 def test_a_full_body_photo_is_zoomed_to_the_head_by_hand(tab, tmp_path):
     give(tab, page.photo(tmp_path / "face.png", 320))
     assert tab.get_by_label("number input for Zoom to the head").count() == 0  # nothing to zoom to
-    give(tab, Path(page.standing(tmp_path / "standing.jpg")), page.recording(tmp_path / "voice.wav", 1))
+    give(tab, Path(page.standing(tmp_path / "standing.jpg")), page.recording(tmp_path / "voice.wav", 0.4))
     seen = "document.querySelectorAll('#photo img')[1]?.src"
     before = tab.evaluate(seen)
     tab.get_by_label("number input for Zoom to the head").fill("4")
@@ -127,7 +127,7 @@ def test_a_full_body_photo_is_zoomed_to_the_head_by_hand(tab, tmp_path):
 
 
 def test_a_second_person_answers_beside_the_first(tab, tmp_path):
-    voice = page.recording(tmp_path / "voice.wav", 1)
+    voice = page.recording(tmp_path / "voice.wav", 0.4)
     give(tab, page.photo(tmp_path / "face.png", 320), voice)
     tab.get_by_role("button", name="A second person answers").click()
     tab.set_input_files("#answer input[type=file]", str(voice))
@@ -135,8 +135,8 @@ def test_a_second_person_answers_beside_the_first(tab, tmp_path):
     tab.locator("#second img").wait_for()
     until(tab, "() => document.querySelector('#answer').innerText.includes('0:0')")
     tab.click("#animate")
-    until(tab, f"() => {VIDEO}?.videoWidth == 320 + 320 && {VIDEO}.duration > 2.3")
-    assert finished(tab).startswith("Done: 2.4 s of video")
+    until(tab, f"() => {VIDEO}?.videoWidth == 320 + 320 && {VIDEO}.duration > 1.1")
+    assert finished(tab).startswith("Done: 1.2 s of video")
 
 
 # The borders of what can be clicked or filled in, with a contrast below 3 to what is round them.

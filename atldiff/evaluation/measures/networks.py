@@ -93,13 +93,13 @@ class Networks:
     @torch.no_grad()
     def features(self, frames: np.ndarray) -> dict[str, np.ndarray]:
         """The features of a video (F, H, W, 3) uint8: "FID" (F, 2048), "FVD" (1, 400), if available."""
-        pictures, found = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2), {}
+        pictures, features = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2), {}
         if self.inception is not None:
-            found["FID"] = torch.cat([self.inception(part) for part in pictures.split(_BATCH)]).numpy()
+            features["FID"] = torch.cat([self.inception(part) for part in pictures.split(_BATCH)]).numpy()
         if self.video is not None and len(frames) >= MIN_VIDEO:
             clip = pictures.float().permute(1, 0, 2, 3)[None]
-            found["FVD"] = self.video(clip, rescale=True, resize=True, return_features=True).numpy()
-        return found
+            features["FVD"] = self.video(clip, rescale=True, resize=True, return_features=True).numpy()
+        return features
 
     @torch.no_grad()
     def identity_similarity(

@@ -59,7 +59,7 @@ def score_video(take: Take, frames: np.ndarray, sound: Sound, networks: Networks
     """
     part = slice(1, len(frames))
     frames, truth, true = frames[part], take.truth[part], take.track[part]
-    made = Track.from_frames(frames)
+    predicted = Track.from_frames(frames)
     known = true.filled().points
     boxes = {
         "": None,
@@ -71,20 +71,20 @@ def score_video(take: Take, frames: np.ndarray, sound: Sound, networks: Networks
         curves[f"PSNR{name}"] = np.minimum(pictures.psnr(frames, truth, box), MOST_PSNR)
         curves[f"SSIM{name}"] = pictures.ssim(frames, truth, box)
     scores = {name: float(curve.mean()) for name, curve in curves.items()}
-    scores |= landmark_scores(made, true)
+    scores |= landmark_scores(predicted, true)
     sharp = appearance.sharpness(frames, boxes[" face"])
     scores |= _appearance(frames, truth, boxes[" face"], sharp)
-    scores |= {"mouth contrast": _contrast(frames, made), "true mouth contrast": _contrast(truth, true)}
-    for prefix, track in (("", made), ("true ", true)):
+    scores |= {"mouth contrast": _contrast(frames, predicted), "true mouth contrast": _contrast(truth, true)}
+    for prefix, track in (("", predicted), ("true ", true)):
         scores |= {prefix + name: value for name, value in _behaviour(track, sound, part).items()}
     if networks.identity is not None:
         given = take.truth[0], take.track.filled().points[0]
-        scores["identity"] = networks.identity_similarity(frames, made.points, *given)
+        scores["identity"] = networks.identity_similarity(frames, predicted.points, *given)
     curves["sharpness"] = sharp
     return {"scores": scores, "seconds": {name: _by_second(curves[name]) for name in BY_SECOND}}
 
 
-def landmark_scores(made: Track, true: Track) -> dict[str, float]:
+def landmark_scores(predicted: Track, true: Track) -> dict[str, float]:
     """LMD, M-LMD and the mouth's motion of tracked faces.
 
     Returns:
@@ -93,9 +93,9 @@ def landmark_scores(made: Track, true: Track) -> dict[str, float]:
         "mouth r": correlation of the mouth's opening with the true one; "opening ratio": its deviation over
         the true one; "lag", "lag deviation": see `_lags`; "seen": share of the frames with a face.
     """
-    points, truth = made.points, true.points
+    points, truth = predicted.points, true.points
     eyes = lm.inter_ocular_distance(truth)
-    scores = {"seen": float(made.seen.mean())}
+    scores = {"seen": float(predicted.seen.mean())}
     for name, part in (("LMD", lm.WHOLE_FACE), ("M-LMD", lm.MOUTH)):
         plain = motion.landmark_distance(points, truth, part)
         centred = faces.centred_distance(points, truth, part)

@@ -153,15 +153,15 @@ def _section(
     cells = {
         system: {name: cell(name, values.get(name)) for name in names} for system, values in systems.items()
     }
-    shown = [name for name in names if any(row[name] for row in cells.values())]
+    columns = [name for name in names if any(row[name] for row in cells.values())]
     rows = [
-        (system, *(row[name] for name in shown), counts[system])
+        (system, *(row[name] for name in columns), counts[system])
         for system, row in cells.items()
-        if any(row[name] for name in shown)
+        if any(row[name] for name in columns)
     ]
     absent = ", ".join(name for name in names if name in missing)
     lines = (f"Not available: {absent} (see Measures).",) if absent else ()
-    return Section(title, 3, lines, (("", *shown, COUNT), *rows))
+    return Section(title, 3, lines, (("", *columns, COUNT), *rows))
 
 
 def cell(name: str, value: Estimate | None) -> str:

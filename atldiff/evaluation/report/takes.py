@@ -215,8 +215,8 @@ def make_takes(reference: Reference, protocol: Protocol, cut: Cut = WHOLE) -> It
     length = round(FRAME_RATE * (protocol.seconds or min(count / FRAME_RATE, cut.seconds or np.inf)))
     if count < max(length, MIN_SECONDS * FRAME_RATE):
         raise InputError(f"{reference.name} lasts {count / FRAME_RATE:.1f} s", "Use a longer clip")
-    whole = 1 if protocol.seconds is None else count // length
-    starts = np.unique(np.linspace(0, whole - 1, min(whole, cut.pieces)).astype(int)) * length
+    pieces = 1 if protocol.seconds is None else count // length
+    starts = np.unique(np.linspace(0, pieces - 1, min(pieces, cut.pieces)).astype(int)) * length
     stem = re.sub(r"[^\w.-]", "_", reference.name)
     for start in starts.tolist():
         name = stem if protocol.seconds is None else f"{stem}-{start // length:03d}"

@@ -106,7 +106,7 @@ class MouthCritic(nn.Module):
 
     def __init__(self, guide_channels: int = 3, channels: tuple[int, ...] = (48, 96, 160)) -> None:
         super().__init__()
-        self.patches, self.whole = PatchCritic(guide_channels, channels), WholeCritic(guide_channels)
+        self.patches, self.mouth = PatchCritic(guide_channels, channels), WholeCritic(guide_channels)
 
     def forward(
         self, frames: Tensor, guide: Tensor, near: Tensor | None = None
@@ -121,7 +121,7 @@ class MouthCritic(nn.Module):
             patches of `near` if it is given; the features of the frames' patches.
         """
         logits, features = self.patches(frames, guide)
-        kinds = [logits, self.whole(frames, guide)]
+        kinds = [logits, self.mouth(frames, guide)]
         if near is not None:
             kinds.append(self.patches(near, guide)[0])
         return kinds, features
@@ -131,7 +131,7 @@ def critic_optimizer(critic: MouthCritic) -> torch.optim.Optimizer:
     """Adam for both parts. A large `eps` hides rounding errors, so that n processes do the same as one."""
     groups = [
         {"params": critic.patches.parameters(), "lr": 4e-4},
-        {"params": critic.whole.parameters(), "lr": 2e-3},
+        {"params": critic.mouth.parameters(), "lr": 2e-3},
     ]
     return torch.optim.Adam(groups, betas=(0.0, 0.99), eps=1e-5)
 

@@ -78,8 +78,8 @@ def _offer_api(page: Page, service: Service) -> None:
     inputs, outputs = [page.inputs[name] for name in api.CHECK], [page.findings, page.picture]
     buttons[1].click(check, inputs, outputs, api_name="check_portrait", **LIGHT)
     verify = make_endpoint(service.verify, api.VERIFY, api.VERIFY_TEXT)
-    given = [page.proof, page.proof_sidecar]
-    buttons[2].click(verify, given, page.verdict, api_name="verify", **LIGHT)
+    files = [page.proof, page.proof_sidecar]
+    buttons[2].click(verify, files, page.verdict, api_name="verify", **LIGHT)
 
 
 def _tell_ours(page: Page, service: Service) -> None:
@@ -96,9 +96,9 @@ def _tell_ours(page: Page, service: Service) -> None:
         except Exception as error:  # the visitor reads of any error, and the page continues
             yield preview.note([request.explain(error)], "bad")
 
-    shown: Any = {"api_visibility": "private", "show_progress_on": page.proof, **LIGHT}
+    at_once: Any = {"api_visibility": "private", "show_progress_on": page.proof, **LIGHT}
     files = [page.proof, page.proof_sidecar]
-    gr.on([file.change for file in files], tell, files, page.proof_note, **shown)
+    gr.on([file.change for file in files], tell, files, page.proof_note, **at_once)
 
 
 def _preview_changes(page: Page, service: Service) -> None:

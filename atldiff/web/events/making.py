@@ -80,9 +80,9 @@ def connect_making(page: Page, service: Service, usual: dict[str, Any]) -> None:
         try:
             for report in service.animate(values):
                 if report.video:
-                    made = add_take(takes, Take(copy_video(report), values))
+                    newest_first = add_take(takes, Take(copy_video(report), values))
                     line = progress(report.words, kind="done")
-                    yield state(False, line) | show_takes(page, made, usual)
+                    yield state(False, line) | show_takes(page, newest_first, usual)
                 else:
                     picture = {still: preview.still(report.picture)} if report.picture else {}
                     playing = {page.live: link_live(report)} if report.live else {}
@@ -117,6 +117,6 @@ def connect_clips(page: Page, service: Service) -> None:
             yield {page.status: progress(request.explain(error), kind="bad")}
 
     for button, kind in zip(page.clips, (".gif", ".webp"), strict=True):
-        made = button.click(partial(clip, kind), page.download, [page.clip, page.status], **HIDDEN, **LIGHT)
-        made.success(None, js=scripts.DOWNLOAD_CLIP)
+        event = button.click(partial(clip, kind), page.download, [page.clip, page.status], **HIDDEN, **LIGHT)
+        event.success(None, js=scripts.DOWNLOAD_CLIP)
     page.share.click(None, js=scripts.SHARE)

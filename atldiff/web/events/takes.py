@@ -24,7 +24,7 @@ def show_takes(page: Page, takes: list[Take], usual: dict[str, Any]) -> dict:
         page.download: gr.DownloadButton(value=takes[0].video, interactive=True),
         page.sidecar: offer_sidecar(takes[0].video),
         page.takes: takes,
-        page.shown: 0,
+        page.on_screen: 0,
         page.earlier: gr.Gallery(pictures, visible=len(takes) > 1),
         page.again: gr.Button(visible=True),
         page.beside: gr.Button(texts.BESIDE, visible=len(takes) > 1),
@@ -55,27 +55,27 @@ def connect_takes(page: Page, usual: dict[str, Any]) -> None:
             page.talk: take.video,
             page.download: take.video,
             page.sidecar: offer_sidecar(take.video),
-            page.shown: at.index,
+            page.on_screen: at.index,
             page.status: progress(take.describe(usual)),
         }
 
-    def turn(takes: list[Take], shown: int, pair: bool) -> dict:
+    def turn(takes: list[Take], on_screen: int, pair: bool) -> dict:
         """Shows the take before the one on the screen beside it, or hides it."""
-        other = takes[shown + 1 if shown + 1 < len(takes) else 0]
+        other = takes[on_screen + 1 if on_screen + 1 < len(takes) else 0]
         video = gr.Video(visible=False) if pair else gr.Video(other.video, visible=True)
         return {page.other: video, page.pair: not pair, page.beside: texts.BESIDE if pair else texts.ALONE}
 
-    def set_again(takes: list[Take], shown: int) -> list:
+    def set_again(takes: list[Take], on_screen: int) -> list:
         """The settings of the take on the screen."""
-        options = takes[shown].options
+        options = takes[on_screen].options
         return [*(options[name] for name in names), texts.preset_of(options, usual)]
 
-    outputs = [page.talk, page.other, page.download, page.sidecar, page.shown, page.status]
+    outputs = [page.talk, page.other, page.download, page.sidecar, page.on_screen, page.status]
     event = page.earlier.select(choose, [page.takes, page.pair], outputs, **at_once)
     event.then(None, js=scripts.PLAY)
     event = page.beside.click(
-        turn, [page.takes, page.shown, page.pair], [page.other, page.pair, page.beside], **at_once
+        turn, [page.takes, page.on_screen, page.pair], [page.other, page.pair, page.beside], **at_once
     )
     event.then(None, js=scripts.PLAY)
     settings = [*(page.inputs[name] for name in names), page.preset]
-    page.again.click(set_again, [page.takes, page.shown], settings, **at_once)
+    page.again.click(set_again, [page.takes, page.on_screen], settings, **at_once)

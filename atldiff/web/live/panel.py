@@ -127,18 +127,18 @@ def connect_live(panel: LivePanel, inputs: Mapping[str, Any], voice: gr.Dropdown
         """Begins to film the visit; the second click gives the video."""
         yield from _record((ticket or {}).get("token", ""), places)
 
-    shown: Any = {**HIDDEN, **LIGHT}
+    at_once: Any = {**HIDDEN, **LIGHT}
     everything = [panel.source, *(inputs[name] for name in names)]
     opened = panel.start.click(None, js=_STOP).then(
-        go, everything, [panel.ticket, panel.stage, panel.line, panel.record], **shown
+        go, everything, [panel.ticket, panel.stage, panel.line, panel.record], **at_once
     )
     opened.then(None, panel.ticket, None, js=_CONNECT)
     panel.stop.click(None, None, None, js=_STOP)
     spoken = [panel.ticket, panel.text, voice]
-    gr.on([panel.say.click, panel.text.submit], say, spoken, panel.line, **shown)
-    again: Any = {"trigger_mode": "multiple", **shown}  # else a click is lost while the first one ends
+    gr.on([panel.say.click, panel.text.submit], say, spoken, panel.line, **at_once)
+    again: Any = {"trigger_mode": "multiple", **at_once}  # else a click is lost while the first one ends
     panel.record.click(record, panel.ticket, [panel.record, panel.film], **again)
-    panel.hush.click(hush, panel.ticket, panel.line, **shown)
+    panel.hush.click(hush, panel.ticket, panel.line, **at_once)
 
 
 def _record(token: str, places: LivePlaces) -> Iterator[tuple]:

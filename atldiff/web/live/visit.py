@@ -78,8 +78,8 @@ class Visit:
     def say(self, speech: Speech) -> None:
         """Speaks instead of the microphone, from now on."""
         sound = resample(mix_to_mono(speech.sound), speech.sound_rate, RATE)
-        whole = np.pad(sound, (0, -len(sound) % SAMPLES)).astype(np.float32)
-        self._said = deque(whole.reshape(-1, SAMPLES))
+        padded = np.pad(sound, (0, -len(sound) % SAMPLES)).astype(np.float32)
+        self._said = deque(padded.reshape(-1, SAMPLES))
 
     @property
     def delay(self) -> float:
@@ -101,8 +101,8 @@ class Visit:
         is_quiet = block is not None and float(np.sqrt(block @ block / SAMPLES)) < _QUIET
         before = self.clock.cursor
         number = self.clock.next_block(self._heard, is_quiet)
-        taken = [self._sound.popleft() for _ in range(self.clock.cursor - before)]
-        block = np.zeros(SAMPLES, np.float32) if number is None else taken[-1]
+        blocks = [self._sound.popleft() for _ in range(self.clock.cursor - before)]
+        block = np.zeros(SAMPLES, np.float32) if number is None else blocks[-1]
         self._add_to_film(block)
         return block
 
@@ -123,8 +123,8 @@ class Visit:
     def state(self) -> dict[str, Any]:
         """What the page shows: the delay in seconds, and the share of pictures that are late."""
         clock = self.clock
-        share = clock.late / clock.shown if clock.shown else 0.0
-        clock.late = clock.shown = 0
+        share = clock.late / clock.slots if clock.slots else 0.0
+        clock.late = clock.slots = 0
         return {
             "delay": round(self.delay, 2),
             "late": round(share, 2),

@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 import pytest
+from accelerate.commands.launch import launch_command_parser
+from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 
 from atldiff.cli.parser import main
 from atldiff.errors import InputError
@@ -55,15 +57,19 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
         pass
 
 
-def test_processes_that_do_not_know_of_each_other_are_refused(tmp_path):
-    """As `accelerate launch --cpu --num_machines 2` starts them."""
-    told = ["--num_machines", "2", "--num_processes", "2", "--machine_rank", "1"]
+def test_processes_that_do_not_know_of_each_other_are_refused(tmp_path, monkeypatch, capsys):
+    """The environment is that in which `accelerate launch --cpu --num_machines 2` starts them."""
+    told = ["--cpu", "--num_machines", "2", "--num_processes", "2", "--machine_rank", "1"]
     told += ["--main_process_ip", "127.0.0.1", "--main_process_port", "29577"]
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", *told, "-m", "atldiff"]
-    words = ["train", "diffusion", "--data", str(tmp_path), "--out", str(tmp_path / "run")]
-    done = subprocess.run([*launch, *words], capture_output=True, text=True)
-    assert "error: accelerate launch starts one process a machine here" in done.stderr
-    assert "Launch with torchrun" in done.stderr and not (tmp_path / "run" / "state.pt").exists()
+    arguments = launch_command_parser().parse_args([*told, "-m", "atldiff"])
+    arguments.mixed_precision, arguments.use_cpu = "no", True  # as the command fills them in
+    _, environment = prepare_simple_launcher_cmd_env(arguments)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert main(["train", "diffusion", "--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert "error: accelerate launch starts one process a machine here" in error
+    assert "Launch with torchrun" in error and not (tmp_path / "run" / "state.pt").exists()
 
 
 @pytest.mark.parametrize("size", ["WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"])
