@@ -17,23 +17,22 @@ def open_page(context, url: str):
     return tab
 
 
-def clear(tab) -> None:
-    """Takes photo and recording away, and waits until nothing is told of them."""
-    for place in ("photo", "speech"):
+def clear(tab, *places: str) -> None:
+    """Takes photo and recording away, or the named one, and waits until nothing is told of it."""
+    for place in places or ("photo", "speech"):
         button = tab.locator(f"#{place} [aria-label=Clear], #{place} [aria-label='Remove Image']")
         if button.count():
             button.first.click()
         until(tab, f"() => !document.querySelector('#{place}-note .note')")
 
 
-def give(tab, photo: Path, recording: Path | None = None) -> None:
-    """Uploads a photo and a recording in place of those that are there; waits until both were looked at."""
-    clear(tab)
-    tab.set_input_files("#photo input[type=file]", str(photo))
-    tab.wait_for_selector("#photo-note .note")
-    if recording:
-        tab.set_input_files("#speech input[type=file]", str(recording))
-        tab.wait_for_selector("#speech-note .note")
+def give(tab, photo: Path | None = None, recording: Path | None = None) -> None:
+    """Uploads a photo or a recording in place of those that are there; waits until each was looked at."""
+    clear(tab, *(() if photo else ("speech",)))
+    for place, path in (("photo", photo), ("speech", recording)):
+        if path:
+            tab.set_input_files(f"#{place} input[type=file]", str(path))
+            tab.wait_for_selector(f"#{place}-note .note")
 
 
 def until(tab, condition: str) -> None:

@@ -34,6 +34,7 @@ class Page:
     tabs: gr.Tabs
     annotation: gr.Image
     motion: gr.Video
+    was: gr.Button
     photo_note: gr.HTML
     speech_note: gr.HTML
     cut: gr.Button
@@ -78,7 +79,9 @@ class Page:
     findings: gr.JSON
     verdict: gr.JSON
     picture: gr.Image
-    previewed: gr.State
+    drawn: gr.Video
+    previews: gr.State
+    before: gr.State
     takes: gr.State
     on_screen: gr.State
     pair: gr.State
@@ -144,7 +147,8 @@ def lay_out(emotions: tuple[str, ...], steps: int, look: Look, speech_words: str
     page.findings = gr.JSON(label="findings", visible=False)
     page.picture = gr.Image(label="picture", visible=False)
     page.verdict = gr.JSON(label="verdict", visible=False)
-    page.previewed, page.pair = gr.State(False), gr.State(False)
+    page.drawn = gr.Video(label="drawn", visible=False)
+    page.previews, page.before, page.pair = gr.State([]), gr.State(False), gr.State(False)
     page.takes, page.on_screen = gr.State([]), gr.State(0)
     return page
 
@@ -177,7 +181,8 @@ def _photo(page: Page, look: Look) -> None:
                     look.picture, label="What is seen", interactive=False, min_width=150, **plain
                 )
             with gr.Tab("Motion", id="motion", elem_id="motion"):
-                page.motion = gr.Video(label="How it moves", autoplay=True, loop=True, **plain)
+                page.motion = gr.Video(label=texts.NOW, autoplay=True, loop=True, **plain)
+                page.was = gr.Button(texts.WAS, elem_id="was", size="sm", visible=False)
     page.inputs["face"] = number("face", label="Face (or click it above)", visible=False)
     page.inputs["zoom"] = slider("zoom", visible=False)
     page.photo_note = gr.HTML(look.words, elem_id="photo-note")
@@ -197,7 +202,7 @@ def _buttons(page: Page) -> None:
     page.release = gr.Button(texts.RELEASE, elem_id="release", size="sm", visible=False)
     with gr.Row(elem_id="make"):
         page.start = gr.Button("Animate", variant="primary", elem_id="animate", scale=3, min_width=120)
-        page.preview = gr.Button("Preview motion", elem_id="preview", scale=2, min_width=120)
+        page.preview = gr.Button("Preview", elem_id="preview", scale=2, min_width=120)
     gr.Markdown(texts.PRIVACY, elem_id="privacy")
 
 

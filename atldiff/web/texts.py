@@ -34,6 +34,7 @@ SHOWN = "A ready example. Animate makes it anew, with your settings. Or bring yo
 SOUND = "Tap for sound"
 SIDECAR = "Credentials"
 SAME = "Same settings again"
+NOW, WAS, BACK = "How it moves", "The setting before", "The setting now"
 BESIDE, ALONE = "Side by side", "One alone"
 CANCELLED = "Cancelled. Nothing was kept."
 GONE = "This video was deleted after an hour. Use its settings to make it again."

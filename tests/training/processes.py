@@ -6,12 +6,13 @@ import socket
 from collections.abc import Callable
 
 PATIENCE = 200  # seconds
+LAZY = ["librosa.core.audio", "torchmetrics"]  # what training imports when it is needed
 
 
 def run_processes(count: int, function: Callable, *arguments: object) -> list[int | None]:
     """Runs a function in processes that know of each other as torchrun's do; returns how they ended."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["training.made_speech", "atldiff.training.data.prepare"])
+    context.set_forkserver_preload(["training.made_speech", "atldiff.training.data.prepare", *LAZY])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

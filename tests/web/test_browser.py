@@ -96,9 +96,7 @@ def test_takes_are_compared_shown_again_and_give_their_settings_back(tab, tmp_pa
 
 
 def test_a_video_for_posting_has_a_shape_a_background_and_captions_and_a_clip(tab, tmp_path):
-    voice = page.recording(tmp_path / "hello.wav", 1)
-    tab.locator("#speech [aria-label=Clear]").click()
-    tab.set_input_files("#speech input[type=file]", str(voice))
+    give(tab, recording=page.recording(tmp_path / "hello.wav", 1))
     tab.get_by_role("button", name="Advanced").click()
     tab.get_by_label("9:16").check()
     until(tab, "() => document.querySelectorAll('#photo img')[1]?.naturalWidth == 360")  # of 640

@@ -9,11 +9,12 @@ from typing import Any
 
 import gradio as gr
 
-from atldiff.options import DEFAULTS, MOTION, OPTIONS
+from atldiff.options import DEFAULTS, OPTIONS
 from atldiff.web import api, preview, scripts, texts
 from atldiff.web.components import ANY, HIDDEN, LIGHT
 from atldiff.web.events.inspection import connect_inspection
 from atldiff.web.events.making import connect_clips, connect_making, copy_video
+from atldiff.web.events.preview import connect_preview
 from atldiff.web.events.takes import connect_takes
 from atldiff.web.jobs import request
 from atldiff.web.jobs.service import Report, Service
@@ -57,7 +58,7 @@ def connect(page: Page, service: Service, steps: int) -> None:
     """
     _offer_api(page, service)
     _tell_ours(page, service)
-    _preview_changes(page, service)
+    connect_preview(page, service)
     usual = {name: getattr(DEFAULTS, name) for name in OPTIONS} | {"steps": steps}
     connect_inspection(page, service)
     _show_examples(page)
@@ -70,7 +71,7 @@ def connect(page: Page, service: Service, steps: int) -> None:
 
 
 def _offer_api(page: Page, service: Service) -> None:
-    buttons = [gr.Button(visible=False) for _ in range(3)]
+    buttons = [gr.Button(visible=False) for _ in range(4)]
     animate = make_endpoint(service.animate, api.ANIMATE, api.ANIMATE_TEXT)
     everything = [page.inputs[name] for name in api.ANIMATE]
     buttons[0].click(animate, everything, page.video, api_name="animate", **ANY)
@@ -80,6 +81,9 @@ def _offer_api(page: Page, service: Service) -> None:
     verify = make_endpoint(service.verify, api.VERIFY, api.VERIFY_TEXT)
     files = [page.proof, page.proof_sidecar]
     buttons[2].click(verify, files, page.verdict, api_name="verify", **LIGHT)
+    move = make_endpoint(service.landmarks, api.PREVIEW, api.LANDMARKS_TEXT)
+    inputs, outputs = [page.inputs[name] for name in api.PREVIEW], [page.saved, page.drawn]
+    buttons[3].click(move, inputs, outputs, api_name="landmarks", **LIGHT)
 
 
 def _tell_ours(page: Page, service: Service) -> None:
@@ -99,26 +103,6 @@ def _tell_ours(page: Page, service: Service) -> None:
     at_once: Any = {"api_visibility": "private", "show_progress_on": page.proof, **LIGHT}
     files = [page.proof, page.proof_sidecar]
     gr.on([file.change for file in files], tell, files, page.proof_note, **at_once)
-
-
-def _preview_changes(page: Page, service: Service) -> None:
-    """Previews the motion at a click, and again at every change of it from then on."""
-    inputs, outputs = [page.inputs[name] for name in api.PREVIEW], [page.saved, page.motion]
-    move = make_endpoint(service.landmarks, api.PREVIEW, api.LANDMARKS_TEXT)
-    click: Any = {"api_name": "landmarks", "show_progress_on": page.motion, **LIGHT}
-    event = page.preview.click(move, inputs, outputs, **click)
-    state = [page.previewed, page.tabs]
-    event = event.success(lambda: (True, gr.Tabs(selected="motion")), None, state, **HIDDEN)
-    event.then(None, js=scripts.SHOW_MOTION)
-
-    def preview_again(previewed: bool, *values: Any) -> Iterator[tuple]:
-        """Predicts the motion by the new settings, after a first preview."""
-        by_name = dict(zip(api.PREVIEW, values, strict=True))
-        yield from service.landmarks(by_name) if previewed else [(gr.skip(), gr.skip())]
-
-    edits = [page.inputs[name].change for name in (*MOTION, "emotion", "seed", "file_format", "detector")]
-    again: Any = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}
-    gr.on(edits, preview_again, [page.previewed, *inputs], outputs, **again)
 
 
 def _show_examples(page: Page) -> None:

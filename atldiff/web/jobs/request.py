@@ -182,7 +182,9 @@ def make(pipeline: ATLDiffPipeline, animation: Animation, folder: Path) -> Gener
     path = folder / ("talking.webm" if matte else "talking.mp4")
     last, notes = -PICTURE_EVERY, list[str]()
     live = None if matte else folder / LIVE
-    encoding = encode_video(path, frames, animation.speech, warn=notes.append, live=live)
+    encoding = encode_video(
+        path, frames, animation.speech, animation.landmarks.fps, warn=notes.append, live=live
+    )
     for done, frame in enumerate(encoding, start=1):
         due = time.monotonic() >= last + PICTURE_EVERY
         last = time.monotonic() if due else last

@@ -22,6 +22,7 @@ from atldiff.portrait.portrait import Portrait, load_portrait
 from atldiff.provenance.credentials import find_sidecar
 from atldiff.provenance.verify import verify
 from atldiff.sequence import LandmarkSequence
+from atldiff.web.jobs.close_up import close_up
 from atldiff.web.jobs.forecast import Forecast, seconds_left
 from atldiff.web.jobs.inspection import Inspector
 from atldiff.web.jobs.request import (
@@ -204,6 +205,15 @@ class Service(Inspector):
             animation = self.read(request)
             path = animation.landmarks.save(folder / f"landmarks.{file_format}")
             yield str(path), str(motion_video(folder / "motion.mp4", animation))
+
+    def preview(self, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Yields the paths of the landmark file and of a video of two seconds of the face; see `close_up`."""
+        request = Request.from_values(values)
+        with self._job() as folder:
+            animation = self.read(request)
+            path = animation.landmarks.save(folder / f"landmarks.{values['file_format']}")
+            *_, last = self._make(close_up(animation), folder)
+            yield str(path), str(last.video)
 
     def check_portrait(self, values: Mapping[str, Any]) -> Iterator[tuple[dict, np.ndarray]]:
         """Yields a portrait's description, and the annotated photo."""

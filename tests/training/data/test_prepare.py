@@ -49,6 +49,39 @@ def speech(speech_path):
     return load_speech(speech_path).cut(0.5, 3.0)
 
 
+class InProcess:
+    """An engine that runs a job when it is waited for, and is killed at a given one."""
+
+    slots = 1
+
+    def __init__(self, killed_at):
+        self.known, self.jobs, self.killed_at = [], [], killed_at
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def submit(self, *job):
+        self.known.append(job)
+        return len(self.known) - 1
+
+    def wait(self, jobs):
+        first = min(jobs)
+        if len(self.jobs) == self.killed_at:
+            raise KeyboardInterrupt
+        self.jobs.append(self.known[first])
+        call, *args = self.known[first]
+        return [call(*args)], set(jobs) - {first}
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """Clips are read in this process, as one of its own takes seconds to start."""
+    monkeypatch.setattr(prepare_corpus, "open_engine", lambda *_: InProcess(None))
+
+
 def moving(photo, frames, shift=0):
     return [np.roll(photo, shift + frame // 4, axis=1) for frame in range(frames)]
 
@@ -108,6 +141,7 @@ def test_what_cannot_be_used_is_listed_and_ends_nothing(prepared):
     assert read_manifest(prepared)["skipped"] == 4
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_clip_that_breaks_off_is_left_out_until_it_is_whole(tmp_path, photo):
     root, out = tmp_path / "corpus", tmp_path / "out"
     root.mkdir()
@@ -164,6 +198,7 @@ def test_samples_of_the_renderer_come_from_the_shards_and_are_taken_up_exactly(p
         assert torch.equal(a["views"][1]["prior"], b["views"][1]["prior"])
 
 
+@pytest.mark.usefixtures("in_process")
 def test_manifest_tells_the_shards_and_finds_a_damaged_one(data, prepared, tmp_path, capsys):
     manifest = read_manifest(prepared)
     assert sum(total["clips"] for total in manifest["splits"].values()) == 4
@@ -203,6 +238,7 @@ def test_a_ray_cluster_of_two_processes_writes_the_same_shards(
     assert manifest == read_manifest(prepared)
 
 
+@pytest.mark.usefixtures("in_process")
 def test_growing_corpus_adds_shards_and_tries_what_has_changed(data, prepared, tmp_path, photo):
     root, out = shutil.copytree(data, tmp_path / "data"), shutil.copytree(prepared, tmp_path / "out")
     before = state(out)
@@ -215,33 +251,6 @@ def test_growing_corpus_adds_shards_and_tries_what_has_changed(data, prepared, t
     assert all(entry["split"] == people[entry["identity"]] for entry, _ in clips.values())
     after = state(out)
     assert all(after[name] == content for name, content in before.items() if name.endswith(".tar"))
-
-
-class InProcess:
-    """An engine that runs a job when it is waited for, and is killed at a given one."""
-
-    slots = 1
-
-    def __init__(self, killed_at):
-        self.known, self.jobs, self.killed_at = [], [], killed_at
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def submit(self, *job):
-        self.known.append(job)
-        return len(self.known) - 1
-
-    def wait(self, jobs):
-        first = min(jobs)
-        if len(self.jobs) == self.killed_at:
-            raise KeyboardInterrupt
-        self.jobs.append(self.known[first])
-        call, *args = self.known[first]
-        return [call(*args)], set(jobs) - {first}
 
 
 def test_a_clip_at_which_the_process_dies_is_left_out(data, tmp_path, monkeypatch):
@@ -303,9 +312,8 @@ def test_other_settings_for_the_same_output_are_refused(data, prepared):
         prepare(data, prepared, split="clips")
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_full_disk_stops_with_a_sentence(data, monkeypatch, tmp_path):
-    monkeypatch.setattr(prepare_corpus, "open_engine", lambda *_: InProcess(None))
-
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -315,6 +323,7 @@ def test_a_full_disk_stops_with_a_sentence(data, monkeypatch, tmp_path):
     assert prepare(data, tmp_path)["unfinished"] == 0 and len(everything(tmp_path)) == 4
 
 
+@pytest.mark.usefixtures("in_process")
 def test_paper_protocol(tmp_path, photo, speech):
     """MEAD's layout at 25 fps: one-second pieces at 30 fps of 128 pixels on green, with their own sound."""
     video = tmp_path / "M003/video/front/happy/level_2/001.mp4"

@@ -61,8 +61,8 @@ def test_processes_that_do_not_know_of_each_other_are_refused(tmp_path, monkeypa
     """The environment is that in which `accelerate launch --cpu --num_machines 2` starts them."""
     told = ["--cpu", "--num_machines", "2", "--num_processes", "2", "--machine_rank", "1"]
     told += ["--main_process_ip", "127.0.0.1", "--main_process_port", "29577"]
+    told += ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
     arguments = launch_command_parser().parse_args([*told, "-m", "atldiff"])
-    arguments.mixed_precision, arguments.use_cpu = "no", True  # as the command fills them in
     _, environment = prepare_simple_launcher_cmd_env(arguments)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
