@@ -77,15 +77,23 @@ def test_the_list_of_emotions_closes_when_the_keyboard_goes_on(tab):
     assert tab.get_by_label("Emotion", exact=True).input_value() == "happy"
 
 
-def test_a_slider_changes_the_preview(tab, tmp_path):
-    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1))
+def test_the_preview_shows_the_face_again_after_a_change_and_as_it_was_before(tab, tmp_path):
+    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 0.6))
     motion = "document.querySelector('#motion video')"
     tab.click("#preview")
-    until(tab, f"() => {motion} && {motion}.readyState >= 2 && {motion}.videoWidth == 320")
-    before = tab.evaluate(f"{motion}.src")
+    until(tab, f"() => {motion} && {motion}.readyState >= 2 && {motion}.videoWidth == 256")
+    first = tab.evaluate(f"{motion}.src")
+    assert not tab.is_visible("#was")
     tab.get_by_label("number input for Lip strength").fill("0")
     tab.keyboard.press("Enter")
-    until(tab, f"() => {motion}.src != '{before}' && {motion}.readyState >= 2")
+    until(tab, f"() => {motion}.src != '{first}' && {motion}.readyState >= 2")
+    second = tab.evaluate(f"{motion}.src")
+    for address, words in ((first, "The setting now"), (second, "The setting before")):
+        tab.click("#was")
+        until(tab, f"() => {motion}.src == '{address}'")
+        assert tab.inner_text("#was") == words
+    give(tab, recording=page.recording(tmp_path / "other.wav", 0.5))
+    until(tab, f"() => !{motion}")  # it was another recording's
 
 
 def test_what_is_missing_is_told_in_one_message_until_it_is_there(tab, tmp_path):
