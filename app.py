@@ -127,7 +127,7 @@ WORDS, _ = SERVICE.inspect_speech(RECORDING, PHOTO, DEFAULTS)
 
 with Blocks(title=texts.TITLE, delete_cache=(600, KEEP)) as demo:
     page = lay_out(PIPELINE.emotions, STEPS, LOOK, WORDS)
-    connect(page, SERVICE, STEPS)
+    connect(demo, page, SERVICE, STEPS)
     connect_live(page.live_panel, page.inputs, page.voice, LIVE)
     demo.load(None, js=scripts.LOOP_SILENTLY)
     demo.load(None, js=scripts.TIDY)

@@ -47,6 +47,7 @@ class Page:
     release: gr.Button
     start: gr.Button
     preview: gr.Button
+    remember: gr.Checkbox
     # Result.
     still: gr.HTML
     live: gr.Textbox
@@ -82,6 +83,7 @@ class Page:
     drawn: gr.Video
     previews: gr.State
     before: gr.State
+    visit: gr.BrowserState
     takes: gr.State
     on_screen: gr.State
     pair: gr.State
@@ -150,6 +152,7 @@ def lay_out(emotions: tuple[str, ...], steps: int, look: Look, speech_words: str
     page.drawn = gr.Video(label="drawn", visible=False)
     page.previews, page.before, page.pair = gr.State([]), gr.State(False), gr.State(False)
     page.takes, page.on_screen = gr.State([]), gr.State(0)
+    page.visit = gr.BrowserState(storage_key="atldiff")
     return page
 
 
@@ -204,6 +207,7 @@ def _buttons(page: Page) -> None:
         page.start = gr.Button("Animate", variant="primary", elem_id="animate", scale=3, min_width=120)
         page.preview = gr.Button("Preview", elem_id="preview", scale=2, min_width=120)
     gr.Markdown(texts.PRIVACY, elem_id="privacy")
+    page.remember = gr.Checkbox(False, label=texts.REMEMBER, info=texts.REMEMBERED, elem_id="remember")
 
 
 def _other_voices(page: Page) -> None:

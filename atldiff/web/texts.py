@@ -34,6 +34,14 @@ SHOWN = "A ready example. Animate makes it anew, with your settings. Or bring yo
 SOUND = "Tap for sound"
 SIDECAR = "Credentials"
 SAME = "Same settings again"
+REMEMBER = "Remember this visit on this device"
+REMEMBERED = (
+    "A reload brings photo, recording, settings and videos back while the server has them. "
+    "Your browser stores their names."
+)
+STOPPED = (
+    "The page was left while a video was being made, so it was not finished. Press Animate for a new one."
+)
 NOW, WAS, BACK = "How it moves", "The setting before", "The setting now"
 BESIDE, ALONE = "Side by side", "One alone"
 CANCELLED = "Cancelled. Nothing was kept."

@@ -95,6 +95,45 @@ def test_takes_are_compared_shown_again_and_give_their_settings_back(tab, tmp_pa
     assert tab.get_by_label("Whole photo").is_checked() and tab.get_by_label("Natural").is_checked()
 
 
+def test_a_reload_brings_the_visit_back_if_the_visitor_wants_it(browser, server, tmp_path):
+    context = browser.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
+    tab = open_page(context, server[0])
+    lips = "document.querySelector('[aria-label=\"number input for Lip strength\"]').value"
+
+    def reload() -> None:
+        tab.reload()
+        tab.wait_for_selector("#animate")
+
+    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 0.4))
+    reload()
+    until(tab, "() => document.querySelector('#speech-note').innerText.includes('4.9 s')")  # nobody asked
+    assert tab.evaluate("localStorage.getItem('atldiff')") in (None, "null")
+    tab.get_by_label("Remember this visit").check()
+    give(tab, tmp_path / "face.png", tmp_path / "voice.wav")
+    tab.get_by_label("number input for Lip strength").fill("0.5")
+    tab.click("#animate")
+    assert "Done" in finished(tab)
+    tab.wait_for_timeout(500)  # the browser writes after the page has changed
+    reload()
+    until(tab, f"() => {VIDEO}?.currentSrc.endsWith('face-voice.mp4') && {VIDEO}.videoWidth == 320")
+    until(tab, "() => document.querySelector('#speech-note').innerText.includes('0.4 s')")
+    until(tab, f"() => {lips} == 0.5")
+    assert "Lip strength 0.5" in tab.inner_text("#status") and tab.get_by_label("Custom").is_checked()
+    assert tab.get_by_label("Remember this visit").is_checked()
+    give(tab, recording=page.recording(tmp_path / "long.wav", 4.5))
+    tab.click("#animate")
+    running(tab)
+    tab.wait_for_timeout(500)
+    reload()
+    until(tab, "() => document.querySelector('#status').innerText.includes('it was not finished')")
+    until(tab, "() => document.querySelector('#speech-note').innerText.includes('4.5 s')")
+    tab.get_by_label("Remember this visit").uncheck()
+    tab.wait_for_timeout(500)
+    reload()
+    until(tab, "() => document.querySelector('#speech-note').innerText.includes('4.9 s')")
+    context.close()
+
+
 def test_a_video_for_posting_has_a_shape_a_background_and_captions_and_a_clip(tab, tmp_path):
     give(tab, recording=page.recording(tmp_path / "hello.wav", 1))
     tab.get_by_role("button", name="Advanced").click()

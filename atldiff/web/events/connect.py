@@ -16,6 +16,7 @@ from atldiff.web.events.inspection import connect_inspection
 from atldiff.web.events.making import connect_clips, connect_making, copy_video
 from atldiff.web.events.preview import connect_preview
 from atldiff.web.events.takes import connect_takes
+from atldiff.web.events.visit import connect_visit
 from atldiff.web.jobs import request
 from atldiff.web.jobs.service import Report, Service
 from atldiff.web.layout import Page
@@ -48,10 +49,11 @@ def make_endpoint(function: Callable, names: tuple[str, ...], description: str) 
     return api.publish(run, names, description, tracker)
 
 
-def connect(page: Page, service: Service, steps: int) -> None:
+def connect(demo: gr.Blocks, page: Page, service: Service, steps: int) -> None:
     """Connects the page to the service, inside the current `gr.Blocks`.
 
     Args:
+        demo: the current `gr.Blocks`.
         page: the components.
         service: makes the videos.
         steps: the weights' default number of DDIM steps.
@@ -66,6 +68,7 @@ def connect(page: Page, service: Service, steps: int) -> None:
     connect_making(page, service, usual)
     connect_clips(page, service)
     connect_takes(page, usual)
+    connect_visit(demo, page, usual)
     _tell_motion_files(page)
     _clear_errors(page)
 
@@ -171,8 +174,8 @@ def _tell_motion_files(page: Page) -> None:
 def _clear_errors(page: Page) -> None:
     """Clears an error message at the next upload."""
 
-    def clear(line: str) -> Any:
-        return progress("") if "role='alert'" in line else gr.skip()
+    def clear(line: str | None) -> Any:
+        return progress("") if "role='alert'" in (line or "") else gr.skip()
 
     changes = [page.inputs[name].change for name in ("portrait", "speech")]
     gr.on(changes, clear, page.status, page.status, queue=False, **HIDDEN)

@@ -41,8 +41,7 @@ def connect_preview(page: Page, service: Service) -> None:
 
     def render_again(previews: list[str], *values: Any) -> Iterator[dict]:
         """Shows the face by the new settings, after a first preview."""
-        if previews:
-            yield from render(previews, *values)
+        yield from render(previews, *values) if previews else [{page.saved: gr.skip()}]
 
     def turn(previews: list[str], before: bool) -> dict:
         """Shows the setting before in place of the one now, or the other way round."""

@@ -1,0 +1,100 @@
+"""What a reload brings back, if the visitor wants it: photo, recording, settings and takes.
+
+The browser keeps the names of the server's copies and the settings; the files stay on the server, for as long
+as it keeps any upload.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from atldiff.errors import InputError
+from atldiff.options import OPTIONS, Options
+from atldiff.web import api, texts
+from atldiff.web.components import HIDDEN
+from atldiff.web.events.takes import OF_PHOTO, show_takes
+from atldiff.web.files import locate_file
+from atldiff.web.layout import Page
+from atldiff.web.preview import progress
+from atldiff.web.takes import Take
+
+# A landmark file is let go with every new photo, and a reload brings one.
+FILES = ("portrait", "speech", "driving_video", "backdrop", "answer", "second")
+SETTINGS = tuple(name for name in OPTIONS if name not in OF_PHOTO)
+
+
+def connect_visit(demo: gr.Blocks, page: Page, usual: dict[str, Any]) -> None:
+    """Connects *Remember this visit*, inside the current `gr.Blocks`.
+
+    Args:
+        demo: the page, whose load brings a visit back.
+        page: the components.
+        usual: see `show_takes`.
+    """
+    at_once: Any = {"queue": False, **HIDDEN}
+    kept = [*FILES, *SETTINGS]
+    everything = [page.remember, page.takes, *(page.inputs[name] for name in kept)]
+
+    def note(remember: bool, takes: list[Take], *values: Any, running: bool = False) -> dict | None:
+        """The visit as the browser stores it; None forgets it."""
+        if not remember:
+            return None
+        videos = [{"video": take.video, "values": take.values} for take in takes]
+        return {"inputs": dict(zip(kept, values, strict=True)), "takes": videos, "running": running}
+
+    def note_start(*values: Any) -> dict | None:
+        return note(*values, running=True)
+
+    def bring_back(visit: Any) -> dict:
+        """Sets what the browser remembers and the server still has."""
+        if not isinstance(visit, Mapping):
+            return {page.remember: gr.skip()}
+        inputs = _settings(visit.get("inputs"))
+        files = {name: _file(visit["inputs"].get(name), name) for name in FILES} if inputs else {}
+        takes = [take for each in visit.get("takes") or [] if (take := _take(each))]
+        shown = {page.inputs[name]: value for name, value in (inputs | files).items()}
+        shown |= {page.preset: texts.preset_of(usual | inputs, usual), page.remember: True}
+        if takes:
+            shown |= show_takes(page, takes, usual)
+        if visit.get("running") or takes:
+            words = texts.STOPPED if visit.get("running") else takes[0].describe(usual)
+            shown[page.status] = progress(words)
+        return shown
+
+    outputs = [page.remember, page.preset, page.status, *page.of_takes, *(page.inputs[name] for name in kept)]
+    demo.load(bring_back, page.visit, outputs, **at_once)
+    changes = [page.inputs[name].change for name in kept]
+    latest: Any = {"trigger_mode": "always_last", **at_once}
+    gr.on([page.remember.input, page.status.change, *changes], note, everything, page.visit, **latest)
+    page.start.click(note_start, everything, page.visit, **at_once)
+
+
+def _settings(inputs: Any) -> dict[str, Any]:
+    """The settings that are right; nothing if one is not, as after an update of the page."""
+    if not isinstance(inputs, Mapping):
+        return {}
+    settings = {name: inputs[name] for name in SETTINGS if name in inputs}
+    try:
+        Options(**settings)
+    except InputError:
+        return {}
+    return settings
+
+
+def _file(value: Any, name: str) -> str | None:
+    """The path of an upload that the server still has; None without one."""
+    try:
+        return locate_file(value and {"path": value}, name, get_upload_folder())
+    except InputError:
+        return None
+
+
+def _take(stored: Any) -> Take | None:
+    """A take whose video the server still has."""
+    if not isinstance(stored, Mapping) or not isinstance(values := stored.get("values"), Mapping):
+        return None
+    video, settings = _file(stored.get("video"), "video"), _settings(values)
+    named = {name: str(values[name]) for name in api.FILE_ARGUMENTS if values.get(name)}
+    return Take(video, {**settings, **named}) if video and settings else None
