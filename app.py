@@ -131,6 +131,7 @@ with Blocks(title=texts.TITLE, delete_cache=(600, KEEP)) as demo:
     connect_live(page.live_panel, page.inputs, page.voice, LIVE)
     demo.load(None, js=scripts.LOOP_SILENTLY)
     demo.load(None, js=scripts.TIDY)
+    demo.load(None, js=scripts.DRAG)
     demo.load(None, js=LIVE_SCRIPT)
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ FILES = {
     "backdrop": f"A picture to lay behind the person, with the background keep; at most {_UPLOAD} MB.",
     "answer": "A recording in which a second person answers; the two then speak in turn.",
     "second": "A photo of the one who answers; left out = another face of the portrait.",
+    "poses": "A table (.csv) of the head's yaw, pitch and roll in degrees, 30 lines a second.",
     "file_format": "The format of the landmark file: npz or json.",
     "file": f"A video, photo or other file that may be ours; at most {_UPLOAD} MB.",
     "credentials": "The .c2pa file that was beside a .webm.",
@@ -27,11 +28,11 @@ EXAMPLE_FILES = {
     "file": "examples/videos/astronaut.mp4",
 }
 NEEDED = ("portrait", "speech", "file")
-_MEDIA = ("portrait", "speech", "landmarks", "driving_video", "backdrop", "answer", "second")
+_MEDIA = ("portrait", "speech", "landmarks", "driving_video", "backdrop", "answer", "second", "poses")
 FILE_ARGUMENTS = (*_MEDIA, "file", "credentials")
-_ABOUT_MOTION = ("seed", "file_format", "detector", "driving_video")
+_ABOUT_MOTION = ("seed", "file_format", "detector", "driving_video", "poses")
 PREVIEW = ("portrait", "speech", "face", "emotion", *MOTION, *_ABOUT_MOTION)
-ANIMATE = ("portrait", "speech", *OPTIONS, "landmarks", "driving_video", "backdrop", "answer", "second")
+ANIMATE = ("portrait", "speech", *OPTIONS, *_MEDIA[2:])
 CHECK = ("portrait", "face", "detector")
 VERIFY = ("file", "credentials")
 ENDPOINTS = {  # name: arguments in order

@@ -9,17 +9,15 @@ from typing import Any
 
 import gradio as gr
 
-from atldiff.media.captions import MAX_LETTERS as MAX_CAPTIONS
 from atldiff.media.synthesis import MAX_LETTERS, installed_voices
-from atldiff.options import AUTOMATIC, MOTION
 from atldiff.provenance.credentials import SIDECAR
 from atldiff.web import texts
-from atldiff.web.components import checkbox, dropdown, number, radio, slider
+from atldiff.web.components import number, slider
 from atldiff.web.jobs.inspection import Look
 from atldiff.web.jobs.request import MAX_SECONDS
 from atldiff.web.live.panel import LivePanel, lay_out_live
 from atldiff.web.preview import progress
-from atldiff.web.texts import NOTES, PRESETS
+from atldiff.web.settings import lay_out_settings
 
 
 @dataclass(init=False, eq=False)
@@ -35,6 +33,9 @@ class Page:
     annotation: gr.Image
     motion: gr.Video
     was: gr.Button
+    by_hand: gr.Button
+    pad: gr.HTML
+    path: gr.Textbox
     photo_note: gr.HTML
     speech_note: gr.HTML
     cut: gr.Button
@@ -129,12 +130,7 @@ def lay_out(emotions: tuple[str, ...], steps: int, look: Look, speech_words: str
             _buttons(page)
             _other_voices(page)
         with gr.Column(elem_id="settings"):
-            with gr.Accordion("Motion"):
-                _motion(page, emotions)
-            with gr.Accordion("A second person answers", open=False, elem_id="dialogue"):
-                _dialogue(page)
-            with gr.Accordion("Advanced", open=False):
-                _advanced(page, steps)
+            lay_out_settings(page, emotions, steps)
     gr.Markdown(texts.FOOT + texts.links(), elem_id="foot")
     with gr.Accordion("Is it ours?", open=False, elem_id="ours"):
         with gr.Row():
@@ -150,6 +146,7 @@ def lay_out(emotions: tuple[str, ...], steps: int, look: Look, speech_words: str
     page.picture = gr.Image(label="picture", visible=False)
     page.verdict = gr.JSON(label="verdict", visible=False)
     page.drawn = gr.Video(label="drawn", visible=False)
+    page.path = gr.Textbox(visible="hidden", show_label=False, elem_id="path")
     page.previews, page.before, page.pair = gr.State([]), gr.State(False), gr.State(False)
     page.takes, page.on_screen = gr.State([]), gr.State(0)
     page.visit = gr.BrowserState(storage_key="atldiff")
@@ -186,6 +183,8 @@ def _photo(page: Page, look: Look) -> None:
             with gr.Tab("Motion", id="motion", elem_id="motion"):
                 page.motion = gr.Video(label=texts.NOW, autoplay=True, loop=True, **plain)
                 page.was = gr.Button(texts.WAS, elem_id="was", size="sm", visible=False)
+                page.by_hand = gr.Button(texts.BY_HAND, elem_id="by-hand", size="sm")
+                page.pad = gr.HTML(elem_id="pad", visible=False)
     page.inputs["face"] = number("face", label="Face (or click it above)", visible=False)
     page.inputs["zoom"] = slider("zoom", visible=False)
     page.photo_note = gr.HTML(look.words, elem_id="photo-note")
@@ -258,52 +257,3 @@ def _result(page: Page) -> None:
     earlier: Any = {"elem_id": "earlier", "visible": False, "columns": 4, **plain}
     earlier["allow_preview"] = False  # a click shows the video in the large player
     page.earlier = gr.Gallery(label="Made in this visit", **earlier)
-
-
-def _motion(page: Page, emotions: tuple[str, ...]) -> None:
-    with gr.Row():
-        presets = [*PRESETS, texts.CUSTOM]
-        page.preset = gr.Radio(presets, value="Natural", label="Preset", info=PRESETS["Natural"][1])
-        page.inputs["emotion"] = gr.Dropdown([AUTOMATIC, *emotions], value=AUTOMATIC, label="Emotion")
-    with gr.Row():
-        page.inputs |= {name: slider(name) for name in texts.GAINS}
-
-
-def _dialogue(page: Page) -> None:
-    gr.Markdown(NOTES["dialogue"])
-    with gr.Row():
-        sound: Any = {"sources": ["upload", "microphone"], "type": "filepath", "buttons": []}
-        page.inputs["answer"] = gr.Audio(label="The answer", elem_id="answer", **sound)
-        picture: Any = {"sources": ["upload", "webcam"], "type": "filepath", "buttons": [], "height": 196}
-        page.inputs["second"] = gr.Image(label="Photo of the second person", elem_id="second", **picture)
-
-
-def _advanced(page: Page, steps: int) -> None:
-    with gr.Row():
-        page.inputs |= {name: slider(name) for name in MOTION if name not in texts.GAINS}
-    with gr.Row():
-        # One step is the best of weights that were trained for one; more make their pictures worse.
-        page.inputs["steps"] = slider("steps", steps, visible=steps > 1)
-        page.inputs["seed"] = number("seed", label="Seed", info=NOTES["seed"])
-        page.dice = gr.Button("Another seed", elem_id="dice", size="sm")
-    page.inputs |= {"output": radio("output"), "background": dropdown("background")}
-    picture: Any = {"file_types": ["image"], "height": 120, "elem_id": "backdrop"}
-    page.inputs["backdrop"] = gr.File(label="Background picture", **picture)
-    gr.Markdown(NOTES["backdrop"])
-    with gr.Row():
-        page.inputs |= {"badge": checkbox("badge"), "badge_size": slider("badge_size")}
-    page.inputs |= {"badge_text": radio("badge_text"), "badge_corner": radio("badge_corner")}
-    words: Any = {"label": "Captions", "info": NOTES["captions"], "max_length": MAX_CAPTIONS}
-    page.inputs["captions"] = gr.Textbox("", lines=2, elem_id="captions", **words)
-    page.inputs["detector"] = radio("detector")
-    motion: Any = {"file_types": [".npz", ".json"], "height": 120, "elem_id": "landmarks"}
-    page.inputs["landmarks"] = gr.File(label="Landmarks to use", **motion)
-    gr.Markdown(NOTES["given"])
-    film: Any = {"file_types": ["video"], "height": 120, "elem_id": "driving"}
-    page.inputs["driving_video"] = gr.File(label="Driving video", **film)
-    gr.Markdown(NOTES["driven"])
-    formats = gr.Radio(["npz", "json"], value="npz", label="Landmarks of the preview")
-    page.inputs["file_format"] = formats
-    page.saved = gr.File(
-        label="Landmark file", show_label=False, interactive=False, height=80, elem_id="saved"
-    )

@@ -69,6 +69,32 @@ LOOP_SILENTLY = """() => {
     if (first.paused) second.pause(); else second.play() };
   for (const type of ['play', 'pause', 'seeking', 'loadeddata']) document.addEventListener(type, follow, true)
   }"""
+# Records how a hand drags the face of the pad while the recording plays; the face leans along.
+DRAG = """() => {
+  let path = null, sound = null, face = null, from = null;
+  const within = value => Math.max(-1, Math.min(1, value));
+  const record = event => {
+    const {width, height} = face.parentElement.getBoundingClientRect();
+    const x = within((event.clientX - from.clientX) / width * 2);
+    const y = within((event.clientY - from.clientY) / height * 2);
+    path.push([(performance.now() - from.at) / 1000, x, y].map(value => +value.toFixed(3)));
+    face.style.transform = `perspective(600px) rotateY(${15 * x}deg) rotateX(${-10 * y}deg)` };
+  const end = () => {
+    if (!path) return;
+    const text = document.querySelector('#path textarea, #path input');
+    path.push([(performance.now() - from.at) / 1000, ...path.at(-1).slice(1)]);
+    text.value = JSON.stringify(path); path = null; sound.pause();
+    text.dispatchEvent(new Event('input', {bubbles: true})) };
+  addEventListener('pointerdown', event => {
+    face = event.target.closest?.('.pad img');
+    if (!face) return;
+    event.preventDefault(); face.setPointerCapture(event.pointerId);
+    const {clientX, clientY} = event;
+    from = {clientX, clientY, at: performance.now()}; path = [];
+    sound = new Audio(face.parentElement.dataset.sound); sound.onended = end; sound.play().catch(() => {});
+    record(event) });
+  addEventListener('pointermove', event => path && record(event));
+  for (const kind of ['pointerup', 'pointercancel']) addEventListener(kind, end) }"""
 # Plays the video in the making as soon as it will not stand still before its end.
 PLAY_LIVE = """value => {
   const kind = 'video/mp4; codecs="avc1.64001f, mp4a.40.2"';

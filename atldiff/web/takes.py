@@ -11,6 +11,7 @@ MAX_TAKES = 4  # takes of a visit that the page shows
 _FILES = {
     "landmarks": "landmarks of",
     "driving_video": "driven by",
+    "poses": "turned by",
     "backdrop": "before",
     "answer": "answered by",
 }

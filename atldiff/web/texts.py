@@ -62,6 +62,9 @@ PRESETS: dict[str, tuple[dict[str, Any], str]] = {
 }
 GIVEN = "The motion is that of {}, not of the recording."
 DRIVEN = "Head, brows and blinks are those of {}."
+TURNED = "The head turns by {}."
+BY_HAND = "Turn the head by hand"
+DRAG = "Hold the face and drag it while the voice plays. Let go to end."
 RELEASE = "Use the recording's motion"
 FORCED = "This server puts it on every video."
 CUSTOM = "Custom"  # the preset's name after a change by hand
@@ -118,6 +121,7 @@ NOTES = {
     "detector": "face-alignment is the paper’s, and slower.",
     "dialogue": "Both speak in turn. Without a second photo the other face of the portrait answers.",
     "driven": "Its head, brows and blinks move the portrait; its mouth and its sound do not.",
+    "turned": "Yaw, pitch and roll in degrees on each line, 30 a second. Turning by hand fills it.",
     "given": "Edited or kept from a preview; the motion's sliders then change nothing.",
 }
 

@@ -96,6 +96,27 @@ def test_the_preview_shows_the_face_again_after_a_change_and_as_it_was_before(ta
     until(tab, f"() => !{motion}")  # it was another recording's
 
 
+def test_a_hand_turns_the_head(tab, tmp_path):
+    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1))
+    if not tab.is_visible("#by-hand"):
+        tab.get_by_role("tab", name="Motion").click()
+    tab.click("#by-hand")
+    tab.locator(".pad img").wait_for()
+    box = tab.locator(".pad img").bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    tab.mouse.move(*middle)
+    tab.mouse.down()
+    for step in range(6):
+        tab.mouse.move(middle[0] + 10 * step, middle[1])
+    assert "rotateY" in tab.locator(".pad img").get_attribute("style")
+    tab.mouse.up()
+    told = "document.querySelector('#motion-note .note')?.innerText"
+    until(tab, f"() => {told}?.includes('The head turns by by-hand.csv')")
+    assert not tab.is_visible(".pad img")
+    tab.get_by_role("button", name="Use the recording's motion").click()
+    until(tab, f"() => !{told}")
+
+
 def test_what_is_missing_is_told_in_one_message_until_it_is_there(tab, tmp_path):
     photo, voice = page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1)
     clear(tab)

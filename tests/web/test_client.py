@@ -69,6 +69,17 @@ def test_landmarks_go_out_and_come_back(client, inputs, kind):
     assert page.probe(video)["frames"] == 30
 
 
+def test_a_table_turns_the_head(client, inputs, tmp_path):
+    table = tmp_path / "turns.csv"
+    table.write_text("yaw,pitch,roll\n" + "".join(f"{frame / 3:.2f},1,-2\n" for frame in range(40)))
+    saved, _ = client.predict(*inputs, poses=handle_file(table), api_name="/landmarks")
+    pose = LandmarkSequence.load(saved).pose
+    np.testing.assert_allclose(pose[:, :3], [(frame / 3, 1, -2) for frame in range(30)], atol=0.01)
+    table.write_text("yaw,pitch\n1,2\n")
+    with pytest.raises(AppError, match="does not name roll"):
+        client.predict(*inputs, poses=handle_file(table), **FAST, api_name="/animate")
+
+
 def test_animate_gives_a_marked_video_with_sound(client, inputs):
     found = page.probe(client.predict(*inputs, api_name="/animate"))
     assert found["size"] == (320, 320) and found["frames"] == 30 and found["rate"] == 30

@@ -1,4 +1,4 @@
-"""Reads a file of head poses, one line a video frame, which replaces the head motion from the voice."""
+"""Head poses that replace those from the voice: a file with one line a video frame, or a hand's path."""
 
 import csv
 import math
@@ -10,11 +10,14 @@ from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.media.speech import MAX_SECONDS
 from atldiff.sequence import HEAD_PARTS
+from atldiff.smoothstep import smoothstep
 
 ANGLES = ("yaw", "pitch", "roll")
 MAX_ANGLE = 90.0  # degrees
 MAX_FRAMES = round(MAX_SECONDS * FRAME_RATE)
 MAX_LINE = 1000  # characters
+HAND = (15.0, 10.0)  # yaw and pitch in degrees at the border of what a hand may reach
+REST = 0.5  # seconds in which the head comes back when the hand lets go
 
 _REMEDY = "Write yaw, pitch and roll in degrees on each line, such as 3.5,-1,0"
 
@@ -45,6 +48,26 @@ def poses_from_csv(path: str | Path) -> np.ndarray:
     for pose, (line, row) in zip(poses, rows, strict=True):
         pose[: len(ANGLES)] = _angles(row, columns, f"Line {line} of {path.name}")
     return poses
+
+
+def write_hand_poses(file: str | Path, path: np.ndarray, num_frames: int) -> Path:
+    """Writes the table of a head that a hand drags; `poses_from_csv` reads it.
+
+    Args:
+        file: the .csv file.
+        path: (N, 3) seconds, increasing; then the place to the right and down of the start, in [-1, 1].
+        num_frames: of the video; the head comes to rest after the path's end.
+
+    Returns:
+        The file.
+    """
+    times, places = path[:, 0], np.clip(path[:, 1:], -1, 1)
+    frames = np.arange(num_frames) / FRAME_RATE
+    angles = np.stack([np.interp(frames, times, place) for place in places.T], axis=1) * HAND
+    angles *= 1 - smoothstep(0, REST, frames - times[-1])[:, None]
+    lines = [",".join(ANGLES), *(f"{yaw:.2f},{pitch:.2f},0" for yaw, pitch in angles)]
+    Path(file).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return Path(file)
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:

@@ -12,6 +12,7 @@ import gradio as gr
 from atldiff.options import DEFAULTS, OPTIONS
 from atldiff.web import api, preview, scripts, texts
 from atldiff.web.components import ANY, HIDDEN, LIGHT
+from atldiff.web.events.drawing import connect_drawing
 from atldiff.web.events.inspection import connect_inspection
 from atldiff.web.events.making import connect_clips, connect_making, copy_video
 from atldiff.web.events.preview import connect_preview
@@ -61,6 +62,7 @@ def connect(demo: gr.Blocks, page: Page, service: Service, steps: int) -> None:
     _offer_api(page, service)
     _tell_ours(page, service)
     connect_preview(page, service)
+    connect_drawing(page, service)
     usual = {name: getattr(DEFAULTS, name) for name in OPTIONS} | {"steps": steps}
     connect_inspection(page, service)
     _show_examples(page)
@@ -150,23 +152,21 @@ def _apply_presets(page: Page, usual: dict[str, Any]) -> None:
 
 def _tell_motion_files(page: Page) -> None:
     """Says that the motion comes from a file; a new photo or recording lets a landmark file go."""
-    files = [page.inputs[name] for name in ("landmarks", "driving_video")]
+    sentences = {"landmarks": texts.GIVEN, "driving_video": texts.DRIVEN, "poses": texts.TURNED}
+    files = [page.inputs[name] for name in sentences]
     at_once: Any = {"queue": False, **HIDDEN}
 
-    def tell(landmarks: str | None, driving: str | None) -> tuple:
+    def tell(*paths: str | None) -> tuple:
         """Names the files that move the face, and shows the button that lets go of them."""
-        lines = [
-            text.format(Path(path).name)
-            for text, path in ((texts.GIVEN, landmarks), (texts.DRIVEN, driving))
-            if path
-        ]
+        pairs = zip(sentences.values(), paths, strict=True)
+        lines = [text.format(Path(path).name) for text, path in pairs if path]
         return preview.note(lines, "warn"), gr.Button(visible=bool(lines))
 
     def release(landmarks: str | None) -> Any:
         return None if landmarks else gr.skip()
 
     gr.on([file.change for file in files], tell, files, [page.motion_note, page.release], **at_once)
-    page.release.click(lambda: (None, None), None, files, **at_once)
+    page.release.click(lambda: (None,) * len(files), None, files, **at_once)
     changes = [page.inputs[name].change for name in ("portrait", "speech")]
     gr.on(changes, release, files[0], files[0], **at_once)
 

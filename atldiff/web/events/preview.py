@@ -15,6 +15,8 @@ from atldiff.web.jobs.service import Service
 from atldiff.web.layout import Page
 from atldiff.web.preview import progress
 
+EDITS = (*MOTION, "emotion", "seed", "file_format", "detector", "driving_video", "poses")
+
 
 def connect_preview(page: Page, service: Service) -> None:
     """Connects *Preview* and what follows a first one, inside the current `gr.Blocks`.
@@ -40,8 +42,9 @@ def connect_preview(page: Page, service: Service) -> None:
             yield {page.status: progress(request.explain(error), kind="bad")}
 
     def render_again(previews: list[str], *values: Any) -> Iterator[dict]:
-        """Shows the face by the new settings, after a first preview."""
-        yield from render(previews, *values) if previews else [{page.saved: gr.skip()}]
+        """Shows the face by the new settings, after a first preview or where a hand turned the head."""
+        turned = values[api.PREVIEW.index("poses")]
+        yield from render(previews, *values) if previews or turned else [{page.saved: gr.skip()}]
 
     def turn(previews: list[str], before: bool) -> dict:
         """Shows the setting before in place of the one now, or the other way round."""
@@ -53,7 +56,7 @@ def connect_preview(page: Page, service: Service) -> None:
     event = page.preview.click(lambda: gr.Tabs(selected="motion"), None, page.tabs, queue=False, **HIDDEN)
     event.then(None, js=scripts.SHOW_MOTION)
     event.then(render, inputs, outputs, **shown)
-    edits = [page.inputs[name].change for name in (*MOTION, "emotion", "seed", "file_format", "detector")]
+    edits = [page.inputs[name].change for name in EDITS]
     gr.on(edits, render_again, inputs, outputs, trigger_mode="always_last", **HIDDEN, **LIGHT)
     nothing = {page.motion: None, page.previews: [], page.was: gr.Button(visible=False)}
     changes = [page.inputs[name].change for name in ("portrait", "speech", "face")]

@@ -21,7 +21,7 @@ from atldiff.web.preview import progress
 from atldiff.web.takes import Take
 
 # A landmark file is let go with every new photo, and a reload brings one.
-FILES = ("portrait", "speech", "driving_video", "backdrop", "answer", "second")
+FILES = ("portrait", "speech", "driving_video", "poses", "backdrop", "answer", "second")
 SETTINGS = tuple(name for name in OPTIONS if name not in OF_PHOTO)
 
 

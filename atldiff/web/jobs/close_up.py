@@ -15,7 +15,11 @@ SIDE = 256  # pixels
 SECONDS = 2.0
 EVERY = 2  # every second frame is made
 _REACH = 1.4  # side of the picture over the network's crop
-_PLAIN = {"output": "photo", "background": "keep", "captions": ""}  # what says nothing about the motion
+
+
+def head_box(portrait: Portrait) -> np.ndarray:
+    """The square (4,) round the head that the preview shows, pixels of the photo."""
+    return square_box((portrait.box[:2] + portrait.box[2:]) / 2, _REACH * float(np.ptp(portrait.box[::2])))
 
 
 def close_up(animation: Animation) -> Animation:
@@ -28,7 +32,7 @@ def close_up(animation: Animation) -> Animation:
     spoken = np.convolve(voice_activity(speech), np.ones(count), "valid")
     start = int(spoken.argmax())
     part = slice(start, start + count, EVERY)
-    box = square_box((portrait.box[:2] + portrait.box[2:]) / 2, _REACH * float(np.ptp(portrait.box[::2])))
+    box = head_box(portrait)
     scale = SIDE / float(box[2] - box[0])
     return Animation(
         Portrait(
@@ -45,5 +49,5 @@ def close_up(animation: Animation) -> Animation:
             fps=sequence.fps // EVERY,
             pose=sequence.pose[part],
         ),
-        replace(animation.options, **_PLAIN),
+        replace(animation.options, output="photo", background="keep", captions=""),
     )

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import logging
 import signal
 import time
@@ -34,7 +35,8 @@ PICTURE_EVERY, PICTURE_SIDE = 0.3, 460  # seconds between two pictures of the pr
 _GPU_START, _GPU_STEP, _GPU_MEGAPIXEL = 15.0, 1 / 60, 0.08
 _PIXELS = {"square": 512**2, "crop": 256**2}
 LIVE = "live.mp4"  # beside the video in the making
-_FILES = ("landmarks", "driving_video", "backdrop", "answer", "second")  # that may be left out
+MAX_PATH = 10**6  # letters of a hand's path; a minute at 240 moments a second has half as many
+_FILES = ("landmarks", "driving_video", "backdrop", "answer", "second", "poses")  # that may be left out
 _IN_BROWSERS = {"JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP"}
 
 
@@ -51,6 +53,7 @@ class Request:
         backdrop: path of a picture to lay behind the person, or None.
         answer: path of a recording in which somebody answers, or None.
         second: path of the photo of the one who answers; None = another face of the photo.
+        poses: path of a table of the head's angles to use, or None.
     """
 
     portrait: str
@@ -61,6 +64,7 @@ class Request:
     backdrop: str | None = None
     answer: str | None = None
     second: str | None = None
+    poses: str | None = None
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Request":
@@ -80,8 +84,8 @@ class Request:
         )
         if request.second and not request.answer:
             raise InputError("There is a second person but no answer", "Give a recording of the answer")
-        if request.answer and (request.landmarks or request.driving_video or request.backdrop):
-            remedy = "Take away landmarks, driving video and background picture, or the answer"
+        if request.answer and (any(request.motion.values()) or request.backdrop):
+            remedy = "Take away the files of motion and the background picture, or the answer"
             raise InputError("In a dialogue the voices alone move the faces", remedy)
         if request.answer and options.background == "matte":
             raise InputError("A dialogue has no transparent background", "Choose another background")
@@ -98,7 +102,11 @@ class Request:
     @property
     def motion(self) -> dict[str, str | None]:
         """The files of motion, as keywords of `animation.animate`."""
-        return {"landmark_file": self.landmarks, "driving_video": self.driving_video}
+        return {
+            "landmark_file": self.landmarks,
+            "driving_video": self.driving_video,
+            "poses": self.poses,
+        }
 
 
 @dataclass(frozen=True)
@@ -132,6 +140,26 @@ def read_beginning(path: str) -> Speech:
     """Reads the first MAX_SECONDS of an uploaded recording, or of a video's sound."""
     speech = load_speech(path)
     return speech.cut(0, min(speech.seconds, MAX_SECONDS))
+
+
+def read_hand_path(text: str) -> np.ndarray:
+    """Reads a hand's path, JSON of [seconds, right, down] each; returns (N, 3) float64.
+
+    Raises:
+        InputError: the text is none, or holds no two moments in order.
+    """
+    problem = InputError("The path of the hand cannot be read", "Hold the face and drag it again")
+    if len(text) > MAX_PATH:
+        raise problem
+    try:
+        path = np.array(json.loads(text), float)
+    except (ValueError, TypeError) as error:
+        raise problem from error
+    if path.ndim != 2 or path.shape[1] != 3 or len(path) < 2 or not np.isfinite(path).all():
+        raise problem
+    if path[0, 0] < 0 or (np.diff(path[:, 0]) < 0).any():
+        raise problem
+    return path
 
 
 def photo_size(path: str | None, zoom: float = 1.0, output: str = "photo") -> tuple[int, int] | None:

@@ -18,11 +18,13 @@ from atldiff.media.clip import write_clip
 from atldiff.media.speech import Speech, load_speech
 from atldiff.media.synthesis import synthesise, write_sound
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
+from atldiff.portrait.photo import crop_square
 from atldiff.portrait.portrait import Portrait, load_portrait
 from atldiff.provenance.credentials import find_sidecar
 from atldiff.provenance.verify import verify
 from atldiff.sequence import LandmarkSequence
-from atldiff.web.jobs.close_up import close_up
+from atldiff.speech.motion.pose_file import write_hand_poses
+from atldiff.web.jobs.close_up import SIDE, close_up, head_box
 from atldiff.web.jobs.forecast import Forecast, seconds_left
 from atldiff.web.jobs.inspection import Inspector
 from atldiff.web.jobs.request import (
@@ -32,6 +34,7 @@ from atldiff.web.jobs.request import (
     Step,
     convert_for_browsers,
     read_beginning,
+    read_hand_path,
     read_speech,
     small_jpeg,
 )
@@ -214,6 +217,25 @@ class Service(Inspector):
             path = animation.landmarks.save(folder / f"landmarks.{values['file_format']}")
             *_, last = self._make(close_up(animation), folder)
             yield str(path), str(last.video)
+
+    def head(self, portrait: str | None, face: int, detector: str) -> bytes:
+        """The picture of the head that a hand may drag, a JPEG of the preview's part of the photo."""
+        if not portrait:
+            raise InputError("There is no portrait yet", "Upload a photo, or click an example")
+        with self._idle_timer.busy(), self._readers:
+            person = load_portrait(portrait, face, detector)
+            return small_jpeg(crop_square(person.image, head_box(person), SIDE))
+
+    def turn_by_hand(self, path: str, speech: str | None) -> Iterator[str]:
+        """Yields the path of a table of poses from a hand's path, see `write_hand_poses`.
+
+        Args:
+            path: JSON of [seconds, right, down] each.
+            speech: path of the recording.
+        """
+        points = read_hand_path(path)
+        with self._job() as folder, self._readers:
+            yield str(write_hand_poses(folder / "by-hand.csv", points, read_speech(speech or "").num_frames))
 
     def check_portrait(self, values: Mapping[str, Any]) -> Iterator[tuple[dict, np.ndarray]]:
         """Yields a portrait's description, and the annotated photo."""

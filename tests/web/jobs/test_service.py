@@ -25,6 +25,7 @@ from atldiff.options import DEFAULTS, Options
 from atldiff.portrait.photo import open_photo
 from atldiff.portrait.portrait import Portrait, load_portrait
 from atldiff.sequence import LandmarkSequence
+from atldiff.speech.motion.pose_file import poses_from_csv
 from atldiff.web import texts
 from atldiff.web.jobs import request, service
 from atldiff.web.jobs.forecast import Forecast, seconds_left
@@ -426,6 +427,30 @@ def test_of_a_recording_that_is_too_long_the_first_minute_is_offered(shop, tmp_p
 
 
 @pytest.mark.skipif(not installed_voices(), reason="no voice is installed")
+def test_a_hand_turns_the_head(shop, tmp_path):
+    picture = page.Image.open(io.BytesIO(shop.head(PHOTO, 1, "mediapipe")))
+    assert picture.size == (256, 256)
+    for table in shop.turn_by_hand("[[0,0,0],[1,1,-0.5],[2,1,-0.5]]", RECORDING):
+        yaw, pitch, *rest = poses_from_csv(table).T
+        assert len(yaw) == load_speech(RECORDING).num_frames and not np.any(rest)
+        np.testing.assert_allclose((yaw[15], yaw[30], yaw[60], yaw[75:].max()), (7.5, 15, 15, 0), atol=0.01)
+        np.testing.assert_allclose(pitch, -yaw / 3, atol=0.01)
+    with pytest.raises(InputError, match="no portrait"):
+        shop.head(None, 1, "mediapipe")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "drag", "5", "[]", "[[0,0,0]]", "[[0,0],[1,1]]", "[[1,0,0],[0,0,0]]", "[[0,0,0],[1,NaN,0]]",
+     '[["a",0,0],[1,0,0]]', "[[0,0,0],[1,0]]", "[" * 2_000_000, '{"a": 1}', "[[-1,0,0],[0,0,0]]"],
+    ids=lambda text: text[:20],
+)  # fmt: skip
+def test_a_path_that_no_hand_draws_is_refused(text):
+    with pytest.raises(InputError, match="path of the hand"):
+        request.read_hand_path(text)
+
+
 def test_a_typed_text_is_said(shop, tmp_path):
     voice = installed_voices()[0].name
     for path in shop.say("Good morning.", voice):
