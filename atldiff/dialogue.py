@@ -94,7 +94,7 @@ def mix_turns(turns: Sequence[Speech], max_seconds: float = MAX_SECONDS) -> tupl
         _lay(sound[number % 2], resample(turn.sound, turn.sound_rate, rate), round(start * rate))
     name = "+".join(turn.fingerprint for turn in turns)
     parts = *zip(samples, sound, strict=True), (samples.sum(axis=0), sound.sum(axis=0))
-    first, second, both = (Speech(heard, played, rate, name) for heard, played in parts)
+    first, second, both = (Speech(*part, rate, name) for part in parts)
     return first, second, both
 
 

@@ -51,10 +51,10 @@ def blink_rate(opening: np.ndarray) -> float:
     Returns:
         Blinks a minute; NaN without a face.
     """
-    known = opening[np.isfinite(opening)]
-    if not len(known):
+    values = opening[np.isfinite(opening)]
+    if not len(values):
         return float("nan")
-    closed = known < BLINK * np.quantile(known, OPEN_EYE)
+    closed = values < BLINK * np.quantile(values, OPEN_EYE)
     runs = [len(list(run)) for is_closed, run in groupby(closed) if is_closed]
     blinks = sum(run <= LONGEST_BLINK * FRAME_RATE for run in runs)
     return blinks * 60 * FRAME_RATE / len(opening)

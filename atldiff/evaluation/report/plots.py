@@ -15,18 +15,18 @@ _SIZE = (7.0, 3.2)  # inches
 
 def plots(summary: Summary, rows: Sequence[dict]) -> dict[str, str]:
     """Title -> SVG: distributions by person, courses in time, and quality against steps."""
-    drawn = {}
+    svg = {}
     for protocol in summary:
         some = [row for row in rows if row["protocol"] == protocol]
         for measure in BY_PERSON:
-            drawn[f"{protocol}: {measure} by person"] = by_person(some, measure)
+            svg[f"{protocol}: {measure} by person"] = by_person(some, measure)
         if max(len(row["seconds"][BY_SECOND[0]]) for row in some) > 1:
             for measure in BY_SECOND:
-                drawn[f"{protocol}: {measure} by second"] = by_second(some, measure)
+                svg[f"{protocol}: {measure} by second"] = by_second(some, measure)
         steps = {row["steps"] for row in some if row.get("steps")}
         if len(steps) > 1:
-            drawn[f"{protocol}: PSNR mouth by steps"] = by_steps(summary[protocol], some, "PSNR mouth")
-    return drawn
+            svg[f"{protocol}: PSNR mouth by steps"] = by_steps(summary[protocol], some, "PSNR mouth")
+    return svg
 
 
 def by_person(rows: Sequence[dict], measure: str) -> str:

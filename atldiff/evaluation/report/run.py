@@ -116,12 +116,12 @@ def check_settings(out: Path, settings: dict) -> None:
     file = out / "settings.json"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        known = json.loads(file.read_text()) if file.exists() else {}
-        changed = [name for name, value in settings.items() if known.get(name, value) != value]
+        earlier = json.loads(file.read_text()) if file.exists() else {}
+        changed = [name for name, value in settings.items() if earlier.get(name, value) != value]
         if changed:
-            problem = f"{out} was begun with {changed[0]} = {known[changed[0]]}, not {settings[changed[0]]}"
+            problem = f"{out} was begun with {changed[0]} = {earlier[changed[0]]}, not {settings[changed[0]]}"
             raise InputError(problem, "Give another --out, or the settings it was begun with")
-        _write(file, json.dumps(known | settings, indent=1))
+        _write(file, json.dumps(earlier | settings, indent=1))
     except OSError as error:
         raise InputError(f"{out} cannot be written", "Choose another --out") from error
 

@@ -60,11 +60,11 @@ def score_video(take: Take, frames: np.ndarray, sound: Sound, networks: Networks
     part = slice(1, len(frames))
     frames, truth, true = frames[part], take.truth[part], take.track[part]
     predicted = Track.from_frames(frames)
-    known = true.filled().points
+    true_points = true.filled().points
     boxes = {
         "": None,
-        " face": pictures.part_box(known, margin=MARGIN),
-        " mouth": pictures.part_box(known, lm.MOUTH, MARGIN),
+        " face": pictures.part_box(true_points, margin=MARGIN),
+        " mouth": pictures.part_box(true_points, lm.MOUTH, MARGIN),
     }
     curves = {}
     for name, box in boxes.items():
@@ -78,8 +78,8 @@ def score_video(take: Take, frames: np.ndarray, sound: Sound, networks: Networks
     for prefix, track in (("", predicted), ("true ", true)):
         scores |= {prefix + name: value for name, value in _behaviour(track, sound, part).items()}
     if networks.identity is not None:
-        given = take.truth[0], take.track.filled().points[0]
-        scores["identity"] = networks.identity_similarity(frames, predicted.points, *given)
+        reference = take.truth[0], take.track.filled().points[0]
+        scores["identity"] = networks.identity_similarity(frames, predicted.points, *reference)
     curves["sharpness"] = sharp
     return {"scores": scores, "seconds": {name: _by_second(curves[name]) for name in BY_SECOND}}
 

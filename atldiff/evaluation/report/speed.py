@@ -35,10 +35,10 @@ def measure_speed(out: Path, systems: Sequence[tuple[str, str, int]], device: st
         raise InputError(f"There is nothing to time in {out}", "Score a clip first")
     file = out / FILE
     rows: list[dict] = json.loads(file.read_text()) if file.exists() else []
-    done = {(row["system"], row["steps"], row["picture"]) for row in rows}
+    keys = {(row["system"], row["steps"], row["picture"]) for row in rows}
     for name, weights, steps in tqdm(systems, desc="speed", unit="system"):
         for picture, (output, size) in PICTURES.items():
-            if (name, steps, picture) in done:
+            if (name, steps, picture) in keys:
                 continue
             options = {"steps": steps, "output": output}
             case = Case(photo, photo.with_suffix(".wav"), size, device, weights, options=options)

@@ -102,8 +102,8 @@ class Track:
 
     def filled(self) -> "Track":
         """The track with the nearest seen face in frames without one. It must have been seen once."""
-        known = np.flatnonzero(self.seen)
-        nearest = known[np.abs(np.arange(len(self.points))[:, None] - known).argmin(axis=1)]
+        index = np.flatnonzero(self.seen)
+        nearest = index[np.abs(np.arange(len(self.points))[:, None] - index).argmin(axis=1)]
         return Track(self.points[nearest], self.meshes[nearest])
 
     def __getitem__(self, part: slice) -> "Track":

@@ -83,9 +83,9 @@ class ClipIndex:
         if rule == "clips":
             self._do("UPDATE clips SET split = clip_split(key) WHERE split = ''")
         else:
-            known = dict(self._rows("SELECT identity, min(split) FROM clips WHERE split != '' GROUP BY 1"))
+            splits = dict(self._rows("SELECT identity, min(split) FROM clips WHERE split != '' GROUP BY 1"))
             new = [who for (who,) in self._rows("SELECT DISTINCT identity FROM clips WHERE split = ''")]
-            places = speaker_splits(new, known)
+            places = speaker_splits(new, splits)
             update = "UPDATE clips SET split = ? WHERE split = '' AND identity = ?"
             self._many(update, ((places[who], who) for who in new))
         for split in SPLITS:
@@ -175,17 +175,17 @@ class ClipIndex:
     def _take(self, clip: ClipRecord, file: str) -> None:
         """Adds a clip, or updates it. A skipped clip becomes new again when its files have changed."""
         stamp, text = _stamp(clip), json.dumps(vars(clip), default=str)
-        known = next(self._rows("SELECT file, stamp, state FROM clips WHERE key = ?", clip.key), None)
-        if known is None:
+        row = next(self._rows("SELECT file, stamp, state FROM clips WHERE key = ?", clip.key), None)
+        if row is None:
             self._do(
                 "INSERT INTO clips (key, file, stamp, record, identity, split, rank)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 *(clip.key, file, stamp, text, clip.identity, clip.split, rank(clip.key)),
             )
-        elif known[0] != file:
-            reason = f"its name {clip.key} is that of {known[0]}"
+        elif row[0] != file:
+            reason = f"its name {clip.key} is that of {row[0]}"
             self._do("INSERT INTO left_out VALUES (?, ?)", file, reason)
-        elif known[2] in ("new", "skipped") and (known[2] == "new" or known[1] != stamp):
+        elif row[2] in ("new", "skipped") and (row[2] == "new" or row[1] != stamp):
             again = "shard = CASE state WHEN 'new' THEN shard END, state = 'new', reason = NULL"
             self._do(f"UPDATE clips SET record = ?, stamp = ?, {again} WHERE key = ?", text, stamp, clip.key)
 

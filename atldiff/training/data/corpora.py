@@ -171,7 +171,7 @@ def _folder(root: Path) -> Listing:
 
 def _clips_csv(root: Path) -> Listing:
     """clips.csv: file and identity, and any other field of a ClipRecord; clip_sync.csv: measured lags."""
-    known = {f.name for f in fields(ClipRecord)} - {"key", "video", "audio", "lag", "details"}
+    names = {f.name for f in fields(ClipRecord)} - {"key", "video", "audio", "lag", "details"}
     lags = _measured_lags(root / LAGS)
     for row in table_rows(root / "clips.csv", ("file", "identity")):
         path = root / row["file"]
@@ -179,7 +179,7 @@ def _clips_csv(root: Path) -> Listing:
         if problem:
             yield Skipped(row["file"], problem)
             continue
-        columns: dict[str, Any] = {name: row[name] for name in known if row.get(name)}
+        columns: dict[str, Any] = {name: row[name] for name in names if row.get(name)}
         sound = root / row["audio"] if row.get("audio") else None
         yield ClipRecord(_key(root, path), path, audio=sound, lag=lags.get(row["file"], 0.0), **columns)
 

@@ -226,8 +226,8 @@ def _cut_pieces(entry: dict, arrays: dict[str, np.ndarray], seconds: float) -> l
 def _resample_landmarks(points: np.ndarray, tracked: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
     """Interpolates landmarks (T, 68, 2) at fps to (F, 68, 2) at FRAME_RATE; also which are tracked, (F,)."""
     frames = int(round(len(points) / fps * FRAME_RATE))
-    when, known = np.arange(frames) / FRAME_RATE, np.flatnonzero(tracked)
-    flat = points.reshape(len(points), -1)[known]
-    columns = [np.interp(when, known / fps, column) for column in flat.T]
+    when, index = np.arange(frames) / FRAME_RATE, np.flatnonzero(tracked)
+    flat = points.reshape(len(points), -1)[index]
+    columns = [np.interp(when, index / fps, column) for column in flat.T]
     nearest = np.clip(np.round(when * fps).astype(int), 0, len(points) - 1)
     return np.stack(columns, -1).reshape(frames, 68, 2).astype(np.float32), tracked[nearest]

@@ -94,14 +94,14 @@ def train_emotion(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.learning_rate, stage.steps + 1)
     model, optimizer = accelerator.prepare(Classifier(net), optimizer)
     parts = {"net": net, "average": average, "optimizer": optimizer}
-    step, known, begun = 0, np.flatnonzero(~held_out), {"list of emotions": list(net.names), "seed": seed}
+    step, training, begun = 0, np.flatnonzero(~held_out), {"list of emotions": list(net.names), "seed": seed}
     if (out / "emotion.pt").exists():
         step = load_state(out / "emotion.pt", parts, accelerator.device, begun)["step"]
         resume_schedule(schedule, step)
-    journal, weight = Journal(accelerator, "emotion", step), rarity(labels[known], len(net.names))
+    journal, weight = Journal(accelerator, "emotion", step), rarity(labels[training], len(net.names))
     batches, saved = sample_numbers(accelerator, stage.batch, step), time.monotonic()
     while step < stage.steps:
-        examples, truth = draw_examples(mels, labels, known, next(batches), stage.columns, seed)
+        examples, truth = draw_examples(mels, labels, training, next(batches), stage.columns, seed)
         seed_step(accelerator, seed, step)
         loss = emotion_loss(model, examples, truth, weight, accelerator)
         optimizer.zero_grad()
@@ -119,7 +119,7 @@ def train_emotion(
             saved = time.monotonic()
     average.copy_to(net.parameters())
     net.eval()
-    set_prototypes(encoder, (mels[i] for i in known.tolist()), labels[known])
+    set_prototypes(encoder, (mels[i] for i in training.tolist()), labels[training])
     report = test_emotion(encoder, (mels[i] for i in np.flatnonzero(held_out).tolist()), labels[held_out])
     journal.write({"stage": asdict(stage)} | report)
     journal.close()
@@ -155,17 +155,17 @@ def rarity(labels: np.ndarray, count: int) -> Tensor:
 
 
 def draw_examples(
-    mels: Sequence[Tensor], labels: np.ndarray, known: np.ndarray, numbers: range, columns: int, seed: int
+    mels: Sequence[Tensor], labels: np.ndarray, training: np.ndarray, numbers: range, columns: int, seed: int
 ) -> tuple[Tensor, Tensor]:
     """Augmented log-mels (B, 80, columns) and labels (B,) of the examples with these numbers.
 
     Args:
         mels: all log-mels (80, M).
         labels: (n,) of all.
-        known: (k,) indices of the recordings to train on.
+        training: (k,) indices of the recordings to train on.
     """
     generators = [np.random.default_rng([seed, number]) for number in numbers]
-    chosen = [int(rng.choice(known)) for rng in generators]
+    chosen = [int(rng.choice(training)) for rng in generators]
     versions = [augment(mels[i], columns, rng) for i, rng in zip(chosen, generators, strict=True)]
     return torch.stack(versions), torch.from_numpy(labels[chosen])
 

@@ -189,9 +189,9 @@ class LandmarkTrainer:
                 self.versions = teach_versions(out, key, self.versions, runs, encoder)
         rows = [(clip.stem, clip.speaker, len(clip.ok)) for clip in clips]
         self.stems, self.speakers, frames = (list(column) for column in zip(*rows, strict=True))
-        kept = trained_on(self.speakers, stage.fold)
+        mask = trained_on(self.speakers, stage.fold)
         if not stage.trained:
-            fit_components(generator, compress(clips, kept))
+            fit_components(generator, compress(clips, mask))
         self.net = LandmarkNetworks(generator, encoder.gate).train()
         self.average = EMAModel(self.net.parameters(), decay=stage.ema)
         optimizer = torch.optim.AdamW(self.net.parameters(), stage.learning_rate, weight_decay=0.05)
@@ -199,7 +199,7 @@ class LandmarkTrainer:
         self.model, self.optimizer = accelerator.prepare(self.net, optimizer)
         self.state: dict[str, Any] = {"step": 0, "best": -1.0, "stale": 0, "data": key}
         self.state |= {"lags": [0] * len(clips), "trust": [1.0] * len(clips)}
-        self.shares = clip_shares(self.speakers, frames) * kept
+        self.shares = clip_shares(self.speakers, frames) * mask
         if (out / "lags.json").exists():
             lags = json.loads((out / "lags.json").read_text())
             self.state |= lags if lags.pop("clips") == self.stems else {}

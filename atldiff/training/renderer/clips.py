@@ -100,8 +100,8 @@ def stored_clip(
     ok = arrays["ok"]
     if entry["use"] == "landmarks" or not ok.any():
         return None
-    known = arrays["landmarks"] * STORED_SIZE
-    points = np.where(ok[:, None, None], known, known[ok][:1])
+    landmarks = arrays["landmarks"] * STORED_SIZE
+    points = np.where(ok[:, None, None], landmarks, landmarks[ok][:1])
     usable = ok & (np.abs(lm.yaw(points)) < MAX_YAW)
     if usable.sum() < MIN_FRAMES:
         return None

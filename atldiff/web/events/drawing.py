@@ -41,8 +41,8 @@ def connect_drawing(page: Page, service: Service) -> None:
         except Exception as error:  # the visitor reads of any error, and the page continues
             return {page.status: progress(request.explain(error), kind="bad")}
 
-    given = [page.inputs[name] for name in ("portrait", "face", "detector", "speech")]
-    page.by_hand.click(open_pad, given, page.pad, **HIDDEN, **LIGHT)
+    inputs = [page.inputs[name] for name in ("portrait", "face", "detector", "speech")]
+    page.by_hand.click(open_pad, inputs, page.pad, **HIDDEN, **LIGHT)
     outputs = [page.inputs["poses"], page.pad, page.status]
     page.path.change(turn, [page.path, page.inputs["speech"]], outputs, **HIDDEN, **LIGHT)
     changes = [page.inputs[name].change for name in ("portrait", "speech", "face")]

@@ -74,9 +74,9 @@ def connect_making(page: Page, service: Service, usual: dict[str, Any]) -> None:
             page.status: gr.HTML(visible=False) if busy else gr.HTML(line, visible=True),
         }
 
-    def watch(takes: list[Take], *given: Any) -> Iterator[dict]:
+    def watch(takes: list[Take], *inputs: Any) -> Iterator[dict]:
         """Makes a video and shows each report; `takes` are the visit's earlier ones."""
-        values = dict(zip(api.ANIMATE, given, strict=True))
+        values = dict(zip(api.ANIMATE, inputs, strict=True))
         try:
             for report in service.animate(values):
                 if report.video:

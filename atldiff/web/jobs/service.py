@@ -113,8 +113,8 @@ class Service(Inspector):
             begin = time.monotonic()
             with self._readers:
                 speech = read_speech(request.speech)
-                given = request.portrait, speech, request.options
-                portrait, speech = read_inputs(*given, backdrop=request.backdrop)
+                inputs = request.portrait, speech, request.options
+                portrait, speech = read_inputs(*inputs, backdrop=request.backdrop)
                 spoken = speech
                 if request.answer:
                     spoken = mix_turns([speech, read_speech(request.answer)], MAX_SECONDS)[-1]
