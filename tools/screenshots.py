@@ -19,7 +19,14 @@ from visitor import clear, give
 
 PICTURES, STATES = Path(__file__).parents[1] / "examples" / "page", Path("out/page")
 WIDTH = 1200  # pixels of a picture
-SCREENS = {"desktop": (1440, 1240, "light"), "dark": (1440, 1240, "dark"), "phone": (390, 844, "light")}
+SCREENS = {
+    "desktop": (1440, 1240, "light"),
+    "dark": (1440, 1240, "dark"),
+    "phone": (390, 844, "light"),
+    "tablet": (820, 1180, "light"),
+    "wide": (1920, 1080, "light"),
+}
+SHOWN = ("desktop", "dark", "phone")  # in the documentation
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -44,7 +51,7 @@ def main() -> None:
             browser = tools.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
             opening, click = time_first_videos(browser, url)
             print(f"playing {opening:.1f} s after opening, {click:.1f} s after an example's click\n")
-            print("| run | motion preview | slider to preview | first picture | finished video |")
+            print("| run | preview | slider to preview | first picture | finished video |")
             print("|---|---|---|---|---|")
             voice = serving.recording(Path(temp) / "voice.wav", args.seconds)
             for run in ("cold", "warm", "warm"):
@@ -72,7 +79,7 @@ def time_requests(browser: Browser, url: str, voice: Path) -> list[str]:
     """Times the astronaut (512 x 512), each time from the click.
 
     Returns:
-        Times such as "1.2 s": the motion preview; the preview after a change of a slider; a video's first
+        Times such as "1.2 s": the preview; the preview after a change of a slider; a video's first
         picture; the finished file.
     """
     tab = open_tab(browser, url, "desktop")
@@ -125,6 +132,9 @@ def take_pictures(browser: Browser, url: str, name: str) -> None:
     tab.click("#preview")
     tab.wait_for_function(f"() => {MOTION}?.readyState >= 2")
     save_picture(tab, name, "previewing")
+    tab.click("#by-hand")
+    tab.wait_for_selector(".pad img")
+    save_picture(tab, name, "turning")
     tab.click("#animate")
     tab.wait_for_selector("#still img")
     save_picture(tab, name, "running")
@@ -144,12 +154,12 @@ def take_pictures(browser: Browser, url: str, name: str) -> None:
 
 
 def save_picture(tab: Page, name: str, state: str) -> None:
-    """Saves a picture of the page to out/page/; the state "done" also goes to examples/page/."""
+    """Saves a picture of the page to out/page/; the state "done" of some goes to examples/page/."""
     tab.wait_for_timeout(1200)
     STATES.mkdir(parents=True, exist_ok=True)
     shot = STATES / f"{name}-{state}.png"
     tab.screenshot(path=shot, full_page=name != "phone")
-    if state == "done":
+    if state == "done" and name in SHOWN:
         PICTURES.mkdir(exist_ok=True)
         image = Image.open(shot).convert("RGB")
         image.thumbnail((WIDTH, 3 * WIDTH), Image.Resampling.LANCZOS)

@@ -24,7 +24,7 @@ def connect_preview(page: Page, service: Service) -> None:
     `page.previews` holds the newest video and the one of the setting before.
     """
     inputs = [page.previews, *(page.inputs[name] for name in api.PREVIEW)]
-    outputs = [page.saved, page.motion, page.previews, page.before, page.was, page.status]
+    outputs = [page.saved, page.motion, page.previews, page.before, page.was, page.tabs, page.status]
 
     def render(previews: list[str], *values: Any) -> Iterator[dict]:
         """Shows the face by the settings; the video before is kept to compare."""
@@ -36,6 +36,7 @@ def connect_preview(page: Page, service: Service) -> None:
                     page.motion: gr.Video(newest, label=texts.NOW),
                     page.previews: [newest, *previews[:1]],
                     page.before: False,
+                    page.tabs: gr.Tabs(selected="motion"),  # a look at the photo may have come between
                     page.was: gr.Button(texts.WAS, visible=bool(previews)),
                 }
         except Exception as error:  # the visitor reads of any error, and the page continues
