@@ -75,7 +75,7 @@ class Trial:
 def validate(
     pipeline: ATLDiffPipeline,
     clips: Sequence[TrackedClip],
-    spoken: Sequence[SpokenClip],
+    speech_clips: Sequence[SpokenClip],
     steps: tuple[int, ...] = (1, 2, 4, 8),
     max_clips: int | None = None,
     out: Path | None = None,
@@ -86,7 +86,7 @@ def validate(
     Args:
         pipeline: the pipeline to score.
         clips: clips to render.
-        spoken: clips whose landmarks to predict.
+        speech_clips: clips whose landmarks to predict.
         steps: numbers of sampling steps to compare.
         max_clips: the largest number of clips to render; None: all.
         out: file for the result, as JSON.
@@ -112,7 +112,7 @@ def validate(
             scores[name].append(picture_scores(frames, trial))
             if fid:
                 distances[name].add(frames, trial.truth)
-    landmarks = validate_landmarks(pipeline.speech_encoder, pipeline.landmark_generator, spoken)
+    landmarks = validate_landmarks(pipeline.speech_encoder, pipeline.landmark_generator, speech_clips)
     result: dict = {"pictures": {name: _mean(values) for name, values in scores.items()}}
     for name, distance in distances.items():
         result["pictures"][name]["FID"] = distance.value()

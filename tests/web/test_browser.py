@@ -149,7 +149,7 @@ def test_a_video_for_posting_has_a_shape_a_background_and_captions_and_a_clip(ta
         tab.click("#as-gif")
     assert download.value.suggested_filename == "astronaut-hello.gif"
     with page.Image.open(download.value.path()) as clip:
-        assert clip.size == (202, 360) and clip.n_frames == 10
+        assert clip.size == (202, 360) and clip.n_frames == 15
         picture = np.asarray(clip.convert("RGB")).astype(int)
     assert np.abs(picture[2, 2] - (0x1E, 0x5F, 0xB4)).max() < 12
     assert (picture[300:330].min(axis=2) > 200).any()  # letters

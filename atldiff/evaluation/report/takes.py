@@ -90,9 +90,9 @@ class Track:
 
         A detected face lies 1 % of the eyes' distance beside a tracked one, and settles in five frames.
         """
-        lost = np.full((MESH_POINTS, 3), np.nan, np.float32)
+        missing = np.full((MESH_POINTS, 3), np.nan, np.float32)
         tracked = track_meshes(chain([frames[0]] * WARM_UP, frames))
-        meshes = np.stack([lost if mesh is None else mesh for _, mesh in tracked])[WARM_UP:]
+        meshes = np.stack([missing if mesh is None else mesh for _, mesh in tracked])[WARM_UP:]
         return cls(lm.mesh_to_landmarks(meshes[..., :2]), meshes)
 
     @property

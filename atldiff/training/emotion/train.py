@@ -94,9 +94,9 @@ def train_emotion(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.learning_rate, stage.steps + 1)
     model, optimizer = accelerator.prepare(Classifier(net), optimizer)
     parts = {"net": net, "average": average, "optimizer": optimizer}
-    step, training, begun = 0, np.flatnonzero(~held_out), {"list of emotions": list(net.names), "seed": seed}
+    step, training, fixed = 0, np.flatnonzero(~held_out), {"list of emotions": list(net.names), "seed": seed}
     if (out / "emotion.pt").exists():
-        step = load_state(out / "emotion.pt", parts, accelerator.device, begun)["step"]
+        step = load_state(out / "emotion.pt", parts, accelerator.device, fixed)["step"]
         resume_schedule(schedule, step)
     journal, weight = Journal(accelerator, "emotion", step), rarity(labels[training], len(net.names))
     batches, saved = sample_numbers(accelerator, stage.batch, step), time.monotonic()
@@ -115,7 +115,7 @@ def train_emotion(
             journal.write({"step": step, "loss": accelerator.reduce(loss.detach(), "mean").item()})
         due = time.monotonic() - saved > stage.save_seconds or step == stage.steps
         if due and accelerator.is_main_process:
-            save_state(out / "emotion.pt", parts, step=step, begun=begun)
+            save_state(out / "emotion.pt", parts, step=step, begun=fixed)
             saved = time.monotonic()
     average.copy_to(net.parameters())
     net.eval()

@@ -46,13 +46,13 @@ class Fold:
 
 def held_out(clips: Iterable[SpeechClip], fold: Fold) -> list[SpeechClip]:
     """The fold's clips, at most CLIPS_A_PERSON of each person."""
-    chosen: list[SpeechClip] = []
+    selection: list[SpeechClip] = []
     counts: Counter[str] = Counter()
     for clip in clips:
         if fold.holds(clip.speaker) and counts[clip.speaker] < CLIPS_A_PERSON:
             counts[clip.speaker] += 1
-            chosen.append(clip)
-    return chosen
+            selection.append(clip)
+    return selection
 
 
 def trained_on(speakers: Sequence[str], fold: Fold | None) -> list[bool]:

@@ -67,8 +67,8 @@ class StoredClip:
     def style(self) -> np.ndarray:
         """The mouth's style (4,) in this clip; zeros, the mean of all clips, if the mouth never opens."""
         wide = np.flatnonzero(self.usable & (lm.mouth_opening(self.points) >= MIN_OPENING))
-        chosen = wide[np.linspace(0, len(wide) - 1, min(STYLE_FRAMES, len(wide))).astype(int)]
-        candidates = (mouth_style(self.frame(index), self.points[index]) for index in chosen)
+        frames = wide[np.linspace(0, len(wide) - 1, min(STYLE_FRAMES, len(wide))).astype(int)]
+        candidates = (mouth_style(self.frame(index), self.points[index]) for index in frames)
         styles = [style for style in candidates if style is not None]
         return np.mean(styles, axis=0) if styles else np.zeros(STYLE_DIM, np.float32)
 

@@ -171,19 +171,19 @@ class Trainer:
         stale: validations since the best one.
         places: positions of the processes' streams of clips in the saved state.
         validation: samples of `validation_set`, in the main process.
-        begun: settings that may not change in a run (see `load_state`).
+        fixed: settings that may not change in a run (see `load_state`).
     """
 
     def __init__(
-        self, take_step: RendererStep, accelerator: Accelerator, patience: int | None, begun: dict[str, Any]
+        self, take_step: RendererStep, accelerator: Accelerator, patience: int | None, fixed: dict[str, Any]
     ) -> None:
         self.take_step, self.accelerator, self.patience = take_step, accelerator, patience
-        self.out, self.stage, self.begun = Path(accelerator.project_dir), take_step.stage, begun
+        self.out, self.stage, self.fixed = Path(accelerator.project_dir), take_step.stage, fixed
         self.step, self.best, self.stale = 0, -math.inf, 0
         self.places: list[dict] = []
         self.validation: list[dict] = []
         if (self.out / "state.pt").exists():
-            state = load_state(self.out / "state.pt", take_step.parts, accelerator.device, begun)
+            state = load_state(self.out / "state.pt", take_step.parts, accelerator.device, fixed)
             self.step, self.best, self.stale = state["step"], state["best"], state["stale"]
             self.places = state["places"]
         self.journal = Journal(accelerator, "log", self.step)
@@ -221,7 +221,7 @@ class Trainer:
     def save(self, batches: Batches) -> None:
         """Saves all that an exact resume needs, whole or not at all."""
         values = {"step": self.step, "best": self.best, "stale": self.stale, "places": batches.places()}
-        values |= {"begun": self.begun}
+        values |= {"begun": self.fixed}
         if self.accelerator.is_main_process:
             save_state(self.out / "state.pt", self.take_step.parts, **values)
 

@@ -92,12 +92,12 @@ def save_networks(folder: Path, networks: dict[str, Any]) -> None:
 
 
 def load_state(
-    path: Path, parts: dict[str, Any], device: torch.device, begun: dict[str, Any] | None = None
+    path: Path, parts: dict[str, Any], device: torch.device, fixed: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Loads what `save_state` wrote into the parts; returns the plain values.
 
     Args:
-        begun: settings that may not change in a run, by the words for them in the error. They are compared
+        fixed: settings that may not change in a run, by the words for them in the error. They are compared
             with the state's own `begun`, except for fields of a preset that the state does not have.
 
     Raises:
@@ -110,7 +110,7 @@ def load_state(
         remedy = "Remove it to begin again, or give another --out"
         raise InputError(f"{path} cannot be read", remedy) from error
     settings = state.get("begun") or {}
-    for name, value in (begun or {}).items():
+    for name, value in (fixed or {}).items():
         if not _agree(settings.get(name, value), value):
             raise InputError(f"The run in {path.parent} was begun with another {name}", other)
     try:

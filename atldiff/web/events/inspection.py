@@ -101,5 +101,5 @@ def _other_speech(page: Page, service: Service) -> None:
     page.cut.click(cut, speech, outputs, **HIDDEN, **LIGHT)
     page.film.upload(cut, page.film, outputs, **HIDDEN, **LIGHT)
     visible: Any = {"api_visibility": "private", "show_progress_on": speech, **LIGHT}
-    spoken = [page.text, page.voice, page.captioned]
-    page.say.click(say, spoken, [*outputs, page.inputs["captions"]], **visible)
+    inputs = [page.text, page.voice, page.captioned]
+    page.say.click(say, inputs, [*outputs, page.inputs["captions"]], **visible)

@@ -23,14 +23,14 @@ def head_box(portrait: Portrait) -> np.ndarray:
 
 
 def close_up(animation: Animation) -> Animation:
-    """Takes the SECONDS in which most is spoken, at 15 frames a second, and the square round the head.
+    """Takes the SECONDS in which most is activity, at 15 frames a second, and the square round the head.
 
     The part depends on the recording alone, so two settings show the same words.
     """
     portrait, speech, sequence = animation.portrait, animation.speech, animation.landmarks
     count = min(len(sequence.points), round(SECONDS * FRAME_RATE))
-    spoken = np.convolve(voice_activity(speech), np.ones(count), "valid")
-    start = int(spoken.argmax())
+    activity = np.convolve(voice_activity(speech), np.ones(count), "valid")
+    start = int(activity.argmax())
     part = slice(start, start + count, EVERY)
     box = head_box(portrait)
     scale = SIDE / float(box[2] - box[0])

@@ -115,11 +115,11 @@ class Service(Inspector):
                 speech = read_speech(request.speech)
                 inputs = request.portrait, speech, request.options
                 portrait, speech = read_inputs(*inputs, backdrop=request.backdrop)
-                spoken = speech
+                speeches = speech
                 if request.answer:
-                    spoken = mix_turns([speech, read_speech(request.answer)], MAX_SECONDS)[-1]
+                    speeches = mix_turns([speech, read_speech(request.answer)], MAX_SECONDS)[-1]
             size, reading = size_of(portrait), time.monotonic() - begin
-            estimate = place.seconds = self._estimate(request, spoken, size)
+            estimate = place.seconds = self._estimate(request, speeches, size)
             yield Report(f"About {format_time(estimate)} to go", picture=small_jpeg(portrait.image))
             for ahead, seconds in place.waiting():
                 yield Report(f"{ahead} before you in the queue: your turn in about {format_time(seconds)}")
@@ -138,9 +138,9 @@ class Service(Inspector):
             if not request.answer:
                 self._forecast.learn(speech, size, request.options, middle - begin, time.monotonic() - middle)
 
-    def _estimate(self, request: Request, spoken: Speech, size: tuple[int, int]) -> float:
+    def _estimate(self, request: Request, speech: Speech, size: tuple[int, int]) -> float:
         """Estimates a video's seconds; each face of a dialogue moves for all of it."""
-        return (2 if request.answer else 1) * self._forecast.estimate(spoken, size, request.options)
+        return (2 if request.answer else 1) * self._forecast.estimate(speech, size, request.options)
 
     def _move(self, request: Request, portrait: Portrait, speech: Speech) -> Animation:
         """Predicts the motion of the face, or of both faces of a dialogue."""
@@ -162,7 +162,7 @@ class Service(Inspector):
             begin: start by `time.monotonic`.
             emotion: sentence on the recognised emotion, or "".
         """
-        reported, live, begun = 0.0, folder / LIVE, False
+        reported, live, plays = 0.0, folder / LIVE, False
         with closing(self._make(animation, folder)) as steps:
             for step in steps:
                 passed, share = time.monotonic() - begin, step.done / step.total
@@ -174,8 +174,8 @@ class Service(Inspector):
                     reported = time.monotonic()
                     left = format_time(seconds_left(estimate, step.done, step.total, passed))
                     words = f"Making frames: {step.done} of {step.total}, about {left} left"
-                    begins = not begun and live.is_file()
-                    begun = begun or begins
+                    begins = not plays and live.is_file()
+                    plays = plays or begins
                     playing = live if begins else None
                     yield step, Report(words, share, step.picture, None, playing, step.total / FRAME_RATE)
                 else:

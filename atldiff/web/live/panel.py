@@ -134,8 +134,8 @@ def connect_live(panel: LivePanel, inputs: Mapping[str, Any], voice: gr.Dropdown
     )
     opened.then(None, panel.ticket, None, js=_CONNECT)
     panel.stop.click(None, None, None, js=_STOP)
-    spoken = [panel.ticket, panel.text, voice]
-    gr.on([panel.say.click, panel.text.submit], say, spoken, panel.line, **at_once)
+    words = [panel.ticket, panel.text, voice]
+    gr.on([panel.say.click, panel.text.submit], say, words, panel.line, **at_once)
     again: Any = {"trigger_mode": "multiple", **at_once}  # else a click is lost while the first one ends
     panel.record.click(record, panel.ticket, [panel.record, panel.film], **again)
     panel.hush.click(hush, panel.ticket, panel.line, **at_once)

@@ -71,8 +71,8 @@ class LivePlaces:
         try:
             if not values.get("portrait"):
                 raise InputError("There is no portrait yet", "Upload a photo, or click an example")
-            chosen = {name: value for name, value in values.items() if name in OPTIONS}
-            options = Options(**chosen | {"output": "square", "background": "keep"})
+            settings = {name: value for name, value in values.items() if name in OPTIONS}
+            options = Options(**settings | {"output": "square", "background": "keep"})
             portrait = load_portrait(values["portrait"], options.face, options.detector, zoom=options.zoom)
             session = LiveSession(self._pipeline, portrait, options, mark=False)
             origin = self._pipeline.origin(portrait, options)
@@ -107,9 +107,9 @@ class LivePlaces:
         film = Film(Path(folder) / "live.mp4", RATE, self._origins[token])
         with self._lock:
             self._films[token] = film
-            lost = [self._films.pop(name) for name in [*self._films][:-_FILMS]]
+            dropped = [self._films.pop(name) for name in [*self._films][:-_FILMS]]
         visit.record(film)
-        for each in lost:
+        for each in dropped:
             _remove(each)
 
     def has_film(self, token: str) -> bool:
