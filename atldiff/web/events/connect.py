@@ -72,7 +72,7 @@ def connect(demo: gr.Blocks, page: Page, service: Service, steps: int) -> None:
     connect_takes(page, usual)
     connect_visit(demo, page, usual)
     _tell_motion_files(page)
-    _clear_errors(page)
+    _begin_anew(page)
 
 
 def _offer_api(page: Page, service: Service) -> None:
@@ -151,7 +151,7 @@ def _apply_presets(page: Page, usual: dict[str, Any]) -> None:
 
 
 def _tell_motion_files(page: Page) -> None:
-    """Says that the motion comes from a file; a new photo or recording lets a landmark file go."""
+    """Says that the motion comes from a file."""
     sentences = {"landmarks": texts.GIVEN, "driving_video": texts.DRIVEN, "poses": texts.TURNED}
     files = [page.inputs[name] for name in sentences]
     at_once: Any = {"queue": False, **HIDDEN}
@@ -162,20 +162,27 @@ def _tell_motion_files(page: Page) -> None:
         lines = [text.format(Path(path).name) for text, path in pairs if path]
         return preview.note(lines, "warn"), gr.Button(visible=bool(lines))
 
-    def release(landmarks: str | None) -> Any:
-        return None if landmarks else gr.skip()
-
     gr.on([file.change for file in files], tell, files, [page.motion_note, page.release], **at_once)
     page.release.click(lambda: (None,) * len(files), None, files, **at_once)
+
+
+def _begin_anew(page: Page) -> None:
+    """Lets go of what belonged to the photo or recording before: landmarks, an error, the previews, the pad.
+
+    It is one event: gradio's sound player tells of a change again and again while many events follow one.
+    """
+    at_once: Any = {"queue": False, **HIDDEN}
+    stale = [page.motion, page.previews, page.was, page.pad]
+
+    def forget() -> list:
+        return [None, [], gr.Button(visible=False), gr.HTML("", visible=False)]
+
+    def begin(landmarks: str | None, line: str | None) -> list:
+        """Clears what is there; what is not stays untouched."""
+        error = "role='alert'" in (line or "")
+        return [None if landmarks else gr.skip(), progress("") if error else gr.skip(), *forget()]
+
+    inputs = [page.inputs["landmarks"], page.status]
     changes = [page.inputs[name].change for name in ("portrait", "speech")]
-    gr.on(changes, release, files[0], files[0], **at_once)
-
-
-def _clear_errors(page: Page) -> None:
-    """Clears an error message at the next upload."""
-
-    def clear(line: str | None) -> Any:
-        return progress("") if "role='alert'" in (line or "") else gr.skip()
-
-    changes = [page.inputs[name].change for name in ("portrait", "speech")]
-    gr.on(changes, clear, page.status, page.status, queue=False, **HIDDEN)
+    gr.on(changes, begin, inputs, [*inputs, *stale], **at_once)
+    page.inputs["face"].change(forget, None, stale, **at_once)

@@ -45,5 +45,3 @@ def connect_drawing(page: Page, service: Service) -> None:
     page.by_hand.click(open_pad, inputs, page.pad, **HIDDEN, **LIGHT)
     outputs = [page.inputs["poses"], page.pad, page.status]
     page.path.change(turn, [page.path, page.inputs["speech"]], outputs, **HIDDEN, **LIGHT)
-    changes = [page.inputs[name].change for name in ("portrait", "speech", "face")]
-    gr.on(changes, lambda: gr.HTML("", visible=False), None, page.pad, queue=False, **HIDDEN)

@@ -59,9 +59,6 @@ def connect_preview(page: Page, service: Service) -> None:
     event.then(render, inputs, outputs, **shown)
     edits = [page.inputs[name].change for name in EDITS]
     gr.on(edits, render_again, inputs, outputs, trigger_mode="always_last", **HIDDEN, **LIGHT)
-    nothing = {page.motion: None, page.previews: [], page.was: gr.Button(visible=False)}
-    changes = [page.inputs[name].change for name in ("portrait", "speech", "face")]
-    gr.on(changes, lambda: nothing, None, list(nothing), queue=False, **HIDDEN)
     page.was.click(
         turn, [page.previews, page.before], [page.motion, page.before, page.was], queue=False, **HIDDEN
     )
