@@ -85,6 +85,7 @@ class Page:
     previews: gr.State
     before: gr.State
     visit: gr.BrowserState
+    files: gr.State
     takes: gr.State
     on_screen: gr.State
     pair: gr.State
@@ -149,7 +150,7 @@ def lay_out(emotions: tuple[str, ...], steps: int, look: Look, speech_words: str
     page.path = gr.Textbox(visible="hidden", show_label=False, elem_id="path")
     page.previews, page.before, page.pair = gr.State([]), gr.State(False), gr.State(False)
     page.takes, page.on_screen = gr.State([]), gr.State(0)
-    page.visit = gr.BrowserState(storage_key="atldiff")
+    page.visit, page.files = gr.BrowserState(storage_key="atldiff"), gr.State(())
     return page
 
 

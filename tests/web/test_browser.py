@@ -247,7 +247,7 @@ def test_on_a_phone_everything_stands_in_the_order_it_is_used_and_the_result_com
 def gaps(tab) -> float:
     """The largest empty space between two parts of the page that stand one below the other, in pixels."""
     tab.locator("#type").evaluate("part => part.scrollIntoView({block: 'end'})")  # Animate floats no more
-    inputs = ["photo", "photo-note", "speech", "speech-note", "make", "privacy", "remember", "recordings", "type"]
-    names = ["result", "examples", *inputs, "settings"]
+    inputs = ["photo", "photo-note", "speech", "speech-note", "make", "privacy", "remember"]
+    names = ["result", "examples", *inputs, "recordings", "type", "settings"]
     boxes = [box for name in names if (box := tab.locator(f"#{name}").bounding_box())]
     return max(low["y"] - high["y"] - high["height"] for high, low in zip(boxes, boxes[1:], strict=False))

@@ -170,6 +170,7 @@ def _begin_anew(page: Page) -> None:
     """Lets go of what belonged to the photo or recording before: landmarks, an error, the previews, the pad.
 
     It is one event: gradio's sound player tells of a change again and again while many events follow one.
+    A change that was told before changes nothing.
     """
     at_once: Any = {"queue": False, **HIDDEN}
     stale = [page.motion, page.previews, page.was, page.pad]
@@ -177,12 +178,18 @@ def _begin_anew(page: Page) -> None:
     def forget() -> list:
         return [None, [], gr.Button(visible=False), gr.HTML("", visible=False)]
 
-    def begin(landmarks: str | None, line: str | None) -> list:
+    def begin(before: tuple, *values: str | None) -> dict:
         """Clears what is there; what is not stays untouched."""
-        error = "role='alert'" in (line or "")
-        return [None if landmarks else gr.skip(), progress("") if error else gr.skip(), *forget()]
+        *files, landmarks, line = values
+        updates: dict = {page.files: tuple(files)}
+        if tuple(files) != before:
+            updates |= dict(zip(stale, forget(), strict=True))
+            updates |= {page.inputs["landmarks"]: None} if landmarks else {}
+            updates |= {page.status: progress("")} if "role='alert'" in (line or "") else {}
+        return updates
 
-    inputs = [page.inputs["landmarks"], page.status]
-    changes = [page.inputs[name].change for name in ("portrait", "speech")]
-    gr.on(changes, begin, inputs, [*inputs, *stale], **at_once)
+    files = [page.inputs[name] for name in ("portrait", "speech")]
+    cleared = [page.inputs["landmarks"], page.status]
+    inputs, outputs = [page.files, *files, *cleared], [page.files, *cleared, *stale]
+    gr.on([file.change for file in files], begin, inputs, outputs, **at_once)
     page.inputs["face"].change(forget, None, stale, **at_once)
