@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 HEIC = ROOT / "tests" / "portrait" / "turned.heic"  # drawn.jpg in the format of iPhones
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
-PATIENCE = 25  # seconds for an answer on a busy machine
+PATIENCE = 45  # seconds for an answer on a busy machine
 STARTING = 180  # seconds until a server answers
 
 
