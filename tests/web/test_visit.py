@@ -17,7 +17,17 @@ def uploads(tmp_path, monkeypatch):
 
 def test_a_file_comes_back_if_it_was_uploaded_here_and_is_still_there(uploads):
     assert visit._file(str(uploads / "face-voice.mp4"), "video") == str(uploads / "face-voice.mp4")
-    for other in ("/etc/passwd", str(uploads / ".." / "secret"), str(uploads / "gone.mp4"), 5, {}, None, ""):
+    for other in (
+        "http://localhost/x.png",
+        "data:image/png;base64,AAAA",
+        "/etc/passwd",
+        str(uploads / ".." / "secret"),
+        str(uploads / "gone.mp4"),
+        5,
+        {},
+        None,
+        "",
+    ):
         assert visit._file(other, "video") is None
 
 

@@ -5,6 +5,7 @@ as it keeps any upload.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -84,9 +85,11 @@ def _settings(inputs: Any) -> dict[str, Any]:
 
 
 def _file(value: Any, name: str) -> str | None:
-    """The path of an upload that the server still has; None without one."""
+    """The path of an upload that the server still has; None without one, and for an address or a data URL."""
+    if not isinstance(value, str) or not Path(value).is_absolute():
+        return None
     try:
-        return locate_file(value and {"path": value}, name, get_upload_folder())
+        return locate_file({"path": value}, name, get_upload_folder())
     except InputError:
         return None
 

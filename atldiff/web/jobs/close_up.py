@@ -23,7 +23,7 @@ def head_box(portrait: Portrait) -> np.ndarray:
 
 
 def close_up(animation: Animation) -> Animation:
-    """Takes the SECONDS in which most is activity, at 15 frames a second, and the square round the head.
+    """Takes the SECONDS in which most is spoken, at 15 frames a second, and the square round the head.
 
     The part depends on the recording alone, so two settings show the same words.
     """

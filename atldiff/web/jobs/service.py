@@ -115,11 +115,11 @@ class Service(Inspector):
                 speech = read_speech(request.speech)
                 inputs = request.portrait, speech, request.options
                 portrait, speech = read_inputs(*inputs, backdrop=request.backdrop)
-                speeches = speech
+                sound = speech
                 if request.answer:
-                    speeches = mix_turns([speech, read_speech(request.answer)], MAX_SECONDS)[-1]
+                    sound = mix_turns([speech, read_speech(request.answer)], MAX_SECONDS)[-1]
             size, reading = size_of(portrait), time.monotonic() - begin
-            estimate = place.seconds = self._estimate(request, speeches, size)
+            estimate = place.seconds = self._estimate(request, sound, size)
             yield Report(f"About {format_time(estimate)} to go", picture=small_jpeg(portrait.image))
             for ahead, seconds in place.waiting():
                 yield Report(f"{ahead} before you in the queue: your turn in about {format_time(seconds)}")
