@@ -95,7 +95,8 @@ def server(tmp_path_factory) -> Iterator[tuple[str, Path]]:
     """The page with a small renderer: (address, folder of all its files, on a disk of its own)."""
     temp = tmp_path_factory.mktemp("server")
     weights = page.small_weights(tmp_path_factory.mktemp("weights"))
-    with page.small_disk(temp), page.served(temp, weights) as url:
-        yield url, temp
-    left = [path.name for path in temp.iterdir() if path.name.startswith(("atldiff", "job", "gradio"))]
+    with page.small_disk(temp):
+        with page.served(temp, weights) as url:
+            yield url, temp
+        left = [path.name for path in temp.iterdir() if path.name.startswith(("atldiff", "job", "gradio"))]
     assert left == []

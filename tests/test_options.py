@@ -75,7 +75,7 @@ def test_command_line_and_api_offer_every_option_with_its_default():
     assert _options(make_parser().parse_args(["generate", "a.jpg", "b.wav", *flags])) == EVERYTHING
     run = api.publish(lambda *values: None, api.ANIMATE, api.ANIMATE_TEXT)
     published = inspect.signature(run).parameters
-    files = ("landmarks", "driving_video", "backdrop", "answer", "second")
+    files = ("landmarks", "driving_video", "backdrop", "answer", "second", "poses")
     assert list(published) == ["portrait", "speech", *OPTIONS, *files]
     assert all(published[name].default == option.default for name, option in OPTIONS.items())
     assert all(api.describe_argument(name) in run.__doc__ for name in api.ANIMATE)

@@ -38,6 +38,7 @@ class Page:
     path: gr.Textbox
     photo_note: gr.HTML
     speech_note: gr.HTML
+    speech_error: gr.HTML
     cut: gr.Button
     film: gr.UploadButton
     text: gr.Textbox
@@ -196,6 +197,7 @@ def _speech(page: Page, words: str) -> None:
     settings: Any = {"label": "Speech", "type": "filepath", "buttons": [], "elem_id": "speech"}
     page.inputs["speech"] = gr.Audio(str(texts.EXAMPLES[0].recording), sources=sources, **settings)
     page.speech_note = gr.HTML(words, elem_id="speech-note")
+    page.speech_error = gr.HTML(elem_id="speech-error")
     cut = f"Use the first {MAX_SECONDS:g} s"
     page.cut = gr.Button(cut, elem_id="cut", size="sm", visible=False)
 

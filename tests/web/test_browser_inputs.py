@@ -84,7 +84,7 @@ def test_the_sound_of_a_video_becomes_the_speech(tab, tmp_path):
     clear(tab)
     film(Path(texts.EXAMPLES[0].video), "s of speech")
     until(tab, "() => document.querySelector('#speech').innerText.includes('0:0')")  # and can be heard there
-    film(page.silent_film(tmp_path / "mute.mp4"), "has no sound track")
+    film(page.silent_film(tmp_path / "mute.mp4"), "has no sound track", "#speech-error")
     film(page.HEIC, "turned.heic has no sound. Choose a video.", "[data-testid=toast-text]")
 
 
@@ -99,7 +99,7 @@ def test_a_typed_text_becomes_the_speech(tab):
     until(tab, f"() => {note}.includes('of speech') && {note} != {before!r}")
     tab.get_by_label("Text", exact=True).fill("")
     tab.click("#say")
-    until(tab, "() => document.querySelector('#speech-note .bad')?.innerText.includes('no text')")
+    until(tab, "() => document.querySelector('#speech-error .bad')?.innerText.includes('no text')")
 
 
 def test_of_a_recording_that_is_too_long_the_first_minute_is_taken_at_a_click(tab, tmp_path):

@@ -173,10 +173,10 @@ def _begin_anew(page: Page) -> None:
     A change that was told before changes nothing.
     """
     at_once: Any = {"queue": False, **HIDDEN}
-    stale = [page.motion, page.previews, page.was, page.pad]
+    stale = [page.motion, page.previews, page.was, page.pad, page.speech_error]
 
     def forget() -> list:
-        return [None, [], gr.Button(visible=False), gr.HTML("", visible=False)]
+        return [None, [], gr.Button(visible=False), gr.HTML("", visible=False), ""]
 
     def begin(before: tuple, *values: str | None) -> dict:
         """Clears what is there; what is not stays untouched."""

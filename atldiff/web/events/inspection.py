@@ -83,12 +83,12 @@ def _other_speech(page: Page, service: Service) -> None:
     speech = page.inputs["speech"]
 
     def replace(make: Callable, *values: Any) -> Iterator[dict]:
-        """Shows the new recording, or the reason why there is none."""
+        """Shows the new recording, or the reason why there is none beside what is said of the one before."""
         try:
             for path in make(*values):
                 yield {speech: path}
         except Exception as error:  # the visitor reads of any error, and the page continues
-            yield {page.speech_note: note([explain(error)], "bad")}
+            yield {page.speech_error: note([explain(error)], "bad")}
 
     def cut(path: str) -> Iterator[dict]:
         yield from replace(service.first_minute, path)
@@ -97,7 +97,7 @@ def _other_speech(page: Page, service: Service) -> None:
         for update in replace(service.say, text, voice):
             yield update | ({page.inputs["captions"]: text} if captioned and speech in update else {})
 
-    outputs = [speech, page.speech_note]
+    outputs = [speech, page.speech_error]
     page.cut.click(cut, speech, outputs, **HIDDEN, **LIGHT)
     page.film.upload(cut, page.film, outputs, **HIDDEN, **LIGHT)
     visible: Any = {"api_visibility": "private", "show_progress_on": speech, **LIGHT}
