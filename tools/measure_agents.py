@@ -2,8 +2,8 @@
 
 usage: python tools/measure_agents.py [--utterances 10] [--photo examples/astronaut.jpg] [--idle]
 
-- An utterance comes at once, at a random moment of silence. It prints how long its first picture takes,
-  how many pictures of speech are late, and how late the sound is.
+- An utterance comes at once, at a random moment of silence. The program prints how long its first picture
+  takes, how many pictures of speech are late, and how late the sound is.
 - `--idle` puts sleeps of 75 ms a beat in place of the networks, as on a free machine.
 """
 

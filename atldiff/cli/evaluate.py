@@ -122,7 +122,7 @@ def make_systems(
 
 
 def read_references(clips: Path, split: str, limit: int | None) -> "tuple[list[Reference], list[str]]":
-    """The true clips with sound, one of each person before a second of any, and what is left out, and why.
+    """The true clips with sound, one of each person before a second of any; then why others are left out.
 
     Raises:
         InputError: the folder does not exist or holds no clip of the split.

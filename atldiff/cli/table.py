@@ -38,10 +38,10 @@ class Row:
 def read_table(source: Path, options: Options) -> list[Row]:
     """Reads the rows of a table.
 
-    Its columns are photo and recording (paths relative to the table), optionally video (a file name), and
-    any of `Options` by name. An empty cell leaves an option unchanged. Commas, semicolons, tabs or bars
-    separate the cells. The text is UTF-8, or UTF-16 with its mark. Column names may be capital, and spaces
-    may surround a cell.
+    Its columns are photo and recording (paths relative to the table) and, if wanted, video (a file name).
+    Any of `Options` may be a column, too. An empty cell leaves an option unchanged. Commas, semicolons, tabs
+    or bars separate the cells. The text is UTF-8, or UTF-16 with its mark. Column names may be capital, and
+    spaces may surround a cell.
 
     Args:
         source: path of the table.

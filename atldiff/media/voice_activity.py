@@ -13,8 +13,8 @@ PAUSE, BURST, RAMP = 0.2, 0.04, 0.16  # seconds: shortest pause, shortest sound,
 def speech_activity(samples: np.ndarray, rate: int, times: np.ndarray) -> np.ndarray:
     """Probability of speech at some times, by a threshold on the loudness.
 
-    The threshold lies between the recording's noise floor and its speech level (the 10th and the 95th
-    percentile of its loudness). So steady noise counts as silence.
+    The threshold lies between the recording's noise floor and its speech level: the 10th and the 95th
+    percentile of the loudness. So steady noise counts as silence.
 
     Args:
         samples: (n,) at `rate` samples a second.

@@ -1,7 +1,7 @@
 """The imperceptible mark of a video: one pattern of noise, added to every frame.
 
 - The pattern follows the first frame: strong in texture, faint on skin and plain ground.
-- It is the same in all frames, so parts that stand still stay cheap to encode, and one frame shows it.
+- It is the same in all frames: still parts stay cheap to encode, and one frame shows it.
 """
 
 import numpy as np
@@ -9,9 +9,8 @@ import numpy as np
 from atldiff.provenance.tile import KEY, REFERENCE, SMALLEST, noise_tile
 
 FAINTEST, STRONGEST = 1.0, 3.0  # deviation in levels on plain ground, and in texture
-WORST_PSNR = (
-    42.5  # dB of the marked frame against the frame; a picture of texture alone gets less than STRONGEST
-)
+# dB of the marked frame against the frame; a picture of texture alone gets less than STRONGEST
+WORST_PSNR = 42.5
 _GAIN = 0.2  # levels of the mark for one level of the picture's local deviation
 _REACH = 9  # pixels round which the deviation counts, for a shorter side of 512
 _ROUNDING = 1 / 12  # variance that rounding to whole levels adds

@@ -68,7 +68,7 @@ class FinishedVideos:
 
 
 def read_aligned(path: Path, take: Take) -> np.ndarray:
-    """The frames (n, h, w, 3) uint8 of a video in the take's rate and size, n at most the take's frames.
+    """The frames (n, h, w, 3) uint8 of a video in the take's rate and size, as many as the take has or fewer.
 
     Raises:
         InputError: the file is missing, broken, too short, or shows no face where one is needed.

@@ -71,7 +71,7 @@ def _down(eye: np.ndarray) -> np.ndarray:
 
 
 def eye_curve(first: np.ndarray, a: np.ndarray, b: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """A smooth curve (N, 2) from corner to corner through a and b, off the chord by t (1 - t) (p + q t)."""
+    """A smooth curve (N, 2) through a and b; its distance from the chord is t (1 - t) (p + q t)."""
     chord = last - first
     t = np.array([(point - first) @ chord for point in (a, b)]) / max(float(chord @ chord), 1e-9)
     t = np.clip(t, [0.1, 0.55], [0.45, 0.9])

@@ -126,7 +126,7 @@ class StillPhoto:
 
 
 def moving_part(picture: np.ndarray, canvas: Canvas) -> np.ndarray:
-    """Cuts the canvas's moving part (h, w, C) out of a picture of the canvas's size, such as a true frame.
+    """Cuts the canvas's moving part (h, w, C) out of a picture of the canvas's size.
 
     Beyond the picture its border is repeated.
     """

@@ -32,7 +32,7 @@ class Blinks:
     """`blink_curve` of a voice that is still being heard; it needs no frame of what follows.
 
     Intervals are gamma distributed and at least 0.8 s long. A blink comes with the first phrase that ends
-    round its time (people blink at the end of phrases and in pauses: Nakano and Kitazawa 2010), else later.
+    round its time, else later. People blink at the end of phrases and in pauses (Nakano and Kitazawa 2010).
     No blink begins in the first half second.
     """
 

@@ -2,7 +2,7 @@
 
 - The bank holds tracks of people in conversation: pose, brows and loudness of the voice.
 - Every HOP frames the piece continues, or one begins with better loudness and a near pose.
-- A frame depends on at most FUTURE frames of the voice after it, so a long recording begins like a short one.
+- A frame hears at most FUTURE frames of the voice after it. So a long recording begins like a short one.
 - In longer pauses the head comes to rest.
 """
 

@@ -1,7 +1,7 @@
 """Pictures by tensors, as on a GPU, and by OpenCV on the CPU: the same frames, whatever is shown.
 
-OpenCV looks up colours and fields at places rounded to 1/32 of a pixel and of a cell, tensors at the places
-themselves: along sharp edges that the spline stretches, a few pixels in 100,000 differ by 2 to 6 levels.
+OpenCV looks up colours and fields at places rounded to 1/32 of a pixel and of a cell; tensors do not round.
+Along sharp edges that the spline stretches, a few pixels in 100,000 differ by 2 to 6 levels.
 """
 
 from dataclasses import asdict, replace

@@ -97,7 +97,7 @@ def encode(path, codec, pictures, **options):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, photo, speech):
-    """Four good clips of three people, two of one name in two folders, and four files that are of no use."""
+    """Four good clips of three people, two of them of one name, and four files that are of no use."""
     root = tmp_path_factory.mktemp("corpus")
     sound = speech.cut(0, FRAMES / 30)
     for shift, name in enumerate(("anna/happy/001", "anna/sad/001", "ben/001", "carl/001")):
