@@ -7,14 +7,16 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import av
 import httpx
@@ -80,6 +82,46 @@ def served(temp: Path, weights: Path | None = None, threads: int | None = 1) -> 
                 server.wait(30)
             except subprocess.TimeoutExpired:
                 server.kill()
+
+
+@contextmanager
+def weak_line(url: str) -> Iterator[tuple[str, Callable[[bool], None]]]:
+    """A second address of a server, and what cuts its connections (True) or mends the line (False)."""
+    port, cut, ends = urlsplit(url).port, threading.Event(), []
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while block := source.recv(65536):
+                sink.sendall(block)
+        end(source)
+        end(sink)
+
+    def serve() -> None:
+        with suppress(OSError):  # the line itself has ended
+            while True:
+                near, _ = line.accept()
+                if cut.is_set():
+                    near.close()
+                    continue
+                pair = near, socket.create_connection(("127.0.0.1", port))
+                ends.extend(pair)
+                for way in (pair, pair[::-1]):
+                    threading.Thread(target=pump, args=way, daemon=True).start()
+
+    def end(connection: socket.socket) -> None:
+        with suppress(OSError):  # it had ended
+            connection.shutdown(socket.SHUT_RDWR)
+
+    def switch(off: bool) -> None:
+        (cut.set if off else cut.clear)()
+        while ends:
+            end(ends.pop())
+
+    with socket.create_server(("127.0.0.1", 0)) as line:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{line.getsockname()[1]}/", switch
+        switch(True)
+        end(line)
 
 
 def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:

@@ -86,6 +86,7 @@ class Page:
     previews: gr.State
     before: gr.State
     visit: gr.BrowserState
+    latest_visit: gr.JSON
     files: gr.State
     takes: gr.State
     on_screen: gr.State
@@ -152,6 +153,7 @@ def lay_out(emotions: tuple[str, ...], steps: int, look: Look, speech_words: str
     page.previews, page.before, page.pair = gr.State([]), gr.State(False), gr.State(False)
     page.takes, page.on_screen = gr.State([]), gr.State(0)
     page.visit, page.files = gr.BrowserState(storage_key="atldiff"), gr.State(())
+    page.latest_visit = gr.JSON(visible=False)
     return page
 
 

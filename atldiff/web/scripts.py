@@ -3,6 +3,7 @@
 from atldiff.web.jobs.request import MAX_UPLOAD
 
 SHOW_RESULT = """() => {
+  window.making = true;
   const block = innerWidth > 860 ? 'nearest' : 'start';
   document.querySelector('#result').scrollIntoView({behavior: 'smooth', block}) }"""
 SHOW_VIDEO = """() => {  // again while new notes above push it down, until the visitor scrolls
@@ -23,6 +24,8 @@ FOCUS = """() => setTimeout(() => {
 TIDY = """() => {
   const said = [
     [/^HTTP \\d+: /, ''],
+    [/^Connection to the server was lost\\..*/s,
+      'The connection was lost. The page goes on where it was as soon as the server answers.'],
     [/^Invalid file type: (.*)\\. Only image.* allowed\\.$/s, '$1 is not a picture. Choose a photo.'],
     [/^Invalid file type: (.*)\\. Only audio.* allowed\\.$/s,
       '$1 is no audio file. Choose one, or take a video’s sound with the button below.'],
@@ -43,6 +46,21 @@ TIDY = """() => {
   new MutationObserver(tidy).observe(document.body, {subtree: true, childList: true}); tidy() }""".replace(
     "LIMIT", MAX_UPLOAD.removesuffix("mb")
 )
+# gradio loads the page anew after a lost connection. The visit outlives that in the tab's own storage, and a
+# video in the making is begun again. `visit` is what the browser remembers in any case.
+OUTLIVE_LOSS = """visit => {
+  const lost = JSON.parse(sessionStorage.getItem('atldiff'));
+  sessionStorage.removeItem('atldiff');
+  const keep = () => {
+    const toasts = [...document.querySelectorAll('[data-testid=toast-text]')];
+    if (!toasts.some(toast => /connection.* was lost\\./i.test(toast.textContent))) return;
+    const now = {...window.visit, lost: true, running: Boolean(window.making)};
+    sessionStorage.setItem('atldiff', JSON.stringify(now)) };
+  addEventListener('pagehide', keep);
+  window.making = Boolean(lost?.running);
+  return lost ?? visit }"""
+KEEP_VISIT = """visit => { window.visit = visit }"""
+BEGIN_AGAIN = """() => { if (window.making) document.querySelector('#animate').click() }"""
 DOWNLOAD_CLIP = """() => setTimeout(() => document.querySelector('#clip').click(), 300)"""
 SHARE = """async () => {
   const address = document.querySelector('#talk video').currentSrc, name = address.split('/').pop();
@@ -123,8 +141,9 @@ PLAY_LIVE = """value => {
       const plays = document.body.classList.contains('live');
       if (!plays && made >= Math.min(0.5, seconds) && 1.1 * left <= seconds) {
         document.body.classList.add('live', 'heard'); video.play() } } } }"""
-END_LIVE = """() => { document.querySelector('#live')?.remove(); document.body.classList.remove('live') }"""
-PLAY = """() => { let tries = 0; const live = document.querySelector('#live');
+END_LIVE = """() => { window.making = false;
+  document.querySelector('#live')?.remove(); document.body.classList.remove('live') }"""
+PLAY = """() => { window.making = false; let tries = 0; const live = document.querySelector('#live');
   const seen = live && document.body.classList.contains('live') ? live.currentTime : 0, over = live?.ended;
   const play = () => {
   document.body.classList.add('heard');

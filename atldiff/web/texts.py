@@ -42,6 +42,7 @@ REMEMBERED = (
 STOPPED = (
     "The page was left while a video was being made, so it was not finished. Press Animate for a new one."
 )
+FILES_GONE = "The server no longer has all of your files. Give photo and recording once more."
 NOW, WAS, BACK = "How it moves", "The setting before", "The setting now"
 BESIDE, ALONE = "Side by side", "One alone"
 CANCELLED = "Cancelled. Nothing was kept."

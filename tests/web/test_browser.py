@@ -134,6 +134,33 @@ def test_a_reload_brings_the_visit_back_if_the_visitor_wants_it(browser, server,
     context.close()
 
 
+def test_a_lost_connection_loses_nothing_and_the_video_is_begun_again(visitor, server, tmp_path):
+    with page.weak_line(server[0]) as (url, cut):
+        tab = open_page(visitor, url)
+        give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 4.5))
+        tab.get_by_label("number input for Lip strength").fill("0.5")
+        tab.click("#animate")
+        running(tab)
+        cut(True)
+        until(tab, "() => document.querySelector('.toast-body')?.innerText.includes('goes on where it was')")
+        cut(False)
+        until(tab, "() => document.querySelector('#speech-note')?.innerText.includes('4.5 s')")
+        assert "Done: 4.5 s of video" in finished(tab)  # nobody clicked
+        until(tab, f"() => {VIDEO}?.currentSrc.endsWith('face-voice.mp4')")
+        assert not tab.get_by_label("Remember this visit").is_checked()
+        assert tab.evaluate("localStorage.getItem('atldiff')") in (None, "null")  # nobody asked for more
+        cut(True)
+        tab.click("#animate")
+        until(tab, "() => document.querySelector('.toast-body')?.innerText.includes('goes on where it was')")
+        cut(False)
+        running(tab)  # what was asked for in the meantime
+        assert "Done: 4.5 s of video" in finished(tab)
+        earlier = tab.locator("#earlier button")
+        earlier.nth(1).wait_for()
+        assert ["Lip strength 0.5" in words for words in earlier.all_inner_texts()] == [True, True]
+        tab.close()
+
+
 def test_a_video_for_posting_has_a_shape_a_background_and_captions_and_a_clip(tab, tmp_path):
     give(tab, recording=page.recording(tmp_path / "hello.wav", 1))
     tab.get_by_role("button", name="Advanced").click()

@@ -1,7 +1,9 @@
-"""What a reload brings back, if the visitor wants it: photo, recording, settings and takes.
+"""What a reload brings back: photo, recording, settings and takes.
 
-The browser keeps the names of the server's copies and the settings; the files stay on the server, for as long
-as it keeps any upload.
+- After a lost connection everybody's visit comes back, and a video in the making is begun again.
+- Any other reload brings back the visit of those who want it.
+- The browser keeps the names of the server's copies and the settings. The files stay on the server, for as
+  long as it keeps any upload.
 """
 
 from collections.abc import Mapping
@@ -13,7 +15,7 @@ from gradio.utils import get_upload_folder
 
 from atldiff.errors import InputError
 from atldiff.options import OPTIONS, Options
-from atldiff.web import api, texts
+from atldiff.web import api, scripts, texts
 from atldiff.web.components import HIDDEN
 from atldiff.web.events.takes import OF_PHOTO, show_takes
 from atldiff.web.files import locate_file
@@ -27,7 +29,7 @@ SETTINGS = tuple(name for name in OPTIONS if name not in OF_PHOTO)
 
 
 def connect_visit(demo: gr.Blocks, page: Page, usual: dict[str, Any]) -> None:
-    """Connects *Remember this visit*, inside the current `gr.Blocks`.
+    """Connects what outlives a reload, inside the current `gr.Blocks`.
 
     Args:
         demo: the page, whose load brings a visit back.
@@ -38,14 +40,14 @@ def connect_visit(demo: gr.Blocks, page: Page, usual: dict[str, Any]) -> None:
     kept = [*FILES, *SETTINGS]
     everything = [page.remember, page.takes, *(page.inputs[name] for name in kept)]
 
-    def note(remember: bool, takes: list[Take], *values: Any, running: bool = False) -> dict | None:
-        """The visit as the browser stores it; None forgets it."""
-        if not remember:
-            return None
+    def note(remember: bool, takes: list[Take], *values: Any, running: bool = False) -> tuple:
+        """The visit as the browser stores it, None to forget it; and as the tab knows it."""
         videos = [{"video": take.video, "values": take.values} for take in takes]
-        return {"inputs": dict(zip(kept, values, strict=True)), "takes": videos, "running": running}
+        inputs = dict(zip(kept, values, strict=True))
+        visit = {"inputs": inputs, "takes": videos, "running": running, "remember": remember}
+        return visit if remember else None, visit
 
-    def note_start(*values: Any) -> dict | None:
+    def note_start(*values: Any) -> tuple:
         return note(*values, running=True)
 
     def bring_back(visit: Any) -> dict:
@@ -56,20 +58,27 @@ def connect_visit(demo: gr.Blocks, page: Page, usual: dict[str, Any]) -> None:
         files = {name: _file(visit["inputs"].get(name), name) for name in FILES} if inputs else {}
         takes = [take for each in visit.get("takes") or [] if (take := _take(each))]
         shown = {page.inputs[name]: value for name, value in (inputs | files).items()}
-        shown |= {page.preset: texts.preset_of(usual | inputs, usual), page.remember: True}
+        remember = visit.get("remember") is not False
+        shown |= {page.preset: texts.preset_of(usual | inputs, usual), page.remember: remember}
         if takes:
             shown |= show_takes(page, takes, usual)
-        if visit.get("running") or takes:
+        if any(visit["inputs"].get(name) and not path for name, path in files.items()):
+            shown[page.status] = progress(texts.FILES_GONE, kind="bad")
+        elif visit.get("running") or takes:
             words = texts.STOPPED if visit.get("running") else takes[0].describe(usual)
             shown[page.status] = progress(words)
         return shown
 
     outputs = [page.remember, page.preset, page.status, *page.of_takes, *(page.inputs[name] for name in kept)]
-    demo.load(bring_back, page.visit, outputs, **at_once)
+    load = demo.load(bring_back, page.visit, outputs, js=scripts.OUTLIVE_LOSS, **at_once)
+    load.then(None, js=scripts.BEGIN_AGAIN)
     changes = [page.inputs[name].change for name in kept]
     latest: Any = {"trigger_mode": "always_last", **at_once}
-    gr.on([page.remember.input, page.status.change, *changes], note, everything, page.visit, **latest)
-    page.start.click(note_start, everything, page.visit, **at_once)
+    stored = [page.visit, page.latest_visit]
+    events = gr.on([page.remember.input, page.status.change, *changes], note, everything, stored, **latest)
+    start = page.start.click(note_start, everything, stored, **at_once)
+    for event in (events, start):
+        event.then(None, page.latest_visit, js=scripts.KEEP_VISIT)
 
 
 def _settings(inputs: Any) -> dict[str, Any]:
