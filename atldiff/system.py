@@ -2,8 +2,11 @@
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from pathlib import Path
 
 try:
@@ -11,6 +14,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+GRACE = 10.0  # seconds for a worker to end by itself
 _LOCKED_BYTE = 2**30  # Windows locks bytes, not files; this one lies beyond every file's end
 
 
@@ -24,6 +28,21 @@ def usable_cores() -> int:
 def disable_telemetry() -> None:
     """Stops ONNX Runtime from reporting to Microsoft. Call it before ONNX Runtime is imported."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+def end_with_parent() -> None:
+    """Makes a worker of `multiprocessing` end with the process that started it, even if that is killed."""
+    parent = parent_process()
+    assert parent is not None, "not a worker"
+
+    def leave() -> None:
+        """Waits for the parent's end, then ends this process as its pool would: by SIGTERM."""
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE)
+        os._exit(1)
+
+    threading.Thread(target=leave, daemon=True).start()
 
 
 @contextmanager

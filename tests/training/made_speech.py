@@ -1,6 +1,7 @@
 """Made corpora of speech, small networks that learn them, and their training on one process or many."""
 
 import json
+import multiprocessing
 import os
 import signal
 from dataclasses import replace
@@ -175,6 +176,8 @@ def train_until_killed(pictures: Path, out: Path, stage: train_diffusion.Stage) 
 
     def save_or_die(trainer, batches):
         if trainer.step == 3:
+            readers = [str(process.pid) for process in multiprocessing.active_children()]
+            (out / "readers.txt").write_text("\n".join(readers))
             os.kill(os.getpid(), signal.SIGKILL)
         save(trainer, batches)
 

@@ -2,23 +2,20 @@
 
 import os
 import secrets
-import signal
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
 from typing import Any
 
 from atldiff.errors import InputError
+from atldiff.system import end_with_parent
 
 ENGINES = ("local", "ray")
 RETRIES = 2  # of a job after its machine went away; Ray counts them
-GRACE = 10.0  # seconds for a worker to end by itself
 OBJECT_STORE = 100 * 2**20  # bytes; small, because files carry the data
 
 
@@ -36,7 +33,7 @@ class LocalEngine:
     def __init__(self, workers: int) -> None:
         self.slots = workers
         context = _worker_context()
-        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
+        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
 
     def __enter__(self) -> "LocalEngine":
         return self
@@ -134,21 +131,6 @@ def _worker_context() -> BaseContext:
 def _death_error() -> WorkerDied:
     problem = "A worker process was ended, perhaps because memory was short"
     return WorkerDied(problem, "Run it again to go on, with fewer --workers")
-
-
-def _follow_parent() -> None:
-    """Makes a worker end with its parent process, even if that is killed."""
-    parent = parent_process()
-    assert parent is not None, "not a worker"
-
-    def leave() -> None:
-        """Waits for the parent's end, then ends this process."""
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)  # as the pool does: the clip is not to blame
-        time.sleep(GRACE)
-        os._exit(1)
-
-    threading.Thread(target=leave, daemon=True).start()
 
 
 def open_engine(name: str, workers: int) -> LocalEngine | RayEngine:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from atldiff.errors import InputError
 from atldiff.speech.encoders import Encoder
-from atldiff.system import usable_cores
+from atldiff.system import end_with_parent, usable_cores
 from atldiff.training.data.shards import list_shards
 from atldiff.training.renderer.clips import StoredClip, load_clips
 from atldiff.training.renderer.samples import SampleConfig, WindowDataset
@@ -149,12 +149,14 @@ def _loading(accelerator: Accelerator) -> dict[str, Any]:
     return {
         "num_workers": max(1, min(MAX_WORKERS, workers)),
         "prefetch_factor": 4,
-        "worker_init_fn": _one_thread,
+        "worker_init_fn": _start_worker,
         "pin_memory": accelerator.device.type != "cpu",
     }
 
 
-def _one_thread(_: int) -> None:
+def _start_worker(_: int) -> None:
+    """Gives a worker one thread, and the end of its training."""
     import cv2
 
     cv2.setNumThreads(0)
+    end_with_parent()

@@ -6,6 +6,7 @@ import multiprocessing
 import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,6 +65,10 @@ def test_a_killed_run_goes_on_with_the_same_losses_and_weights(data, tmp_path, m
     options = {"preset": TINY, "run": train_diffusion.RunConfig(memory=0)}
     train_diffusion.train_diffusion(data, tmp_path / "whole", **options)
     assert run_processes(1, made_speech.train_until_killed, data, tmp_path / "killed", EVERY) == [-9]
+    readers, until = (tmp_path / "killed" / "readers.txt").read_text().split(), time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in readers) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert readers and not any(Path(f"/proc/{pid}").exists() for pid in readers)  # they end with the run
     torch.rand(9)
     train_diffusion.train_diffusion(data, tmp_path / "killed", **options)
     assert set(entries(tmp_path / "whole")) == {1, 2, 3, 4}
