@@ -139,7 +139,7 @@ PLAY_LIVE = """value => {
       const made = buffer.buffered.length ? buffer.buffered.end(0) : 0;
       const pace = 1000 * made / (performance.now() - begin), left = (seconds - made) / pace;
       const plays = document.body.classList.contains('live');
-      if (!plays && made >= Math.min(0.5, seconds) && 1.1 * left <= seconds) {
+      if (!plays && video.isConnected && made >= Math.min(0.5, seconds) && 1.1 * left <= seconds) {
         document.body.classList.add('live', 'heard'); video.play() } } } }"""
 END_LIVE = """() => { window.making = false;
   document.querySelector('#live')?.remove(); document.body.classList.remove('live') }"""

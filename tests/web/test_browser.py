@@ -43,6 +43,21 @@ def test_a_visitor_animates_sees_frames_and_then_the_video(tab, tmp_path):
     assert found["frames"] == 135 and "AI-generated" in found["tags"]["comment"]
 
 
+def test_what_comes_late_of_the_video_in_the_making_does_not_hide_the_finished_one(tab, tmp_path):
+    held = []
+    tab.route("**/live.mp4", lambda route: held.append(route))  # playwright marks the function
+    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 4.5))
+    tab.click("#animate")
+    until(tab, f"() => /frames: (\\d+)/.exec({LINE})?.[1] > 110")
+    answer = held[0].fetch()
+    assert answer.status == 206
+    assert "Done: 4.5 s of video" in finished(tab)
+    tab.locator("#talk video").wait_for()
+    held[0].fulfill(response=answer)
+    tab.wait_for_timeout(500)
+    assert tab.is_visible("#talk video") and not tab.evaluate("document.body.classList.contains('live')")
+
+
 def test_a_landscape_is_told_once_and_the_page_goes_on(tab, tmp_path):
     give(tab, page.landscape(tmp_path / "land.png"), page.recording(tmp_path / "voice.wav", 0.4))
     assert "No face was found" in tab.inner_text("#photo-note")
@@ -161,7 +176,7 @@ def test_a_lost_connection_loses_nothing_and_the_video_is_begun_again(visitor, s
         tab.close()
 
 
-def test_a_video_for_posting_has_a_shape_a_background_and_captions_and_a_clip(tab, tmp_path):
+def test_a_video_for_posting_has_shape_background_and_captions_and_is_shared(tab, tmp_path):
     give(tab, recording=page.recording(tmp_path / "hello.wav", 1))
     tab.get_by_role("button", name="Advanced").click()
     tab.get_by_label("9:16").check()
@@ -180,6 +195,13 @@ def test_a_video_for_posting_has_a_shape_a_background_and_captions_and_a_clip(ta
         picture = np.asarray(clip.convert("RGB")).astype(int)
     assert np.abs(picture[2, 2] - (0x1E, 0x5F, 0xB4)).max() < 12
     assert (picture[300:330].min(axis=2) > 200).any()  # letters
+    assert not tab.is_visible("#share")  # this browser shares no files; a phone's does
+    tab.evaluate("""() => { document.body.classList.add('can-share');
+      navigator.share = async ({files: [file]}) => { window.shared = [file.name, file.type, file.size] } }""")
+    tab.click("#share")
+    until(tab, "() => window.shared")
+    name, kind, size = tab.evaluate("window.shared")
+    assert name == "astronaut-hello.mp4" and kind == "video/mp4" and size > 10_000
 
 
 def test_two_tabs_at_once_each_show_their_own_video(browser, server, tmp_path):

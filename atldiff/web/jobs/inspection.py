@@ -14,7 +14,8 @@ from atldiff.web.jobs.idle_memory import IdleTimer
 from atldiff.web.jobs.request import explain, photo_size, read_speech
 from atldiff.web.preview import annotate, format_time, note
 
-SMALL_HEAD = 1 / 3  # side of the network's crop over the photo's longer side; below it the page offers a zoom
+SMALL_HEAD = 1 / 4  # side of the network's crop over the photo's longer side; below it the page offers a zoom
+ZOOMED_HEAD = 1 / 3  # the same, after the zoom to a tiny head
 TINY_HEAD = 1 / 12  # below it the page begins zoomed, if the part is large enough
 LEAST_PART = 512  # pixels of the longer side of that part
 MAX_ZOOM = OPTIONS["zoom"].metadata["range"][1]
@@ -90,7 +91,7 @@ class Inspector:
         if head >= TINY_HEAD:
             return look
         finest = max(photo_size(path) or (0, 0)) / LEAST_PART
-        zoom = min(MAX_ZOOM, int(4 * min(SMALL_HEAD / head, finest)) / 4)
+        zoom = min(MAX_ZOOM, int(4 * min(ZOOMED_HEAD / head, finest)) / 4)
         if zoom <= DEFAULTS.zoom:
             return look
         zoomed = self.inspect_photo(path, DEFAULTS.face, zoom, detector, output)
