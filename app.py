@@ -65,7 +65,7 @@ from atldiff.web.layout import lay_out
 from atldiff.web.live.panel import SCRIPT as LIVE_SCRIPT
 from atldiff.web.live.panel import connect_live
 from atldiff.web.live.places import LivePlaces
-from atldiff.web.public import public_routes
+from atldiff.web.public import CompressedPage, public_routes
 from atldiff.web.theme import THEME
 
 try:
@@ -142,7 +142,7 @@ if __name__ == "__main__":
     examples = [str(texts.FOLDER)]  # gradio may serve its files
     app_kwargs = {
         "exception_handlers": {Exception: request.answer_failure, OSError: request.answer_failure},
-        "middleware": [Middleware(ReadableBodies)],
+        "middleware": [Middleware(CompressedPage), Middleware(ReadableBodies)],
         "routes": [*public_routes(), *LIVE.routes],
     }
     css = Path(__file__).parent / "app.css"

@@ -1,11 +1,13 @@
-"""Files that the server gives to everybody: examples, licences and the model card."""
+"""What the server gives to everybody: the page in few bytes, examples, licences and the model card."""
 
 from pathlib import Path
 
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from atldiff.config import WEIGHTS
 
@@ -29,3 +31,15 @@ def public_routes() -> list[BaseRoute]:
 
     routes = [Route(f"/about/{name}", answer) for name in PAPERS]
     return [*routes, Mount("/examples", StaticFiles(directory=EXAMPLES))]
+
+
+class CompressedPage:
+    """ASGI middleware that compresses the page itself to a tenth; gradio sends its scripts compressed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app, self._compressing = app, GZipMiddleware(app, compresslevel=6)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on."""
+        is_page = scope["type"] == "http" and scope["path"] == "/"
+        await (self._compressing if is_page else self._app)(scope, receive, send)

@@ -201,3 +201,10 @@ def test_an_agent_reads_the_same_sentences(server):
 
     for told, (_, sentence) in zip(anyio.run(tell), AGENTS, strict=True):
         assert sentence in told
+
+
+def test_the_page_itself_comes_compressed(server):
+    answer = httpx.get(server[0], headers={"accept-encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip"
+    assert int(answer.headers["content-length"]) < len(answer.content) / 5
+    assert "content-encoding" not in httpx.get(server[0], headers={"accept-encoding": "identity"}).headers
