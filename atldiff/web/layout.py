@@ -234,8 +234,8 @@ def _other_voices(page: Page) -> None:
 
 
 def _result(page: Page) -> None:
-    ready = texts.EXAMPLES[0].video
-    video, words = (str(ready), texts.SHOWN) if ready.is_file() else (None, "")
+    video = texts.EXAMPLES[0].ready
+    words = texts.SHOWN if video else ""
     plain: Any = {"buttons": [], "interactive": False}
     page.still = gr.HTML(elem_id="still", visible=False)
     page.live = gr.Textbox(visible="hidden", show_label=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from atldiff.options import ASPECTS, MOTION
-from atldiff.provenance.label import CORNERS, TEXTS
+from atldiff.provenance.label import CORNERS, TEXTS, label_is_forced
 from atldiff.web.jobs.request import MAX_SECONDS, MAX_UPLOAD
 from atldiff.web.public import EXAMPLES as FOLDER
 from atldiff.web.public import MODEL_CARD
@@ -135,6 +135,11 @@ class Example:
     portrait: Path
     recording: Path
     video: Path
+
+    @property
+    def ready(self) -> str | None:
+        """The path of the ready video; None without one, and where every video must bear the label."""
+        return str(self.video) if self.video.is_file() and not label_is_forced() else None
 
 
 def _example(name: str, portrait: str, recording: str) -> Example:

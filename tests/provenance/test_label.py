@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from atldiff.options import DEFAULTS
-from atldiff.provenance.label import CORNERS, TEXTS, add_badges, draw_badge
+from atldiff.provenance.label import CORNERS, TEXTS, add_badges, draw_badge, label_is_forced
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,11 @@ def test_letters_are_legible_on_every_ground_at_every_size(ground, shape, text):
 
 
 def test_the_operator_labels_every_video(monkeypatch):
-    from atldiff.provenance.label import label_is_forced
+    from atldiff.web.texts import EXAMPLES
 
-    assert not label_is_forced()
+    assert not label_is_forced() and all(example.ready for example in EXAMPLES)
     monkeypatch.setenv("ATLDIFF_LABEL", "always")
-    assert label_is_forced()
+    assert label_is_forced() and not any(example.ready for example in EXAMPLES)  # they bear no label
 
 
 def test_the_credentials_say_that_the_operator_labelled_the_video(monkeypatch):

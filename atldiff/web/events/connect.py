@@ -126,8 +126,8 @@ def _show_examples(page: Page) -> None:
 
 def _example_values(example: texts.Example) -> tuple:
     """An example's photo, recording, video (on the screen, and to download), no sidecar, and status line."""
-    video = str(example.video) if example.video.is_file() else gr.skip()
-    words = progress(texts.SHOWN) if example.video.is_file() else gr.skip()
+    video = example.ready or gr.skip()
+    words = progress(texts.SHOWN) if example.ready else gr.skip()
     hidden = gr.DownloadButton(visible=False)
     return str(example.portrait), str(example.recording), video, video, hidden, words
 
