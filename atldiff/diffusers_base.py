@@ -57,10 +57,14 @@ def without_compiler() -> Iterator[None]:
 
 
 @contextmanager
-def _without_networks() -> Iterator[None]:
-    """Sets stand-ins for those of `_CLASSES` that are not imported yet, and removes them at the end."""
+def without_networks(*more: tuple[str, str, str]) -> Iterator[None]:
+    """Sets stand-ins for networks that are not imported yet, and removes them at the end.
+
+    Args:
+        more: (package, name, module) of networks beside those that diffusers' pipelines bring.
+    """
     owners = []
-    for package, name, home in _CLASSES:
+    for package, name, home in (*_CLASSES, *more):
         if home not in sys.modules:
             owners.append((import_module(package), name))
             setattr(owners[-1][0], name, _Absent(name, (), {"home": home}))
@@ -71,7 +75,7 @@ def _without_networks() -> Iterator[None]:
             delattr(owner, name)
 
 
-with without_compiler(), _without_networks():
+with without_compiler(), without_networks():
     import diffusers.hooks  # noqa: F401 - from_pretrained imports it
     from diffusers import ConfigMixin, DDIMScheduler, DiffusionPipeline, ModelMixin
     from diffusers.configuration_utils import register_to_config
@@ -89,4 +93,5 @@ __all__ = [
     "logging",
     "register_to_config",
     "without_compiler",
+    "without_networks",
 ]

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,6 +17,7 @@ from atldiff.speech.encoders import Encoder, load_speech_encoder, make_speech_en
 from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.training.emotion.phonemes import copy_recogniser
 from atldiff.training.emotion.speech import Mels, read_labels, store_emotional_speech
+from atldiff.training.runs.average import EMAModel
 from atldiff.training.runs.checkpoints import load_state, resume_schedule, save_state
 from atldiff.training.runs.processes import (
     Journal,

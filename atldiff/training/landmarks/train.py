@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from atldiff.config import LandmarkConfig, shape_of
@@ -33,6 +32,7 @@ from atldiff.training.landmarks.lags import LandmarkNetworks, measure_lags
 from atldiff.training.landmarks.loss import landmark_loss
 from atldiff.training.landmarks.teachers import teach_versions
 from atldiff.training.landmarks.windows import Batch, clip_shares, draw_batch
+from atldiff.training.runs.average import EMAModel
 from atldiff.training.runs.checkpoints import (
     load_state,
     report_write_errors,

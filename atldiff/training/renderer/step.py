@@ -5,7 +5,6 @@ from contextlib import nullcontext
 
 import torch
 from accelerate import Accelerator
-from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from atldiff.rendering.diffusion.sampler import compute_dtype
@@ -20,6 +19,7 @@ from atldiff.training.renderer.critic import (
 from atldiff.training.renderer.losses import residual_loss, shading_loss, soften_target, vary_colours
 from atldiff.training.renderer.networks import Draws, RendererNetworks, renderer_optimizer
 from atldiff.training.renderer.stages import Stage
+from atldiff.training.runs.average import EMAModel
 from atldiff.training.runs.processes import mean_over_processes
 
 MOUTH = 1  # the mouth's place among a sample's views

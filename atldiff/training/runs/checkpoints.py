@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.training_utils import EMAModel
 from safetensors import SafetensorError
 from torch import nn
 
 from atldiff.errors import InputError
 from atldiff.system import atomic_write
+from atldiff.training.runs.average import EMAModel
 
 
 @contextmanager
