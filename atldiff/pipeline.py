@@ -16,6 +16,7 @@ from atldiff.loading import load_scheduler, pipeline_folder, translate_index
 from atldiff.media.speech import Speech
 from atldiff.memory import give_back
 from atldiff.options import AUTOMATIC, DEFAULTS, Options
+from atldiff.portrait.matting import lay_over_colour
 from atldiff.portrait.portrait import Portrait
 from atldiff.provenance.label import label_is_forced
 from atldiff.provenance.origin import Origin, Rendering, hash_weights, name_weights
@@ -29,7 +30,7 @@ from atldiff.rendering.diffusion.sampler import compute_dtype, make_scheduler
 from atldiff.rendering.diffusion.unet3d import IdentityUNet3DModel, channels_last
 from atldiff.rendering.output.result import ATLDiffPipelineOutput, add_text, check_call, convert_frames
 from atldiff.rendering.renderer import Renderer
-from atldiff.rendering.warp.canvas import make_canvas
+from atldiff.rendering.warp.canvas import make_canvas, split_ground
 from atldiff.rendering.warp.turn import portrait_poses
 from atldiff.sequence import LandmarkSequence
 from atldiff.speech.encoders import make_speech_encoder
@@ -246,9 +247,10 @@ class ATLDiffPipeline(DiffusionPipeline):
         steps = options.steps or self.preset.steps
         zoom = len(self.preset.view_sizes) > 1
         sequence = replace(sequence, pose=portrait_poses(portrait, sequence.pose))
-        layout = options.output, options.background, zoom
-        canvas = make_canvas(portrait, sequence.points, *layout, sequence.pose)
-        return self.renderer.frames(portrait, sequence, canvas, steps, options.seed, on_step)
+        background, colour = split_ground(options.background, self.preset.prior)
+        canvas = make_canvas(portrait, sequence.points, options.output, background, zoom, sequence.pose)
+        frames = self.renderer.frames(portrait, sequence, canvas, steps, options.seed, on_step)
+        return frames if colour is None else lay_over_colour(frames, colour)
 
     def origin(self, portrait: Portrait, options: Options) -> Origin:
         """What a video is made from, but for the recording."""

@@ -102,6 +102,20 @@ def test_outputs(pipeline, portrait, sequence, options, shape):
     assert frames(pipeline, portrait, short, **{"output": "photo"} | options).shape == (2, *shape)
 
 
+@pytest.mark.parametrize(("background", "colour"), [("green", (0, 255, 0)), ("#1e5fb4", (30, 95, 180))])
+def test_a_colour_behind_the_person_stays_as_it_is(portrait, speech, background, colour):
+    trained = ATLDiffPipeline.from_pretrained()
+    short = trained.landmarks(portrait, speech).resampled(2)
+    made, matte = (
+        frames(trained, portrait, short, output="square", background=b) for b in (background, "matte")
+    )
+    ground = matte[..., 3] == 0
+    assert ground.mean() > 0.1
+    np.testing.assert_array_equal(made[ground], np.broadcast_to(colour, (ground.sum(), 3)))
+    solid = matte[..., 3] == 255
+    np.testing.assert_array_equal(made[solid], matte[solid][:, :3])
+
+
 def test_every_emotion_moves_the_face_in_its_own_way(portrait, speech_path):
     trained = ATLDiffPipeline.from_pretrained()
     speech = load_speech(speech_path).cut(0, 2)

@@ -9,8 +9,9 @@ import torch
 from atldiff.landmarks import inter_ocular_distance
 from atldiff.live.motion import LiveMotion
 from atldiff.options import Options
+from atldiff.portrait.matting import lay_over_colour
 from atldiff.portrait.portrait import Portrait
-from atldiff.rendering.warp.canvas import make_canvas
+from atldiff.rendering.warp.canvas import make_canvas, split_ground
 from atldiff.rendering.warp.turn import portrait_poses
 from atldiff.sequence import POSE_PARTS, LandmarkSequence
 
@@ -40,7 +41,8 @@ class LivePictures:
         self._renderer, self._seed = pipeline.renderer, options.seed
         moves = max(options.sway, options.liveliness, options.expression) > 0
         points, poses = _range_of_motion(portrait.landmarks, moves)
-        layout = options.output, options.background, len(pipeline.preset.view_sizes) > 1
+        background, self._colour = split_ground(options.background, pipeline.preset.prior)
+        layout = options.output, background, len(pipeline.preset.view_sizes) > 1
         self.canvas = make_canvas(portrait, points, *layout, portrait_poses(portrait, poses))
         self._pictures: Any = self._renderer.pictures(self.canvas)
         emotion = np.zeros(pipeline.unet.config.emotion_dim, np.float32)
@@ -64,7 +66,8 @@ class LivePictures:
         embeddings = self._identity, emotion, self._style
         known = [None] * len(views)
         inputs = self.canvas, points, priors, noise, embeddings, self._steps, known
-        return self._pictures.finish(parts, *self._renderer.residuals(*inputs))
+        frames = self._pictures.finish(parts, *self._renderer.residuals(*inputs))
+        return frames if self._colour is None else lay_over_colour(frames, self._colour)
 
 
 def _range_of_motion(landmarks: np.ndarray, moves: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -42,6 +42,12 @@ def green_screen(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return lay_over(image, alpha, np.array(GREEN))
 
 
+def lay_over_colour(frames: Iterable[np.ndarray], colour: np.ndarray) -> Iterator[np.ndarray]:
+    """Lays frames (H, W, 4) uint8, whose fourth channel is the matte, over a colour (3,): (H, W, 3) uint8."""
+    for frame in frames:
+        yield lay_over(frame[..., :3], frame[..., 3] / np.float32(255), colour)
+
+
 def lay_over(image: np.ndarray, alpha: np.ndarray, backdrop: np.ndarray) -> np.ndarray:
     """Lays an image (H, W, 3) uint8 over a colour (3,) or a picture (H, W, 3), by alpha (H, W) in [0, 1]."""
     mixed = image * alpha[..., None] + backdrop.astype(np.float32) * (1 - alpha[..., None])

@@ -10,7 +10,7 @@ from atldiff.config import FRAME_SIZE
 from atldiff.errors import InputError
 from atldiff.options import BACKGROUNDS, OUTPUTS
 from atldiff.portrait.head import Head
-from atldiff.portrait.matting import green_screen, lay_over
+from atldiff.portrait.matting import GREEN, green_screen, lay_over
 from atldiff.portrait.photo import crop_square
 from atldiff.portrait.portrait import Portrait
 from atldiff.rendering.face_parts.toning import find_tone
@@ -66,6 +66,22 @@ class Canvas:
         if self.head is None or poses is None:
             return points
         return turn_pixels(self.head, points, poses, self.views[0])
+
+
+def split_ground(background: str, prior: str) -> tuple[str, np.ndarray | None]:
+    """The background to render, and the colour (3,) to lay behind the finished frames; None: nothing.
+
+    A warped photo brings its matte along. So what the network adds does not touch the colour behind it. From
+    the still frame the network draws the moved outline itself, over the colour.
+
+    Args:
+        background: see `make_canvas`.
+        prior: `Preset.prior`.
+    """
+    if prior != "warp" or background in ("keep", "matte"):
+        return background, None
+    colour = GREEN if background == "green" else ImageColor.getrgb(background)
+    return "matte", np.array(colour)
 
 
 def make_canvas(
