@@ -98,8 +98,9 @@ def test_the_preview_shows_the_face_again_after_a_change_and_as_it_was_before(ta
 
 def test_a_hand_turns_the_head(tab, tmp_path):
     give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1))
-    if not tab.is_visible("#by-hand"):
-        tab.get_by_role("tab", name="Motion").click()
+    chosen = "document.querySelector('#photo [role=tab][aria-selected=true]').innerText"
+    until(tab, f"() => {chosen} == 'Face'")  # as after each new photo
+    tab.get_by_role("tab", name="Motion").click()
     tab.click("#by-hand")
     tab.locator(".pad img").wait_for()
     box = tab.locator(".pad img").bounding_box()

@@ -58,12 +58,13 @@ class _Beat:
     is_first: bool = True  # of an utterance or of a silence: it does not leave without pictures
     is_ready: bool = False
     is_leaving: bool = False
+    is_late: bool = False  # a later one is rendered in its place, and the session hears no sound of before
     is_dropped: bool = False
 
     @property
     def waits(self) -> bool:
         """Whether it is worth rendering; if it leaves already, its pictures would come too late."""
-        return not (self.is_ready or self.is_leaving or self.is_dropped)
+        return not (self.is_ready or self.is_leaving or self.is_late or self.is_dropped)
 
 
 class Actor:
@@ -238,6 +239,8 @@ class Actor:
                     continue
                 place, begin = self._choose(beats), self._loop.time()
                 head, followers = beats[place], beats[place + 1 : place + 2]
+                for beat in beats[:place]:
+                    beat.is_late = True
                 await self._loop.run_in_executor(self._pool, self._render, head, followers)
                 self._took = self._loop.time() - begin
                 head.is_ready = True

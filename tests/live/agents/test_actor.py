@@ -61,6 +61,28 @@ def test_a_voice_leaves_unchanged_with_its_marks_and_the_face_lives_before_and_a
     assert lip_gaps(shots[begin:stop]).max() > 0.02 > lip_gaps(shots[:begin]).max() + 0.019
 
 
+def test_beats_that_were_passed_over_are_not_rendered_later(session, voice, monkeypatch):
+    passed = []
+
+    def choose(_, beats) -> int:
+        """Passes over some beats, as if their pictures came too late, and finds time for them afterwards."""
+        if passed or len(beats) < 5 or beats[0].is_first:
+            return 0
+        passed.append(beats[0])
+        return len(beats) - 2
+
+    def script(actor, shots):
+        if len(shots) == 5:
+            actor.push(voice)
+            actor.mark("end", ends=True)
+        return "end" in shots[-1].marks
+
+    monkeypatch.setattr(Actor, "_choose", choose)
+    shots = play(session, script)
+    new = [shot.frame.index for shot in shots if shot.is_new]
+    assert passed and new == sorted(set(new)) and new[-1] > 14  # the face moves on after what was passed over
+
+
 def test_an_interruption_ends_the_voice_at_once_and_the_next_one_is_whole(session, voice):
     at = {}
 
