@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from transformers import ResNetConfig, ResNetModel, Wav2Vec2Config, Wav2Vec2Model
 
 from atldiff import ATLDiffPipeline, IdentityUNet3DModel, InputError, ModelMixin, Options, Speech
-from atldiff.config import PRESETS, GuideConfig, LandmarkConfig, read_preset
+from atldiff.config import PRESETS, GuideConfig, LandmarkConfig
 from atldiff.landmarks import inter_ocular_distance
 from atldiff.media.speech import load_speech
 from atldiff.options import MOTION, Motion
@@ -326,57 +326,6 @@ def test_a_preset_outside_of_our_table_comes_back(pipeline, tmp_path):
     row = replace(pipeline.preset, name="mine", overlap=7, guide=GuideConfig(kernel=9, steady=True))
     ATLDiffPipeline(**pipeline.components, preset=row).save_pretrained(tmp_path)
     assert ATLDiffPipeline.from_pretrained(tmp_path).preset == row
-
-
-def test_presets_are_read_by_name_or_from_a_file(tmp_path):
-    assert read_preset("paper-mead") == PRESETS["paper-mead"]
-    (tmp_path / "row.json").write_text(json.dumps(asdict(PRESETS["starter"])))
-    assert read_preset(str(tmp_path / "row.json")) == PRESETS["starter"]
-    (tmp_path / "old.json").write_text('{"name": "starter", "depth": 3}')
-    for wrong, words in (("paper-vox", "no preset"), (str(tmp_path / "old.json"), "another version")):
-        with pytest.raises(InputError, match=words):
-            read_preset(wrong)
-
-
-def spoilt(**changes) -> dict:
-    """The starter's preset with other values; a dictionary changes the part of its name."""
-    row = asdict(PRESETS["starter"])
-    return row | {name: row[name] | v if isinstance(v, dict) else v for name, v in changes.items()}
-
-
-@pytest.mark.parametrize(
-    ("changes", "name"),
-    [
-        ({"overlap": 16}, "overlap"),
-        ({"overlap": -1}, "overlap"),
-        ({"overlap": 8}, "overlap"),
-        ({"overlap": 2.5}, "overlap"),
-        ({"steps": 0}, "steps"),
-        ({"steps": "8"}, "steps"),
-        ({"prior": "none"}, "prior"),
-        ({"emotions": []}, "emotions"),
-        ({"view_sizes": []}, "view_sizes"),
-        ({"view_sizes": [50]}, "view_sizes"),
-        ({"view_sizes": [64, 128, 128]}, "view_sizes"),
-        ({"guide": {"kernel": 10}}, "kernel"),
-        ({"guide": {"minimum": 2}}, "minimum"),
-        ({"unet": {"block_out_channels": []}}, "block_out_channels"),
-        ({"unet": {"identity_dim": -64}}, "shape"),
-        ({"landmarks": {"layers": None}}, "shape"),
-    ],
-    ids=str,
-)
-def test_a_presets_value_out_of_range_is_said_in_a_sentence(changes, name, tmp_path):
-    (tmp_path / "row.json").write_text(json.dumps(spoilt(**changes)))
-    with pytest.raises(InputError, match=f"preset's .*{name} cannot be used: Give "):
-        read_preset(str(tmp_path / "row.json"))
-
-
-@pytest.mark.parametrize("text", ["[]", "3", '{"unet": 3}', "no JSON"])
-def test_a_file_that_is_no_preset_is_refused(text, tmp_path):
-    (tmp_path / "row.json").write_text(text)
-    with pytest.raises(InputError, match="preset"):
-        read_preset(str(tmp_path / "row.json"))
 
 
 def test_an_emotion_is_told_only_where_it_is_sure(pipeline):

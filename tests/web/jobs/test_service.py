@@ -4,8 +4,6 @@ import ast
 import gc
 import io
 import warnings
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +16,7 @@ import soundfile
 from atldiff.animation import Animation
 from atldiff.errors import InputError
 from atldiff.media import video_writer as video
-from atldiff.media.speech import FRAME_RATE, Speech, load_speech
+from atldiff.media.speech import Speech, load_speech
 from atldiff.media.synthesis import installed_voices
 from atldiff.media.video_writer import encode_video
 from atldiff.options import DEFAULTS, Options
@@ -28,10 +26,9 @@ from atldiff.sequence import LandmarkSequence
 from atldiff.speech.motion.pose_file import poses_from_csv
 from atldiff.web import texts
 from atldiff.web.jobs import request, service
-from atldiff.web.jobs.forecast import Forecast, seconds_left
+from atldiff.web.jobs.forecast import Forecast
 from atldiff.web.jobs.request import Request, Step
-from atldiff.web.jobs.waiting_line import MAX_WAITING, Queue
-from atldiff.web.preview import annotate, describe, face_at, format_time, motion_video, note, progress
+from atldiff.web.preview import motion_video
 
 PHOTO, RECORDING = str(page.EXAMPLES / "drawn.jpg"), str(page.EXAMPLES / "hello_world.flac")
 ASKED = {"portrait": PHOTO, "speech": RECORDING}
@@ -147,103 +144,6 @@ def test_landmarks_that_the_weights_refuse_are_told_before_anything_is_asked_of_
         list(shop.animate(ASKED | {"landmarks": str(path)}))
 
 
-# Of two real runs: share of the time that had passed, share of the frames that were there.
-SHORT = ((0.18, 0.06), (0.32, 0.12), (0.38, 0.24), (0.48, 0.30), (0.53, 0.42), (0.63, 0.48), (0.69, 0.60),
-         (0.78, 0.66), (0.84, 0.78), (0.95, 0.84), (0.99, 0.96))  # fmt: skip
-LONG = ((0.10, 0.06), (0.23, 0.19), (0.35, 0.31), (0.47, 0.44), (0.59, 0.56), (0.72, 0.68), (0.90, 0.87))
-
-
-@pytest.mark.parametrize(("run", "frames", "truth"), [(SHORT, 150, 14.0), (LONG, 900, 94.0)])
-def test_the_time_left_starts_from_the_forecast_and_soon_is_what_was_measured(run, frames, truth):
-    """Frames come in bursts, and the next ones are in work when some are handed out."""
-
-    def errors(expected: float) -> list[float]:
-        told = [
-            (seconds_left(expected, round(d * frames), frames, p * truth), (1 - p) * truth) for p, d in run
-        ]
-        return [abs(left - real) / max(real, 4) for left, real in told]
-
-    assert max(errors(truth)) < 0.35
-    assert max(errors(0.5 * truth)) < 0.6 and max(errors(2 * truth)) < 1.2
-    assert max(errors(2 * truth)[-3:]) < 0.5
-    assert seconds_left(12.4, 1, 150, 1.2) == pytest.approx(11.2, rel=0.1)
-    assert seconds_left(8.0, 0, 150, 3.0) == 8.0 and seconds_left(8.0, 150, 150, 9.0) == 0.0
-
-
-def test_the_forecast_learns_from_every_video(speech):
-    forecast = Forecast(0.01, steps=1)
-    forecast.learn(speech, (512, 512), DEFAULTS, 2.0, 28.0)  # the first replaces the guess
-    assert forecast.estimate(speech, (512, 512), DEFAULTS) == pytest.approx(30.0)
-    forecast.learn(speech, (512, 512), DEFAULTS, 1.0, 19.0)
-    assert forecast.estimate(speech, None, DEFAULTS) == pytest.approx(25.0)
-    times = [forecast.estimate(speech, (640, 640), Options(steps=s, output=o))
-             for s, o in ((1, "crop"), (2, "crop"), (2, "square"), (2, "photo"))]  # fmt: skip
-    assert times == sorted(times) and len(set(times)) == 4
-
-
-# Videos made on a CPU: seconds of speech, photo, options; seconds of one core that they took.
-MADE = ((5, (708, 1024), {}, 6.3), (30, (708, 1024), {}, 34.2), (5, (512, 512), {}, 3.5),
-        (5, (600, 800), {}, 6.8), (5, (1024, 745), {}, 7.6), (5, (512, 512), {"steps": 4}, 8.8),
-        (5, (512, 512), {"output": "square"}, 4.8), (5, (512, 512), {"output": "crop"}, 3.9),
-        (5, (512, 512), {"steps": 8, "output": "crop"}, 16.3))  # fmt: skip
-
-
-@pytest.mark.parametrize(("seconds", "size", "options", "took"), MADE)
-def test_a_second_made_at_the_start_foretells_long_and_large_videos(seconds, size, options, took):
-    short, long = (SimpleNamespace(num_frames=FRAME_RATE * length) for length in (1, seconds))
-    forecast = Forecast(0.03, steps=1)
-    forecast.learn(short, (512, 512), DEFAULTS, 0.25, 1.09)
-    assert 0.75 * took < forecast.estimate(long, size, Options(**options)) < 1.25 * took
-
-
-def test_the_queue_is_first_come_first_served_and_tells_place_and_time():
-    waiting = Queue()
-    with waiting.place() as first, waiting.place() as second:
-        first.seconds, second.seconds = 7.0, 5.0
-        assert list(first.waiting()) == []
-        with waiting.place() as third:
-            assert next(third.waiting()) == (2, 12.0)
-        turns = second.waiting()
-        assert next(turns) == (1, 7.0)
-        turns.close()
-        assert waiting.before(second) == [first]
-    with waiting.place() as alone:
-        assert waiting.before(alone) == []
-
-
-def test_several_have_their_turn_at_once_and_whoever_leaves_lets_the_next_in():
-    waiting = Queue(at_once=2)
-    with waiting.place() as first, ExitStack() as left, waiting.place() as third:
-        second = left.enter_context(waiting.place())
-        fourth = left.enter_context(waiting.place())
-        assert list(first.waiting()) == list(third.waiting()) == []
-        first.seconds, third.seconds, second.seconds = 6.0, 4.0, 8.0
-        assert next(second.waiting()) == (1, 5.0) and next(fourth.waiting()) == (2, 9.0)
-        left.close()
-        assert waiting.before(third) == []
-
-
-def test_each_step_of_waiting_may_be_taken_by_another_thread():
-    waiting = Queue()
-    with ThreadPoolExecutor(2) as threads, waiting.place() as first, waiting.place() as second:
-        first.seconds = 7.0
-        turns = second.waiting()
-        assert threads.submit(next, turns).result(5) == (1, 7.0)
-        assert threads.submit(waiting.before, first).result(5) == []  # nothing is locked meanwhile
-        assert next(turns) == (1, 7.0)
-
-
-def test_a_full_queue_is_told():
-    waiting = Queue()
-    with ExitStack() as stack:
-        for _ in range(MAX_WAITING + 1):
-            stack.enter_context(waiting.place())
-        with pytest.raises(InputError, match="Try again"), waiting.place():
-            pass
-    with waiting.place():
-        pass
-
-
 def test_one_who_waits_goes_on_when_the_one_before_is_done_and_may_leave(shop, tmp_path):
     first, second, third = (shop.animate(ASKED) for _ in range(3))
     next(first)
@@ -339,22 +239,6 @@ def test_our_own_errors_are_numbered_and_logged(caplog):
     number = sentence.split("error ")[1][:8]
     assert "secret" not in sentence and number in caplog.text and "ZeroDivisionError" in caplog.text
     assert request.explain(InputError("It is dark", "Open the window")) == "It is dark. Open the window."
-
-
-def test_notes_cannot_carry_markup_and_keep_their_punctuation():
-    for words in (note(["<img src=x>"]), progress("<script>", 0.5)):
-        assert "<img" not in words and "<script" not in words
-    assert "the face's own" in note(["the face's own"]) and "role='alert'" in note(["wrong"], "bad")
-
-
-def test_progress_is_a_progress_bar_to_a_screen_reader():
-    running, done = progress("half", 0.5), progress("Done", kind="done")
-    assert "role='progressbar'" in running and "aria-valuenow='50'" in running and "width: 50%" in running
-    assert "role='status'" in done and "role='alert'" in progress("wrong", kind="bad")
-
-
-def test_time_is_said_as_people_say_it():
-    assert [format_time(s) for s in (0.2, 8.4, 80)] == ["1 s", "8 s", "1 min 20 s"]
 
 
 def test_the_first_look_says_what_is_wrong_and_what_is_right(shop, tmp_path):
@@ -460,18 +344,6 @@ def test_a_typed_text_is_said(shop, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_faces_of_the_annotated_photo_can_be_clicked(portrait):
-    width = portrait.image.shape[1]
-    image = np.concatenate([portrait.image, portrait.image], axis=1)
-    shift = np.float32([width, 0, width, 0])
-    both = replace(portrait, image=image, faces=(portrait.faces[0], portrait.faces[0] + shift))
-    picture = annotate(both)
-    assert picture.shape == (320, 640, 3)
-    x, y = (portrait.landmarks[30] * 320 / width).tolist()
-    assert (face_at(both, x, y), face_at(both, x + 320, y), face_at(both, 2, 2)) == (1, 2, None)
-    assert describe(both)["faces"][1][0] == pytest.approx(describe(both)["faces"][0][0] + width, abs=0.2)
-
-
 def test_the_motion_preview_shows_every_frame_of_a_short_recording(tmp_path, portrait, speech):
     short = speech.cut(0, 1)
     found = page.probe(
@@ -484,14 +356,6 @@ def test_spaces_is_imported_before_all_that_could_touch_a_gpu():
     tree = ast.parse((page.ROOT / "app.py").read_text(encoding="utf-8"))
     first = next(node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom))
     assert [alias.name for alias in first.names] == ["spaces"]
-
-
-def test_the_model_card_is_shown_without_a_yaml_header_and_from_its_first_line(tmp_path, monkeypatch):
-    card = "# Card\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n---\n\nThe end.\n"
-    monkeypatch.setattr(texts, "MODEL_CARD", tmp_path / "card.md")
-    for header in ("", "---\nlicense: other\ntags:\n- a---b\n---\n\n"):
-        texts.MODEL_CARD.write_text(header + card)
-        assert texts.model_card() == card
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
