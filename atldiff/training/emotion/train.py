@@ -115,7 +115,7 @@ def train_emotion(
             journal.write({"step": step, "loss": accelerator.reduce(loss.detach(), "mean").item()})
         due = time.monotonic() - saved > stage.save_seconds or step == stage.steps
         if due and accelerator.is_main_process:
-            save_state(out / "emotion.pt", parts, step=step, begun=fixed)
+            save_state(out / "emotion.pt", parts, step=step, settings=fixed)
             saved = time.monotonic()
     average.copy_to(net.parameters())
     net.eval()

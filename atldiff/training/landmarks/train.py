@@ -224,7 +224,9 @@ class LandmarkTrainer:
                 losses = {f"{name}_loss": value.item() for name, value in means.items()}
                 self.journal.write({"step": state["step"]} | losses | self.validate())
                 if main:
-                    save_state(self.out / "landmarks.pt", self._parts(), state=state, begun=self._settings())
+                    save_state(
+                        self.out / "landmarks.pt", self._parts(), state=state, settings=self._settings()
+                    )
         self.journal.close()
 
     def train_step(self) -> dict[str, Tensor]:

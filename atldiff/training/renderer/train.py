@@ -221,7 +221,7 @@ class Trainer:
     def save(self, batches: Batches) -> None:
         """Saves all that an exact resume needs, whole or not at all."""
         values = {"step": self.step, "best": self.best, "stale": self.stale, "places": batches.places()}
-        values |= {"begun": self.fixed}
+        values |= {"settings": self.fixed}
         if self.accelerator.is_main_process:
             save_state(self.out / "state.pt", self.take_step.parts, **values)
 

@@ -98,7 +98,7 @@ def load_state(
 
     Args:
         fixed: settings that may not change in a run, by the words for them in the error. They are compared
-            with the state's own `begun`, except for fields of a preset that the state does not have.
+            with the state's own `settings`, except for fields of a preset that the state does not have.
 
     Raises:
         InputError: the run was begun with other settings or networks; the file is broken.
@@ -109,7 +109,7 @@ def load_state(
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         remedy = "Remove it to begin again, or give another --out"
         raise InputError(f"{path} cannot be read", remedy) from error
-    settings = state.get("begun") or {}
+    settings = state.get("settings") or state.get("begun") or {}  # "begun" up to version 0.9
     for name, value in (fixed or {}).items():
         if not _agree(settings.get(name, value), value):
             raise InputError(f"The run in {path.parent} was begun with another {name}", other)

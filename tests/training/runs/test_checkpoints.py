@@ -86,9 +86,10 @@ def test_a_full_disk_is_said_and_leaves_the_state_before(tmp_path, monkeypatch, 
     assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
 
 
-def test_a_state_of_other_networks_or_settings_and_half_a_file_are_refused(tmp_path):
+@pytest.mark.parametrize("key", ["settings", "begun"])  # the second: of a version before
+def test_a_state_of_other_networks_or_settings_and_half_a_file_are_refused(tmp_path, key):
     mine, path = parts(), tmp_path / "state.pt"
-    save_state(path, mine, step=1, begun={"preset": {"kernel": (1, 2)}})
+    save_state(path, mine, step=1, **{key: {"preset": {"kernel": (1, 2)}}})
     assert load_state(path, mine, torch.device("cpu"), {"preset": {"kernel": (1, 2)}})["step"] == 1
     with pytest.raises(InputError, match="begun with another preset: Give another --out"):
         load_state(path, mine, torch.device("cpu"), {"preset": {"kernel": (1, 3)}})
