@@ -1,5 +1,7 @@
 """A person at the page in a browser: opens it, gives files, and waits for what appears."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import page
@@ -38,6 +40,14 @@ def give(tab, photo: Path | None = None, recording: Path | None = None) -> None:
 def until(tab, condition: str) -> None:
     """Waits until a JavaScript function returns something true; asks ten times a second."""
     tab.wait_for_function(condition, polling=100)
+
+
+def becomes(tab, condition: Callable[[], bool]) -> None:
+    """Waits until a Python condition holds: what an event changes comes bit by bit on a busy machine."""
+    end = time.monotonic() + page.PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it did not become so"
+        tab.wait_for_timeout(100)
 
 
 def finished(tab) -> str:

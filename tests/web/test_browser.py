@@ -5,7 +5,7 @@ import time
 import numpy as np
 import page
 import pytest
-from visitor import LINE, VIDEO, finished, give, open_page, running, until
+from visitor import LINE, VIDEO, becomes, finished, give, open_page, running, until
 
 from atldiff.web import texts
 
@@ -93,7 +93,8 @@ def test_takes_are_compared_shown_again_and_give_their_settings_back(tab, tmp_pa
         assert "Done" in finished(tab)
     until(tab, f"() => {VIDEO}?.videoWidth == 128")
     takes = tab.locator("#earlier button")
-    assert [each.split(": ")[1] for each in takes.all_inner_texts()] == ["Size crop", "as usual"]
+    names = ["Size crop", "as usual"]
+    becomes(tab, lambda: [each.split(": ")[1] for each in takes.all_inner_texts()] == names)
     tab.click("#beside")
     until(tab, "() => document.querySelector('#other video')?.videoWidth == 320")
     until(tab, "() => (video => video.played.length && video.muted)(document.querySelector('#other video'))")
@@ -107,7 +108,8 @@ def test_takes_are_compared_shown_again_and_give_their_settings_back(tab, tmp_pa
     assert page.probe(download.value.path())["size"] == (320, 320)
     tab.click("#again")
     until(tab, "() => document.querySelector('[aria-label=\"number input for Lip strength\"]').value == 1")
-    assert tab.get_by_label("Whole photo").is_checked() and tab.get_by_label("Natural").is_checked()
+    for label in ("Whole photo", "Natural"):
+        becomes(tab, tab.get_by_label(label).is_checked)
 
 
 def test_a_reload_brings_the_visit_back_if_the_visitor_wants_it(browser, server, tmp_path):
@@ -133,8 +135,9 @@ def test_a_reload_brings_the_visit_back_if_the_visitor_wants_it(browser, server,
     until(tab, f"() => {VIDEO}?.currentSrc.endsWith('face-voice.mp4') && {VIDEO}.videoWidth == 320")
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('0.4 s')")
     until(tab, f"() => {lips} == 0.5")
-    assert "Lip strength 0.5" in tab.inner_text("#status") and tab.get_by_label("Custom").is_checked()
-    assert tab.get_by_label("Remember this visit").is_checked()
+    becomes(tab, lambda: "Lip strength 0.5" in tab.inner_text("#status"))
+    for label in ("Custom", "Remember this visit"):
+        becomes(tab, tab.get_by_label(label).is_checked)
     give(tab, recording=page.recording(tmp_path / "long.wav", 4.5))
     tab.click("#animate")
     running(tab)
@@ -172,7 +175,7 @@ def test_a_lost_connection_loses_nothing_and_the_video_is_begun_again(visitor, s
         assert "Done: 4.5 s of video" in finished(tab)
         earlier = tab.locator("#earlier button")
         earlier.nth(1).wait_for()
-        assert ["Lip strength 0.5" in words for words in earlier.all_inner_texts()] == [True, True]
+        becomes(tab, lambda: all("Lip strength 0.5" in words for words in earlier.all_inner_texts()))
         tab.close()
 
 

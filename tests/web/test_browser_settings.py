@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import page
 import pytest
-from visitor import LINE, VIDEO, clear, give, open_page, until
+from visitor import LINE, VIDEO, becomes, clear, give, open_page, until
 
 pytestmark = pytest.mark.browser
 
@@ -63,7 +63,7 @@ def test_a_preset_is_custom_when_a_slider_was_moved(tab):
     until(tab, "() => document.querySelector('input[value=Custom]').checked")
     tab.get_by_label("Still").check()
     until(tab, "() => document.querySelector('[aria-label=\"number input for Head motion\"]').value == 0")
-    assert tab.get_by_label("Still").is_checked()
+    becomes(tab, tab.get_by_label("Still").is_checked)
 
 
 def test_the_list_of_emotions_closes_when_the_keyboard_goes_on(tab):
@@ -74,7 +74,7 @@ def test_the_list_of_emotions_closes_when_the_keyboard_goes_on(tab):
     option.first.wait_for(state="hidden")
     tab.get_by_label("Emotion", exact=True).click()
     option.nth(3).click()
-    assert tab.get_by_label("Emotion", exact=True).input_value() == "happy"
+    becomes(tab, lambda: tab.get_by_label("Emotion", exact=True).input_value() == "happy")
 
 
 def test_the_preview_shows_the_face_again_after_a_change_and_as_it_was_before(tab, tmp_path):
@@ -90,8 +90,8 @@ def test_the_preview_shows_the_face_again_after_a_change_and_as_it_was_before(ta
     second = tab.evaluate(f"{motion}.src")
     for address, words in ((first, "The setting now"), (second, "The setting before")):
         tab.click("#was")
-        until(tab, f"() => {motion}.src == '{address}'")
-        assert tab.inner_text("#was") == words
+        label = "document.querySelector('#was').innerText"
+        until(tab, f"() => {motion}.src == '{address}' && {label} == '{words}'")
     give(tab, recording=page.recording(tmp_path / "other.wav", 0.5))
     until(tab, f"() => !{motion}")  # it was another recording's
 
@@ -113,7 +113,7 @@ def test_a_hand_turns_the_head(tab, tmp_path):
     tab.mouse.up()
     told = "document.querySelector('#motion-note .note')?.innerText"
     until(tab, f"() => {told}?.includes('The head turns by by-hand.csv')")
-    assert not tab.is_visible(".pad img")
+    becomes(tab, lambda: not tab.is_visible(".pad img"))
     tab.get_by_role("button", name="Use the recording's motion").click()
     until(tab, f"() => !{told}")
 
