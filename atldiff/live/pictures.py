@@ -49,6 +49,12 @@ class LivePictures:
         still = LandmarkSequence(points, portrait.landmarks, emotion)
         self._identity, _, self._style = self._renderer.embed(portrait, still, options.seed)
 
+    @property
+    def photo(self) -> np.ndarray:
+        """The photo over its background, as the frames show it: (H, W, 3 or 4) uint8."""
+        image = self.canvas.image
+        return image if self._colour is None else next(lay_over_colour([image], self._colour))
+
     def warp(self, motion: LiveMotion) -> list[Any]:
         """The moving parts of some frames before the network, which is the processor's share of the work."""
         poses = portrait_poses(self._portrait, motion.poses)

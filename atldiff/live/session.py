@@ -104,7 +104,7 @@ class LiveSession:
     @property
     def photo(self) -> np.ndarray:
         """The photo as the frames show it, before anybody speaks: (H, W, 3 or 4) uint8."""
-        return self._pictures.canvas.image
+        return self._pictures.photo
 
     @property
     def size(self) -> tuple[int, int]:

@@ -258,3 +258,14 @@ def test_with_all_of_the_sound_as_future_the_landmarks_are_a_videos(pipeline, po
     monkeypatch.setattr(live._hearing, "window", lambda begin, stop: Heard(samples, activity, level))
     live.push(samples, 16_000)
     np.testing.assert_allclose(live._waiting[0].motion.points, video.points, atol=0.02)
+
+
+def test_photo_and_frames_have_the_colour_behind_the_person(portrait_path, voice):
+    portrait = load_portrait(portrait_path, matte=True)
+    options = Options(output="square", background="green", seed=3)
+    session = LiveSession(ATLDiffPipeline.from_pretrained(), portrait, options, mark=False)
+    session.push(voice[:4_000], 16_000)
+    session.flush()
+    frame = next(session.frames()).image
+    assert session.photo.shape == frame.shape == (512, 512, 3)
+    assert session.photo[0, 0].tolist() == frame[0, 0].tolist() == [0, 255, 0]
