@@ -88,6 +88,7 @@ class Page:
     visit: gr.BrowserState
     latest_visit: gr.JSON
     files: gr.State
+    chosen: gr.State
     takes: gr.State
     on_screen: gr.State
     pair: gr.State
@@ -153,6 +154,7 @@ def lay_out(emotions: tuple[str, ...], steps: int, look: Look, speech_words: str
     page.previews, page.before, page.pair = gr.State([]), gr.State(False), gr.State(False)
     page.takes, page.on_screen = gr.State([]), gr.State(0)
     page.visit, page.files = gr.BrowserState(storage_key="atldiff"), gr.State(())
+    page.chosen = gr.State()  # the photo that face and zoom were chosen for
     page.latest_visit = gr.JSON(visible=False)
     return page
 

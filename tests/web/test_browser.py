@@ -1,6 +1,7 @@
 """The page in Debian's Chromium: a visitor makes videos."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import page
@@ -138,13 +139,20 @@ def test_a_reload_brings_the_visit_back_if_the_visitor_wants_it(browser, server,
     becomes(tab, lambda: "Lip strength 0.5" in tab.inner_text("#status"))
     for label in ("Custom", "Remember this visit"):
         becomes(tab, tab.get_by_label(label).is_checked)
-    give(tab, recording=page.recording(tmp_path / "long.wav", 4.5))
+    far, zoom = (
+        Path(page.standing(tmp_path / "far.jpg")),
+        tab.get_by_label("number input for Zoom to the head"),
+    )
+    give(tab, far, page.recording(tmp_path / "long.wav", 4.5))
+    zoom.fill("4")
     tab.click("#animate")
     running(tab)
     tab.wait_for_timeout(500)
     reload()
     until(tab, "() => document.querySelector('#status').innerText.includes('it was not finished')")
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('4.5 s')")
+    zoom.wait_for()
+    becomes(tab, lambda: zoom.input_value() == "4")  # what was chosen for the photo
     tab.get_by_label("Remember this visit").uncheck()
     tab.wait_for_timeout(500)
     reload()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from atldiff.options import DEFAULTS
+from atldiff.options import DEFAULTS, OPTIONS
 from atldiff.web.events import visit
 
 
@@ -35,8 +35,8 @@ def test_a_file_comes_back_if_it_was_uploaded_here_and_is_still_there(uploads):
     "wrong", [{"lips": 99}, {"output": "huge"}, {"emotion": ["sad"]}, {"steps": "x"}], ids=str
 )
 def test_settings_come_back_whole_or_not_at_all(uploads, wrong):
-    right = {name: getattr(DEFAULTS, name) for name in visit.SETTINGS} | {"lips": 0.5, "steps": 1}
-    assert visit._settings(right | {"face": 3, "a name of yesterday": 1}) == right
+    right = {name: getattr(DEFAULTS, name) for name in OPTIONS} | {"lips": 0.5, "steps": 1, "face": 3}
+    assert visit._settings(right | {"a name of yesterday": 1}) == right
     assert visit._settings(right | wrong) == {} == visit._settings(None)
     video = str(uploads / "face-voice.mp4")
     take = visit._take({"video": video, "values": right | {"portrait": "/files/face.png"}})

@@ -35,12 +35,18 @@ def connect_inspection(page: Page, service: Service) -> None:
     def inspect_photo(path: str | None, *values: Any) -> dict:
         return show(service.inspect_photo(path, *values))
 
-    def inspect_new_photo(path: str | None, *values: Any) -> dict:
-        """Looks at another photo: its first face, and zoomed where the head is tiny."""
-        look = service.inspect_new_photo(path, *values)
+    def inspect_new_photo(chosen: str | None, path: str | None, *values: Any) -> dict:
+        """Looks at another photo: its first face, and zoomed where the head is tiny.
+
+        The photo that a reload brought back keeps the face and the zoom that were chosen for it.
+        """
+        if path and path == chosen:
+            return inspect_photo(path, *values)
+        look = service.inspect_new_photo(path, *values[2:])
         return show(look) | {
             face: gr.Number(DEFAULTS.face, visible=look.several),
             zoom: gr.Slider(value=look.zoom, visible=look.small),
+            page.chosen: path,
         }
 
     def choose_face(path: str, number: int, zoom: float, _: str, output: str, at: gr.SelectData) -> int:
@@ -62,7 +68,7 @@ def connect_inspection(page: Page, service: Service) -> None:
     at_once: Any = {"queue": False, **HIDDEN}
     choice = page.annotation.select(choose_face, inputs, face, **HIDDEN, **LIGHT)
     edits: Any = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}  # the last note fits the visible photo
-    portrait.change(inspect_new_photo, [portrait, detector, output], outputs, **edits)
+    portrait.change(inspect_new_photo, [page.chosen, *inputs], [*outputs, page.chosen], **edits)
     choice.then(inspect_photo, inputs, outputs, **edits)
     gr.on([face.input, zoom.input, detector.input, output.input], inspect_photo, inputs, outputs, **edits)
     # "multiple": the browser may miss the end of a cancelled run, and would drop the next run as a duplicate

@@ -17,7 +17,7 @@ from atldiff.errors import InputError
 from atldiff.options import OPTIONS, Options
 from atldiff.web import api, scripts, texts
 from atldiff.web.components import HIDDEN
-from atldiff.web.events.takes import OF_PHOTO, show_takes
+from atldiff.web.events.takes import show_takes
 from atldiff.web.files import locate_file
 from atldiff.web.layout import Page
 from atldiff.web.preview import progress
@@ -25,7 +25,6 @@ from atldiff.web.takes import Take
 
 # A landmark file is let go with every new photo, and a reload brings one.
 FILES = ("portrait", "speech", "driving_video", "poses", "backdrop", "answer", "second")
-SETTINGS = tuple(name for name in OPTIONS if name not in OF_PHOTO)
 
 
 def connect_visit(demo: gr.Blocks, page: Page, usual: dict[str, Any]) -> None:
@@ -37,7 +36,7 @@ def connect_visit(demo: gr.Blocks, page: Page, usual: dict[str, Any]) -> None:
         usual: see `show_takes`.
     """
     at_once: Any = {"queue": False, **HIDDEN}
-    kept = [*FILES, *SETTINGS]
+    kept = [*FILES, *OPTIONS]
     everything = [page.remember, page.takes, *(page.inputs[name] for name in kept)]
 
     def note(remember: bool, takes: list[Take], *values: Any, running: bool = False) -> tuple:
@@ -60,6 +59,7 @@ def connect_visit(demo: gr.Blocks, page: Page, usual: dict[str, Any]) -> None:
         shown = {page.inputs[name]: value for name, value in (inputs | files).items()}
         remember = visit.get("remember") is not False
         shown |= {page.preset: texts.preset_of(usual | inputs, usual), page.remember: remember}
+        shown[page.chosen] = files.get("portrait")
         if takes:
             shown |= show_takes(page, takes, usual)
         if any(visit["inputs"].get(name) and not path for name, path in files.items()):
@@ -69,7 +69,8 @@ def connect_visit(demo: gr.Blocks, page: Page, usual: dict[str, Any]) -> None:
             shown[page.status] = progress(words)
         return shown
 
-    outputs = [page.remember, page.preset, page.status, *page.of_takes, *(page.inputs[name] for name in kept)]
+    shown = [page.remember, page.preset, page.status, page.chosen, *page.of_takes]
+    outputs = [*shown, *(page.inputs[name] for name in kept)]
     load = demo.load(bring_back, page.visit, outputs, js=scripts.OUTLIVE_LOSS, **at_once)
     load.then(None, js=scripts.BEGIN_AGAIN)
     changes = [page.inputs[name].change for name in kept]
@@ -85,7 +86,7 @@ def _settings(inputs: Any) -> dict[str, Any]:
     """The settings that are right; nothing if one is not, as after an update of the page."""
     if not isinstance(inputs, Mapping):
         return {}
-    settings = {name: inputs[name] for name in SETTINGS if name in inputs}
+    settings = {name: inputs[name] for name in OPTIONS if name in inputs}
     try:
         Options(**settings)
     except InputError:
