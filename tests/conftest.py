@@ -12,11 +12,10 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 # Tests that share what is slow to start.
 GROUPS = {
     "page": (
-        "web/test_browser",
+        "web/browser",
         "web/test_c",
         "web/test_description",
         "web/test_faults",
-        "web/live/test_live",
     ),
     "preparing": ("training/data/",),
 }
@@ -96,7 +95,7 @@ def server(tmp_path_factory) -> Iterator[tuple[str, Path]]:
     temp = tmp_path_factory.mktemp("server")
     weights = page.small_weights(tmp_path_factory.mktemp("weights"))
     with page.small_disk(temp):
-        with page.served(temp, weights) as url:
+        with page.served(temp, weights, program=page.ROOT / "tests" / "slow_app.py") as url:
             yield url, temp
         left = [path.name for path in temp.iterdir() if path.name.startswith(("atldiff", "job", "gradio"))]
     assert left == []

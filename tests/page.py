@@ -57,8 +57,10 @@ def small_disk(folder: Path, megabytes: int = 256) -> Iterator[None]:
 
 
 @contextmanager
-def served(temp: Path, weights: Path | None = None, threads: int | None = 1) -> Iterator[str]:
-    """Runs app.py as a process, with its files under `temp`; yields its address."""
+def served(
+    temp: Path, weights: Path | None = None, threads: int | None = 1, program: Path = ROOT / "app.py"
+) -> Iterator[str]:
+    """Runs app.py, or a program that runs it, with its files under `temp`; yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -69,9 +71,12 @@ def served(temp: Path, weights: Path | None = None, threads: int | None = 1) -> 
         settings["ATLDIFF_WEIGHTS"] = str(weights)
     log = temp / "server.log"
     with log.open("w") as out:
-        command = [sys.executable, str(ROOT / "app.py")]
         server = subprocess.Popen(
-            command, cwd=temp, env=os.environ | settings, stdout=out, stderr=subprocess.STDOUT
+            [sys.executable, str(program)],
+            cwd=temp,
+            env=os.environ | settings,
+            stdout=out,
+            stderr=subprocess.STDOUT,
         )
         try:
             wait_for(f"http://127.0.0.1:{port}/", server, log)

@@ -16,6 +16,8 @@ THEME = {
     "button_border_width": "1px",
     "button_secondary_border_color": "*neutral_500",
     "button_secondary_border_color_dark": "*neutral_400",
+    "button_secondary_border_color_hover": "*neutral_600",
+    "button_secondary_border_color_hover_dark": "*neutral_300",
     "slider_color": "*primary_700",
     "slider_color_dark": "*primary_400",
     "block_title_background_fill": "none",

@@ -41,7 +41,9 @@ def connect_inspection(page: Page, service: Service) -> None:
         The photo that a reload brought back keeps the face and the zoom that were chosen for it.
         """
         if path and path == chosen:
-            return inspect_photo(path, *values)
+            updates = inspect_photo(path, *values)
+            del updates[page.tabs]  # the visitor may look at another one by now
+            return updates
         look = service.inspect_new_photo(path, *values[2:])
         return show(look) | {
             face: gr.Number(DEFAULTS.face, visible=look.several),

@@ -1,12 +1,11 @@
 """The tab Live in Debian's Chromium with a made microphone: pictures arrive and change."""
 
-import shutil
+from collections.abc import Iterator
 
 import httpx
 import page
 import pytest
 
-CHROMIUM = shutil.which("chromium")
 LINE = "document.querySelector('#live-line')?.textContent ?? ''"
 PICTURE = """() => { const video = document.querySelector('#live-video');
   const pen = new OffscreenCanvas(64, 64).getContext('2d'); pen.drawImage(video, 0, 0, 64, 64);
@@ -17,23 +16,12 @@ pytest.importorskip("aiortc", reason="aiortc is not installed")
 
 
 @pytest.fixture(scope="module")
-def tools():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as tools:
-        yield tools
-
-
-@pytest.fixture(scope="module")
-def listener(tools, server, tmp_path_factory):
-    """A page whose browser has a microphone in which somebody speaks, over and over."""
+def chromium(launch, tmp_path_factory) -> Iterator:
+    """A browser in whose microphone somebody speaks; only who was allowed to may use it."""
     voice = page.recording(tmp_path_factory.mktemp("voice") / "voice.wav", 3)
-    made = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    flags = ["--no-sandbox", "--disable-gpu", *made, f"--use-file-for-fake-audio-capture={voice}"]
-    chromium = tools.chromium.launch(executable_path=CHROMIUM, args=flags)
-    tab = chromium.new_context(permissions=["microphone"]).new_page()
-    yield open_live(tab, server[0])
+    made = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={voice}"]
+    chromium = launch(*made, "--deny-permission-prompts")
+    yield chromium
     chromium.close()
 
 
@@ -55,18 +43,15 @@ def go(tab, source: str) -> None:
     tab.click("#live-start")
 
 
-def test_a_refused_microphone_is_told(tools, server):
-    flags = ["--no-sandbox", "--disable-gpu", "--deny-permission-prompts"]
-    chromium = tools.chromium.launch(executable_path=CHROMIUM, args=flags)
-    tab = chromium.new_page()
-    open_live(tab, server[0])
+def test_a_refused_microphone_is_told(chromium, server):
+    tab = open_live(chromium.new_page(), server[0])
     go(tab, "My microphone")
     tab.wait_for_function(f"() => /does not allow the microphone|No microphone/.test({LINE})")
-    chromium.close()
+    tab.close()
 
 
-def test_a_microphone_moves_the_photo_until_the_visitor_ends_it(listener, server):
-    tab = listener
+def test_a_microphone_moves_the_photo_until_the_visitor_ends_it(chromium, server):
+    tab = open_live(chromium.new_context(permissions=["microphone"]).new_page(), server[0])
     go(tab, "My microphone")
     tab.wait_for_function("() => document.querySelector('#live-video')?.poster.startsWith('data:image')")
     tab.wait_for_function(f"() => ({LINE}).startsWith('Live: ')")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import page
 import pytest
-from visitor import LINE, VIDEO, becomes, clear, finished, give, open_page, until
+from web.browser.visitor import LINE, VIDEO, becomes, clear, finished, give, until
 
 from atldiff.media.synthesis import installed_voices
 from atldiff.web import texts
@@ -13,9 +13,9 @@ from atldiff.web import texts
 pytestmark = pytest.mark.browser
 
 
-def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(browser, server):
-    context = browser.new_context(viewport={"width": 1280, "height": 720})
-    tab = open_page(context, server[0])
+def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(new_tab):
+    tab = new_tab(reduced_motion="no-preference")
+    tab.set_viewport_size({"width": 1280, "height": 720})
     assert "Make a portrait speak" in tab.inner_text("h1") and "agreed" in tab.inner_text("#foot")
     until(tab, f"() => {VIDEO} && {VIDEO}.currentTime > 0.1")
     assert tab.evaluate(f"{VIDEO}.muted && {VIDEO}.loop")  # nobody asked for sound yet
@@ -38,12 +38,10 @@ def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(browser
         f"() => {VIDEO}.currentSrc.endsWith('{name}') && {VIDEO}.currentTime > 0.1 && {VIDEO}.volume == 1",
     )
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('6.7 s of speech')")
-    context.close()
 
 
-def test_an_upload_that_fails_is_told_in_our_sentence_alone(browser, server, tmp_path):
-    context = browser.new_context(reduced_motion="reduce")
-    tab, full = open_page(context, server[0]), "The server's disk is full. Try again in a few minutes."
+def test_an_upload_that_fails_is_told_in_our_sentence_alone(tab, tmp_path):
+    full = "The server's disk is full. Try again in a few minutes."
     tab.route("**/upload*", lambda route: route.fulfill(status=500, body=full))
     photo, voice = page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1)
     (tmp_path / "large.png").write_bytes(bytes(21 << 20))
@@ -70,7 +68,6 @@ def test_an_upload_that_fails_is_told_in_our_sentence_alone(browser, server, tmp
     assert tab.locator("#speech .error:visible").count() == 0  # not once more over the input
     tab.unroute("**/upload*")
     give(tab, photo, voice)
-    context.close()
 
 
 def test_the_sound_of_a_video_becomes_the_speech(tab, tmp_path):
@@ -158,10 +155,9 @@ FAINT = """() => {
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_axe_finds_nothing_serious(browser, server, tmp_path, colours):
+def test_axe_finds_nothing_serious(new_tab, tmp_path, colours):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    context = browser.new_context(color_scheme=colours, reduced_motion="reduce")
-    tab = open_page(context, f"{server[0]}?__theme={colours}")
+    tab = new_tab(f"?__theme={colours}", color_scheme=colours)
     give(tab, page.landscape(tmp_path / "land.png"), page.recording(tmp_path / "voice.wav", 1))
     tab.get_by_role("button", name="Advanced").click()
     tab.click("#animate")
@@ -181,4 +177,3 @@ def test_axe_finds_nothing_serious(browser, server, tmp_path, colours):
         for node in rule["nodes"]
     ]
     assert found == []
-    context.close()

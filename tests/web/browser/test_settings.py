@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import page
 import pytest
-from visitor import LINE, VIDEO, becomes, clear, give, open_page, until
+from web.browser.conftest import USUAL
+from web.browser.visitor import LINE, VIDEO, becomes, clear, give, open_page, until
 
 pytestmark = pytest.mark.browser
 
@@ -12,7 +13,9 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def tab(visitor, server) -> Iterator:
     """One tab for this file; each test gives what it needs."""
-    tab = open_page(visitor, server[0])
+    tab = visitor.new_page()
+    tab.emulate_media(**USUAL)
+    open_page(tab, server[0])
     yield tab
     tab.close()
 

@@ -10,9 +10,8 @@ VIDEO = "document.querySelector('#talk video')"
 LINE = "document.querySelector('.making')?.innerText ?? ''"
 
 
-def open_page(context, url: str):
-    """A tab of a browser's context with the page loaded."""
-    tab = context.new_page()
+def open_page(tab, url: str):
+    """Loads the page in a tab of a browser; returns the tab."""
     tab.set_default_timeout(1000 * page.PATIENCE)
     tab.goto(url)
     tab.wait_for_selector("#animate")
