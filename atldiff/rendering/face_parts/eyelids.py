@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from atldiff.landmarks import BROWS, LEFT_EYE, RIGHT_EYE
-from atldiff.rendering.face_parts.eye_maps import LidMaps, eye_curve, eye_width
+from atldiff.rendering.face_parts.eye_maps import EyeShape, LidMaps, eye_width
 from atldiff.rendering.face_parts.shapes import Layers, Rect, fill_polygon, rect_around
 from atldiff.smoothstep import smoothstep
 
@@ -44,6 +44,7 @@ class Lid:
         share: (h, w) float32 in [0, 1], opacity of `skin`.
         dark: (3,) float32 levels, colour of the lashes.
         maps: positions of the pixels of `rect`.
+        reach: reach of the drawing beyond the landmarks, in their widths.
     """
 
     ring: tuple[int, ...]
@@ -53,41 +54,46 @@ class Lid:
     share: np.ndarray
     dark: np.ndarray
     maps: LidMaps
+    reach: float = _AREA
 
     @classmethod
-    def from_photo(cls, image: np.ndarray, still: np.ndarray, side: int) -> "Lid":
+    def from_photo(
+        cls, image: np.ndarray, still: np.ndarray, side: int, shape: EyeShape | None = None
+    ) -> "Lid":
         """Prepares one lid of a face. An eye outside the picture gets no skin and never closes.
 
         Args:
             image: (H, W, >= 3) uint8.
             still: (68, 2) landmarks, pixels of `image`.
             side: 0 = the right eye, 1 = the left one.
+            shape: the eye's opening; None: the landmarks'.
         """
         eye = (RIGHT_EYE, LEFT_EYE)[side]
-        ring, outline = tuple(range(eye.start, eye.stop)), still[eye]
-        width = eye_width(outline)
-        rect = rect_around(outline, _MARGIN * width, (image.shape[0], image.shape[1]))
+        ring, shape = tuple(range(eye.start, eye.stop)), shape or EyeShape.from_landmarks(still[eye])
+        width, frame = shape.width, (image.shape[0], image.shape[1])
+        rect = rect_around(shape.outline, _MARGIN * width, frame)
         part = image[rect[1] : rect[3], rect[0] : rect[2], :3].astype(np.float32)
-        outline, size = outline - rect[:2], (part.shape[0], part.shape[1])
-        maps = LidMaps.from_eye(outline, size, side)
+        own, size = shape.moved(-np.array(rect[:2])), (part.shape[0], part.shape[1])
+        outline, maps = own.outline, LidMaps.from_eye(own, size, side)
         if not part.size:
             return cls(ring, still, rect, part, part[..., 0], np.zeros(3, np.float32), maps)
         eye_area = _fill_around(outline, size, _LASH_REACH * width)
         brow = _fill_around(still[BROWS].reshape(2, 5, 2)[side] - rect[:2], size, 0.08 * width)
         skin = _light_skin(_continue_skin(part, eye_area, brow, width), part, eye_area, maps, width)
-        dark = _lash_colour(part, skin, outline, width)
+        dark = _lash_colour(part, skin, own.upper, width)
         skin = np.where(eye_area[..., None], skin, _blur(skin, 0.05 * width))
         skin += _grain(part, eye_area, width)
         area = (maps.below > -_ABOVE) & (maps.below < maps.gap + _BELOW)
         area &= (maps.along > -0.1) & (maps.along < 1.1)
         share = np.clip(1.6 * _blur(area.astype(np.float32), _FADE * width) - 0.2, 0, 1)
         reach = min(_AREA * width + 2, _MARGIN * width)
-        drawn = rect_around(still[eye], reach, (image.shape[0], image.shape[1]))
+        drawn = rect_around(shape.outline, reach, frame)
         x0, y0, x1, y1 = (int(v) for v in np.array(drawn) - np.tile(rect[:2], 2))
         rows, columns = slice(y0, y1), slice(x0, x1)
         skin = np.ascontiguousarray(skin[rows, columns], dtype=np.float32)
         share = np.ascontiguousarray(share[rows, columns])
-        return cls(ring, still, drawn, skin, share, dark, maps.cut(rows, columns))
+        farthest = shape.reach(still[eye], _AREA)
+        return cls(ring, still, drawn, skin, share, dark, maps.cut(rows, columns), farthest)
 
     def closing(self, landmarks: np.ndarray) -> float:
         """See `Closure`; 0 until the lid has come down noticeably over the photo's open eye."""
@@ -99,9 +105,8 @@ class Lid:
 
     def area(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
         """See `Closure`."""
-        return rect_around(
-            landmarks[list(self.ring)], _AREA * eye_width(landmarks[list(self.ring)]) + 2, size
-        )
+        eye = landmarks[list(self.ring)]
+        return rect_around(eye, self.reach * eye_width(eye) + 2, size)
 
     def layers(self, apart: np.ndarray, closing: float, rect: Rect) -> Layers:
         """See `Closure`: the skin below the line, the lid, and the lashes with their shade."""
@@ -194,12 +199,12 @@ def _grain(part: np.ndarray, eye_area: np.ndarray, width: float) -> np.ndarray:
     return np.concatenate([fine[way:], np.zeros_like(fine[:way])])
 
 
-def _lash_colour(part: np.ndarray, skin: np.ndarray, outline: np.ndarray, width: float) -> np.ndarray:
-    """The colour (3,) of the lash line of an eye with landmarks (6, 2), pixels of `part`."""
+def _lash_colour(part: np.ndarray, skin: np.ndarray, upper: np.ndarray, width: float) -> np.ndarray:
+    """The colour (3,) of the lashes along an upper lid's edge (M, 2), pixels of `part`."""
     import cv2
 
     line = np.zeros(part.shape[:2], np.uint8)
-    curve = [np.round((eye_curve(*outline[:4]) - 0.5) * 16).astype(np.int32)]
+    curve = [np.round((upper - 0.5) * 16).astype(np.int32)]
     cv2.polylines(line, curve, False, 255, max(1, round(0.08 * width)), cv2.LINE_8, 4)
     if not line.any():
         return np.zeros(3, np.float32)

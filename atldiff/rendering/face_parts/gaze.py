@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from atldiff.landmarks import EYE_CORNERS, LEFT_EYE, RIGHT_EYE
-from atldiff.rendering.face_parts.eye_maps import LidMaps
+from atldiff.rendering.face_parts.eye_maps import EyeShape, LidMaps
 from atldiff.rendering.face_parts.shapes import Layers, Rect, blend_layers, rect_around
 from atldiff.sequence import HEAD_PARTS, POSE_PARTS
 from atldiff.smoothstep import smoothstep
@@ -20,7 +20,7 @@ EYE_RADIUS = 0.133  # inter-ocular distances
 MOST = (0.028, 0.014)  # inter-ocular distances; largest shift of an iris to the side, and up or down
 _FAINT = 0.004  # inter-ocular distances; a smaller shift blends with the photo's own iris
 _IRISES = ((468, range(469, 473)), (473, range(474, 478)))  # of the mesh: centre and rim, right and left
-_MARGIN = 0.5  # eye widths round the eye
+_MARGIN, _REACH = 0.5, 0.25  # eye widths round the eye: of the photo's part, and of the drawing
 
 
 def iris_shifts(poses: np.ndarray) -> np.ndarray:
@@ -51,6 +51,7 @@ class Iris:
         share: (h, w) float32 in [0, 1], share of the iris's shift that each pixel follows.
         opening: (h, w) float32 in [0, 1], opacity of each pixel.
         axes: (2, 2) unit vectors along and across the eye, pixels.
+        reach: reach of the drawing beyond the landmarks, in their widths.
     """
 
     ring: tuple[int, ...]
@@ -60,9 +61,12 @@ class Iris:
     share: np.ndarray
     opening: np.ndarray
     axes: np.ndarray
+    reach: float
 
     @classmethod
-    def from_photo(cls, image: np.ndarray, still: np.ndarray, mesh: np.ndarray, side: int) -> "Iris":
+    def from_photo(
+        cls, image: np.ndarray, still: np.ndarray, mesh: np.ndarray, side: int, shape: EyeShape | None = None
+    ) -> "Iris":
         """Prepares one eye of a face.
 
         Args:
@@ -70,17 +74,17 @@ class Iris:
             still: (68, 2) landmarks, pixels of `image`.
             mesh: (478, >= 2) of the face, pixels of `image`.
             side: 0 = the right eye, 1 = the left one.
+            shape: the eye's opening; None: the landmarks'.
         """
         eye = (RIGHT_EYE, LEFT_EYE)[side]
-        outline = still[eye].astype(np.float64)
-        width = max(float(np.linalg.norm(outline[3] - outline[0])), 1e-6)
-        rect = rect_around(outline, _MARGIN * width, (image.shape[0], image.shape[1]))
+        shape = shape or EyeShape.from_landmarks(still[eye].astype(np.float64))
+        width = shape.width
+        rect = rect_around(shape.outline, _MARGIN * width, (image.shape[0], image.shape[1]))
         part = image[rect[1] : rect[3], rect[0] : rect[2], :3].astype(np.float32)
-        maps = LidMaps.from_eye(outline - rect[:2], (part.shape[0], part.shape[1]), side)
-        centre, rim = _IRISES[side]
-        radius = float(np.linalg.norm(mesh[list(rim), :2] - mesh[centre, :2], axis=1).mean())
+        own = shape.moved(-np.array(rect[:2]))
+        maps = LidMaps.from_eye(own, (part.shape[0], part.shape[1]), side)
+        middle, radius = own.iris or _mesh_iris(mesh, side, rect)
         rows, columns = np.mgrid[: part.shape[0], : part.shape[1]]
-        middle = mesh[centre, :2] - rect[:2]
         far = np.hypot(columns + 0.5 - middle[0], rows + 0.5 - middle[1]) / max(radius, 1e-6)
         inner = np.minimum(maps.below, maps.gap - maps.below)
         from_corners = np.minimum(maps.along, 1 - maps.along)
@@ -88,15 +92,16 @@ class Iris:
             smoothstep(2.3, 1.15, far) * smoothstep(0, 0.15, from_corners) * smoothstep(-0.02, 0.05, inner)
         )
         opening = smoothstep(-0.01, 0.03, inner) * np.minimum(1, 20 * share)
-        along = (outline[3] - outline[0]) / width
+        along = (shape.corners[1] - shape.corners[0]) / width
         axes = np.stack([along, [-along[1], along[0]]])
         ring = tuple(range(eye.start, eye.stop))
-        return cls(ring, still, rect, part, share.astype(np.float32), opening.astype(np.float32), axes)
+        reach = shape.reach(still[eye], _REACH)
+        return cls(ring, still, rect, part, share.astype(np.float32), opening.astype(np.float32), axes, reach)
 
     def area(self, landmarks: np.ndarray, size: tuple[int, int]) -> Rect:
         """The pixels that may change in a frame of size (H, W) with landmarks (68, 2)."""
         eye = landmarks[list(self.ring)]
-        return rect_around(eye, 0.25 * float(np.linalg.norm(eye[3] - eye[0])) + 2, size)
+        return rect_around(eye, self.reach * float(np.linalg.norm(eye[3] - eye[0])) + 2, size)
 
     def layers(self, landmarks: np.ndarray, shift: np.ndarray, rect: Rect) -> Layers:
         """The layers that show the eye with its iris moved; none for a shift of 0.
@@ -151,9 +156,16 @@ class Gaze:
     irises: tuple[Iris, Iris]
 
     @classmethod
-    def from_photo(cls, image: np.ndarray, still: np.ndarray, mesh: np.ndarray) -> "Gaze":
+    def from_photo(
+        cls,
+        image: np.ndarray,
+        still: np.ndarray,
+        mesh: np.ndarray,
+        shapes: tuple[EyeShape | None, EyeShape | None] = (None, None),
+    ) -> "Gaze":
         """Prepares both eyes of a face; arguments as in `Iris.from_photo`."""
-        return cls((Iris.from_photo(image, still, mesh, 0), Iris.from_photo(image, still, mesh, 1)))
+        right, left = (Iris.from_photo(image, still, mesh, side, shape) for side, shape in enumerate(shapes))
+        return cls((right, left))
 
     def paint(self, image: np.ndarray, landmarks: np.ndarray, shift: np.ndarray) -> None:
         """Moves both irises of a frame, in place.
@@ -168,3 +180,10 @@ class Gaze:
             if x0 >= x1 or y0 >= y1:
                 continue
             blend_layers(image, rect, iris.layers(landmarks, shift, rect))
+
+
+def _mesh_iris(mesh: np.ndarray, side: int, rect: Rect) -> tuple[np.ndarray, float]:
+    """Centre (2,), pixels of a part of the photo, and radius of an iris of a mesh (478, >= 2)."""
+    centre, rim = _IRISES[side]
+    radius = float(np.linalg.norm(mesh[list(rim), :2] - mesh[centre, :2], axis=1).mean())
+    return mesh[centre, :2] - rect[:2], radius

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from atldiff.rendering.face_parts.eye_maps import EyeShape
 from atldiff.rendering.face_parts.eyelids import Lid
 from atldiff.rendering.face_parts.lips import ShutLips
 from atldiff.rendering.face_parts.shapes import Layers, Rect, blend_layers
@@ -47,17 +48,21 @@ class Closures:
     parts: tuple[Closure, ...]
 
     @classmethod
-    def from_photo(cls, image: np.ndarray, still: np.ndarray) -> "Closures":
+    def from_photo(
+        cls,
+        image: np.ndarray,
+        still: np.ndarray,
+        shapes: tuple[EyeShape | None, EyeShape | None] = (None, None),
+    ) -> "Closures":
         """Prepares the parts of the photo's face.
 
         Args:
             image: (H, W, >=3) uint8.
             still: (68, 2) landmarks, pixels of `image`.
+            shapes: the eyes' openings, right and left; None: the landmarks'.
         """
-        return cls(
-            still,
-            (*(Lid.from_photo(image, still, side) for side in (0, 1)), ShutLips.from_photo(image, still)),
-        )
+        lids = (Lid.from_photo(image, still, side, shape) for side, shape in enumerate(shapes))
+        return cls(still, (*lids, ShutLips.from_photo(image, still)))
 
     def paint(self, image: np.ndarray, landmarks: np.ndarray) -> None:
         """Draws the closed parts into a frame, in place.

@@ -12,6 +12,7 @@ import torch
 
 from atldiff import landmarks as lm
 from atldiff.rendering.face_parts.gaze import Gaze, iris_shifts
+from atldiff.rendering.face_parts.large_eyes import eye_shapes
 from atldiff.rendering.face_parts.mouth import LayeredMouth
 from atldiff.rendering.face_parts.overlay import Closures
 from atldiff.rendering.warp.canvas import Canvas
@@ -47,12 +48,13 @@ class WarpedPhoto:
     @classmethod
     def from_canvas(cls, canvas: Canvas) -> "WarpedPhoto":
         """Prepares the picture of a canvas and measures its face."""
-        gaze = None if canvas.mesh is None else Gaze.from_photo(canvas.image, canvas.landmarks, canvas.mesh)
+        photo, eyes = (canvas.image, canvas.landmarks), eye_shapes(canvas.image, canvas.landmarks)
+        gaze = None if canvas.mesh is None else Gaze.from_photo(*photo, canvas.mesh, eyes)
         return cls(
             canvas,
             FinePhoto.from_photo(canvas.image, canvas.rect),
-            LayeredMouth.from_photo(canvas.image, canvas.landmarks),
-            Closures.from_photo(canvas.image, canvas.landmarks),
+            LayeredMouth.from_photo(*photo),
+            Closures.from_photo(*photo, eyes),
             gaze,
         )
 

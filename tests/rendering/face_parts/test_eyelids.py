@@ -5,7 +5,7 @@ import pytest
 
 from atldiff.landmarks import LEFT_EYE, LOWER_LIDS, RIGHT_EYE, UPPER_LIDS
 from atldiff.portrait.portrait import load_portrait
-from atldiff.rendering.face_parts.eye_maps import LidMaps, eye_curve
+from atldiff.rendering.face_parts.eye_maps import EyeShape, LidMaps, eye_curve
 from atldiff.rendering.face_parts.eyelids import Lid
 from atldiff.rendering.face_parts.overlay import Closures
 
@@ -56,7 +56,7 @@ def painted(still: np.ndarray, share: float) -> np.ndarray:
 
 def test_maps_in_closed_form():
     eye = np.array([[10.0, 50], [30, 40], [70, 40], [90, 50], [70, 60], [30, 60]])
-    maps = LidMaps.from_eye(eye, (100, 100), 0)
+    maps = LidMaps.from_eye(EyeShape.from_landmarks(eye), (100, 100), 0)
     x, y = 50, 50
     assert maps.along[y, x] == pytest.approx((x + 0.5 - 10) / 80)
     assert maps.gap[y, x] == pytest.approx(2 * maps.below[y, x] - 2 * 0.5 / 80, abs=1e-6)
