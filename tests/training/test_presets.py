@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import asdict, replace
+from functools import partial
 
 import cv2
 import numpy as np
+import page
 import pytest
 import torch
 from training.made_speech import store
@@ -20,8 +22,11 @@ from atldiff.portrait.photo import crop_square
 from atldiff.rendering.diffusion.identity import ResNetIdentityEncoder
 from atldiff.speech.encoders import load_speech_encoder
 from atldiff.speech.wav2vec2_encoder import Wav2Vec2SpeechEncoder
+from atldiff.training import ablations
 from atldiff.training.ablations import ABLATIONS, run_ablations
 from atldiff.training.data.extract import STORED_MARGIN, STORED_SIZE
+from atldiff.training.emotion import train as emotion
+from atldiff.training.landmarks import train as landmarks
 from atldiff.training.renderer.train import make_stage
 
 
@@ -33,7 +38,7 @@ def corpus(tmp_path_factory, portrait_path):
     box = lm.crop_box(portrait.landmarks, lm.CROP_SCALE * STORED_MARGIN)
     jpeg = cv2.imencode(".jpg", crop_square(portrait.image, box, STORED_SIZE)[..., ::-1])[1]
     clips = []
-    for number, (split, emotion) in enumerate(
+    for number, (split, feeling) in enumerate(
         [("train", "happy"), ("train", "sad"), ("val", "happy"), ("val", "sad")]
     ):
         rng = np.random.default_rng(number)
@@ -48,7 +53,7 @@ def corpus(tmp_path_factory, portrait_path):
             "ok": np.ones(30, bool),
             "ok30": np.ones(30, bool),
         }
-        entry = {"stem": str(number), "split": split, "identity": f"p{number}", "emotion": emotion}
+        entry = {"stem": str(number), "split": split, "identity": f"p{number}", "emotion": feeling}
         clips.append((entry | {"kind": "speech", "use": "both"}, arrays))
     store(folder, clips)
     return folder
@@ -68,10 +73,9 @@ def tiny(tmp_path_factory):
 
     def file(name: str):
         row = PRESETS[name]
-        shapes = {"unet": replace(row.unet, block_out_channels=(8, 16), identity_dim=64)}
-        if row.identity == "compact":
-            shapes = {"unet": replace(row.unet, block_out_channels=(8, 16))}
-        else:
+        unet = replace(row.unet, block_out_channels=(8, 16), patch_size=4, identity_dim=64)
+        shapes = {"unet": unet}
+        if row.identity != "compact":
             shapes |= {"speech": str(folder / "wav2vec2"), "identity": str(folder / "resnet")}
         row = replace(
             row,
@@ -86,14 +90,21 @@ def tiny(tmp_path_factory):
     return file
 
 
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    """Speech is learnt from a few windows a step."""
+    monkeypatch.setattr(emotion, "EmotionStage", partial(emotion.EmotionStage, batch=4))
+    stage = partial(landmarks.LandmarkStage, batch=2)
+    for module in (landmarks, ablations):
+        monkeypatch.setattr(module, "LandmarkStage", stage)
+
+
 def run(*words) -> None:
     assert main([str(word) for word in words]) == 0
 
 
 @pytest.mark.parametrize("name", ["paper-crema-d", "paper-mead"])
-def test_paper_presets_train_export_load_and_render(
-    name, corpus, tiny, tmp_path, portrait_path, speech_path, capsys
-):
+def test_paper_presets_train_export_load_and_render(name, corpus, tiny, tmp_path, portrait_path, capsys):
     """The README's commands, in its order."""
     preset = ("--preset", tiny(name), "--device", "cpu")
     run("train", "emotion", "--data", corpus, "--out", tmp_path / "emotion", "--steps", 2, *preset)
@@ -112,7 +123,7 @@ def test_paper_presets_train_export_load_and_render(
     assert pipeline.preset.steps == 8
     assert pipeline.preset.view_sizes == (128,) and pipeline.unet.config.temporal_kernel == 3
     assert pipeline.landmark_generator.hears_waveform and pipeline.unet.config.identity_fusion == "map"
-    portrait, sound = load_portrait(portrait_path), load_speech(speech_path)
+    portrait, sound = load_portrait(portrait_path), load_speech(page.recording(tmp_path / "words.wav", 0.8))
     sequence = pipeline.landmarks(portrait, sound, Options(emotion="happy")).resampled(2)
     assert len(list(pipeline.render(portrait, sequence, Options(output="crop")))) == 2
 
