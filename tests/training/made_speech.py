@@ -21,8 +21,10 @@ from atldiff.training.emotion.train import EmotionStage, train_emotion
 from atldiff.training.landmarks.train import LandmarkStage, train_landmarks
 from atldiff.training.renderer import step as renderer_step
 from atldiff.training.renderer import train as train_diffusion
+from atldiff.training.renderer.critic import MouthCritic, WholeCritic
 
 TINY = replace(PRESETS["starter"], unet=replace(PRESETS["starter"].unet, block_out_channels=(8, 16)))
+SMALLEST = replace(TINY, view_sizes=(32, 64))
 
 
 def face() -> np.ndarray:
@@ -119,11 +121,18 @@ def train_all(pictures: Path, speech: Path, out: Path, batch: int) -> None:
     """A few steps of each network, without dropout where it can be left out; `batch` samples a process."""
     taken = train_diffusion.STAGES
     taken["spatial"] = replace(taken["spatial"], batch=batch, steps=3, critic_from=1, save_seconds=-1.0)
-    train_diffusion.train_diffusion(pictures, out / "renderer", preset=TINY)
+    train_diffusion.train_diffusion(pictures, out / "renderer", preset=SMALLEST)
     encoder, generator = networks(dropout=0.0)
     short = LandmarkStage(batch, frames=30, steps=4, versions=1, lag_step=3, validate_every=2)
     train_landmarks(speech, out / "landmarks", encoder, generator, short)
     train_emotion(speech, out / "emotion", encoder, EmotionStage(batch, steps=2, columns=80))
+
+
+def narrow_critic(guides: int) -> MouthCritic:
+    """The critic with few channels."""
+    critic = MouthCritic(guides, (8, 12, 16))
+    critic.mouth = WholeCritic(guides, (8, 12, 16, 16))
+    return critic
 
 
 def use_float64(replace_attribute=setattr) -> None:
@@ -132,12 +141,12 @@ def use_float64(replace_attribute=setattr) -> None:
     In float32 it shows: the first steps of Adam go by the signs of gradients that are almost zero.
     `replace_attribute` is `setattr`, or that of a test which takes it back.
     """
-    make, critic = train_diffusion.make_networks, renderer_step.MouthCritic
+    make = train_diffusion.make_networks
     call, scores = renderer_step.RendererStep.__call__, train_diffusion.validation_scores
     replace_attribute(renderer_step, "compute_dtype", lambda _: torch.float32)  # no autocast
     replace_attribute(renderer_step, "_to", to_float64)
     replace_attribute(train_diffusion, "make_networks", lambda *words: make(*words).double())
-    replace_attribute(renderer_step, "MouthCritic", lambda guides: critic(guides).double())
+    replace_attribute(renderer_step, "MouthCritic", lambda guides: narrow_critic(guides).double())
     replace_attribute(
         renderer_step.RendererStep, "__call__", lambda step, *words: in_float64(call, step, *words)
     )
@@ -183,4 +192,5 @@ def train_until_killed(pictures: Path, out: Path, stage: train_diffusion.Stage) 
 
     train_diffusion.Trainer.save = save_or_die
     train_diffusion.STAGES["spatial"] = stage
-    train_diffusion.train_diffusion(pictures, out, preset=TINY, run=train_diffusion.RunConfig(memory=0))
+    renderer_step.MouthCritic = narrow_critic
+    train_diffusion.train_diffusion(pictures, out, preset=SMALLEST, run=train_diffusion.RunConfig(memory=0))

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 
 PATIENCE = 200  # seconds
-LAZY = ["librosa.core.audio", "torchmetrics"]  # what training imports when it is needed
+LAZY = ["torch.utils.tensorboard", "torchdata.stateful_dataloader"]  # what training imports when it is needed
 
 
 def run_processes(count: int, function: Callable, *arguments: object) -> list[int | None]:
@@ -17,7 +17,11 @@ def run_processes(count: int, function: Callable, *arguments: object) -> list[in
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     processes = [
-        context.Process(target=_run, args=(rank, count, port, function, *arguments)) for rank in range(count)
+        context.Process(
+            target=_run,
+            args=(multiprocessing.get_start_method(), rank, count, port, function, *arguments),
+        )
+        for rank in range(count)
     ]
     for process in processes:
         process.start()
@@ -28,7 +32,8 @@ def run_processes(count: int, function: Callable, *arguments: object) -> list[in
     return [process.exitcode for process in processes]
 
 
-def _run(rank: int, count: int, port: int, function: Callable, *arguments: object) -> None:
+def _run(way: str, rank: int, count: int, port: int, function: Callable, *arguments: object) -> None:
+    multiprocessing.set_start_method(way, force=True)  # of its readers, as in a process of torchrun's
     if count > 1:
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}

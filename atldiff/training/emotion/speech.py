@@ -66,17 +66,24 @@ def store_emotional_speech(data: Path, encoder: Encoder, path: Path) -> ArrayFil
 
 def _read_table(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
     """(samples (n,) at 16 kHz, emotion, held out) of RAVDESS's recordings."""
-    import librosa
-
     for row in table_rows(data / "emotional_speech.csv", ("file", "emotion", "actor")):
         path = data / "emotional_speech" / row["file"]
         try:
-            with soundfile.SoundFile(path) as sound:
-                samples, _ = librosa.load(sound, sr=SAMPLE_RATE)
+            sound, rate = soundfile.read(path, dtype="float32", always_2d=True)
         except (OSError, soundfile.SoundFileError) as error:
             remedy = "Fetch it again, or take its row out of emotional_speech.csv"
             raise InputError(f"{path} cannot be read", remedy) from error
-        yield samples, row["emotion"], row["actor"] in TEST_ACTORS
+        yield _to_samples(sound, rate), row["emotion"], row["actor"] in TEST_ACTORS
+
+
+def _to_samples(sound: np.ndarray, rate: int) -> np.ndarray:
+    """Mixes sound (m, channels) to samples (n,) at 16 kHz."""
+    mono = sound.mean(axis=1)
+    if rate == SAMPLE_RATE:
+        return mono
+    import librosa  # takes seconds
+
+    return librosa.resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE)
 
 
 def _read_corpus(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:

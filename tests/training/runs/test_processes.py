@@ -15,12 +15,13 @@ from huggingface_hub.errors import HTTPError
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training import made_speech
-from training.made_speech import TINY, corpus, emotional_speech, train_all
+from training.made_speech import SMALLEST, TINY, corpus, emotional_speech, narrow_critic, train_all
 from training.processes import run_processes
 
 from atldiff.cli.parser import main
 from atldiff.errors import InputError
 from atldiff.training.renderer import stages
+from atldiff.training.renderer import step as renderer_step
 from atldiff.training.renderer import train as train_diffusion
 from atldiff.training.renderer.batches import Batches
 from atldiff.training.renderer.networks import EMOTION_DROPOUT, STYLE_DROPOUT
@@ -62,7 +63,8 @@ def test_two_processes_train_to_what_one_does_with_twice_the_batch(data, tmp_pat
 def test_a_killed_run_goes_on_with_the_same_losses_and_weights(data, tmp_path, monkeypatch):
     """A streamed one, whose place in the shards is part of the state."""
     monkeypatch.setitem(train_diffusion.STAGES, "spatial", EVERY)
-    options = {"preset": TINY, "run": train_diffusion.RunConfig(memory=0)}
+    monkeypatch.setattr(renderer_step, "MouthCritic", narrow_critic)
+    options = {"preset": SMALLEST, "run": train_diffusion.RunConfig(memory=0)}
     train_diffusion.train_diffusion(data, tmp_path / "whole", **options)
     assert run_processes(1, made_speech.train_until_killed, data, tmp_path / "killed", EVERY) == [-9]
     readers, until = (tmp_path / "killed" / "readers.txt").read_text().split(), time.monotonic() + 30
