@@ -6,7 +6,8 @@ import socket
 from collections.abc import Callable
 
 PATIENCE = 200  # seconds
-LAZY = ["torch.utils.tensorboard", "torchdata.stateful_dataloader"]  # what training imports when it is needed
+# What training imports when it is needed.
+LAZY = ["torch._dynamo", "torch.utils.tensorboard", "torchdata.stateful_dataloader"]
 
 
 def run_processes(count: int, function: Callable, *arguments: object) -> list[int | None]:

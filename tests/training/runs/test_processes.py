@@ -15,7 +15,7 @@ from huggingface_hub.errors import HTTPError
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training import made_speech
-from training.made_speech import SMALLEST, TINY, corpus, emotional_speech, narrow_critic, train_all
+from training.made_speech import SMALLEST, corpus, emotional_speech, narrow_critic, train_all
 from training.processes import run_processes
 
 from atldiff.cli.parser import main
@@ -29,6 +29,11 @@ from atldiff.training.runs import hub
 from atldiff.training.runs.processes import Journal
 
 EVERY = replace(stages.STAGES["spatial"], batch=1, steps=4, critic_from=1, save_seconds=-1.0)
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch):
+    monkeypatch.setattr(renderer_step, "MouthCritic", narrow_critic)
 
 
 def entries(run, log="log") -> dict[int, dict]:
@@ -63,7 +68,6 @@ def test_two_processes_train_to_what_one_does_with_twice_the_batch(data, tmp_pat
 def test_a_killed_run_goes_on_with_the_same_losses_and_weights(data, tmp_path, monkeypatch):
     """A streamed one, whose place in the shards is part of the state."""
     monkeypatch.setitem(train_diffusion.STAGES, "spatial", EVERY)
-    monkeypatch.setattr(renderer_step, "MouthCritic", narrow_critic)
     options = {"preset": SMALLEST, "run": train_diffusion.RunConfig(memory=0)}
     train_diffusion.train_diffusion(data, tmp_path / "whole", **options)
     assert run_processes(1, made_speech.train_until_killed, data, tmp_path / "killed", EVERY) == [-9]
@@ -92,7 +96,7 @@ def test_a_full_disk_ends_with_a_sentence_and_keeps_the_last_state(data, tmp_pat
 
     monkeypatch.setattr(torch, "save", fills)
     with pytest.raises(InputError, match="state.pt cannot be written. Make room"):
-        train_diffusion.train_diffusion(data, tmp_path, preset=TINY)
+        train_diffusion.train_diffusion(data, tmp_path, preset=SMALLEST)
     assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 1
     assert not list(tmp_path.glob("*.part"))
 
@@ -136,12 +140,13 @@ def test_a_shard_that_is_missing_when_it_is_streamed_is_said(data, tmp_path):
     accelerator = train_diffusion.start_processes("cpu", tmp_path)
     source = train_diffusion.DataConfig(broken, memory=1e-6, batch=2)
     with pytest.raises(InputError, match=r"^The shard .*tar cannot be read: Remove"):
-        next(iter(Batches(source, train_diffusion.SampleConfig.from_preset(TINY), accelerator)))
+        next(iter(Batches(source, train_diffusion.SampleConfig.from_preset(SMALLEST), accelerator)))
 
 
 def test_a_reader_that_is_killed_is_said(data, tmp_path):
     accelerator = train_diffusion.start_processes("cpu", tmp_path)
-    source, config = train_diffusion.DataConfig(data, batch=2), train_diffusion.SampleConfig.from_preset(TINY)
+    source = train_diffusion.DataConfig(data, batch=2)
+    config = train_diffusion.SampleConfig.from_preset(SMALLEST)
     feed = iter(Batches(source, config, accelerator))
     next(feed)
     for process in multiprocessing.active_children():
@@ -155,7 +160,7 @@ def test_a_corpus_larger_than_the_memory_is_streamed(data, tmp_path, monkeypatch
     monkeypatch.setattr("atldiff.training.renderer.batches.load_clips", None)  # nothing is loaded whole
     accelerator = train_diffusion.start_processes("cpu", tmp_path)
     source = train_diffusion.DataConfig(data, memory=1e-6, batch=2)
-    config = train_diffusion.SampleConfig.from_preset(TINY)
+    config = train_diffusion.SampleConfig.from_preset(SMALLEST)
     batches = Batches(source, config, accelerator)
     feed = iter(batches)
     next(feed)
@@ -174,7 +179,7 @@ def test_training_ends_when_the_score_rises_no_more(data, tmp_path, monkeypatch)
     monkeypatch.setattr(train_diffusion.Trainer, "_score", lambda *_: next(scores))
     patient = train_diffusion.RunConfig(patience=2)
     for _ in range(2):  # the same command again does not go on
-        train_diffusion.train_diffusion(data, tmp_path, preset=TINY, run=patient)
+        train_diffusion.train_diffusion(data, tmp_path, preset=SMALLEST, run=patient)
         assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 4
 
 
