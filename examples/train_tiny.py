@@ -28,7 +28,7 @@ def run(*words: object) -> None:
 
 
 def train_tiny(out: Path, recording: Path, steps: int) -> None:
-    """Goes the whole way; `steps` are those of the landmark generator."""
+    """Goes the whole way; `steps` are those of the landmark generator; the renderer takes fewer."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / "jobs.csv").open("w", newline="") as table:
         writer = csv.writer(table)
@@ -46,8 +46,8 @@ def train_tiny(out: Path, recording: Path, steps: int) -> None:
     run(
         "train", "landmarks", *data, "--start", ENCODER, "--steps", steps, "--out", out / "landmarks", *common
     )
-    spatial = ("--stage", "spatial", "--steps", 12, "--batch", 4, "--out", out / "spatial")
-    run("train", "diffusion", *data, *spatial, *common)
+    spatial = ("--stage", "spatial", "--steps", max(1, steps * 3 // 10), "--batch", 4)
+    run("train", "diffusion", *data, *spatial, "--out", out / "spatial", *common)
     temporal = ("--stage", "temporal", "--steps", 2, "--batch", 1, "--out", out / "temporal")
     start = ("--start", out / "spatial" / "last", "--speech-encoder", ENCODER)
     run("train", "diffusion", *data, *temporal, *start, *common)
