@@ -35,7 +35,7 @@ def pipeline() -> ATLDiffPipeline:
         width=16, layers=1, taps=(0,), symbols=8, bilabials=(1, 2), emotion_width=16, emotion_layers=1
     )
     generator = LandmarkGenerator(encoder.feature_dim, width=16, heads=2, layers=1, channels=2, hidden=8)
-    config = {"block_out_channels": (8, 16), "patch_size": 2, "guide_channels": 3, "identity_dim": 64}
+    config = {"block_out_channels": (8, 16), "patch_size": 4, "guide_channels": 3, "identity_dim": 64}
     unet = IdentityUNet3DModel(**config, emotion_dim=encoder.config.emotion_dim)
     torch.nn.init.normal_(unet.conv_out.weight, std=0.02)  # a residual that is not zero
     return ATLDiffPipeline.from_preset(speech_encoder=encoder, landmark_generator=generator, unet=unet)
@@ -280,7 +280,7 @@ def tiny_paper(tmp_path):
 
     def row(name):
         paper = PRESETS[name]
-        unet = replace(paper.unet, block_out_channels=(8, 16), identity_dim=16)
+        unet = replace(paper.unet, block_out_channels=(8, 16), patch_size=4, identity_dim=16)
         names = {"speech": str(tmp_path / "wav2vec2"), "identity": str(tmp_path / "resnet")}
         return replace(paper, unet=unet, landmarks=LandmarkConfig(16, 2, 1, 2, 8), **names)
 

@@ -261,7 +261,9 @@ def trained(data, tmp_path_factory):
     run = tmp_path_factory.mktemp("run")
     train_diffusion(data, run / "spatial", "spatial", steps=1, batch=2)
     train_diffusion(data, run / "spatial", "spatial", steps=2, batch=2)  # the same command again: resumes
-    train_diffusion(data, run / "temporal", "temporal", steps=1, batch=1, start=run / "spatial" / "last")
+    train_diffusion(
+        data, run / "temporal", "temporal", steps=1, batch=1, start=run / "spatial" / "last", frames=3
+    )
     return run
 
 
