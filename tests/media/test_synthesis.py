@@ -2,7 +2,6 @@
 
 import time
 
-import librosa
 import numpy as np
 import pytest
 import soundfile
@@ -41,9 +40,14 @@ def test_the_same_words_sound_the_same_and_other_words_do_not():
 
 def test_the_deeper_voice_is_lower():
     def pitch(name: str) -> float:
-        return float(
-            np.median(librosa.yin(synthesise("No, no, no.", name).samples, fmin=60, fmax=400, sr=16_000))
-        )
+        """The median over loud stretches of how often a second the sound repeats, 60 to 400 times."""
+        stretches = np.lib.stride_tricks.sliding_window_view(synthesise("No, no, no.", name).samples, 2048)[
+            ::512
+        ]
+        power = np.square(stretches).mean(1)
+        spectra = np.fft.rfft(stretches[power > 0.1 * power.max()], 4096)
+        likeness = np.fft.irfft(np.square(np.abs(spectra)))[:, 16_000 // 400 : 16_000 // 60]
+        return float(np.median(16_000 / (likeness.argmax(1) + 16_000 // 400)))
 
     assert pitch("english-deep") < 0.95 * pitch("english")
 

@@ -248,7 +248,8 @@ def test_a_video_of_several_windows_is_the_same(portrait, points, name):
     """Through the renderer, which overlaps its windows and shows the network what the last one showed."""
     preset, identity = PRESETS[name], CompactIdentityEncoder((8, 8), 8)
     torch.manual_seed(0)
-    shape = replace(preset.unet, block_out_channels=(8, 16), identity_dim=8, identity_fusion="channels")
+    small = {"block_out_channels": (8, 16), "patch_size": 4, "identity_dim": 8}
+    shape = replace(preset.unet, **small, identity_fusion="channels")
     unet = IdentityUNet3DModel(**asdict(shape)).eval()
     torch.nn.init.normal_(unet.conv_out.weight, std=0.005)
     there_and_back = points[[*range(FRAMES), *range(FRAMES - 2, 0, -1)] * 3][: sum(FIRST_WINDOWS) + 2]

@@ -263,7 +263,7 @@ def test_one_batch_is_learned_by_heart(tmp_path):
 
 def test_emotions_are_learned_and_an_ended_run_goes_on_exactly(tmp_path, monkeypatch):
     emotional_speech(tmp_path)
-    stage = EmotionStage(batch=8, steps=60, learning_rate=3e-3, columns=80, ema=0.9, save_seconds=0)
+    stage = EmotionStage(batch=8, steps=60, learning_rate=3e-3, columns=80, ema=0.9)
     whole, _ = networks()
     report = train_emotion(tmp_path, tmp_path / "whole", whole, stage)
     assert report["accuracy"] == 1.0
@@ -278,7 +278,7 @@ def test_emotions_are_learned_and_an_ended_run_goes_on_exactly(tmp_path, monkeyp
     halves, _ = networks()
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(module, "save_state", ends)
-        train_emotion(tmp_path, tmp_path / "halves", halves, stage)
+        train_emotion(tmp_path, tmp_path / "halves", halves, replace(stage, save_seconds=0))
     torch.manual_seed(99)
     halves, _ = networks()
     train_emotion(tmp_path, tmp_path / "halves", halves, stage)
