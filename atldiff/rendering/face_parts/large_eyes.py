@@ -1,8 +1,8 @@
 """Eyes of drawn figures, which are larger than a person's and reach beyond all landmarks.
 
-GrabCut (Rother et al. 2004) tells the colours of an eye from those round it. What it finds counts as a large
-eye if it is convex, much larger than the landmarks' eye, and has white beyond them; and if both eyes agree.
-Glasses, make-up and shades in photos are none of this.
+GrabCut (Rother et al. 2004) tells the colours of an eye from those round it. A large eye is round, much
+larger than the landmarks' eye, and white beyond them. Both eyes of a face are large, or none. Glasses,
+make-up and shades in photos do not pass.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,11 @@ _SIZE = (80, 96)  # height and width of that picture
 _REACH = np.array((0.95, 0.85))  # half axes of the ellipse in which an eye may lie, landmarks' widths
 _BROW = 0.22  # thickness of a brow, likewise
 _ROUNDS = 3  # of GrabCut
-_LARGE, _IRIS = 1.5, 1.6  # least areas of a large eye, and of an iris that hides its white, landmarks' eyes
-_WHITE, _ALL_WHITE = 0.15, 0.6  # least areas of white beyond the landmarks, and round such an iris
-_CONVEX, _ROUND = 0.9, 0.72  # least shares of the convex hull, and of the circle round an iris
+_LARGE = 1.5  # least area of a large eye, in areas of the landmarks'
+_RIM, _RING = 9, 27  # pixels across the white that surely, and that perhaps, surrounds an iris
+_WHITE, _ALL_WHITE = 0.1, 0.6  # least areas of white beyond the landmarks, and beyond a first cut, likewise
+_CONVEX = 0.9  # least share of the convex hull
+_TALL, _ROUND = 0.5, 0.72  # least shares of the circle round an eye, and round an iris
 _BRIGHT, _PALE = 0.75, 0.8  # white is at least so bright, and at most so saturated, in the skin's measure
 _ALIKE = 1.8  # largest ratio of the areas of both eyes
 
@@ -120,15 +122,13 @@ def _find(view: _View) -> EyeShape | None:
     if not own or view.outside[view.inner].any():
         return None
     first = view.cut(view.inner, _grown(view.inner, 3))
-    size = first.sum() / own
-    if size >= _LARGE and view.white(first, view.inner) >= _WHITE and _convexity(first) >= _CONVEX:
-        return _shape(view, first)
-    if size < _IRIS or _roundness(first) < _ROUND:
+    has_white = view.white(first, view.inner) >= _WHITE  # if not, the landmarks lay within an iris
+    if first.sum() < _LARGE * own or _roundness(first) < (_TALL if has_white else _ROUND):
         return None
-    whole = view.cut(first, _grown(first, 27))  # the landmarks lay within an iris
+    whole = view.cut(first if has_white else _grown(first, _RIM), _grown(first, _RING))
     if view.white(whole, first) >= _ALL_WHITE and _convexity(whole) >= _CONVEX:
         return _shape(view, whole)
-    return None
+    return _shape(view, first) if has_white else None
 
 
 def _shape(view: _View, area: np.ndarray) -> EyeShape:
