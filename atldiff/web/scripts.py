@@ -60,6 +60,7 @@ OUTLIVE_LOSS = """visit => {
   window.making = Boolean(lost?.running);
   return lost ?? visit }"""
 KEEP_VISIT = """visit => { window.visit = visit }"""
+FLAG_MAKING = """(_, ...values) => [Boolean(window.making), ...values]"""
 BEGIN_AGAIN = """() => { if (window.making) document.querySelector('#animate').click() }"""
 DOWNLOAD_CLIP = """() => setTimeout(() => document.querySelector('#clip').click(), 300)"""
 SHARE = """async () => {

@@ -60,30 +60,37 @@ def connect_inspection(page: Page, service: Service) -> None:
         words, too_long = service.inspect_speech(speech, portrait, options)
         return words, gr.Button(visible=too_long)
 
-    def convert_for_browsers(path: str) -> Iterator:
-        """Replaces a file that browsers cannot show."""
-        yield gr.skip()  # a file that browsers show stays
-        yield from service.convert_for_browsers(path)
-
     inputs = [portrait, face, zoom, detector, output]
     outputs = [page.annotation, face, zoom, page.photo_note, page.tabs]
-    at_once: Any = {"queue": False, **HIDDEN}
     choice = page.annotation.select(choose_face, inputs, face, **HIDDEN, **LIGHT)
     edits: Any = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}  # the last note fits the visible photo
     portrait.change(inspect_new_photo, [page.chosen, *inputs], [*outputs, page.chosen], **edits)
     choice.then(inspect_photo, inputs, outputs, **edits)
     gr.on([face.input, zoom.input, detector.input, output.input], inspect_photo, inputs, outputs, **edits)
-    # "multiple": the browser may miss the end of a cancelled run, and would drop the next run as a duplicate
-    multiple: Any = {"trigger_mode": "multiple", **HIDDEN, **LIGHT}
-    conversion = portrait.upload(convert_for_browsers, portrait, portrait, **multiple)
-    page.own_photo.upload(lambda path: path, page.own_photo, portrait, queue=False, **HIDDEN).then(
-        convert_for_browsers, portrait, portrait, **multiple
-    )
-    portrait.clear(None, cancels=conversion, **at_once)  # a photo that is taken away does not come back
+    _convert(page, service)
     timed = [speech, portrait, *(page.inputs[name] for name in TIMED)]
     changes = [component.change for component in timed]
     gr.on(changes, inspect_speech, timed, [page.speech_note, page.cut], **HIDDEN, **LIGHT)
     _other_speech(page, service)
+
+
+def _convert(page: Page, service: Service) -> None:
+    """Replaces a photo that browsers cannot show, and takes one from the button beside the examples."""
+    portrait = page.inputs["portrait"]
+
+    def convert(path: str) -> Iterator:
+        yield gr.skip()  # a file that browsers show stays
+        yield from service.convert_for_browsers(path)
+
+    # "multiple": the browser may miss the end of a cancelled run, and would drop the next run as a duplicate
+    multiple: Any = {"trigger_mode": "multiple", **HIDDEN, **LIGHT}
+    conversion = portrait.upload(convert, portrait, portrait, **multiple)
+    page.own_photo.upload(lambda path: path, page.own_photo, portrait, queue=False, **HIDDEN).then(
+        convert, portrait, portrait, **multiple
+    )
+    portrait.clear(
+        None, cancels=conversion, queue=False, **HIDDEN
+    )  # a photo that is taken away does not come back
 
 
 def _other_speech(page: Page, service: Service) -> None:

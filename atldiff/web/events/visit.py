@@ -49,6 +49,10 @@ def connect_visit(demo: gr.Blocks, page: Page, usual: dict[str, Any]) -> None:
     def note_start(*values: Any) -> tuple:
         return note(*values, running=True)
 
+    def note_change(running: bool, *values: Any) -> tuple:
+        """Notes what was set, also while a video is made."""
+        return note(*values, running=running)
+
     def bring_back(visit: Any) -> dict:
         """Sets what the browser remembers and the server still has."""
         if not isinstance(visit, Mapping):
@@ -76,9 +80,11 @@ def connect_visit(demo: gr.Blocks, page: Page, usual: dict[str, Any]) -> None:
     changes = [page.inputs[name].change for name in kept]
     latest: Any = {"trigger_mode": "always_last", **at_once}
     stored = [page.visit, page.latest_visit]
-    events = gr.on([page.remember.input, page.status.change, *changes], note, everything, stored, **latest)
+    set_by_hand, flagged = [page.remember.input, *changes], [page.latest_visit, *everything]
+    change = gr.on(set_by_hand, note_change, flagged, stored, js=scripts.FLAG_MAKING, **latest)
+    end = page.status.change(note, everything, stored, **latest)
     start = page.start.click(note_start, everything, stored, **at_once)
-    for event in (events, start):
+    for event in (change, end, start):
         event.then(None, page.latest_visit, js=scripts.KEEP_VISIT)
 
 

@@ -142,10 +142,12 @@ def test_a_reload_brings_the_visit_back_if_the_visitor_wants_it(tab, slowly, tmp
     zoom = tab.get_by_label("number input for Zoom to the head")
     give(tab, Path(page.standing(tmp_path / "far.jpg")), page.recording(tmp_path / "long.wav", 1))
     zoom.fill("4")
+    tab.keyboard.press("Enter")
     with slowly():
         tab.click("#animate")
         running(tab)
-        remembers(tab, "running")
+        tab.get_by_label("number input for Lip strength").fill("0.6")  # for the next one
+        remembers(tab, "inputs.lips == 0.6 && window.visit.running")
         reload()
     until(tab, "() => document.querySelector('#status').innerText.includes('it was not finished')")
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('1.0 s')")
