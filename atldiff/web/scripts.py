@@ -119,7 +119,8 @@ PLAY_LIVE = """value => {
   const kind = 'video/mp4; codecs="avc1.64001f, mp4a.40.2"';
   const pause = () => new Promise(end => setTimeout(end, 150));
   if (!value || !window.MediaSource?.isTypeSupported(kind)) return;
-  const {path, seconds} = JSON.parse(value), source = new MediaSource(), begin = performance.now();
+  const {path, seconds, age} = JSON.parse(value), source = new MediaSource();
+  const begin = performance.now() - 1000 * age;  // of the frames, some of which are there already
   const video = document.createElement('video');
   Object.assign(video, {id: 'live', controls: true, playsInline: true});
   document.querySelector('#live')?.remove();

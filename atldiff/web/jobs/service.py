@@ -56,6 +56,7 @@ class Report:
         live: a file that grows with the frames and plays meanwhile, in its first report; None before it has
             content, and where workers hold it.
         seconds: of the whole video.
+        age: seconds since its frames began.
     """
 
     words: str
@@ -64,6 +65,7 @@ class Report:
     video: Path | None = None
     live: Path | None = None
     seconds: float = 0.0
+    age: float = 0.0
 
 
 class Service(Inspector):
@@ -162,7 +164,7 @@ class Service(Inspector):
             begin: start by `time.monotonic`.
             emotion: sentence on the recognised emotion, or "".
         """
-        reported, live, plays = 0.0, folder / LIVE, False
+        reported, live, plays, start = 0.0, folder / LIVE, False, time.monotonic()
         with closing(self._make(animation, folder)) as steps:
             for step in steps:
                 passed, share = time.monotonic() - begin, step.done / step.total
@@ -177,7 +179,8 @@ class Service(Inspector):
                     begins = not plays and live.is_file()
                     plays = plays or begins
                     playing = live if begins else None
-                    yield step, Report(words, share, step.picture, None, playing, step.total / FRAME_RATE)
+                    times = step.total / FRAME_RATE, reported - start
+                    yield step, Report(words, share, step.picture, None, playing, *times)
                 else:
                     yield step, None
 

@@ -31,7 +31,9 @@ def test_a_visitor_animates_sees_frames_and_then_the_video(tab, slowly, tmp_path
         bar = tab.get_by_role("progressbar")
         assert bar.get_attribute("aria-label") == "Making the video" and "left" in bar.inner_text()
         until(tab, "() => document.activeElement.id == 'stop'")
-        until(tab, "() => document.querySelector('#live')?.buffered.length")  # it could play already
+        until(tab, "() => document.querySelector('#live')?.buffered.length")
+        tab.wait_for_timeout(300)
+        assert tab.evaluate("document.querySelector('#live').paused")  # it would stand still before its end
         assert tab.evaluate("document.querySelector('#live').duration") == 1.5
     assert "Done: 1.5 s of video" in finished(tab)
     until(tab, f"() => {VIDEO}?.currentSrc.endsWith('face-voice.mp4') && {VIDEO}.currentTime > 0.2")

@@ -3,6 +3,7 @@
 import ast
 import gc
 import io
+import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,18 @@ def test_a_video_that_could_not_be_signed_is_given_with_a_sentence(tmp_path):
 
     *_, last = service.Service(still, unsigned, None, tmp_path, Forecast(0.01, 1)).animate(ASKED)
     assert last.video and last.words.startswith("Done") and last.words.endswith(" It has no signature.")
+
+
+def test_a_growing_video_is_told_once_with_its_length_and_the_age_of_its_frames(tmp_path):
+    def slow(animation: Animation, folder: Path):
+        for step in grey(animation, folder):
+            time.sleep(0.1)
+            (folder / "live.mp4").touch()
+            yield step
+
+    reports = list(service.Service(still, slow, None, tmp_path, Forecast(0.01, 1)).animate(ASKED))
+    (told,) = [report for report in reports if report.live]
+    assert told.seconds == pytest.approx(1 / 3) and told.age >= 0.1
 
 
 def test_what_a_file_says_of_itself(shop, tmp_path):
