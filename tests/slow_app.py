@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 APP = Path(__file__).parent.parent / "app.py"
-SECONDS = 0.15  # for a frame
+SECONDS = 0.4  # for a frame
 
 sys.path.insert(0, str(APP.parent))
 

@@ -273,7 +273,7 @@ def test_after_many_a_cancelled_run_the_next_is_made(tab, slowly, tmp_path):
 
 def test_closing_the_tab_stops_its_job(tab, server, slowly, tmp_path):
     give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 6))
-    with slowly():  # the whole video would take 27 s
+    with slowly():  # the whole video would take more than a minute
         tab.click("#animate")
         running(tab)
         tab.close()
