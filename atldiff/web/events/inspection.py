@@ -88,9 +88,8 @@ def _convert(page: Page, service: Service) -> None:
     page.own_photo.upload(lambda path: path, page.own_photo, portrait, queue=False, **HIDDEN).then(
         convert, portrait, portrait, **multiple
     )
-    portrait.clear(
-        None, cancels=conversion, queue=False, **HIDDEN
-    )  # a photo that is taken away does not come back
+    # A photo that is taken away does not come back.
+    portrait.clear(None, cancels=conversion, queue=False, **HIDDEN)
 
 
 def _other_speech(page: Page, service: Service) -> None:

@@ -73,8 +73,8 @@ def connect_visit(demo: gr.Blocks, page: Page, usual: dict[str, Any]) -> None:
             shown[page.status] = progress(words)
         return shown
 
-    shown = [page.remember, page.preset, page.status, page.chosen, *page.of_takes]
-    outputs = [*shown, *(page.inputs[name] for name in kept)]
+    told = [page.remember, page.preset, page.status, page.chosen, *page.of_takes]
+    outputs = [*told, *(page.inputs[name] for name in kept)]
     load = demo.load(bring_back, page.visit, outputs, js=scripts.OUTLIVE_LOSS, **at_once)
     load.then(None, js=scripts.BEGIN_AGAIN)
     changes = [page.inputs[name].change for name in kept]
