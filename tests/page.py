@@ -92,7 +92,7 @@ def served(
 @contextmanager
 def weak_line(url: str) -> Iterator[tuple[str, Callable[[bool], None]]]:
     """A second address of a server, and what cuts its connections (True) or mends the line (False)."""
-    port, cut, ends = urlsplit(url).port, threading.Event(), []
+    port, cut, ends, changing = urlsplit(url).port, threading.Event(), [], threading.Lock()
 
     def pump(source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
@@ -105,11 +105,12 @@ def weak_line(url: str) -> Iterator[tuple[str, Callable[[bool], None]]]:
         with suppress(OSError):  # the line itself has ended
             while True:
                 near, _ = line.accept()
-                if cut.is_set():
-                    near.close()
-                    continue
-                pair = near, socket.create_connection(("127.0.0.1", port))
-                ends.extend(pair)
+                with changing:
+                    if cut.is_set():
+                        near.close()
+                        continue
+                    pair = near, socket.create_connection(("127.0.0.1", port))
+                    ends.extend(pair)
                 for way in (pair, pair[::-1]):
                     threading.Thread(target=pump, args=way, daemon=True).start()
 
@@ -118,9 +119,10 @@ def weak_line(url: str) -> Iterator[tuple[str, Callable[[bool], None]]]:
             connection.shutdown(socket.SHUT_RDWR)
 
     def switch(off: bool) -> None:
-        (cut.set if off else cut.clear)()
-        while ends:
-            end(ends.pop())
+        with changing:
+            (cut.set if off else cut.clear)()
+            while ends:
+                end(ends.pop())
 
     with socket.create_server(("127.0.0.1", 0)) as line:
         threading.Thread(target=serve, daemon=True).start()

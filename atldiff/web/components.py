@@ -1,5 +1,6 @@
 """Gradio's components for the options, and the settings of events."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import gradio as gr
@@ -11,6 +12,16 @@ from atldiff.web.texts import CHOICES, FORCED, NOTES
 HIDDEN: Any = {"api_visibility": "private", "show_progress": "hidden"}  # private, without gradio's progress
 ANY: Any = {"concurrency_limit": None}  # the service's own queue limits the videos
 LIGHT: Any = {"concurrency_id": "looks", "concurrency_limit": 2}  # two short events in parallel
+LAST: Any = {"trigger_mode": "always_last", **HIDDEN}  # a run in between waits, and only the last one counts
+
+
+def on_any(events: Iterable[Any]) -> Any:
+    """Joins events into one; its `.then` adds a listener.
+
+    gradio runs all listeners of an event again after one of them had to wait. Two that wait on one event
+    call each other without end on a busy machine. Those that follow a joined event do not.
+    """
+    return gr.on([*events], None, js="() => {}", **HIDDEN)
 
 
 def slider(name: str, value: float | None = None, **settings: Any) -> gr.Slider:

@@ -87,7 +87,6 @@ class Page:
     before: gr.State
     visit: gr.BrowserState
     latest_visit: gr.JSON
-    files: gr.State
     chosen: gr.State
     takes: gr.State
     on_screen: gr.State
@@ -153,7 +152,7 @@ def lay_out(emotions: tuple[str, ...], steps: int, look: Look, speech_words: str
     page.path = gr.Textbox(visible="hidden", show_label=False, elem_id="path")
     page.previews, page.before, page.pair = gr.State([]), gr.State(False), gr.State(False)
     page.takes, page.on_screen = gr.State([]), gr.State(0)
-    page.visit, page.files = gr.BrowserState(storage_key="atldiff"), gr.State(())
+    page.visit = gr.BrowserState(storage_key="atldiff")
     page.chosen = gr.State()  # the photo that face and zoom were chosen for
     page.latest_visit = gr.JSON(visible=False)
     return page

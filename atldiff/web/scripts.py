@@ -3,7 +3,6 @@
 from atldiff.web.jobs.request import MAX_UPLOAD
 
 SHOW_RESULT = """() => {
-  window.making = true;
   const block = innerWidth > 860 ? 'nearest' : 'start';
   document.querySelector('#result').scrollIntoView({behavior: 'smooth', block}) }"""
 SHOW_VIDEO = """() => {  // again while new notes above push it down, until the visitor scrolls
@@ -47,7 +46,8 @@ TIDY = """() => {
     "LIMIT", MAX_UPLOAD.removesuffix("mb")
 )
 # gradio loads the page anew after a lost connection. The visit outlives that in the tab's own storage, and a
-# video in the making is begun again. `visit` is what the browser remembers in any case.
+# video in the making is begun again. `visit` is what the browser remembers in any case. gradio hears no click
+# without a connection, so the clicks that begin and end a video are heard here.
 OUTLIVE_LOSS = """visit => {
   const lost = JSON.parse(sessionStorage.getItem('atldiff'));
   sessionStorage.removeItem('atldiff');
@@ -57,9 +57,14 @@ OUTLIVE_LOSS = """visit => {
     const now = {...window.visit, lost: true, running: Boolean(window.making)};
     sessionStorage.setItem('atldiff', JSON.stringify(now)) };
   addEventListener('pagehide', keep);
+  addEventListener('click', ({target}) => {
+    const button = target.closest?.('#animate, #stop');
+    if (button) window.making = button.id == 'animate' }, true);
   window.making = Boolean(lost?.running);
-  return lost ?? visit }"""
-KEEP_VISIT = """visit => { window.visit = visit }"""
+  return window.visit = lost ?? visit }"""
+KEEP_VISIT = """visit => {
+  window.visit = visit;
+  if (!visit?.remember) localStorage.removeItem('atldiff') }"""  # gradio's state does not write None
 FLAG_MAKING = """(_, ...values) => [Boolean(window.making), ...values]"""
 BEGIN_AGAIN = """() => { if (window.making) document.querySelector('#animate').click() }"""
 DOWNLOAD_CLIP = """() => setTimeout(() => document.querySelector('#clip').click(), 300)"""
@@ -143,7 +148,7 @@ PLAY_LIVE = """value => {
       const plays = document.body.classList.contains('live');
       if (!plays && video.isConnected && made >= Math.min(0.5, seconds) && 1.1 * left <= seconds) {
         document.body.classList.add('live', 'heard'); video.play() } } } }"""
-END_LIVE = """() => { window.making = false;
+END_LIVE = """() => {
   document.querySelector('#live')?.remove(); document.body.classList.remove('live') }"""
 PLAY = """() => { window.making = false; let tries = 0; const live = document.querySelector('#live');
   const seen = live && document.body.classList.contains('live') ? live.currentTime : 0, over = live?.ended;

@@ -1,5 +1,7 @@
 """What the page says of its API, and the files that it gives to everybody."""
 
+from collections import Counter
+
 import httpx
 import page
 import pytest
@@ -33,6 +35,16 @@ def test_every_argument_is_told_in_a_sentence(server):
         assert all(each["description"].endswith(".") for each in properties)
         assert ",," not in tool["description"] and "argument," not in tool["description"]
         assert not any("atldiff-" in str(each.get("default")) for each in properties)  # no file of the server
+
+
+def test_no_two_listeners_wait_for_their_last_run_on_one_event(server):
+    events = Counter(  # gradio would let them call each other without end, see `on_any`
+        (component, event)
+        for each in httpx.get(f"{server[0]}config", timeout=page.PATIENCE).json()["dependencies"]
+        for component, event in each["targets"]
+        if each["backend_fn"] and each["trigger_mode"] == "always_last" and event != "then"
+    )
+    assert events and max(events.values()) == 1
 
 
 def test_licences_and_card_are_given_and_nothing_else(server):

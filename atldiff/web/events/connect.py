@@ -11,7 +11,7 @@ import gradio as gr
 
 from atldiff.options import DEFAULTS, OPTIONS
 from atldiff.web import api, preview, scripts, texts
-from atldiff.web.components import ANY, HIDDEN, LIGHT
+from atldiff.web.components import ANY, HIDDEN, LAST, LIGHT, on_any
 from atldiff.web.events.drawing import connect_drawing
 from atldiff.web.events.inspection import connect_inspection
 from atldiff.web.events.making import connect_clips, connect_making, copy_video
@@ -162,34 +162,27 @@ def _tell_motion_files(page: Page) -> None:
         lines = [text.format(Path(path).name) for text, path in pairs if path]
         return preview.note(lines, "warn"), gr.Button(visible=bool(lines))
 
-    gr.on([file.change for file in files], tell, files, [page.motion_note, page.release], **at_once)
+    changed = on_any(file.change for file in files)
+    changed.then(tell, files, [page.motion_note, page.release], queue=False, **LAST)
     page.release.click(lambda: (None,) * len(files), None, files, **at_once)
 
 
 def _begin_anew(page: Page) -> None:
-    """Lets go of what belonged to the photo or recording before: landmarks, an error, the previews, the pad.
-
-    It is one event: gradio's sound player tells of a change again and again while many events follow one.
-    A change that was told before changes nothing.
-    """
-    at_once: Any = {"queue": False, **HIDDEN}
+    """Lets go of what belonged to the photo or recording before: landmarks, an error, the previews, the pad."""
+    latest: Any = {"queue": False, **LAST}
     stale = [page.motion, page.previews, page.was, page.pad, page.speech_error]
 
     def forget() -> list:
         return [None, [], gr.Button(visible=False), gr.HTML("", visible=False), ""]
 
-    def begin(before: tuple, *values: str | None) -> dict:
+    def begin(landmarks: str | None, line: str | None) -> dict:
         """Clears what is there; what is not stays untouched."""
-        *files, landmarks, line = values
-        updates: dict = {page.files: tuple(files)}
-        if tuple(files) != before:
-            updates |= dict(zip(stale, forget(), strict=True))
-            updates |= {page.inputs["landmarks"]: None} if landmarks else {}
-            updates |= {page.status: progress("")} if "role='alert'" in (line or "") else {}
+        updates: dict = dict(zip(stale, forget(), strict=True))
+        updates |= {page.inputs["landmarks"]: None} if landmarks else {}
+        updates |= {page.status: progress("")} if "role='alert'" in (line or "") else {}
         return updates
 
-    files = [page.inputs[name] for name in ("portrait", "speech")]
-    cleared = [page.inputs["landmarks"], page.status]
-    inputs, outputs = [page.files, *files, *cleared], [page.files, *cleared, *stale]
-    gr.on([file.change for file in files], begin, inputs, outputs, **at_once)
-    page.inputs["face"].change(forget, None, stale, **at_once)
+    files, cleared = ("portrait", "speech"), [page.inputs["landmarks"], page.status]
+    changed = on_any(page.inputs[name].change for name in files)
+    changed.then(begin, cleared, [*cleared, *stale], **latest)
+    on_any([page.inputs["face"].change]).then(forget, None, stale, **latest)

@@ -7,7 +7,7 @@ import gradio as gr
 
 from atldiff.options import ASPECTS, DEFAULTS, Options
 from atldiff.portrait.portrait import load_portrait
-from atldiff.web.components import HIDDEN, LIGHT
+from atldiff.web.components import HIDDEN, LAST, LIGHT, on_any
 from atldiff.web.jobs.inspection import Look
 from atldiff.web.jobs.request import explain
 from atldiff.web.jobs.service import Service
@@ -63,14 +63,15 @@ def connect_inspection(page: Page, service: Service) -> None:
     inputs = [portrait, face, zoom, detector, output]
     outputs = [page.annotation, face, zoom, page.photo_note, page.tabs]
     choice = page.annotation.select(choose_face, inputs, face, **HIDDEN, **LIGHT)
-    edits: Any = {"trigger_mode": "always_last", **HIDDEN, **LIGHT}  # the last note fits the visible photo
-    portrait.change(inspect_new_photo, [page.chosen, *inputs], [*outputs, page.chosen], **edits)
+    edits: Any = {**LAST, **LIGHT}  # the last note fits the visible photo
+    on_any([portrait.change]).then(inspect_new_photo, [page.chosen, *inputs], [*outputs, page.chosen], **edits)
     choice.then(inspect_photo, inputs, outputs, **edits)
-    gr.on([face.input, zoom.input, detector.input, output.input], inspect_photo, inputs, outputs, **edits)
+    by_hand = on_any([face.input, zoom.input, detector.input, output.input])
+    by_hand.then(inspect_photo, inputs, outputs, **edits)
     _convert(page, service)
     timed = [speech, portrait, *(page.inputs[name] for name in TIMED)]
-    changes = [component.change for component in timed]
-    gr.on(changes, inspect_speech, timed, [page.speech_note, page.cut], **HIDDEN, **LIGHT)
+    changed = on_any(component.change for component in timed)
+    changed.then(inspect_speech, timed, [page.speech_note, page.cut], **edits)
     _other_speech(page, service)
 
 

@@ -9,7 +9,7 @@ from gradio.utils import get_upload_folder
 
 from atldiff.options import MOTION
 from atldiff.web import api, scripts, texts
-from atldiff.web.components import HIDDEN, LIGHT
+from atldiff.web.components import HIDDEN, LAST, LIGHT, on_any
 from atldiff.web.jobs import request
 from atldiff.web.jobs.service import Service
 from atldiff.web.layout import Page
@@ -58,7 +58,7 @@ def connect_preview(page: Page, service: Service) -> None:
     event.then(None, js=scripts.SHOW_MOTION)
     event.then(render, inputs, outputs, **shown)
     edits = [page.inputs[name].change for name in EDITS]
-    gr.on(edits, render_again, inputs, outputs, trigger_mode="always_last", **HIDDEN, **LIGHT)
+    on_any(edits).then(render_again, inputs, outputs, **LAST, **LIGHT)
     page.was.click(
         turn, [page.previews, page.before], [page.motion, page.before, page.was], queue=False, **HIDDEN
     )

@@ -16,7 +16,7 @@ from gradio.utils import get_upload_folder
 from atldiff.errors import InputError
 from atldiff.options import OPTIONS, Options
 from atldiff.web import api, scripts, texts
-from atldiff.web.components import HIDDEN
+from atldiff.web.components import HIDDEN, LAST, on_any
 from atldiff.web.events.takes import show_takes
 from atldiff.web.files import locate_file
 from atldiff.web.layout import Page
@@ -78,10 +78,10 @@ def connect_visit(demo: gr.Blocks, page: Page, usual: dict[str, Any]) -> None:
     load = demo.load(bring_back, page.visit, outputs, js=scripts.OUTLIVE_LOSS, **at_once)
     load.then(None, js=scripts.BEGIN_AGAIN)
     changes = [page.inputs[name].change for name in kept]
-    latest: Any = {"trigger_mode": "always_last", **at_once}
+    latest: Any = {"queue": False, **LAST}
     stored = [page.visit, page.latest_visit]
     set_by_hand, flagged = [page.remember.input, *changes], [page.latest_visit, *everything]
-    change = gr.on(set_by_hand, note_change, flagged, stored, js=scripts.FLAG_MAKING, **latest)
+    change = on_any(set_by_hand).then(note_change, flagged, stored, js=scripts.FLAG_MAKING, **latest)
     end = page.status.change(note, everything, stored, **latest)
     start = page.start.click(note_start, everything, stored, **at_once)
     for event in (change, end, start):

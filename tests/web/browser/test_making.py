@@ -155,10 +155,10 @@ def test_a_reload_brings_the_visit_back_if_the_visitor_wants_it(tab, slowly, tmp
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('1.0 s')")
     zoom.wait_for()
     becomes(tab, lambda: zoom.input_value() == "4")  # what was chosen for the photo
-    remembered = tab.evaluate("localStorage.getItem('atldiff')")
     remember.uncheck()
-    until(tab, f"() => localStorage.getItem('atldiff') != {remembered!r}")
+    until(tab, "() => localStorage.getItem('atldiff') === null")
     reload()
+    until(tab, "() => window.visit !== undefined && !window.visit?.remember")
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('4.9 s')")
 
 
@@ -188,6 +188,7 @@ def test_a_lost_connection_loses_nothing_and_the_video_is_begun_again(new_tab, s
         cut(True)
         tab.click("#animate")
         until(tab, lost)
+        tab.click("#animate")  # nothing seemed to happen
         with slowly():
             cut(False)
             running(tab)  # what was asked for in the meantime
