@@ -168,7 +168,7 @@ def _tell_motion_files(page: Page) -> None:
 
 
 def _begin_anew(page: Page) -> None:
-    """Lets go of what belonged to the photo or recording before: landmarks, an error, the previews, the pad."""
+    """Lets go of what belonged to the photo or recording before: landmarks, errors, previews, the pad."""
     latest: Any = {"queue": False, **LAST}
     stale = [page.motion, page.previews, page.was, page.pad, page.speech_error]
 

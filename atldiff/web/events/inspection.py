@@ -64,7 +64,8 @@ def connect_inspection(page: Page, service: Service) -> None:
     outputs = [page.annotation, face, zoom, page.photo_note, page.tabs]
     choice = page.annotation.select(choose_face, inputs, face, **HIDDEN, **LIGHT)
     edits: Any = {**LAST, **LIGHT}  # the last note fits the visible photo
-    on_any([portrait.change]).then(inspect_new_photo, [page.chosen, *inputs], [*outputs, page.chosen], **edits)
+    another = on_any([portrait.change])
+    another.then(inspect_new_photo, [page.chosen, *inputs], [*outputs, page.chosen], **edits)
     choice.then(inspect_photo, inputs, outputs, **edits)
     by_hand = on_any([face.input, zoom.input, detector.input, output.input])
     by_hand.then(inspect_photo, inputs, outputs, **edits)
