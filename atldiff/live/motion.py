@@ -49,16 +49,21 @@ class LiveMotion:
     """The motion of some frames.
 
     Attributes:
-        first: index of the first frame.
+        frames: their indices.
         points: (n, 68, 2) float32 of the unturned head, pixels of the photo.
         poses: (n, 8) float32, see `LandmarkSequence`.
         emotion: (E,) float32, the emotion embedding of the voice.
     """
 
-    first: int
+    frames: range
     points: np.ndarray
     poses: np.ndarray
     emotion: np.ndarray
+
+    def every(self, stride: int) -> "LiveMotion":
+        """The motion of the frames whose index is a multiple of `stride`."""
+        some = slice(-self.frames.start % stride, None, stride)
+        return LiveMotion(self.frames[some], self.points[some], self.poses[some], self.emotion)
 
 
 class EmotionStream:
@@ -217,7 +222,7 @@ class MotionStream:
         points = self._come_to_rest(points[chunk], first)
         pixels = self._frame.from_face(points).astype(np.float32)
         emotion = self.emotion.embedding[0].float().cpu().numpy()
-        return LiveMotion(first, pixels, poses.astype(np.float32), emotion)
+        return LiveMotion(range(first, first + count), pixels, poses.astype(np.float32), emotion)
 
     def interrupt(self, frame: int, lips: np.ndarray | None) -> None:
         """Speaks no more from a frame on.

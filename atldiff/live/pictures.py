@@ -67,7 +67,7 @@ class LivePictures:
         points = self.canvas.turn(self.canvas.to_canvas(motion.points), poses)
         views = range(len(self.canvas.views))
         priors = [self._pictures.stack_prior(self._pictures.crop_views(parts, view)) for view in views]
-        noise = self._renderer.noise(self.canvas, self._seed, motion.first, len(points))
+        noise = self._renderer.noise(self.canvas, self._seed, motion.frames)
         emotion = torch.from_numpy(motion.emotion)[None].to(self._identity.device)
         embeddings = self._identity, emotion, self._style
         known = [None] * len(views)

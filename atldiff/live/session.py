@@ -72,6 +72,9 @@ class LiveSession:
         past: frames of sound before a frame that the networks hear, a multiple of 3.
         mark: put the watermark into the frames. Leave it to `write_video` for a file.
 
+    Attributes:
+        stride: of the frames that move from now on, those with a multiple of it as index come: 1, 2 or 3.
+
     Raises:
         InputError: the weights do not know the emotion, or a number of frames is no multiple of 3.
     """
@@ -89,6 +92,7 @@ class LiveSession:
         for name, value in (("lookahead", lookahead), ("chunk", chunk), ("past", past)):
             if value % STEP or value < (STEP if name == "chunk" else 0):
                 raise InputError(f"{name} cannot be {value}", f"Choose a multiple of {STEP} frames")
+        self.stride = 1
         self._lookahead, self._chunk, self._options, self._mark = lookahead, chunk, options, mark
         self._hearing, self._shares = Hearing(), SoundShares()
         self._motion = MotionStream(pipeline, portrait, options, lookahead, past)
@@ -203,7 +207,7 @@ class LiveSession:
                     index, image, points = self._ready.popleft()
                     self._shown, self._lips = index, points
                     return LiveFrame(index, image, self._shares.take(index + 1), self._shares.rate, points)
-                while len(self._waiting) > 1 and self._waiting[1].motion.first <= after:
+                while len(self._waiting) > 1 and self._waiting[1].motion.frames.start <= after:
                     self._waiting.popleft()
                 if not self._waiting:
                     return None
@@ -223,9 +227,7 @@ class LiveSession:
             images.append(next(self._finished))
         with self._state:
             if turn == self._turn:
-                frames = zip(
-                    range(motion.first, motion.first + len(images)), images, motion.points, strict=True
-                )
+                frames = zip(motion.frames, images, motion.points, strict=True)
                 self._ready.extend(frame for frame in frames if frame[0] > self._shown)
 
     def _finish(self) -> Iterator[np.ndarray]:
@@ -248,7 +250,7 @@ class LiveSession:
             self._move(count)
 
     def _move(self, count: int) -> None:
-        motion = self._motion.move(self._hearing, self._next, count)
+        motion = self._motion.move(self._hearing, self._next, count).every(self.stride)
         chunk = _Chunk(motion, self._pictures.warp(motion))
         with self._state:
             self._next += count

@@ -101,7 +101,7 @@ class Renderer:
             parts: list[Any] = pictures.moving(points[len(overlap) :], poses[len(overlap) :])
             points, moving = canvas.turn(points, poses), overlap + parts
             priors = [prior + pictures.crop_views(parts, view) for view, prior in enumerate(priors)]
-            noise = self.noise(canvas, seed, start, stop - start)
+            noise = self.noise(canvas, seed, range(start, stop))
             stacks = [pictures.stack_prior(prior) for prior in priors]
             residuals, masks = self.residuals(
                 canvas, points, stacks, noise, embeddings, steps, known, on_step
@@ -117,10 +117,10 @@ class Renderer:
         tensors = device.type != "cpu" if self.tensors is None else self.tensors
         return TensorFrames.from_canvas(*layout, device) if tensors else HostFrames.from_canvas(*layout)
 
-    def noise(self, canvas: Canvas, seed: int, first: int, count: int) -> list[Tensor]:
-        """The noise (1, 3, count, S, S) of frames first, first + 1, ... for each view; see `frame_noise`."""
+    def noise(self, canvas: Canvas, seed: int, frames: range) -> list[Tensor]:
+        """The noise (1, 3, F, S, S) of some frames for each view; see `frame_noise`."""
         sizes, steady = self.preset.view_sizes[: len(canvas.views)], self.preset.guide.steady
-        views = (frame_noise(seed, first, count, size, view, steady) for view, size in enumerate(sizes))
+        views = (frame_noise(seed, frames, size, view, steady) for view, size in enumerate(sizes))
         return [noise[None].to(self.unet.device) for noise in views]
 
     def residuals(

@@ -88,6 +88,8 @@ class Page:
     visit: gr.BrowserState
     latest_visit: gr.JSON
     chosen: gr.State
+    photo_looks: gr.State
+    speech_looks: gr.State
     takes: gr.State
     on_screen: gr.State
     pair: gr.State
@@ -154,6 +156,7 @@ def lay_out(emotions: tuple[str, ...], steps: int, look: Look, speech_words: str
     page.takes, page.on_screen = gr.State([]), gr.State(0)
     page.visit = gr.BrowserState(storage_key="atldiff")
     page.chosen = gr.State()  # the photo that face and zoom were chosen for
+    page.photo_looks, page.speech_looks = gr.State([]), gr.State([])  # one entry for each that has begun
     page.latest_visit = gr.JSON(visible=False)
     return page
 

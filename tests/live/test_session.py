@@ -50,7 +50,7 @@ def session(pipeline, portrait, monkeypatch):
 
 
 def numbers(motion, parts) -> list[np.ndarray]:
-    return [np.full((8, 8, 3), (motion.first + index) % 256, np.uint8) for index in range(len(motion.points))]
+    return [np.full((8, 8, 3), index % 256, np.uint8) for index in motion.frames]
 
 
 def speak(live: LiveSession, *blocks: np.ndarray, rate: int = 16_000) -> list[LiveFrame]:
@@ -167,7 +167,7 @@ def test_the_head_goes_on_smoothly_after_an_interruption(session, voice):
 
     def watched(*inputs):
         motion = move(*inputs)
-        poses[motion.first :] = list(motion.poses)
+        poses[motion.frames.start :] = list(motion.poses)
         return motion
 
     live._motion.move = watched
@@ -203,6 +203,21 @@ def test_late_frames_come_in_longer_chunks_or_are_dropped_and_keep_their_sound(s
     out = np.concatenate([frame.sound for frame in frames])
     np.testing.assert_array_equal(out[:, 0], voice[: len(out)])
     assert np.isfinite(landmarks(frames)).all()
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+def test_fewer_frames_are_those_of_all_and_keep_the_sound(session, voice, stride):
+    live = session(pictures=True)
+    every = speak(live, voice[:6_400])
+    live = session(pictures=True)
+    live.stride = stride
+    some = speak(live, voice[:6_400])
+    assert [frame.index for frame in some] == list(range(0, len(every), stride))
+    for frame in some:
+        np.testing.assert_array_equal(frame.landmarks, every[frame.index].landmarks)
+        assert np.abs(frame.image.astype(int) - every[frame.index].image).max() <= 1
+    out = np.concatenate([frame.sound for frame in some])
+    np.testing.assert_array_equal(out[: len(voice), 0], voice[: len(out)])
 
 
 def test_minutes_keep_clock_and_memory(session, voice, monkeypatch):

@@ -20,6 +20,7 @@ from atldiff.config import FRAME_RATE, SAMPLE_RATE
 from atldiff.errors import InputError
 from atldiff.live.agents.voice import Voice
 from atldiff.live.hearing import STEP
+from atldiff.live.pace import Pace
 from atldiff.live.session import LiveFrame, LiveSession
 from atldiff.live.threads import limit_to_one_thread
 from atldiff.media.sound import resample, to_float
@@ -94,7 +95,7 @@ class Actor:
         self._working: asyncio.Task[None]
         self._shown: LiveFrame | None = None
         self._due, self._left = 0.0, 0  # when the next frame should be seen, and how many its beat has left
-        self._took = 0.0  # seconds that the last beat took
+        self._took, self._pace = 0.0, Pace()  # seconds that the last beat took
 
     def push(self, samples: np.ndarray) -> None:
         """Takes what the agent says next: (n, channels) int16."""
@@ -159,7 +160,7 @@ class Actor:
             if beat.marks and is_due and self._shown is not None:  # they wait for sound alone
                 yield Shot(self._shown, None, self._take_marks(beat), is_new=False)
             await self._wait(1 / FRAME_RATE if beat.marks else None)
-        count = STEP if beat.rests_after is None else len(beat.frames)
+        count = STEP if beat.rests_after is None else max(beat.frames) - beat.rests_after.index
         for number in range(count):
             while not beat.is_dropped and (left := self._time_left(beat)) > 0:
                 await self._wait(left)
@@ -241,8 +242,10 @@ class Actor:
                 head, followers = beats[place], beats[place + 1 : place + 2]
                 for beat in beats[:place]:
                     beat.is_late = True
+                self.session.stride = self._pace.stride
                 await self._loop.run_in_executor(self._pool, self._render, head, followers)
                 self._took = self._loop.time() - begin
+                self._pace.note(self._took, 1 / BEATS)
                 head.is_ready = True
                 self._changed.set()
         finally:

@@ -113,28 +113,27 @@ def guide_maps(landmarks: Tensor, size: int, config: GuideConfig) -> tuple[Tenso
     return torch.cat([points, fills], dim=1), mask
 
 
-def frame_noise(seed: int, first: int, count: int, size: int, view: int = 0, steady: bool = False) -> Tensor:
-    """The uniform noise of Eq. 5 for frames first, first + 1, ... of a video.
+def frame_noise(seed: int, frames: range, size: int, view: int = 0, steady: bool = False) -> Tensor:
+    """The uniform noise of Eq. 5 for some frames of a video.
 
     Each frame draws from its own generator, keyed by (seed, view, frame index). So a frame's noise depends
     neither on its window nor on its batch.
 
     Args:
         seed: of the video.
-        first: index of the first frame in the video.
-        count: frames.
+        frames: their indices in the video.
         size: pixels a side.
         view: index of the network's view.
         steady: all frames share the noise of frame 0, so that details decided by noise do not flicker.
 
     Returns:
-        (3, count, size, size) float32 in [-1, 1].
+        (3, F, size, size) float32 in [-1, 1].
     """
     if steady:
-        return frame_noise(seed, 0, 1, size, view).expand(-1, count, -1, -1)
-    keys = [(seed, view, first + i) for i in range(count)]
-    frames = [np.random.default_rng(key).random((3, size, size), np.float32) for key in keys]
-    return torch.from_numpy(np.stack(frames, axis=1) * 2 - 1)
+        return frame_noise(seed, range(1), size, view).expand(-1, len(frames), -1, -1)
+    keys = [(seed, view, frame) for frame in frames]
+    noise = [np.random.default_rng(key).random((3, size, size), np.float32) for key in keys]
+    return torch.from_numpy(np.stack(noise, axis=1) * 2 - 1)
 
 
 def noisy_residual(residual: Tensor, noise: Tensor, mask: Tensor, alpha_bar: Tensor | float) -> Tensor:

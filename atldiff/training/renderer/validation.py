@@ -96,7 +96,7 @@ def _render(
         identity = networks.identity(still)
     emotion, style = (sample[name][None].to(device) for name in ("emotion", "style"))
     condition = Condition(prior, view.get("guide"), view["mask"], identity, emotion, style)
-    noise = frame_noise(number, 0, 1, prior.shape[-1]).expand(prior.shape[1:])[None].to(device)
+    noise = frame_noise(number, range(1), prior.shape[-1]).expand(prior.shape[1:])[None].to(device)
     results = {"prior": prior.cpu()}
     for steps in STEPS:
         residual = sample_residual(networks.unet, make_scheduler(), condition, noise, steps)

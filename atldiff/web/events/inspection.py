@@ -35,11 +35,12 @@ def connect_inspection(page: Page, service: Service) -> None:
     def inspect_photo(path: str | None, *values: Any) -> dict:
         return show(service.inspect_photo(path, *values))
 
-    def inspect_new_photo(chosen: str | None, path: str | None, *values: Any) -> dict:
+    def inspect_new_photo(path: str | None, *values: Any) -> dict:
         """Looks at another photo: its first face, and zoomed where the head is tiny.
 
         The photo that a reload brought back keeps the face and the zoom that were chosen for it.
         """
+        *values, chosen = values
         if path and path == chosen:
             updates = inspect_photo(path, *values)
             del updates[page.tabs]  # the visitor may look at another one by now
@@ -55,25 +56,46 @@ def connect_inspection(page: Page, service: Service) -> None:
         portrait = load_portrait(path, number, zoom=zoom, aspect=ASPECTS.get(output))
         return face_at(portrait, *at.index) or number
 
-    def inspect_speech(speech: str | None, portrait: str | None, *values: Any) -> tuple:
+    def inspect_speech(speech: str | None, portrait: str | None, *values: Any) -> dict:
         options = Options(**dict(zip(TIMED, values, strict=True)))
         words, too_long = service.inspect_speech(speech, portrait, options)
-        return words, gr.Button(visible=too_long)
+        return {page.speech_note: words, page.cut: gr.Button(visible=too_long)}
 
-    inputs = [portrait, face, zoom, detector, output]
+    inputs = [page.photo_looks, portrait, face, zoom, detector, output]
     outputs = [page.annotation, face, zoom, page.photo_note, page.tabs]
-    choice = page.annotation.select(choose_face, inputs, face, **HIDDEN, **LIGHT)
+    choice = page.annotation.select(choose_face, inputs[1:], face, **HIDDEN, **LIGHT)
     edits: Any = {**LAST, **LIGHT}  # the last note fits the visible photo
     another = on_any([portrait.change])
-    another.then(inspect_new_photo, [page.chosen, *inputs], [*outputs, page.chosen], **edits)
-    choice.then(inspect_photo, inputs, outputs, **edits)
+    look_again = _newest(inspect_photo, page.photo_note)
+    look_anew = _newest(inspect_new_photo, page.photo_note)
+    another.then(look_anew, [*inputs, page.chosen], [*outputs, page.chosen], **edits)
+    choice.then(look_again, inputs, outputs, **edits)
     by_hand = on_any([face.input, zoom.input, detector.input, output.input])
-    by_hand.then(inspect_photo, inputs, outputs, **edits)
+    by_hand.then(look_again, inputs, outputs, **edits)
     _convert(page, service)
     timed = [speech, portrait, *(page.inputs[name] for name in TIMED)]
     changed = on_any(component.change for component in timed)
-    changed.then(inspect_speech, timed, [page.speech_note, page.cut], **edits)
+    look = _newest(inspect_speech, page.speech_note)
+    changed.then(look, [page.speech_looks, *timed], [page.speech_note, page.cut], **edits)
     _other_speech(page, service)
+
+
+def _newest(look: Callable, note: gr.HTML) -> Callable:
+    """Takes the visit's looks as a further first input, and shows nothing that a later look has overtaken.
+
+    Args:
+        look: gives updates by component.
+        note: one of the components.
+    """
+
+    def run(looks: list[None], *values: Any) -> dict:
+        """Looks, and gives the updates if no other look has begun since."""
+        looks.append(None)
+        number = len(looks)
+        updates = look(*values)
+        return updates if len(looks) == number else {note: gr.skip()}
+
+    return run
 
 
 def _convert(page: Page, service: Service) -> None:

@@ -39,7 +39,8 @@
   const tell = fps => event => {
     state = JSON.parse(event.data);
     if (!fps()) return say('Connected. The first picture is on its way.');
-    const busy = state.late > 0.1 ? ' Pictures are late: this machine is busy.' : '';
+    const late = state.late > 0.1 ? ' Pictures are late: this machine is busy.' : '';
+    const busy = late || ['', '', ' This machine makes every second one.', ' This machine makes every third one.'][state.stride];
     const films = state.films ? ' Recording.' : '';
     say(`Live: ${state.delay.toFixed(2)} s behind, ${fps()} pictures a second.${films}${busy}`); };
   const connect = async given => {

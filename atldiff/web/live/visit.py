@@ -15,6 +15,7 @@ import numpy as np
 from atldiff.config import FRAME_RATE
 from atldiff.live.clock import BLOCK, LiveClock
 from atldiff.live.film import Film
+from atldiff.live.pace import Pace
 from atldiff.live.session import LiveSession
 from atldiff.live.threads import limit_to_one_thread
 from atldiff.media.sound import mix_to_mono, resample
@@ -45,7 +46,7 @@ class Visit:
         self.clock = LiveClock()
         self.begin: float | None = None
         self.problem: Exception | None = None
-        self._session, self._heard = session, 0
+        self._session, self._heard, self._paces = session, 0, (Pace(), Pace())
         self._inbox: queue.Queue[np.ndarray | None] = queue.Queue()
         self._sound: deque[np.ndarray] = deque()  # blocks that have not left yet
         self._said: deque[np.ndarray] = deque()  # blocks of a voice that speaks instead of the microphone
@@ -122,12 +123,13 @@ class Visit:
 
     def state(self) -> dict[str, Any]:
         """What the page shows: the delay in seconds, and the share of pictures that are late."""
-        clock = self.clock
-        share = clock.late / clock.slots if clock.slots else 0.0
+        clock, stride = self.clock, self._session.stride
+        share = max(0.0, 1 - stride * (clock.slots - clock.late) / clock.slots) if clock.slots else 0.0
         clock.late = clock.slots = 0
         return {
             "delay": round(self.delay, 2),
             "late": round(share, 2),
+            "stride": stride,
             "speaking": self.is_speaking,
             "films": self._film is not None,
         }
@@ -171,17 +173,22 @@ class Visit:
             self.close()
 
     def _hear(self) -> None:
+        end = time.perf_counter()
         while self._open and (block := self._inbox.get()) is not None:
             blocks = [block]
             while not self._inbox.empty() and (block := self._inbox.get()) is not None:
                 blocks.append(block)
+            begin = time.perf_counter()
             self._session.push(np.concatenate(blocks), RATE, hurry=len(blocks) > _LATE)
+            end = self._keep_up(self._paces[0], begin, end)
             self._wake.set()
 
     def _draw(self) -> None:
         mark: Watermark | None = None
+        end = time.perf_counter()
         while self._open and self._wake.wait():
             self._wake.clear()
+            begin = time.perf_counter()
             while self._open and (frame := self._session.pull(self.clock.due)) is not None:
                 mark = mark or Watermark(frame.image)
                 picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(mark.apply(frame.image)), "rgb24")
@@ -192,3 +199,11 @@ class Visit:
                 while len(self._frames) > _KEPT:
                     self._images.pop(min(self._frames), None)
                     self._frames.pop(min(self._frames))
+                begin = end = self._keep_up(self._paces[1], begin, end)
+
+    def _keep_up(self, pace: Pace, begin: float, before: float) -> float:
+        """Notes a thread's work from `begin` to now, the end that it returns; `before` is the one before."""
+        end = time.perf_counter()
+        pace.note(end - begin, end - before)
+        self._session.stride = max(each.stride for each in self._paces)
+        return end

@@ -9,6 +9,7 @@ import pytest
 
 from atldiff import InputError
 from atldiff.landmarks import inter_ocular_distance
+from atldiff.live import pace
 from atldiff.live.agents.actor import Actor, Shot
 from atldiff.live.agents.voice import Voice
 from atldiff.live.session import LiveSession
@@ -133,6 +134,31 @@ def test_late_pictures_hold_no_sound(session, voice, monkeypatch):
     spoke = [at for at in times if at]
     assert len(spoke) == 39 and spoke[-1] - spoke[0] < 1.6
     assert not all(shot.is_new for shot in shots)
+    np.testing.assert_array_equal(said(shots)[: len(voice)], voice[:, 0])
+
+
+def test_a_slow_machine_makes_fewer_pictures_and_the_voice_is_whole(session, voice, monkeypatch):
+    monkeypatch.setattr(pace, "_WARM_UP", 0.0)
+    monkeypatch.setattr(pace, "_WINDOW", 0.2)
+    render = session._pictures.render
+
+    def slow(motion, parts):
+        time.sleep(0.08 * len(motion.points))
+        return render(motion, parts)
+
+    monkeypatch.setattr(session._pictures, "render", slow)
+
+    pushed = []
+
+    def script(actor, shots):
+        if session.stride == 3 and not pushed:
+            pushed.append(actor.push(voice))
+            actor.mark("end", ends=True)
+        return "end" in shots[-1].marks
+
+    shots = play(session, script)
+    new = [shot.frame.index for shot in shots if shot.is_new and shot.sound is not None]
+    assert new and not any(index % 3 for index in new)
     np.testing.assert_array_equal(said(shots)[: len(voice)], voice[:, 0])
 
 

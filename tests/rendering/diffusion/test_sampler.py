@@ -29,7 +29,7 @@ def case():
     condition = Condition(
         torch.rand(shape), None, torch.rand(1, 1, 4, 8, 8), torch.zeros(1, 2), torch.zeros(1, 2)
     )
-    return torch.randn(shape) * 0.3, condition, frame_noise(0, 0, 4, 8)[None]
+    return torch.randn(shape) * 0.3, condition, frame_noise(0, range(4), 8)[None]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 8])

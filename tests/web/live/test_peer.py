@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from atldiff.errors import InputError
+from atldiff.live import pace
 from atldiff.live.clock import BLOCK
 from atldiff.live.session import LiveFrame
 from atldiff.media.speech import Speech
@@ -26,6 +27,8 @@ aiortc = pytest.importorskip("aiortc", reason="aiortc is not installed")
 class Counting:
     """In place of a session: frame i is grey, and four levels brighter than frame i - 1."""
 
+    stride, seconds = 1, 0.0  # how many frames are made, and how long one takes
+
     def __init__(self) -> None:
         self.heard, self.next = 0, 0
 
@@ -35,6 +38,7 @@ class Counting:
     def pull(self, after: int = -1) -> LiveFrame | None:
         if (self.next + 1) * RATE // 30 > self.heard:
             return None
+        time.sleep(self.seconds)
         self.next += 1
         image = np.full((64, 64, 3), min(4 * self.next, 255), np.uint8)
         return LiveFrame(self.next - 1, image, np.zeros((1600, 1), np.float32), RATE, np.zeros((68, 2)))
@@ -70,7 +74,7 @@ def test_pictures_and_sound_arrive_and_a_silent_page_is_gone_within_five_seconds
     pictures, sound, state, left = asyncio.run_coroutine_threadsafe(run(), peer_loop()).result(70)
     assert pictures[-1] - pictures[0] > 40 and np.diff(pictures).min() > -3
     assert np.abs(sound).max() > 8_000
-    assert set(state) == {"delay", "late", "speaking", "films"} and 0 < state["delay"] < 5
+    assert set(state) == {"delay", "late", "stride", "speaking", "films"} and 0 < state["delay"] < 5
     assert left < PATIENCE + 1 <= 5
 
 
@@ -96,6 +100,20 @@ def leave(visit: Visit, seconds: float) -> None:
         visit.next_sound()
         if block % 5 in (0, 2, 4):
             visit.next_picture()
+
+
+def test_a_slow_machine_makes_fewer_pictures_until_it_is_free(monkeypatch):
+    monkeypatch.setattr(pace, "_WARM_UP", 0.0)
+    monkeypatch.setattr(pace, "_WINDOW", 0.1)
+    session = Counting()
+    visit = Visit(session)
+    assert visit.state()["stride"] == 1
+    for seconds, stride in ((0.03, 3), (0.0, 1)):
+        session.seconds, end = seconds, time.monotonic() + 20
+        while visit.state()["stride"] != stride:
+            assert time.monotonic() < end
+            leave(visit, 0.2)
+    visit.close()
 
 
 def test_a_film_begins_with_the_picture_that_is_seen_though_none_follows():
