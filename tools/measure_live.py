@@ -225,7 +225,7 @@ def main() -> None:
         cores, delay = (time.process_time() - cpu) / (time.monotonic() - begin), visits[0].delay
         log = tab.evaluate("log")
         concealed = tab.evaluate(CONCEALED)
-        ready = visits[0].clock._times
+        ready = [took for _, took in visits[0].clock._times]
         browser.close()
     visits[0].close()
     visits[0].join(10)

@@ -13,7 +13,7 @@ import numpy as np
 from atldiff.config import FRAME_RATE
 
 BLOCK = 0.02  # seconds of sound that leave together
-_MEMORY = 10 * FRAME_RATE  # frames whose times count
+_MEMORY, _FEW = 10.0, 10  # seconds in which the pictures count; so few tell nothing
 _IN_TIME, _MARGIN = 0.97, 0.02  # share of the pictures that shall be in time; seconds beside
 _FIRST, _LEAST, _MOST = 0.4, 0.2, 2.0  # seconds of delay: until frames were seen, and its limits
 _HOPELESS = 1.0  # seconds by which a delay is so much too long that sound is left out
@@ -33,7 +33,7 @@ class LiveClock:
 
     def __init__(self) -> None:
         self.cursor = self.late = self.slots = 0
-        self._times: deque[float] = deque(maxlen=_MEMORY)
+        self._times: deque[tuple[float, float]] = deque()  # when a picture was ready, and how long it took
         self._starts = True  # nothing left yet, or nothing was there to leave
 
     def delay(self, heard: int) -> float:
@@ -43,9 +43,9 @@ class LiveClock:
     @property
     def wanted(self) -> float:
         """Seconds of delay with which the pictures would be in time."""
-        if len(self._times) < FRAME_RATE:
+        if len(self._times) < _FEW:
             return _FIRST
-        slowest = float(np.quantile(self._times, _IN_TIME)) + _MARGIN
+        slowest = float(np.quantile([took for _, took in self._times], _IN_TIME)) + _MARGIN
         return min(max(slowest, _LEAST), _MOST)
 
     @property
@@ -55,7 +55,14 @@ class LiveClock:
 
     def note_frame(self, index: int, heard: int) -> None:
         """Notes that a frame is ready when `heard` blocks were heard."""
-        self._times.append(heard * BLOCK - index / FRAME_RATE)
+        now = heard * BLOCK
+        self._times.append((now, now - index / FRAME_RATE))
+        while self._times[0][0] < now - _MEMORY:
+            self._times.popleft()
+
+    def forget_frames(self) -> None:
+        """Waits for further pictures before the delay follows them: the machine works another way now."""
+        self._times.clear()
 
     def note_slot(self, is_new: bool) -> None:
         """Notes that a picture left, and whether it is another one than before."""

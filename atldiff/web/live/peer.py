@@ -21,6 +21,7 @@ PATIENCE = 4.0  # seconds without a word of the page, after which its visitor is
 CONNECTING = 20.0  # seconds until a page must have spoken for the first time
 _BITRATE = 1_200_000  # bits a second of the pictures
 _VIDEO_RATE = 90_000
+_REST = 6  # slots after which a picture that did not change is sent again
 
 
 @cache
@@ -153,7 +154,7 @@ def _make_track(visit: Visit, kind: str) -> Any:
 
         def __init__(self) -> None:
             super().__init__()
-            self.kind, self._count, self._begin = kind, 0, 0.0
+            self.kind, self._count, self._sent = kind, 0, (-_REST, None)  # slot and picture sent last
 
         async def recv(self) -> Any:
             """The next block or picture."""
@@ -179,9 +180,11 @@ def _make_track(visit: Visit, kind: str) -> Any:
         async def _picture(self) -> av.VideoFrame | None:
             await self._wait(1 / FRAME_RATE)
             frame = visit.next_picture()
-            if frame is not None:
-                frame.pts = _VIDEO_RATE // FRAME_RATE * (self._count - 1)
-                frame.time_base = Fraction(1, _VIDEO_RATE)
+            if frame is None or (frame is self._sent[1] and self._count < self._sent[0] + _REST):
+                return None
+            self._sent = self._count, frame
+            frame.pts = _VIDEO_RATE // FRAME_RATE * (self._count - 1)
+            frame.time_base = Fraction(1, _VIDEO_RATE)
             return frame
 
         async def _wait(self, span: float) -> None:

@@ -16,7 +16,7 @@ from atldiff.config import FRAME_RATE
 from atldiff.live.clock import BLOCK, LiveClock
 from atldiff.live.film import Film
 from atldiff.live.pace import Pace
-from atldiff.live.session import LiveSession
+from atldiff.live.session import HURRY, LOOKAHEAD, LiveSession
 from atldiff.live.threads import limit_to_one_thread
 from atldiff.media.sound import mix_to_mono, resample
 from atldiff.media.speech import Speech
@@ -185,11 +185,11 @@ class Visit:
 
     def _draw(self) -> None:
         mark: Watermark | None = None
-        end = time.perf_counter()
+        ahead, end = 0, time.perf_counter()  # frames that pass while some are made
         while self._open and self._wake.wait():
             self._wake.clear()
             begin = time.perf_counter()
-            while self._open and (frame := self._session.pull(self.clock.due)) is not None:
+            while self._open and (frame := self._session.pull(self._worth(ahead))) is not None:
                 mark = mark or Watermark(frame.image)
                 picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(mark.apply(frame.image)), "rgb24")
                 if self._film is not None:
@@ -199,11 +199,19 @@ class Visit:
                 while len(self._frames) > _KEPT:
                     self._images.pop(min(self._frames), None)
                     self._frames.pop(min(self._frames))
+                ahead = max(round((time.perf_counter() - begin) * FRAME_RATE), ahead * 4 // 5)
                 begin = end = self._keep_up(self._paces[1], begin, end)
+
+    def _worth(self, ahead: int) -> int:
+        """The first frame that is worth making: it will be in time, and the newest do not wait for it."""
+        return max(self.clock.due + ahead, self._session.position - LOOKAHEAD - HURRY - ahead)
 
     def _keep_up(self, pace: Pace, begin: float, before: float) -> float:
         """Notes a thread's work from `begin` to now, the end that it returns; `before` is the one before."""
         end = time.perf_counter()
         pace.note(end - begin, end - before)
-        self._session.stride = max(each.stride for each in self._paces)
+        stride = max(each.stride for each in self._paces)
+        if stride != self._session.stride:
+            self._session.stride = stride
+            self.clock.forget_frames()
         return end

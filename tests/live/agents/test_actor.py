@@ -9,7 +9,6 @@ import pytest
 
 from atldiff import InputError
 from atldiff.landmarks import inter_ocular_distance
-from atldiff.live import pace
 from atldiff.live.agents.actor import Actor, Shot
 from atldiff.live.agents.voice import Voice
 from atldiff.live.session import LiveSession
@@ -137,28 +136,25 @@ def test_late_pictures_hold_no_sound(session, voice, monkeypatch):
     np.testing.assert_array_equal(said(shots)[: len(voice)], voice[:, 0])
 
 
-def test_a_slow_machine_makes_fewer_pictures_and_the_voice_is_whole(session, voice, monkeypatch):
-    monkeypatch.setattr(pace, "_WARM_UP", 0.0)
-    monkeypatch.setattr(pace, "_WINDOW", 0.2)
+def test_a_slow_machine_makes_one_picture_of_the_beat_that_sound_waits_for(session, voice, monkeypatch):
     render = session._pictures.render
 
     def slow(motion, parts):
-        time.sleep(0.08 * len(motion.points))
+        time.sleep(0.05 * len(motion.points))
         return render(motion, parts)
 
     monkeypatch.setattr(session._pictures, "render", slow)
 
-    pushed = []
-
     def script(actor, shots):
-        if session.stride == 3 and not pushed:
-            pushed.append(actor.push(voice))
+        if len(shots) == 6:
+            actor.push(voice)
             actor.mark("end", ends=True)
         return "end" in shots[-1].marks
 
     shots = play(session, script)
-    new = [shot.frame.index for shot in shots if shot.is_new and shot.sound is not None]
-    assert new and not any(index % 3 for index in new)
+    speech = [shot for shot in shots if shot.sound is not None]
+    assert [shot.is_new for shot in speech[:3]] == [True, False, False]
+    assert any(one.is_new and other.is_new for one, other in zip(speech[3:], speech[4:], strict=False))
     np.testing.assert_array_equal(said(shots)[: len(voice)], voice[:, 0])
 
 

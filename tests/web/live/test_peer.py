@@ -35,6 +35,10 @@ class Counting:
     def push(self, samples: np.ndarray, rate: int, hurry: bool = False) -> None:
         self.heard += len(samples)
 
+    @property
+    def position(self) -> int:
+        return self.heard * 30 // RATE
+
     def pull(self, after: int = -1) -> LiveFrame | None:
         if (self.next + 1) * RATE // 30 > self.heard:
             return None
