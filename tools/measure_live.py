@@ -114,7 +114,7 @@ def timed(function, times: list[float], frames):  # noqa: ANN001, ANN201
 
 
 def make_voice(path: Path, seconds: float) -> Path:
-    """Writes vowels of 0.3 s at distances of 1.2 to 2 s."""
+    """Writes vowels of 0.3 s at distances of 3.1 to 3.9 s."""
     rng, rate = np.random.default_rng(0), 48_000
     time_, sound, at = np.arange(round(0.3 * rate)) / rate, np.zeros(round(seconds * rate)), 0.7
     voice = sum(
@@ -125,7 +125,7 @@ def make_voice(path: Path, seconds: float) -> Path:
     while at < seconds - 0.5:
         begin = round(at * rate)
         sound[begin : begin + len(voice)] = voice
-        at += rng.uniform(1.2, 2.0)
+        at += rng.uniform(3.1, 3.9)  # more than any delay
     soundfile.write(path, sound, rate)
     return path
 

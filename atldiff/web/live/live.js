@@ -40,7 +40,8 @@
     state = JSON.parse(event.data);
     if (!fps()) return say('Connected. The first picture is on its way.');
     const late = state.late > 0.1 ? ' Pictures are late: this machine is busy.' : '';
-    const busy = late || ['', '', ' This machine makes every second one.', ' This machine makes every third one.'][state.stride];
+    const step = {2: 'second', 3: 'third', 4: 'fourth', 6: 'sixth'}[state.stride];
+    const busy = late || (step ? ` This machine makes every ${step} picture in time.` : '');
     const films = state.films ? ' Recording.' : '';
     say(`Live: ${state.delay.toFixed(2)} s behind, ${fps()} pictures a second.${films}${busy}`); };
   const connect = async given => {
