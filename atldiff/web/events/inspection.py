@@ -40,12 +40,12 @@ def connect_inspection(page: Page, service: Service) -> None:
 
         The photo that a reload brought back keeps the face and the zoom that were chosen for it.
         """
-        *values, chosen = values
+        *settings, chosen = values
         if path and path == chosen:
-            updates = inspect_photo(path, *values)
+            updates = inspect_photo(path, *settings)
             del updates[page.tabs]  # the visitor may look at another one by now
             return updates
-        look = service.inspect_new_photo(path, *values[2:])
+        look = service.inspect_new_photo(path, *settings[2:])
         return show(look) | {
             face: gr.Number(DEFAULTS.face, visible=look.several),
             zoom: gr.Slider(value=look.zoom, visible=look.small),
