@@ -62,9 +62,10 @@ OUTLIVE_LOSS = """visit => {
     if (button) window.making = button.id == 'animate' }, true);
   window.making = Boolean(lost?.running);
   return window.visit = lost ?? visit }"""
+# Forgets the visit that the browser kept as soon as it is not wanted; gradio's state does not write None.
 KEEP_VISIT = """visit => {
-  window.visit = visit;
-  if (!visit?.remember) localStorage.removeItem('atldiff') }"""  # gradio's state does not write None
+  if (window.visit && window.visit.remember !== false && !visit.remember) localStorage.removeItem('atldiff');
+  window.visit = visit }"""
 FLAG_MAKING = """(_, ...values) => [Boolean(window.making), ...values]"""
 BEGIN_AGAIN = """() => { if (window.making) document.querySelector('#animate').click() }"""
 DOWNLOAD_CLIP = """() => setTimeout(() => document.querySelector('#clip').click(), 300)"""

@@ -40,6 +40,17 @@ def said(shots: list[Shot]) -> np.ndarray:
     return np.concatenate([shot.sound for shot in shots if shot.sound is not None])
 
 
+def slow_down(session: LiveSession, monkeypatch, seconds: float) -> None:
+    """Lets each picture take its time."""
+    render = session._pictures.render
+
+    def slow(motion, parts):
+        time.sleep(seconds * len(motion.points))
+        return render(motion, parts)
+
+    monkeypatch.setattr(session._pictures, "render", slow)
+
+
 def test_a_voice_leaves_unchanged_with_its_marks_and_the_face_lives_before_and_after(session, voice):
     def script(actor, shots):
         if len(shots) == 5:
@@ -114,13 +125,8 @@ def test_an_interruption_ends_the_voice_at_once_and_the_next_one_is_whole(sessio
 
 
 def test_late_pictures_hold_no_sound(session, voice, monkeypatch):
-    render, times = session._pictures.render, []
-
-    def slow(motion, parts):
-        time.sleep(0.25)
-        return render(motion, parts)
-
-    monkeypatch.setattr(session._pictures, "render", slow)
+    slow_down(session, monkeypatch, 0.25 / 3)
+    times = []
 
     def script(actor, shots):
         if len(shots) == 1:
@@ -137,13 +143,7 @@ def test_late_pictures_hold_no_sound(session, voice, monkeypatch):
 
 
 def test_a_slow_machine_makes_one_picture_of_the_beat_that_sound_waits_for(session, voice, monkeypatch):
-    render = session._pictures.render
-
-    def slow(motion, parts):
-        time.sleep(0.05 * len(motion.points))
-        return render(motion, parts)
-
-    monkeypatch.setattr(session._pictures, "render", slow)
+    slow_down(session, monkeypatch, 0.05)
 
     def script(actor, shots):
         if len(shots) == 6:
