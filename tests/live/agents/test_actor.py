@@ -40,15 +40,17 @@ def said(shots: list[Shot]) -> np.ndarray:
     return np.concatenate([shot.sound for shot in shots if shot.sound is not None])
 
 
-def slow_down(session: LiveSession, monkeypatch, seconds: float) -> None:
-    """Lets each picture take its time."""
-    render = session._pictures.render
+def slow_down(session: LiveSession, monkeypatch, seconds: float) -> list[int]:
+    """Lets each picture take its time; returns the strides of the pictures, as they are made."""
+    render, strides = session._pictures.render, []
 
     def slow(motion, parts):
+        strides.append(session.stride)
         time.sleep(seconds * len(motion.points))
         return render(motion, parts)
 
     monkeypatch.setattr(session._pictures, "render", slow)
+    return strides
 
 
 def test_a_voice_leaves_unchanged_with_its_marks_and_the_face_lives_before_and_after(session, voice):
@@ -143,7 +145,7 @@ def test_late_pictures_hold_no_sound(session, voice, monkeypatch):
 
 
 def test_a_slow_machine_makes_one_picture_of_the_beat_that_sound_waits_for(session, voice, monkeypatch):
-    slow_down(session, monkeypatch, 0.05)
+    strides = slow_down(session, monkeypatch, 0.05)
 
     def script(actor, shots):
         if len(shots) == 6:
@@ -154,7 +156,8 @@ def test_a_slow_machine_makes_one_picture_of_the_beat_that_sound_waits_for(sessi
     shots = play(session, script)
     speech = [shot for shot in shots if shot.sound is not None]
     assert [shot.is_new for shot in speech[:3]] == [True, False, False]
-    assert any(one.is_new and other.is_new for one, other in zip(speech[3:], speech[4:], strict=False))
+    awaited = strides.index(3)
+    assert set(strides[:awaited]) == set(strides[awaited + 1 :]) == {1}  # whole beats before and after
     np.testing.assert_array_equal(said(shots)[: len(voice)], voice[:, 0])
 
 
