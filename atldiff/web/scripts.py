@@ -46,17 +46,22 @@ TIDY = """() => {
     "LIMIT", MAX_UPLOAD.removesuffix("mb")
 )
 # gradio loads the page anew after a lost connection. The visit outlives that in the tab's own storage, and a
-# video in the making is begun again. `visit` is what the browser remembers in any case. gradio hears no click
+# video in the making is begun again. gradio ends its connection before any reload, and says that it was lost;
+# what was said before that counts. `visit` is what the browser remembers in any case. gradio hears no click
 # without a connection, so the clicks that begin and end a video are heard here.
 OUTLIVE_LOSS = """visit => {
   const lost = JSON.parse(sessionStorage.getItem('atldiff'));
   sessionStorage.removeItem('atldiff');
-  const keep = () => {
+  let lostAt = Infinity, leavesAt = Infinity;
+  new MutationObserver(() => {
     const toasts = [...document.querySelectorAll('[data-testid=toast-text]')];
-    if (!toasts.some(toast => /connection.* was lost\\./i.test(toast.textContent))) return;
+    if (toasts.some(toast => /connection.* was lost\\./i.test(toast.textContent)))
+      lostAt = Math.min(lostAt, performance.now()) }).observe(document.body, {subtree: true, childList: true});
+  addEventListener('beforeunload', event => { leavesAt = event.timeStamp });
+  addEventListener('pagehide', () => {
+    if (lostAt >= leavesAt) return;
     const now = {...window.visit, lost: true, running: Boolean(window.making)};
-    sessionStorage.setItem('atldiff', JSON.stringify(now)) };
-  addEventListener('pagehide', keep);
+    sessionStorage.setItem('atldiff', JSON.stringify(now)) });
   addEventListener('click', ({target}) => {
     const button = target.closest?.('#animate, #stop');
     if (button) window.making = button.id == 'animate' }, true);

@@ -121,7 +121,8 @@ def test_a_reload_brings_the_visit_back_if_the_visitor_wants_it(tab, slowly, tmp
 
     def reload() -> None:
         tab.reload()
-        tab.wait_for_selector("#animate")
+        until(tab, "() => window.visit !== undefined")
+        assert not tab.evaluate("window.visit?.lost")  # gradio takes every reload for a loss
 
     give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 0.4))
     reload()
@@ -155,10 +156,11 @@ def test_a_reload_brings_the_visit_back_if_the_visitor_wants_it(tab, slowly, tmp
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('1.0 s')")
     zoom.wait_for()
     becomes(tab, lambda: zoom.input_value() == "4")  # what was chosen for the photo
+    assert not tab.evaluate("window.making")  # nor is it begun again
     remember.uncheck()
     until(tab, "() => localStorage.getItem('atldiff') === null")
     reload()
-    until(tab, "() => window.visit !== undefined && !window.visit?.remember")
+    assert tab.evaluate("window.visit") is None
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('4.9 s')")
 
 
