@@ -7,6 +7,7 @@ Environment, beside gradio's own variables:
 - ATLDIFF_SIGNING_CERT, ATLDIFF_SIGNING_KEY: PEM text or path of what signs the videos; a key of this
   installation if they are not set.
 - ATLDIFF_LABEL: "always" puts the AI badge on every video.
+- ATLDIFF_WATERMARK: "trustmark" marks the pictures by TrustMark; our own tile if it is not set.
 - ATLDIFF_LIVE: live visits at the same time; 1 if it is not set, 0 = none.
 - ATLDIFF_TURN: relays of live visits, "turn:host:port|user|password,..."; none if it is not set.
 - ATLDIFF_REPLICAS: number of Ray Serve's workers that make the videos; this process makes them if it is 0.
@@ -37,11 +38,14 @@ os.environ.setdefault("GRADIO_TEMP_DIR", f"{TEMP.name}/files")  # gradio's copie
 import torch
 
 from atldiff.loading import load_pipeline
+from atldiff.provenance.trustmark import load_trustmark, trustmark_is_chosen
 
 ON_GPU = torch.cuda.is_available()
 SOURCE = os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu"
 try:  # before gradio takes its seconds
     PIPELINE = load_pipeline(*SOURCE)
+    if trustmark_is_chosen():
+        load_trustmark()  # its weights are fetched now, not while a visitor waits
 except InputError as error:
     serving.stop(error)
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from atldiff.errors import InputError
-from atldiff.media.video_reader import mean_picture, read_tags
+from atldiff.media.video_reader import mean_picture, read_clip, read_tags
 from atldiff.portrait.photo import open_photo
 from atldiff.provenance.credentials import MAX_BYTES, NAME, Credentials, read_credentials
 from atldiff.provenance.detector import Trace, find_mark
+from atldiff.provenance.trustmark import carries_message, trustmark_is_chosen
 
 OURS, DOUBTFUL, NOTHING = 0, 1, 2  # exit status
 TAG = "AI-generated"  # begins the tags of our videos
@@ -27,20 +28,22 @@ class Verdict:
 
     Attributes:
         credentials: what its Content Credentials say.
-        mark: the trace of the watermark; None if the file shows no picture.
+        mark: the trace of the watermark's tile; None if the file shows no picture.
+        message: whether TrustMark reads our message; it is searched where the operator chose it.
         tagged: whether its metadata says that it is AI-generated.
         unread: why a part of it was not read, or "".
     """
 
     credentials: Credentials = field(default_factory=Credentials)
     mark: Trace | None = None
+    message: bool = False
     tagged: bool = False
     unread: str = ""
 
     @property
     def marked(self) -> bool:
         """Whether the watermark is there."""
-        return self.mark is not None and self.mark.found
+        return self.message or self.mark is not None and self.mark.found
 
     @property
     def status(self) -> int:
@@ -58,7 +61,7 @@ class Verdict:
 
     def _mark_words(self) -> str:
         if self.marked:
-            mirrored = ", mirrored" if self.mark and self.mark.mirrored else ""
+            mirrored = ", mirrored" if not self.message and self.mark and self.mark.mirrored else ""
             return f"Its pictures carry this program's mark{mirrored}."
         tags = "Its metadata says that it is AI-generated, in this program's words." if self.tagged else ""
         if self.mark is None:
@@ -72,7 +75,7 @@ class Verdict:
             credentials["generation"] = {}
         mark = None if self.mark is None else asdict(self.mark) | {"found": self.mark.found}
         values = {"status": self.status, "sentence": self.sentence, "credentials": credentials}
-        return values | {"mark": mark, "tagged": self.tagged}
+        return values | {"mark": mark, "message": self.message, "tagged": self.tagged}
 
 
 def verify(path: str | Path, trusted: tuple[bytes, ...] = (), sidecar: str | Path | None = None) -> Verdict:
@@ -84,7 +87,7 @@ def verify(path: str | Path, trusted: tuple[bytes, ...] = (), sidecar: str | Pat
         sidecar: path of a .webm's credentials; None = the file beside it that ends in .c2pa.
 
     Raises:
-        InputError: there is no such file, or it may not be read.
+        InputError: there is no such file, it may not be read, or TrustMark is chosen and cannot be had.
     """
     path, beside = Path(path), Path(sidecar) if sidecar else None
     if not path.is_file():
@@ -98,7 +101,8 @@ def verify(path: str | Path, trusted: tuple[bytes, ...] = (), sidecar: str | Pat
     unread = "" if small else f"It has more than {MAX_BYTES >> 20} MB, so its credentials were not read."
     picture = _picture(path)
     mark = None if picture is None else find_mark(picture)
-    verdict = Verdict(credentials, mark, _is_tagged(path), unread)
+    message = picture is not None and trustmark_is_chosen() and carries_message(_colours(path))
+    verdict = Verdict(credentials, mark, message, _is_tagged(path), unread)
     alone = path.suffix.lower() == ".webm" and credentials.state == "none" and verdict.status == DOUBTFUL
     if alone and small:
         return replace(verdict, unread="Those of a .webm are in a .c2pa file beside it, which was not given.")
@@ -115,6 +119,14 @@ def _picture(path: Path) -> np.ndarray | None:
         return open_photo(path, _PHOTO_SIDE) @ np.array((0.299, 0.587, 0.114), np.float32)
     except InputError:
         return None
+
+
+def _colours(path: Path) -> np.ndarray:
+    """A photo, or the first frame of a video, (H, W, 3) uint8."""
+    try:
+        return read_clip(path, 1).frames[0]
+    except InputError:
+        return open_photo(path, _PHOTO_SIDE)
 
 
 def _is_tagged(path: Path) -> bool:

@@ -1,12 +1,14 @@
-"""The imperceptible mark of a video: one pattern of noise, added to every frame.
+"""The imperceptible mark of a video: one pattern, added to every frame.
 
-- The pattern follows the first frame: strong in texture, faint on skin and plain ground.
+- The pattern is a tile of noise that follows the first frame: strong in texture, faint on skin, fainter on
+  plain ground. An operator may choose TrustMark's instead.
 - It is the same in all frames: still parts stay cheap to encode, and one frame shows it.
 """
 
 import numpy as np
 
 from atldiff.provenance.tile import KEY, REFERENCE, SMALLEST, noise_tile
+from atldiff.provenance.trustmark import message_pattern, trustmark_is_chosen
 
 FAINTEST, STRONGEST = 1.0, 3.0  # deviation in levels on plain ground, and in texture
 # dB of the marked frame against the frame; a picture of texture alone gets less than STRONGEST
@@ -25,15 +27,16 @@ class Watermark:
 
     Attributes:
         applies: whether the frames are large enough to be marked: 256 pixels on the shorter side.
+
+    Raises:
+        InputError: TrustMark is chosen, and cannot be had.
     """
 
     def __init__(self, frame: np.ndarray, key: str = KEY) -> None:
         self.applies = min(frame.shape[:2]) >= SMALLEST
         if self.applies:
-            height, width = frame.shape[:2]
-            pattern = np.rint(scale_tile((height, width), key) * strength_map(frame)).astype(np.int16)
-            pattern = np.repeat(pattern[..., None], frame.shape[2], axis=2)
-            pattern[..., 3:] = 0  # the opacity
+            pattern = np.zeros(frame.shape, np.int16)  # nothing is added to the opacity
+            pattern[..., :3] = message_pattern(frame) if trustmark_is_chosen() else tile_pattern(frame, key)
             self._more = np.maximum(pattern, 0).astype(np.uint8)
             self._less = np.maximum(-pattern, 0).astype(np.uint8)
 
@@ -45,6 +48,12 @@ class Watermark:
             return frame
         marked = cv2.add(frame, self._more)
         return cv2.subtract(marked, self._less, marked)
+
+
+def tile_pattern(frame: np.ndarray, key: str = KEY) -> np.ndarray:
+    """What the tile adds to a frame (H, W, 3 or 4) uint8: (H, W, 1) int16 levels."""
+    pattern = scale_tile(frame.shape[:2], key) * strength_map(frame)
+    return np.rint(pattern[..., None]).astype(np.int16)
 
 
 def scale_tile(size: tuple[int, int], key: str = KEY) -> np.ndarray:

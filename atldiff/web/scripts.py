@@ -53,10 +53,11 @@ OUTLIVE_LOSS = """visit => {
   const lost = JSON.parse(sessionStorage.getItem('atldiff'));
   sessionStorage.removeItem('atldiff');
   let lostAt = Infinity, leavesAt = Infinity;
-  new MutationObserver(() => {
+  const look = () => {
     const toasts = [...document.querySelectorAll('[data-testid=toast-text]')];
     if (toasts.some(toast => /connection.* was lost\\./i.test(toast.textContent)))
-      lostAt = Math.min(lostAt, performance.now()) }).observe(document.body, {subtree: true, childList: true});
+      lostAt = Math.min(lostAt, performance.now()) };
+  new MutationObserver(look).observe(document.body, {subtree: true, childList: true});
   addEventListener('beforeunload', event => { leavesAt = event.timeStamp });
   addEventListener('pagehide', () => {
     if (lostAt >= leavesAt) return;
