@@ -42,8 +42,9 @@ def load_trustmark() -> Any:
     """
     try:
         from trustmark import TrustMark
-    except ImportError as error:
-        raise InputError("TrustMark is not installed", 'pip install "atldiff[trustmark]"') from error
+    except (ImportError, OSError, RuntimeError) as error:  # torchvision says so of a torch that it does not fit
+        told = "TrustMark is not installed, or does not fit its torch"
+        raise InputError(told, 'pip install "atldiff[trustmark]"') from error
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it fetches, and why it could not
         tool = TrustMark(verbose=False, device="cpu", model_type="Q", loadRemover=False)
     if tool.encoder is None or tool.decoder is None:
