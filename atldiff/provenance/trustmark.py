@@ -42,7 +42,7 @@ def load_trustmark() -> Any:
     """
     try:
         from trustmark import TrustMark
-    except (ImportError, OSError, RuntimeError) as error:  # torchvision says so of a torch that it does not fit
+    except (ImportError, OSError, RuntimeError) as error:  # torchvision beside a torch of another make
         told = "TrustMark is not installed, or does not fit its torch"
         raise InputError(told, 'pip install "atldiff[trustmark]"') from error
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it fetches, and why it could not
