@@ -21,7 +21,7 @@ from atldiff.speech.motion.head_motion import MOVES, head_moves
 from atldiff.speech.motion.lips import LIPS, SPEECH_WEIGHT, gaps, narrow_mouth
 
 _SILENCE, _SPEECH = 0.1, 0.4  # voice activity below the first is silence, above the second speech
-_EARLY, _LATE, _RAMP = 3, 3, 2  # frames: lips part before a sound and linger after it; fade of the gate
+_EARLY, _LATE, _RAMP = 9, 9, 4  # frames: lips part before a sound and linger after it; fade of the gate
 _LIDS_FOLLOW = 0.2  # share of a brow's rise that the upper lid follows
 _LIDS_LOOK = 0.0012  # inter-ocular distances that the upper lid follows a glance, a degree
 
