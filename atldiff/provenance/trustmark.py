@@ -38,15 +38,18 @@ def load_trustmark() -> Any:
     """The networks of TrustMark's variant Q, once a process.
 
     Raises:
-        InputError: the package is not installed, or its weights cannot be had.
+        InputError: the package is not installed, or its weights cannot be had or read.
     """
     try:
         from trustmark import TrustMark
     except (ImportError, OSError, RuntimeError) as error:  # torchvision beside a torch of another make
         told = "TrustMark is not installed, or does not fit its torch"
         raise InputError(told, 'pip install "atldiff[trustmark]"') from error
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it fetches, and why it could not
-        tool = TrustMark(verbose=False, device="cpu", model_type="Q", loadRemover=False)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it fetches, and why it could not
+            tool = TrustMark(verbose=False, device="cpu", model_type="Q", loadRemover=False)
+    except Exception as error:  # of its package, torch or omegaconf, over a file that is broken
+        raise InputError(f"TrustMark's weights cannot be read: {error}", _REMEDY) from error
     if tool.encoder is None or tool.decoder is None:
         raise InputError("TrustMark's weights cannot be fetched from its server", f"Go online, or: {_REMEDY}")
     return tool

@@ -1,7 +1,7 @@
 """The imperceptible mark of a video: one pattern, added to every frame.
 
-- The pattern is a tile of noise that follows the first frame: strong in texture, faint on skin, fainter on
-  plain ground. An operator may choose TrustMark's instead.
+- The pattern is a tile of noise that follows the first frame: strong in texture, faint on skin and plain
+  ground. An operator may choose TrustMark's instead.
 - It is the same in all frames: still parts stay cheap to encode, and one frame shows it.
 """
 

@@ -83,6 +83,7 @@ def test_every_frame_carries_the_message_and_verify_reads_it(install, frames, tm
     [
         (None, "trustmark", r"TrustMark is not installed, .*: pip install"),
         ("None", "trustmark", r"weights cannot be fetched .*: Go online"),
+        ("1 / 0", "trustmark", "weights cannot be read: division by zero: Set"),
         (None, "water", r"ATLDIFF_WATERMARK is water, not one of tile, trustmark: Set"),
     ],
 )
