@@ -55,15 +55,24 @@ def find_mark(picture: np.ndarray, key: str = KEY) -> Trace:
     if min(picture.shape) < SIDE // 2:
         return Trace()
     spectrum, side = _spectrum(picture)
-    waves, straight, mirror = _tile_waves(key)
     best = Trace()
     for size in _sizes():
-        heard = _read_waves(spectrum, waves / SIDE * (size * REFERENCE / side))
-        for tile, mirrored in ((straight, False), (mirror, True)):
-            score = _highest_match(heard * tile, waves)
+        for score, mirrored in zip(_match_both(spectrum, side, size, key), (False, True), strict=True):
             if score > best.score:
                 best = Trace(score, size, mirrored)
     return best
+
+
+def score_unchanged(picture: np.ndarray, key: str = KEY) -> float:
+    """The score of the mark in a picture (H, W), 64 pixels or more, that is neither cut nor mirrored."""
+    return _match_both(*_spectrum(picture), 1.0, key)[0]
+
+
+def _match_both(spectrum: np.ndarray, side: int, size: float, key: str) -> tuple[float, float]:
+    """The best scores over all shifts, straight and mirrored, of the tile at a size."""
+    waves, straight, mirror = _tile_waves(key)
+    heard = _read_waves(spectrum, waves / SIDE * (size * REFERENCE / side))
+    return _highest_match(heard * straight, waves), _highest_match(heard * mirror, waves)
 
 
 @cache

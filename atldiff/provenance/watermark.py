@@ -3,17 +3,25 @@
 - The pattern is a tile of noise that follows the first frame: strong in texture, faint on skin and plain
   ground. An operator may choose TrustMark's instead.
 - It is the same in all frames: still parts stay cheap to encode, and one frame shows it.
+- On plain ground it is as faint as the first frame allows: the mark must still be read from a poor copy.
 """
+
+from fractions import Fraction
 
 import numpy as np
 
+from atldiff.config import FRAME_RATE
+from atldiff.provenance.detector import score_unchanged
 from atldiff.provenance.tile import KEY, REFERENCE, SMALLEST, noise_tile
 from atldiff.provenance.trustmark import message_pattern, trustmark_is_chosen
 
-FAINTEST, STRONGEST = 1.0, 3.0  # deviation in levels on plain ground, and in texture
+PLAIN = 0.5, 0.7, 1.0  # deviation in levels on plain ground, the faintest first
+STRONGEST = 3.0  # in texture
+_TEXTURE, _ROUGH = 2.0, 5.0  # levels of the mark at a local deviation of so many levels
+_SUFFICIENT = 10.5  # score of the mark in a poor copy; see docs/provenance.md
+_STILLS = 4  # frames of that copy: x264 spends less on one alone
 # dB of the marked frame against the frame; a picture of texture alone gets less than STRONGEST
 WORST_PSNR = 42.5
-_GAIN = 0.2  # levels of the mark for one level of the picture's local deviation
 _REACH = 9  # pixels round which the deviation counts, for a shorter side of 512
 _ROUNDING = 1 / 12  # variance that rounding to whole levels adds
 
@@ -51,9 +59,41 @@ class Watermark:
 
 
 def tile_pattern(frame: np.ndarray, key: str = KEY) -> np.ndarray:
-    """What the tile adds to a frame (H, W, 3 or 4) uint8: (H, W, 1) int16 levels."""
-    pattern = scale_tile(frame.shape[:2], key) * strength_map(frame)
-    return np.rint(pattern[..., None]).astype(np.int16)
+    """What the tile adds to a frame (H, W, 3 or 4) uint8: (H, W, 1) int16 levels.
+
+    The faintest of PLAIN that is read from a poor copy; the strongest if none is.
+    """
+    import cv2
+
+    tile, deviation = scale_tile(frame.shape[:2], key), local_deviation(frame)
+    grey = cv2.cvtColor(frame[..., :3], cv2.COLOR_RGB2GRAY).astype(np.int16)
+    for plain in PLAIN:
+        pattern = np.rint(tile * strength_map(deviation, plain)).astype(np.int16)
+        if plain == PLAIN[-1] or score_unchanged(_poor_copy(grey + pattern), key) >= _SUFFICIENT:
+            break
+    return pattern[..., None]
+
+
+def _poor_copy(picture: np.ndarray) -> np.ndarray:
+    """A picture (H, W) of levels as a still video of half the size, at x264's crf 28: its mean frame."""
+    import av
+    import cv2
+
+    height, width = (side // 4 * 2 for side in picture.shape)
+    small = cv2.resize(
+        np.clip(picture, 0, 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA
+    )
+    encoder, decoder = av.CodecContext.create("libx264", "w"), av.CodecContext.create("h264", "r")
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder.time_base, encoder.thread_count = Fraction(1, FRAME_RATE), 1  # the same on every machine
+    encoder.options = {"preset": "superfast", "crf": "28"}
+    packets = []
+    for index in range(_STILLS):
+        frame = av.VideoFrame.from_ndarray(small, "gray")
+        frame.pts = index
+        packets += encoder.encode(frame)
+    frames = [frame for packet in [*packets, *encoder.encode(None), None] for frame in decoder.decode(packet)]
+    return np.mean([frame.to_ndarray(format="gray") for frame in frames], axis=0)
 
 
 def scale_tile(size: tuple[int, int], key: str = KEY) -> np.ndarray:
@@ -66,19 +106,35 @@ def scale_tile(size: tuple[int, int], key: str = KEY) -> np.ndarray:
     return cv2.warpAffine(noise_tile(key), grid, size[::-1], flags=flags, borderMode=cv2.BORDER_WRAP)
 
 
-def strength_map(frame: np.ndarray) -> np.ndarray:
-    """How strong the mark is at each pixel of a frame (H, W, 3 or 4) uint8: (H, W) float32 levels.
+def local_deviation(frame: np.ndarray) -> np.ndarray:
+    """The deviation round each pixel of a frame (H, W, 3 or 4) uint8: (H, W) float32 levels.
 
     Beside an edge the plain side decides, so that no fringe of noise is seen there.
     """
     import cv2
 
-    reach = max(3, round(_REACH * min(frame.shape[:2]) / REFERENCE)) | 1
-    box = (reach, reach)
+    box = _box(frame.shape)
     grey = cv2.cvtColor(frame[..., :3], cv2.COLOR_RGB2GRAY).astype(np.float32)
     fine = grey - cv2.blur(grey, box)  # a slope of light, as on skin, is no texture
     deviation = np.sqrt(np.maximum(cv2.blur(fine * fine, box), 0))
-    deviation = cv2.erode(deviation, np.ones(box, np.uint8))
-    strength = cv2.blur(np.minimum(FAINTEST + _GAIN * deviation, STRONGEST), box)
+    return cv2.erode(deviation, np.ones(box, np.uint8))
+
+
+def strength_map(deviation: np.ndarray, plain: float) -> np.ndarray:
+    """How strong the mark is at each pixel, from the local deviation (H, W): (H, W) float32 levels.
+
+    Args:
+        plain: levels where the deviation is 0.
+    """
+    import cv2
+
+    levels = plain + (_TEXTURE - plain) / _ROUGH * deviation
+    strength = cv2.blur(np.minimum(levels, STRONGEST), _box(deviation.shape))
     allowed = 255**2 / 10 ** (WORST_PSNR / 10) - _ROUNDING
     return strength * min(1.0, float(allowed / (strength * strength).mean()) ** 0.5)
+
+
+def _box(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Sides of the box in which the local deviation counts, for pictures of (height, width, ...)."""
+    reach = max(3, round(_REACH * min(shape[:2]) / REFERENCE)) | 1
+    return reach, reach
