@@ -6,11 +6,9 @@
 - On plain ground it is as faint as the first frame allows: the mark must still be read from a poor copy.
 """
 
-from fractions import Fraction
-
 import numpy as np
 
-from atldiff.config import FRAME_RATE
+from atldiff.media.still import encode_still
 from atldiff.provenance.detector import score_unchanged
 from atldiff.provenance.tile import KEY, REFERENCE, SMALLEST, noise_tile
 from atldiff.provenance.trustmark import message_pattern, trustmark_is_chosen
@@ -19,7 +17,7 @@ PLAIN = 0.5, 0.7, 1.0  # deviation in levels on plain ground, the faintest first
 STRONGEST = 3.0  # in texture
 _TEXTURE, _ROUGH = 2.0, 5.0  # levels of the mark at a local deviation of so many levels
 _SUFFICIENT = 10.5  # score of the mark in a poor copy; see docs/provenance.md
-_STILLS = 4  # frames of that copy: x264 spends less on one alone
+_POOR = 28  # x264's crf of that copy
 # dB of the marked frame against the frame; a picture of texture alone gets less than STRONGEST
 WORST_PSNR = 42.5
 _REACH = 9  # pixels round which the deviation counts, for a shorter side of 512
@@ -75,25 +73,12 @@ def tile_pattern(frame: np.ndarray, key: str = KEY) -> np.ndarray:
 
 
 def _poor_copy(picture: np.ndarray) -> np.ndarray:
-    """A picture (H, W) of levels as a still video of half the size, at x264's crf 28: its mean frame."""
-    import av
+    """A picture (H, W) of levels at half the size, as a still video of low quality: its mean frame."""
     import cv2
 
     height, width = (side // 4 * 2 for side in picture.shape)
-    small = cv2.resize(
-        np.clip(picture, 0, 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA
-    )
-    encoder, decoder = av.CodecContext.create("libx264", "w"), av.CodecContext.create("h264", "r")
-    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
-    encoder.time_base, encoder.thread_count = Fraction(1, FRAME_RATE), 1  # the same on every machine
-    encoder.options = {"preset": "superfast", "crf": "28"}
-    packets = []
-    for index in range(_STILLS):
-        frame = av.VideoFrame.from_ndarray(small, "gray")
-        frame.pts = index
-        packets += encoder.encode(frame)
-    frames = [frame for packet in [*packets, *encoder.encode(None), None] for frame in decoder.decode(packet)]
-    return np.mean([frame.to_ndarray(format="gray") for frame in frames], axis=0)
+    levels = np.clip(picture, 0, 255).astype(np.uint8)
+    return encode_still(cv2.resize(levels, (width, height), interpolation=cv2.INTER_AREA), _POOR)
 
 
 def scale_tile(size: tuple[int, int], key: str = KEY) -> np.ndarray:
