@@ -112,7 +112,7 @@ def measure(path: Path, folder: Path, names: list[str]) -> dict:
     for _ in encode_video(ours, iter(raw), None):
         pass
     row: dict = {"video": path.name, "size": list(raw.shape[1:3]), "frames": len(raw)}
-    row |= {"psnr": 10 * np.log10(255**2 / error), "setup_ms": 1e3 * setup, "frame_ms": 1e3 * apply}
+    row |= {"psnr": float(10 * np.log10(255**2 / error)), "setup_ms": 1e3 * setup, "frame_ms": 1e3 * apply}
     row["bytes"] = ours.stat().st_size
     row["plain_bytes"] = encode_plain(folder / "plain.mp4", raw, "17").stat().st_size
     decoded = read_clip(ours).frames

@@ -49,7 +49,7 @@ def add_evaluate(commands, add_command: Callable, add_device: Callable) -> None:
         "--networks",
         type=Path,
         metavar="FOLDER",
-        help="of FVD and identity: i3d.pt, identity.pt (TorchScript)",
+        help="of FVD, identity and LSE: i3d.pt, identity.pt, syncnet_v2.model",
     )
     add("--speed", action="store_true", help="also time 2 s of speech by system and steps")
     add("--seed", type=whole_number(0), default=0, help="the same seed gives the same numbers")

@@ -1,10 +1,11 @@
-"""Measures that need somebody's networks: FID, FVD, identity similarity. Without the network there is none.
+"""Measures that need somebody's networks: FID, FVD, identity, LSE. Without the network there is none.
 
-Nothing is computed under these names by other networks. Both files are TorchScript:
+Nothing is computed under these names by other networks. The files of `--networks`, TorchScript but the last:
 
 - `i3d.pt`: the I3D network of FVD as StyleGAN-V publishes it (i3d_torchscript.pt). It takes videos
   (N, 3, T, H, W) in [0, 255], T at least 10, with rescale, resize and return_features, and gives (N, 400).
 - `identity.pt`: an embedding of faces, aligned like ArcFace's: (N, 3, 112, 112) in [-1, 1] -> (N, D).
+- `syncnet_v2.model`: SyncNet as its authors publish it, see `syncnet`.
 - FID's Inception network is torch-fidelity's (`pip install 'atldiff[fid]'`), or its weights from its cache.
 """
 
@@ -18,10 +19,11 @@ from torch import Tensor
 
 from atldiff.errors import InputError
 from atldiff.evaluation.measures.placement import similarity
+from atldiff.evaluation.measures.syncnet import LSE, SyncNet
 from atldiff.evaluation.pictures import FrechetDistance
 from atldiff.rendering.levels import to_signed
 
-VIDEO, IDENTITY = "i3d.pt", "identity.pt"
+VIDEO, IDENTITY, SYNC = "i3d.pt", "identity.pt", "syncnet_v2.model"
 MIN_VIDEO = 10  # frames that I3D needs
 # ArcFace's places of both eyes, nose tip and mouth corners in its 112 x 112 pixels (Deng et al. 2019).
 FACE_SIZE = 112
@@ -29,7 +31,6 @@ FACE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
 _BATCH = 16  # frames at once
-_SYNCNET = "It needs SyncNet's weights and its own face detector, which this command does not read"
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -57,23 +58,25 @@ class Networks:
         inception: pictures (N, 3, H, W) uint8 -> features (N, 2048); None: not available.
         video: videos (N, 3, T, H, W) in [0, 255] -> (N, 400); None: not available.
         identity: faces (N, 3, 112, 112) in [-1, 1] -> (N, D); None: not available.
+        sync: scores lips against sound; None: not available.
         missing: measure -> why it is not available.
     """
 
     inception: Callable[[Tensor], Tensor] | None = None
     video: Callable[..., Tensor] | None = None
     identity: Callable[[Tensor], Tensor] | None = None
-    missing: dict[str, str] = field(default_factory=lambda: dict.fromkeys(("LSE-C", "LSE-D"), _SYNCNET))
+    sync: SyncNet | None = None
+    missing: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path | None) -> "Networks":
         """Loads what is there.
 
         Args:
-            folder: of the files VIDEO and IDENTITY; None: neither.
+            folder: of the files VIDEO, IDENTITY and SYNC; None: none of them.
 
         Raises:
-            InputError: the folder does not exist, or a file in it is no TorchScript network.
+            InputError: the folder does not exist, or a file in it is not such a network.
         """
         networks = cls()
         try:
@@ -82,12 +85,16 @@ class Networks:
             networks.missing["FID"] = str(error)
         if folder is not None and not folder.is_dir():
             raise InputError(f"The folder {folder} does not exist", f"Name one with {VIDEO} or {IDENTITY}")
-        for name, measure, file in (("video", "FVD", VIDEO), ("identity", "identity", IDENTITY)):
+        for name, file, load, measures in (
+            ("video", VIDEO, load_script, ("FVD",)),
+            ("identity", IDENTITY, load_script, ("identity",)),
+            ("sync", SYNC, SyncNet.load, LSE),
+        ):
             path = None if folder is None else folder / file
             if path is not None and path.exists():
-                setattr(networks, name, load_script(path))
+                setattr(networks, name, load(path))
             else:
-                networks.missing[measure] = f"Give --networks a folder with {file}"
+                networks.missing |= dict.fromkeys(measures, f"Give --networks a folder with {file}")
         return networks
 
     @torch.no_grad()

@@ -86,7 +86,7 @@ def evaluate(
         encoder: hears p, b and m.
         settings: other values that may not change in `out`, such as the seed.
         cut: how much of each clip is used.
-        networks: of FID, FVD and identity.
+        networks: of FID, FVD, identity and LSE.
 
     Raises:
         InputError: `out` was begun with other settings.
@@ -134,7 +134,7 @@ class Scorer:
         systems: what is scored.
         out: folder of the results.
         encoder: hears p, b and m.
-        networks: of FID, FVD and identity.
+        networks: of FID, FVD, identity and LSE.
         results: gets the rows.
     """
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from atldiff import landmarks as lm
-from atldiff.config import FRAME_RATE
+from atldiff.config import FRAME_RATE, SAMPLE_RATE
 from atldiff.evaluation import landmarks as motion
 from atldiff.evaluation import pictures
 from atldiff.evaluation.landmark_scores import MAX_LAG, shut_share
-from atldiff.evaluation.measures import appearance, faces
+from atldiff.evaluation.measures import appearance, faces, theval
 from atldiff.evaluation.measures.networks import NO_NETWORKS, Networks
+from atldiff.evaluation.measures.syncnet import LSE, SyncNet
 from atldiff.evaluation.mouth_metrics import inside_statistics
 from atldiff.evaluation.report.takes import Take, Track
 from atldiff.media.speech import voice_activity
@@ -33,15 +34,18 @@ class Sound:
     Attributes:
         activity: (F,) voice activity in [0, 1].
         bilabials: (N,) frames of p, b and m; None: unknown.
+        samples: (n,) float32 at SAMPLE_RATE.
     """
 
     activity: np.ndarray
     bilabials: np.ndarray | None
+    samples: np.ndarray
 
     @classmethod
     def from_take(cls, take: Take, encoder: Encoder) -> "Sound":
         """Hears a take."""
-        return cls(voice_activity(take.speech), recognised_bilabials(encoder.encode(take.speech)))
+        speech = take.speech
+        return cls(voice_activity(speech), recognised_bilabials(encoder.encode(speech)), speech.samples)
 
 
 def score_video(take: Take, frames: np.ndarray, sound: Sound, networks: Networks = NO_NETWORKS) -> dict:
@@ -51,7 +55,7 @@ def score_video(take: Take, frames: np.ndarray, sound: Sound, networks: Networks
         take: the true frames.
         frames: (n, h, w, 3) uint8 of the take's size, n at most the take's frames.
         sound: of the take.
-        networks: "identity" is there with its network alone.
+        networks: "identity", "LSE-C" and "LSE-D" are there with their networks alone.
 
     Returns:
         {"scores": {name: value or NaN}, "seconds": {name of BY_SECOND: one value a second}}. "true ..." are
@@ -77,9 +81,16 @@ def score_video(take: Take, frames: np.ndarray, sound: Sound, networks: Networks
     scores |= {"mouth contrast": _contrast(frames, predicted), "true mouth contrast": _contrast(truth, true)}
     for prefix, track in (("", predicted), ("true ", true)):
         scores |= {prefix + name: value for name, value in _behaviour(track, sound, part).items()}
+        scores |= {prefix + name: value for name, value in _theval(track, *frames.shape[1:3]).items()}
     if networks.identity is not None:
         reference = take.truth[0], take.track.filled().points[0]
         scores["identity"] = networks.identity_similarity(frames, predicted.points, *reference)
+    if networks.sync is not None:
+        scores |= _sync(
+            networks.sync,
+            {"": (frames, predicted), "true ": (truth, true)},
+            sound.samples[SAMPLE_RATE // FRAME_RATE :],
+        )
     curves["sharpness"] = sharp
     return {"scores": scores, "seconds": {name: _by_second(curves[name]) for name in BY_SECOND}}
 
@@ -159,6 +170,22 @@ def _behaviour(track: Track, sound: Sound, part: slice) -> dict[str, float]:
         "blinks": faces.blink_rate(lm.eye_opening(filled.points)),
         **faces.head_statistics(head_track(filled.meshes, FRAME_RATE)),
     }
+
+
+def _theval(track: Track, height: int, width: int) -> dict[str, float]:
+    """THEval's measures of the mesh; brows in % of the distance between the eyes."""
+    lips = theval.lip_dynamics(track.meshes, height, width)
+    return {"lip dynamics": lips, "brow dynamics": 100 * theval.eyebrow_dynamics(track.meshes)}
+
+
+def _sync(network: SyncNet, videos: dict[str, tuple[np.ndarray, Track]], samples: np.ndarray) -> dict:
+    """LSE-C and LSE-D of videos by prefix; NaN without a face."""
+    scores = {}
+    for prefix, (frames, track) in videos.items():
+        seen = track.seen.any()
+        found = network.scores(frames, track.filled().points, samples) if seen else dict.fromkeys(LSE, np.nan)
+        scores |= {prefix + name: value for name, value in found.items()}
+    return scores
 
 
 def _by_second(curve: np.ndarray) -> list[float]:
