@@ -42,6 +42,9 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     emotion.add_argument("--start", type=Path, help="speech encoder to begin from; a new one if left out")
     marks = add_writer(parts, "landmarks", _train_landmarks, "Train the landmark generator on speech clips.")
     _add_landmarks(marks)
+    live = add_writer(parts, "live", _train_live, "Teach the speech encoder to hear with little future.")
+    trained = "folder with speech_encoder/ and landmark_generator/: a landmark run's, or a pipeline's"
+    live.add_argument("--start", type=Path, required=True, help=trained)
     renderer = "Train the renderer: spatial, then temporal."
     diffusion = add_writer(parts, "diffusion", _train_diffusion, renderer)
     _add_diffusion(diffusion)
@@ -59,7 +62,7 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     table.add_argument("--renderer-steps", type=whole_number(1), help=stage_steps)
     export = add_writer(parts, "export", _export, "Put trained networks together: a folder for --weights.")
     _add_export(export)
-    for part in (marks, diffusion, table):
+    for part in (marks, live, diffusion, table):
         part.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
     for part in (emotion, marks, diffusion, table, export):
         part.add_argument("--preset", default="starter", help=f"{', '.join(PRESETS)}, or a .json file of one")
@@ -69,7 +72,7 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     for part in (marks, diffusion, person):
         part.add_argument("--patience", type=whole_number(1), metavar="N", help=patience)
     steps = "optimiser steps; the stage's own number if left out"
-    for part in (emotion, marks, diffusion, person, table):
+    for part in (emotion, marks, live, diffusion, person, table):
         part.add_argument("--out", type=Path, required=True, help="run folder")
         part.add_argument("--steps", type=whole_number(1), help=steps)
         part.add_argument("--seed", type=whole_number(0), default=0, help="of weights and samples")
@@ -239,6 +242,17 @@ def _train_landmarks(args: argparse.Namespace) -> None:
     stage, device = _with_steps(stage, args.steps), args.resolve(args.device)
     scores = train_landmarks(args.data, args.out, encoder, generator, stage, args.seed, device, args.patience)
     finish(as_json({name: value for name, value in scores.items() if name != "clips"}))
+
+
+def _train_live(args: argparse.Namespace) -> None:
+    from atldiff.evaluation.pictures import as_json
+    from atldiff.training.export import load_speech_networks
+    from atldiff.training.landmarks.live import LiveStage, train_live
+    from atldiff.training.runs.processes import finish
+
+    encoder, generator = load_speech_networks(args.start)
+    stage, device = _with_steps(LiveStage(), args.steps), args.resolve(args.device)
+    finish(as_json(train_live(args.data, args.out, encoder, generator, stage, args.seed, device)))
 
 
 def _run_ablations(args: argparse.Namespace) -> None:

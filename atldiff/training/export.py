@@ -52,7 +52,7 @@ def export(
     networks = [make_networks(row, "spatial", folder) for folder in renderers]
     renderer = mean_weights(networks, shares)
     encoder, generator = mean_weights(
-        [_speech_networks(folder) for folder in speech], [1 / len(speech)] * len(speech)
+        [load_speech_networks(folder) for folder in speech], [1 / len(speech)] * len(speech)
     )
     pipeline = ATLDiffPipeline.from_preset(
         row,
@@ -91,8 +91,12 @@ def mean_weights(networks: Sequence[N], shares: Sequence[float]) -> N:
     return networks[0]
 
 
-def _speech_networks(folder: Path) -> nn.ModuleList:
-    """The speech encoder and the landmark generator of a run or a pipeline."""
+def load_speech_networks(folder: Path) -> nn.ModuleList:
+    """The speech encoder and the landmark generator of a run or a pipeline.
+
+    Raises:
+        InputError: the folder lacks one of them.
+    """
     encoder = load_speech_encoder(folder / "speech_encoder")
     generator = load_network(
         folder / "landmark_generator", [LandmarkGenerator], "landmark generator", LANDMARK_RUN
