@@ -16,7 +16,7 @@ from atldiff.provenance.trustmark import message_pattern, trustmark_is_chosen
 PLAIN = 0.5, 0.7, 1.0  # deviation in levels on plain ground, the faintest first
 STRONGEST = 3.0  # in texture
 _TEXTURE, _ROUGH = 2.0, 5.0  # levels of the mark at a local deviation of so many levels
-_SUFFICIENT = 10.5  # score of the mark in a poor copy; see docs/provenance.md
+_SUFFICIENT = 9.5  # score of the mark in a poor copy; see docs/provenance.md
 _POOR = 28  # x264's crf of that copy
 # dB of the marked frame against the frame; a picture of texture alone gets less than STRONGEST
 WORST_PSNR = 42.5
