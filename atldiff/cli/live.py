@@ -54,7 +54,7 @@ def run_live(args: argparse.Namespace, options: Options, make_runner: Callable[[
         InputError: photo, sound or output cannot be used.
     """
     output = _check(args)
-    from atldiff.live.session import LiveSession
+    from atldiff.live.session import AMPLE, LiveSession
     from atldiff.live.tape import Tape
     from atldiff.media.speech import load_speech
     from atldiff.media.video_writer import write_video
@@ -68,7 +68,7 @@ def run_live(args: argparse.Namespace, options: Options, make_runner: Callable[[
         for warning in portrait.warnings:
             print(f"note: {warning}", file=sys.stderr)
         runner = make_runner()
-        session = LiveSession(runner.pipeline, portrait, options, mark=False)
+        session = LiveSession(runner.pipeline, portrait, options, lookahead=AMPLE, mark=False)
         sound: Speech | Tape
         if args.input == "-":
             sound = Tape(args.rate, args.channels)
