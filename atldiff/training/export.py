@@ -11,7 +11,7 @@ from atldiff.config import Preset, read_preset
 from atldiff.errors import InputError
 from atldiff.loading import load_network
 from atldiff.pipeline import ATLDiffPipeline
-from atldiff.speech.encoders import load_speech_encoder
+from atldiff.speech.encoders import Encoder, load_speech_encoder
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.training.renderer.networks import make_networks
 from atldiff.training.runs.checkpoints import save_networks
@@ -52,7 +52,7 @@ def export(
     networks = [make_networks(row, "spatial", folder) for folder in renderers]
     renderer = mean_weights(networks, shares)
     encoder, generator = mean_weights(
-        [load_speech_networks(folder) for folder in speech], [1 / len(speech)] * len(speech)
+        [nn.ModuleList(load_speech_networks(folder)) for folder in speech], [1 / len(speech)] * len(speech)
     )
     pipeline = ATLDiffPipeline.from_preset(
         row,
@@ -91,7 +91,7 @@ def mean_weights(networks: Sequence[N], shares: Sequence[float]) -> N:
     return networks[0]
 
 
-def load_speech_networks(folder: Path) -> nn.ModuleList:
+def load_speech_networks(folder: Path) -> tuple[Encoder, LandmarkGenerator]:
     """The speech encoder and the landmark generator of a run or a pipeline.
 
     Raises:
@@ -101,4 +101,4 @@ def load_speech_networks(folder: Path) -> nn.ModuleList:
     generator = load_network(
         folder / "landmark_generator", [LandmarkGenerator], "landmark generator", LANDMARK_RUN
     )
-    return nn.ModuleList([encoder, generator])
+    return encoder, generator

@@ -159,12 +159,13 @@ def crop_faces(frames: np.ndarray, points: np.ndarray) -> np.ndarray:
         (F, 224, 224, 3) uint8, blue first.
     """
     import cv2
-    from scipy.ndimage import median_filter
 
     low, high = points.min(axis=1), points.max(axis=1)
     boxes = np.column_stack([(low + high) / 2, (high - low).max(axis=1) / 2])
+    around = np.pad(boxes, ((_SMOOTH // 2, _SMOOTH // 2), (0, 0)), mode="edge")
+    steady = np.median(np.lib.stride_tricks.sliding_window_view(around, _SMOOTH, axis=0), axis=-1)
     crops = []
-    for frame, (x, y, size) in zip(frames, median_filter(boxes, (_SMOOTH, 1), mode="nearest"), strict=True):
+    for frame, (x, y, size) in zip(frames, steady, strict=True):
         scale = _SIDE / (2 * size * (1 + _MARGIN))
         left, top = x - size * (1 + _MARGIN), y - size
         place = np.array([[scale, 0, -scale * left], [0, scale, -scale * top]])

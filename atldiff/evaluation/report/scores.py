@@ -180,7 +180,7 @@ def _theval(track: Track, height: int, width: int) -> dict[str, float]:
 
 def _sync(network: SyncNet, videos: dict[str, tuple[np.ndarray, Track]], samples: np.ndarray) -> dict:
     """LSE-C and LSE-D of videos by prefix; NaN without a face."""
-    scores = {}
+    scores: dict[str, float] = {}
     for prefix, (frames, track) in videos.items():
         seen = track.seen.any()
         found = network.scores(frames, track.filled().points, samples) if seen else dict.fromkeys(LSE, np.nan)

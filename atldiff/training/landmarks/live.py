@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from atldiff import landmarks as lm
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
+from atldiff.speech.encoders import Encoder
 from atldiff.speech.features import SpeechFeatures
 from atldiff.speech.landmark_generator import LandmarkGenerator
 from atldiff.speech.mel import FEATURE_HOP, FEATURE_RATE
@@ -82,7 +83,7 @@ class Windows:
 def train_live(
     data: Path,
     out: Path,
-    encoder: StarterSpeechEncoder,
+    encoder: Encoder,
     generator: LandmarkGenerator,
     stage: LiveStage = LiveStage(),
     seed: int = 0,
