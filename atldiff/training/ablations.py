@@ -8,6 +8,7 @@ from typing import Any
 
 from atldiff.config import Preset
 from atldiff.errors import InputError
+from atldiff.evaluation.report.reported import TABLE_3
 from atldiff.speech.encoders import load_speech_encoder
 from atldiff.training.landmarks.train import LandmarkStage, begin_generator, train_landmarks
 from atldiff.training.renderer.stages import STAGES
@@ -172,15 +173,20 @@ def _find_same(ablation: Ablation, preset: Preset, rows: dict) -> str | None:
 
 
 def as_table(result: dict) -> str:
-    """The rows as Markdown, one table for each part."""
+    """The rows as Markdown, one table for each part; beside Table 3's rows the paper's own numbers."""
     lines = [f"Preset {result['preset']}, seed {result['seed']}."]
     for part, columns in COLUMNS.items():
         rows = {name: row for name, row in result["rows"].items() if row["part"] == part}
+        reported = TABLE_3 if part == "landmarks" else {}
+        head = [part, "steps", *columns, *(f"{name}, as reported" for name in ("m_lmd", "lmd") if reported)]
         if rows:
-            lines += ["", f"| {part} | steps | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
+            lines += ["", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
         for name, row in rows.items():
             cells = [f"{row[column]:.3f}" for column in columns]
+            cells += [f"{value:.3f}" for value in reported.get(name, ())] or [""] * 2 * bool(reported)
             lines.append(f"| {name} | {row['steps']} | {' | '.join(cells)} |")
+    if any(name in TABLE_3 for name in result["rows"]):
+        lines += ["", "The paper's are pixels of its own clips; ours are % of the distance between the eyes."]
     return "\n".join(lines) + "\n"
 
 
