@@ -82,9 +82,10 @@ class SyncNet(nn.Module):
         Raises:
             InputError: the file is not theirs.
         """
-        network = cls()
+        with torch.device("meta"):  # without weights of its own
+            network = cls()
         try:
-            network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+            network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
         except Exception as error:
             raise InputError(f"{path} has no weights of SyncNet", "Give its syncnet_v2.model") from error
         return network
