@@ -22,7 +22,7 @@ from atldiff.evaluation.report.plots import BY_PERSON, plots
 from atldiff.evaluation.report.run import evaluate
 from atldiff.evaluation.report.speed import measure_speed
 from atldiff.evaluation.report.systems import Renderings, StillFrame, without_network
-from atldiff.evaluation.report.tables import Section, cell, reported, speed_section, summarise
+from atldiff.evaluation.report.tables import Section, cell, reported, sections, speed_section, summarise
 from atldiff.evaluation.report.takes import PROTOCOLS, Cut, Protocol, Reference, Take, Track, make_takes
 from atldiff.evaluation.report.write import write_report
 from atldiff.media.speech import load_speech
@@ -285,3 +285,9 @@ def test_references_come_from_folders_and_tables_one_of_each_person_first(clip, 
     assert [reference.name for reference in references] == ["ann/1"] and "1 clips" in notes[0]
     assert main(["evaluate", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 2
     assert re.search("does not exist", capsys.readouterr().err)
+
+
+def test_the_legend_tells_what_networks_measure_or_why_they_are_missing():
+    text = sections({}, [], {"FID": "Because"}, [])[-2].as_markdown()
+    assert "**FID**: not available. Because." in text and "**LSE-C**: SyncNet's confidence" in text
+    assert "by Inception" not in text

@@ -11,7 +11,13 @@ from atldiff.evaluation.report.takes import PROTOCOLS
 
 TRUTH = "the true clips"
 COUNT = "takes"
-NETWORKS = ("FID", "FVD", "identity", "LSE-C", "LSE-D")
+NETWORKS = {
+    "FID": "distance of the frames' features by Inception, lower is better.",
+    "FVD": "distance of the videos' features by I3D, lower is better.",
+    "identity": "cosine of the faces' embeddings with the first true frame's, higher is better.",
+    "LSE-C": "SyncNet's confidence, higher is better; its crops follow our tracker.",
+    "LSE-D": "SyncNet's distance at the best offset, lower is better.",
+}
 # Title of a table -> its columns, keys of `scores.score_video`.
 TABLES = {
     "Pictures": ("PSNR", "SSIM", "PSNR face", "SSIM face", "PSNR mouth", "SSIM mouth", *NETWORKS),
@@ -148,6 +154,7 @@ def sections(
         if protocol == "paper":
             parts.append(reported())
     legend = [f"- **{name}**: {text}" for name, text in LEGEND.items()]
+    legend += [f"- **{name}**: {text}" for name, text in NETWORKS.items() if name not in missing]
     absent = [f"- **{name}**: not available. {reason}." for name, reason in missing.items()]
     parts.append(Section("Measures", 2, (*legend, *absent)))
     return [*parts, Section("Left out", 2, tuple(f"- {note}" for note in notes or ("Nothing.",)))]
