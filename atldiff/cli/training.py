@@ -1,4 +1,4 @@
-"""The training commands, in their order: `prepare`, `train emotion`, `landmarks`, `diffusion`, `export`."""
+"""The training commands, in order: `prepare`, `train emotion`, `landmarks`, `live`, `diffusion`, `export`."""
 
 import argparse
 from collections.abc import Callable
@@ -7,15 +7,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from atldiff.cli.arguments import positive_number, whole_number
+from atldiff.cli.arguments import whole_number
+from atldiff.cli.training_options import (
+    CLIPS,
+    FACES,
+    add_diffusion,
+    add_export,
+    add_landmarks,
+    add_person,
+    add_prepare,
+    add_run,
+    add_tracks,
+)
 from atldiff.config import PRESETS, read_preset
 from atldiff.errors import InputError
-from atldiff.options import DETECTORS
 from atldiff.portrait.fan import Fan
 from atldiff.portrait.mesh import check_detector
-
-CLIPS = Path("runs/data")  # `prepare` writes it, the other commands read it
-FACES = Path("runs/faces")  # `prepare-faces` writes it
 
 
 def add_training(commands, add_command: Callable, add_device: Callable) -> None:
@@ -30,7 +37,7 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     def add_writer(commands, name: str, run: Callable, text: str) -> argparse.ArgumentParser:
         return add_command(commands, name, partial(_run_alone, run), text)
 
-    _add_prepare(add_writer(commands, "prepare", _prepare, "Turn a corpus of clips into training data."))
+    add_prepare(add_writer(commands, "prepare", _prepare, "Turn a corpus of clips into training data."))
     faces = add_writer(commands, "prepare-faces", _prepare_faces, "Turn single photos into training data.")
     faces.add_argument("--data", type=Path, required=True, help="folder with faces.csv")
     faces.add_argument("--out", type=Path, default=FACES, help="folder of the training data")
@@ -41,34 +48,34 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
     emotion.add_argument("--data", type=Path, required=True, help=emotion_data)
     emotion.add_argument("--start", type=Path, help="speech encoder to begin from; a new one if left out")
     marks = add_writer(parts, "landmarks", _train_landmarks, "Train the landmark generator on speech clips.")
-    _add_landmarks(marks)
+    add_landmarks(marks)
     live = add_writer(parts, "live", _train_live, "Teach the speech encoder to hear with little future.")
     trained = "folder with speech_encoder/ and landmark_generator/: a landmark run's, or a pipeline's"
     live.add_argument("--start", type=Path, required=True, help=trained)
     renderer = "Train the renderer: spatial, then temporal."
     diffusion = add_writer(parts, "diffusion", _train_diffusion, renderer)
-    _add_diffusion(diffusion)
+    add_diffusion(diffusion)
     person = add_writer(parts, "person", _train_person, "Fine-tune the renderer on somebody's video.")
-    _add_person(person)
+    add_person(person)
     mouth = add_command(parts, "mouth", _fit_mouth, "Fit the layered mouth's numbers to open mouths.")
     mouth.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
     mouth.add_argument("--faces", type=Path, default=FACES, help="what prepare-faces wrote")
     mouth.add_argument("--tries", type=whole_number(1), default=400, help="shapes to try")
-    _add_tracks(add_command(parts, "head-tracks", _head_tracks, "Build and judge the bank of head motion."))
+    add_tracks(add_command(parts, "head-tracks", _head_tracks, "Build and judge the bank of head motion."))
     table = add_writer(parts, "ablations", _run_ablations, "Train the rows of the ablation table.")
     table.add_argument("rows", nargs="*", metavar="NAME", help="such as without-kfusion; all if left out")
     table.add_argument("--start", type=Path, required=True, help="speech encoder of the landmarks' rows")
     stage_steps = "optimiser steps of each stage of a renderer"
     table.add_argument("--renderer-steps", type=whole_number(1), help=stage_steps)
     export = add_writer(parts, "export", _export, "Put trained networks together: a folder for --weights.")
-    _add_export(export)
+    add_export(export)
     for part in (marks, live, diffusion, table):
         part.add_argument("--data", type=Path, default=CLIPS, help="what prepare wrote")
     for part in (emotion, marks, diffusion, table, export):
         part.add_argument("--preset", default="starter", help=f"{', '.join(PRESETS)}, or a .json file of one")
     patience = "end after so many validations without a better score"
     for part in (diffusion, person):
-        _add_run(part)
+        add_run(part)
     for part in (marks, diffusion, person):
         part.add_argument("--patience", type=whole_number(1), metavar="N", help=patience)
     steps = "optimiser steps; the stage's own number if left out"
@@ -77,83 +84,6 @@ def add_training(commands, add_command: Callable, add_device: Callable) -> None:
         part.add_argument("--steps", type=whole_number(1), help=steps)
         part.add_argument("--seed", type=whole_number(0), default=0, help="of weights and samples")
         add_device(part)
-
-
-def _add_landmarks(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--start", type=Path, required=True, help="speech encoder, as by `train emotion`")
-    generator = "trained landmark generator to begin from, which keeps its basis; a new one if left out"
-    parser.add_argument("--generator", type=Path, metavar="FOLDER", help=generator)
-    parser.add_argument("--learning-rate", type=positive_number, help="peak")
-    fold = "such as 0/4: these training people choose the best step, and are not trained on"
-    parser.add_argument("--fold", metavar="K/N", help=fold)
-    teachers = "finished runs on the same data, whose mean is learnt, too"
-    parser.add_argument("--teachers", nargs="+", default=[], metavar="RUN", help=teachers)
-
-
-def _add_diffusion(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--stage", choices=("spatial", "temporal"), default="spatial", help="2D, or inflated")
-    parser.add_argument("--start", type=Path, help="folder with unet/ and identity_encoder/ to begin from")
-    windows = "of a window; temporal: 6, of the paper's presets 30"
-    parser.add_argument("--frames", type=whole_number(1), metavar="N", help=windows)
-    parser.add_argument("--speech-encoder", type=Path, help="hears the clips' emotion; none if left out")
-    parser.add_argument("--faces", type=Path, help="what prepare-faces wrote; clips alone if left out")
-
-
-def _add_person(parser: argparse.ArgumentParser) -> None:
-    minute = "one person's; a minute is enough"
-    parser.add_argument("videos", type=Path, nargs="+", metavar="VIDEO", help=minute)
-    parser.add_argument("--start", type=Path, help="a pipeline's folder; the embedded starter if left out")
-
-
-def _add_export(parser: argparse.ArgumentParser) -> None:
-    renderers = "a diffusion run's best/ or last/; of several, the mean of their weights"
-    parser.add_argument("--renderer", type=Path, required=True, nargs="+", metavar="FOLDER", help=renderers)
-    shares = "of each renderer in that mean, 1 together; all alike if left out"
-    parser.add_argument("--shares", type=float, nargs="+", metavar="SHARE", help=shares)
-    speech = "a landmark run's folder; of several with a common start, the mean of their weights"
-    parser.add_argument("--speech", type=Path, required=True, nargs="+", metavar="FOLDER", help=speech)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the pipeline")
-
-
-def _add_tracks(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="folder with clips.csv")
-    parser.add_argument("--out", type=Path, required=True, help="the bank, .safetensors")
-
-
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of a renderer's run and of its steps."""
-    memory = "of clips that each process holds; a larger corpus is streamed from its shards"
-    parser.add_argument("--batch", type=whole_number(1), help="windows a batch of each process")
-    parser.add_argument("--accumulate", type=whole_number(1), default=1, help="batches an optimiser step")
-    parser.add_argument("--checkpointing", action="store_true", help="less memory, more arithmetic")
-    parser.add_argument("--memory", type=positive_number, default=4.0, metavar="GB", help=memory)
-    parser.add_argument("--learning-rate", type=positive_number, help="peak")
-    parser.add_argument("--save-seconds", type=positive_number, help="between validations and saved states")
-    hub = "then upload the weights to this private repository, USER/NAME"
-    parser.add_argument("--push-to-hub", metavar="NAME", help=hub)
-
-
-def _add_prepare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="the corpus's folder")
-    parser.add_argument("--out", type=Path, default=CLIPS, help="folder of the training data")
-    corpora = "crema-d, mead, ravdess, grid, folder (of people's videos) or clips.csv; auto: by what is there"
-    parser.add_argument("--corpus", default="auto", metavar="NAME", help=corpora)
-    protocols = (
-        "paper: 128x128, 30 fps, one-second clips, green screen; starter: 224x224 with margin, as it came"
-    )
-    parser.add_argument("--protocol", choices=("starter", "paper"), default="starter", help=protocols)
-    parser.add_argument(
-        "--size", type=whole_number(32), metavar="PIXELS", help="of the face crop, such as 128 or 256"
-    )
-    splits = (
-        "speakers: nobody is in two splits (the default); clips: the paper's 90/10, people in all of them"
-    )
-    parser.add_argument("--split", choices=("speakers", "clips"), default="speakers", help=splits)
-    detectors = "of the landmarks; face-alignment: the paper's, slow"
-    parser.add_argument("--detector", choices=DETECTORS, default=DETECTORS[0], help=detectors)
-    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the jobs run")
-    parser.add_argument("--workers", type=whole_number(1), help="processes; one a core if left out")
-    parser.add_argument("--check", action="store_true", help="also compare all shards with their checksums")
 
 
 def _run_alone(run: Callable, args: argparse.Namespace) -> None:

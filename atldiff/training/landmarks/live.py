@@ -99,13 +99,16 @@ def train_live(
 
     Raises:
         InputError: `data` was not prepared, or has no clip as long as a long window; the encoder is another
-            than the starter's; the generator is not trained; the run in `out` was begun with other data.
+            than the starter's; the generator is not trained; the run in `out` was begun with other data;
+            there are several processes.
     """
     if not isinstance(encoder, StarterSpeechEncoder):
         raise InputError(
             "Only the starter's speech encoder can learn this", "Give --start a starter's folder"
         )
     accelerator = start_processes(device, out)
+    if accelerator.num_processes > 1:
+        raise InputError("This training takes one process", "Start it without accelerate launch and torchrun")
     encoder, generator = (
         encoder.to(accelerator.device),
         generator.to(accelerator.device).requires_grad_(False),
