@@ -103,16 +103,12 @@ def train_live(
             there are several processes.
     """
     if not isinstance(encoder, StarterSpeechEncoder):
-        raise InputError(
-            "Only the starter's speech encoder can learn this", "Give --start a starter's folder"
-        )
+        raise InputError("Only the starter's speech encoder can learn this", "Give --start such a folder")
     accelerator = start_processes(device, out)
     if accelerator.num_processes > 1:
         raise InputError("This training takes one process", "Start it without accelerate launch and torchrun")
-    encoder, generator = (
-        encoder.to(accelerator.device),
-        generator.to(accelerator.device).requires_grad_(False),
-    )
+    encoder.to(accelerator.device)
+    generator.to(accelerator.device).requires_grad_(False)
     task = LiveTask.begin(data, out, encoder, generator, stage, seed)
     parts = nn.ModuleList(encoder.phonetic.blocks[: max(encoder.config.taps) + 1]).requires_grad_(True)
     average = EMAModel(parts.parameters(), decay=stage.ema)
