@@ -180,8 +180,23 @@ def report(log: dict, concealed: float) -> dict[str, str]:
         text["picture against sound"] = (
             f"{np.median(apart_ms):+.0f} ms ({apart_ms.min():.0f} to {apart_ms.max():.0f})"
         )
+    if len(sound) > 2 and log["mic"][-1] - log["mic"][0] > 120:
+        text["drift"] = f"{drift(mic, log['sound']):+.1f} ms of delay a minute"
     text["sound concealed by the browser"] = f"{concealed:.2%}"
     return text
+
+
+def resident() -> int:
+    """Memory of this process, MiB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") >> 20
+
+
+def drift(starts: list[float], ends: list[float]) -> float:
+    """By how much the way from a start to the first end behind it grows, milliseconds a minute."""
+    ways = [(start, each) for start in starts for each in after([start], ends)]
+    times, waits = np.array(ways).T
+    return float(60 * np.polyfit(times, waits, 1)[0])
 
 
 def main() -> None:
@@ -221,7 +236,10 @@ def main() -> None:
         tab.goto(f"http://127.0.0.1:{PORT}/")
         tab.evaluate("start()")
         begin, cpu = time.monotonic(), time.process_time()
-        tab.wait_for_timeout(1000 * args.seconds)
+        memory = []  # MiB, twenty times
+        for _ in range(20):
+            tab.wait_for_timeout(1000 * args.seconds / 20)
+            memory.append(resident())
         cores, delay = (time.process_time() - cpu) / (time.monotonic() - begin), visits[0].delay
         log = tab.evaluate("log")
         concealed = tab.evaluate(CONCEALED)
@@ -238,6 +256,8 @@ def main() -> None:
         lines["pictures ready after"] = f"{low:.0f} ms (90 %: {high:.0f}, 99 %: {top:.0f})"
     for name, each in times.items():
         lines[f"{name}, CPU a frame"] = f"{np.median(each):.1f} ms"
+    early, late = min(memory[3:8]), max(memory[-5:])
+    lines["memory of the server, after a fourth and at the end"] = f"{early} and {late} MiB"
     lines["server's share of a core"] = f"{cores:.2f}"
     for name, value in lines.items():
         print(f"| {name} | {value} |")
