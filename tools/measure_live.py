@@ -29,12 +29,12 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
+from atldiff.live.peer import connect, peer_loop
 from atldiff.live.session import LiveSession
+from atldiff.live.visit import Visit
 from atldiff.loading import load_pipeline
 from atldiff.options import Options
 from atldiff.portrait.portrait import load_portrait
-from atldiff.web.live.peer import connect, peer_loop
-from atldiff.web.live.visit import Visit
 
 CELL, BITS, PORT = 16, 16, 8765  # pixels of a cell of the pattern, bits of a frame's number
 LOUD = 0.05  # of a frame's samples: there is sound in it

@@ -11,6 +11,7 @@ import numpy as np
 
 from atldiff.cli.arguments import whole_number
 from atldiff.cli.jobs import reserve_files
+from atldiff.cli.live_now import MICROPHONE, check_now, is_file, read_photo, run_now
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 from atldiff.options import Options
@@ -21,11 +22,10 @@ if TYPE_CHECKING:
     from atldiff.live.tape import Tape
     from atldiff.media.speech import Speech
 
-ABOUT = """Make a video as a live portrait makes it: it hears 100 ms ahead, and never the rest. The sound is a
-file, or raw PCM of 16 bits on the standard input, which may still be on its way."""
+ABOUT = """Let a portrait speak live. It hears 100 ms ahead, and never the rest; 200 ms where a file or
+the standard input becomes a file, for nobody waits there."""
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # that an .mp4's sound may have
 BLOCK = 0.1  # seconds of sound in one step
-_NO_MICROPHONE = "Pipe it in as raw PCM with --input -, or use the page's tab Live"
 
 
 def add_live(
@@ -37,10 +37,10 @@ def add_live(
     """Adds the command to the others."""
     parser = make_command(commands, "live", run, ABOUT)
     parser.add_argument("photo", type=Path, help="a picture of one person from the front")
-    parser.add_argument(
-        "--input", required=True, metavar="FILE", help="speech; - = raw PCM on the standard input"
-    )
-    parser.add_argument("-o", "--out", required=True, metavar="FILE", help="the video: .mp4")
+    sources = "speech: a file; - = raw PCM of 16 bits on the standard input; microphone"
+    parser.add_argument("--input", required=True, metavar="SOUND", help=sources)
+    outlets = "the video: .mp4; page = a page of this machine; camera; or rtmp://host/application/key"
+    parser.add_argument("-o", "--out", required=True, metavar="VIDEO", help=outlets)
     rates = f"of the PCM: samples a second, one of {', '.join(map(str, RATES))}"
     parser.add_argument("--rate", type=int, choices=RATES, default=16_000, metavar="N", help=rates)
     parser.add_argument("--channels", type=whole_number(1), default=1, metavar="N", help="of the PCM: 1 or 2")
@@ -53,21 +53,19 @@ def run_live(args: argparse.Namespace, options: Options, make_runner: Callable[[
     Raises:
         InputError: photo, sound or output cannot be used.
     """
-    output = _check(args)
+    _check(args)
+    if args.input == MICROPHONE or not is_file(args.out):
+        check_now(args, options)
+        return run_now(args, options, make_runner)
     from atldiff.live.session import AMPLE, LiveSession
     from atldiff.live.tape import Tape
     from atldiff.media.speech import load_speech
     from atldiff.media.video_writer import write_video
-    from atldiff.portrait.portrait import load_portrait
     from atldiff.system import interrupt_on_sigterm
 
-    begin = time.perf_counter()
+    begin, output = time.perf_counter(), Path(args.out)
     with interrupt_on_sigterm(), reserve_files([output]):
-        matte = options.background != "keep"
-        portrait = load_portrait(args.photo, options.face, options.detector, matte, options.zoom)
-        for warning in portrait.warnings:
-            print(f"note: {warning}", file=sys.stderr)
-        runner = make_runner()
+        portrait, runner = read_photo(args, options), make_runner()
         session = LiveSession(runner.pipeline, portrait, options, lookahead=AMPLE, mark=False)
         sound: Speech | Tape
         if args.input == "-":
@@ -131,19 +129,13 @@ class _Counter(Iterator[np.ndarray]):
         return frame
 
 
-def _check(args: argparse.Namespace) -> Path:
-    """Checks the names of input and output; returns the video's path.
+def _check(args: argparse.Namespace) -> None:
+    """Checks channels and the file's name.
 
     Raises:
-        InputError: there is no such input or output here.
+        InputError: there can be no such sound or file.
     """
-    if args.input == "microphone":
-        raise InputError("The command line opens no microphone", _NO_MICROPHONE)
     if args.channels > 2:
         raise InputError(f"Sound cannot have {args.channels} channels here", "Give 1 or 2")
-    if "://" in args.out or args.out in ("camera", "page"):
-        remedy = "Write a file that ends in .mp4, or use the page's tab Live"
-        raise InputError(f"The command line does not send video to {args.out[:60]}", remedy)
-    if Path(args.out).suffix.lower() != ".mp4":
+    if is_file(args.out) and Path(args.out).suffix.lower() != ".mp4":
         raise InputError(f"A live video cannot be named {Path(args.out).name}", "End its name in .mp4")
-    return Path(args.out)

@@ -17,6 +17,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
+from atldiff.media.codecs import FILES, codecs
 from atldiff.media.fragments import Fragments
 from atldiff.media.sound import resample
 from atldiff.media.yuv import Pictures
@@ -26,17 +27,6 @@ from atldiff.provenance.origin import Origin
 from atldiff.provenance.watermark import Watermark
 from atldiff.system import atomic_write
 
-# File ending -> video codec, pixel format that keeps alpha, its options, sound codec.
-_CODECS = {
-    ".mp4": ("libx264", "yuv420p", {"preset": "superfast", "tune": "animation", "crf": "18"}, "aac"),
-    ".webm": (
-        "libvpx-vp9",
-        "yuva420p",
-        {"deadline": "realtime", "cpu-used": "6", "row-mt": "1", "crf": "16", "b": "0"},
-        "libopus",
-    ),
-    ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444"}, "aac"),
-}
 # The tags of every video: a machine made it.
 MARK = {
     "comment": "AI-generated: one photo animated by ATL-Diff. The person shown did not say this.",
@@ -130,10 +120,10 @@ def encode_video(
             raise InputError("An .mp4 video cannot be transparent", "Name the video .webm or .mov")
         options = {} if suffix == ".webm" else {"movflags": "+faststart+use_metadata_tags"}
         with report_full_disk(), av.open(str(part), "w", options=options) as container:
-            container.metadata.update(_add_mark(metadata or {}))
+            tag_video(container, metadata or {})
             mark = Watermark(first)
             marked = map(mark.apply, chain([first], frames))
-            yield from _encode(container, suffix, marked, first.shape, speech, rate, live)
+            yield from encode_streams(container, suffix, marked, first.shape, speech, rate, live)
         if speech is not None:
             made_from = replace(made_from, recording=made_from.recording or speech.fingerprint)
         if note := sign_video(part, path, made_from, mark.applies):
@@ -163,8 +153,8 @@ def _exact_rate(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(_MAX_DENOMINATOR)
 
 
-def _add_mark(metadata: dict[str, str]) -> dict[str, str]:
-    """Adds `MARK` to the tags; a caller's text for the same tag follows it."""
+def tag_video(container: av.container.OutputContainer, metadata: dict[str, str]) -> None:
+    """Writes `MARK` and further tags; a text for a tag of `MARK` follows it."""
     tags = dict(MARK)
     for key, value in metadata.items():
         mark = MARK.get(key.lower())
@@ -172,13 +162,13 @@ def _add_mark(metadata: dict[str, str]) -> dict[str, str]:
             tags[key] = str(value)
         elif str(value) != mark:
             tags[key.lower()] = f"{mark} {value}"
-    return tags
+    container.metadata.update(tags)
 
 
 def _create_part(path: Path, part: Path) -> None:
     """Creates the empty file `part`; raises InputError if no video can be written at `path`."""
-    if path.suffix.lower() not in _CODECS:
-        raise InputError(f"A video cannot be named {path.name!r}", f"End its name in {', '.join(_CODECS)}")
+    if path.suffix.lower() not in FILES:
+        raise InputError(f"A video cannot be named {path.name!r}", f"End its name in {', '.join(FILES)}")
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder", "Give the name of a file in it")
@@ -191,11 +181,26 @@ def _create_part(path: Path, part: Path) -> None:
         raise InputError(f"Nothing can be written in {path.parent}", "Choose another folder") from error
 
 
-def _encode(
-    container, suffix: str, frames, shape: tuple, speech: Sound | None, rate: Fraction, live: Path | None
-) -> Iterator:
-    """Encodes each frame, after the sound up to its end, and yields it."""
-    codec, pixels, options, sound_codec = _CODECS[suffix]
+def encode_streams(
+    container: av.container.OutputContainer,
+    suffix: str,
+    frames: Iterable[np.ndarray],
+    shape: tuple[int, ...],
+    speech: Sound | None,
+    rate: Fraction = Fraction(FRAME_RATE),
+    live: Path | None = None,
+) -> Iterator[np.ndarray]:
+    """Encodes each frame, after the sound up to its end, and yields it.
+
+    Args:
+        container: open for writing.
+        suffix: chooses the codecs: .mp4, .webm, .mov or .flv.
+        frames: (H, W, 3 or 4) uint8, all of `shape`, marked.
+        speech: the sound; None = a mute video.
+        rate: frames a second.
+        live: a second file that plays while it grows.
+    """
+    codec, pixels, options, sound_codec = codecs(suffix)
     height, width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
     video = container.add_stream(codec, rate=rate, options=options)
     video.width, video.height = width, height

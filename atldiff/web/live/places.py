@@ -18,19 +18,21 @@ from starlette.routing import Route
 
 from atldiff.errors import InputError
 from atldiff.live.film import Film
+from atldiff.live.peer import CONNECTING, connect, peer_loop
 from atldiff.live.session import LiveSession
+from atldiff.live.visit import RATE, Visit
 from atldiff.media.speech import Speech
 from atldiff.options import OPTIONS, Options
 from atldiff.pipeline import ATLDiffPipeline
 from atldiff.portrait.portrait import load_portrait
 from atldiff.provenance.origin import Origin
 from atldiff.web.jobs.request import explain
-from atldiff.web.live.peer import CONNECTING, connect, peer_loop
-from atldiff.web.live.visit import RATE, Visit
+from atldiff.web.serving import read_relays
 
 PATH = "/live/offer"
 _BUSY = "Somebody else is live on this machine"
 _GONE = "This live visit is over"
+LONGEST_FILM = 600.0  # seconds
 _FILMS = 4  # films that nobody has fetched
 
 
@@ -108,7 +110,7 @@ class LivePlaces:
         with self._lock:
             self._films[token] = film
             dropped = [self._films.pop(name) for name in [*self._films][:-_FILMS]]
-        visit.record(film)
+        visit.record(film, LONGEST_FILM)
         for each in dropped:
             _remove(each)
 
@@ -130,7 +132,8 @@ class LivePlaces:
         if (visit := self._visits.get(token)) is not None:
             visit.record(None)
         try:
-            yield film.close()
+            film.close()
+            yield film.path
         finally:
             _remove(film)
 
@@ -182,7 +185,7 @@ class LivePlaces:
             with self._lock:
                 if self._waiting.pop(token, None) is None:
                     raise InputError(_GONE, "Click Go live again")
-            answer = connect(visit, offer, lambda: self.free(token))
+            answer = connect(visit, offer, lambda: self.free(token), read_relays())
             connecting = asyncio.run_coroutine_threadsafe(answer, peer_loop())
             return JSONResponse(await asyncio.wrap_future(connecting))
         except (KeyError, TypeError, ValueError) as error:

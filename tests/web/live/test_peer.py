@@ -7,45 +7,21 @@ import time
 import av
 import numpy as np
 import pytest
+from live.counting import Counting
 
 from atldiff.errors import InputError
 from atldiff.live import pace
 from atldiff.live.clock import BLOCK
-from atldiff.live.session import LiveFrame
+from atldiff.live.peer import PATIENCE, connect, peer_loop
+from atldiff.live.visit import RATE, SAMPLES, Visit
 from atldiff.media.speech import Speech
 from atldiff.media.video_writer import MARK
 from atldiff.provenance.origin import Origin
 from atldiff.provenance.verify import verify
-from atldiff.web.live.peer import PATIENCE, connect, peer_loop
 from atldiff.web.live.places import LivePlaces
-from atldiff.web.live.visit import RATE, SAMPLES, Visit
 from atldiff.web.serving import read_places, read_relays
 
 aiortc = pytest.importorskip("aiortc", reason="aiortc is not installed")
-
-
-class Counting:
-    """In place of a session: frame i is grey, and four levels brighter than frame i - 1."""
-
-    stride, seconds = 1, 0.0  # how many frames are made, and how long one takes
-
-    def __init__(self) -> None:
-        self.heard, self.next = 0, 0
-
-    def push(self, samples: np.ndarray, rate: int, hurry: bool = False) -> None:
-        self.heard += len(samples)
-
-    @property
-    def position(self) -> int:
-        return self.heard * 30 // RATE
-
-    def pull(self, after: int = -1) -> LiveFrame | None:
-        if (self.next + 1) * RATE // 30 > self.heard:
-            return None
-        time.sleep(self.seconds)
-        self.next += 1
-        image = np.full((64, 64, 3), min(4 * self.next, 255), np.uint8)
-        return LiveFrame(self.next - 1, image, np.zeros((1600, 1), np.float32), RATE, np.zeros((68, 2)))
 
 
 async def look(visit: Visit, ended: asyncio.Event) -> tuple[list, np.ndarray, dict, float]:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -14,8 +14,7 @@ import numpy as np
 
 from atldiff.config import FRAME_RATE
 from atldiff.live.clock import BLOCK
-from atldiff.web.live.visit import RATE, SAMPLES, Visit
-from atldiff.web.serving import read_relays
+from atldiff.live.visit import RATE, SAMPLES, Visit
 
 PATIENCE = 4.0  # seconds without a word of the page, after which its visitor is gone
 CONNECTING = 20.0  # seconds until a page must have spoken for the first time
@@ -32,13 +31,17 @@ def peer_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-async def connect(visit: Visit, offer: dict[str, Any], on_end: Callable[[], None]) -> dict[str, str]:
+async def connect(
+    visit: Visit, offer: dict[str, Any], on_end: Callable[[], None], relays: Sequence[dict[str, str]] = ()
+) -> dict[str, str]:
     """Connects a page with a visit.
 
     Args:
         visit: the portrait.
-        offer: the page's session description, {"sdp", "type", "microphone": does it send sound?}.
+        offer: the page's session description, {"sdp", "type", "microphone": does sound come by itself? Else
+            this connection keeps the time}.
         on_end: called once when the visitor is gone.
+        relays: STUN and TURN servers, {"urls", "username", "credential"}.
 
     Returns:
         The answer, {"sdp", "type"}.
@@ -48,7 +51,7 @@ async def connect(visit: Visit, offer: dict[str, Any], on_end: Callable[[], None
 
     # Otherwise each change of the estimated bandwidth makes a new encoder, with a whole picture.
     vpx.DEFAULT_BITRATE = vpx.MIN_BITRATE = vpx.MAX_BITRATE = _BITRATE
-    servers = [RTCIceServer(**server) for server in read_relays()]
+    servers = [RTCIceServer(**server) for server in relays]
     peer = RTCPeerConnection(RTCConfiguration(iceServers=servers))
     life = _Life(peer, visit, on_end)
 

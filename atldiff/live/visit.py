@@ -3,6 +3,7 @@
 - The pictures that leave carry the watermark. A film gets them without: it marks and signs by itself.
 """
 
+import math
 import queue
 import threading
 import time
@@ -14,7 +15,7 @@ import numpy as np
 
 from atldiff.config import FRAME_RATE
 from atldiff.live.clock import BLOCK, LiveClock
-from atldiff.live.film import Film
+from atldiff.live.film import Footage
 from atldiff.live.pace import Pace
 from atldiff.live.session import HURRY, LOOKAHEAD, LiveSession
 from atldiff.live.threads import limit_to_one_thread
@@ -27,7 +28,6 @@ SAMPLES = round(BLOCK * RATE)
 _QUIET = 10 ** (-50 / 20)  # RMS of a block that may be said twice or left out
 _LATE = 6  # blocks that wait; more, and longer chunks are made
 _KEPT = 4 * FRAME_RATE  # most frames that wait to leave
-LONGEST_FILM = 600 * FRAME_RATE  # frames
 
 
 class Visit:
@@ -52,8 +52,9 @@ class Visit:
         self._said: deque[np.ndarray] = deque()  # blocks of a voice that speaks instead of the microphone
         self._frames: dict[int, av.VideoFrame] = {}
         self._last: av.VideoFrame | None = None
-        self._film: Film | None = None
+        self._film: Footage | None = None
         self._images: dict[int, np.ndarray] = {}  # of the frames that wait to leave, for the film
+        self._longest = math.inf  # frames of the film
         self._filmed: np.ndarray | None = None  # the picture that left last
         self._left = np.zeros(0, np.float32)  # sound that left since the film's last frame
         self._wake, self._open = threading.Event(), True
@@ -134,11 +135,17 @@ class Visit:
             "films": self._film is not None,
         }
 
-    def record(self, film: Film | None) -> None:
-        """Films what leaves from now on, beginning with the picture that is seen; None: no more."""
+    def record(self, film: Footage | None, longest: float = math.inf) -> None:
+        """Films what leaves from now on, beginning with the picture that is seen.
+
+        Args:
+            film: gets it; None: no more.
+            longest: seconds after which it gets no more.
+        """
         seen = self._last if film is not None else None
         self._filmed = None if seen is None else seen.to_ndarray(format="rgb24")
         self._film, self._left, self._images = film, self._left[:0], {}
+        self._longest = longest * FRAME_RATE
 
     def _add_to_film(self, block: np.ndarray) -> None:
         """Each thirtieth of a second of sound is a frame, with the picture that left last."""
@@ -149,7 +156,7 @@ class Visit:
         while len(self._left) >= size:
             film.add(self._filmed, self._left[:size])
             self._left = self._left[size:]
-        if film.frames > LONGEST_FILM:
+        if film.frames > self._longest:
             self.record(None)
 
     def close(self) -> None:
