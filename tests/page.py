@@ -65,6 +65,7 @@ def served(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     settings = {"TMPDIR": str(temp), "GRADIO_SERVER_PORT": str(port), **QUIET}
+    settings["SUPERTONIC_CACHE_DIR"] = str(temp / "voices")  # where no model is
     if threads:
         settings["OMP_NUM_THREADS"] = str(threads)
     if weights:

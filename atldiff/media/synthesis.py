@@ -1,4 +1,4 @@
-"""Typed text -> Speech, by small engines with voices in their packages.
+"""Typed text -> Speech, by small engines. The natural voices beside English fetch their model once.
 
 Each engine runs as a process with a time limit, because some texts crash or hang it.
 """
@@ -18,6 +18,7 @@ import soundfile
 from atldiff.errors import InputError
 from atldiff.media.sound import resample
 from atldiff.media.speech import Speech
+from atldiff.media.voice_model import FOLDER, SETTINGS, fetch_model, has_model, model_folder
 
 MAX_SECONDS = 60.0
 MAX_LETTERS = 1200  # more than MAX_SECONDS of speech; a longer text starts no engine
@@ -51,7 +52,13 @@ def _pico(name: str, label: str, language: str) -> Voice:
     return Voice(name, f"{label}, robot", language, "py_nanotts", ("--voice", language, "--volume", "0.4"))
 
 
+def _natural(name: str, label: str, language: str) -> Voice:
+    options = ("tts", "--voice", "F1", "--lang", language)
+    return Voice(f"{name}-natural", f"{label}, natural", language, "supertonic", options)
+
+
 # hibari is distilled from Kokoro-82M; py_nanotts is SVOX Pico of 2009. Both are under Apache-2.0.
+# supertonic is under MIT, its model under BigScience Open RAIL-M.
 _HEART = ("--voice", "heart", "--seed", "0")
 VOICES = (
     Voice("english", "English", "en-US", "hibari", _HEART),
@@ -59,18 +66,36 @@ VOICES = (
     _pico("english-robot", "English", "en-US"),
     _pico("british", "English (GB)", "en-GB"),
     _pico("deutsch", "Deutsch", "de-DE"),
+    _natural("deutsch", "Deutsch", "de"),
     _pico("espanol", "Español", "es-ES"),
+    _natural("espanol", "Español", "es"),
     _pico("francais", "Français", "fr-FR"),
+    _natural("francais", "Français", "fr"),
     _pico("italiano", "Italiano", "it-IT"),
+    _natural("italiano", "Italiano", "it"),
+    _natural("nederlands", "Nederlands", "nl"),
+    _natural("polski", "Polski", "pl"),
+    _natural("portugues", "Português", "pt"),
 )
-_MODULES = {"hibari": "hibari.cli", "py_nanotts": "py_nanotts"}
-_PACKAGES = {"hibari": "hibari-tts", "py_nanotts": "py-nanotts"}
-_NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}  # otherwise hibari's ONNX Runtime reports to Microsoft
+# supertonic begins each sound with noise, and has no option for its seed.
+_SEEDED = "import numpy, runpy; numpy.random.seed(0); runpy.run_module('supertonic.cli', run_name='__main__')"
+_PROGRAMS = {
+    "hibari": ("-m", "hibari.cli"),
+    "py_nanotts": ("-m", "py_nanotts"),
+    "supertonic": ("-c", _SEEDED),
+}
+_PACKAGES = {"hibari": "hibari-tts", "py_nanotts": "py-nanotts", "supertonic": "supertonic"}
 
 
 def installed_voices() -> tuple[Voice, ...]:
     """Lists the voices with an installed engine; imports no engine."""
     return tuple(voice for voice in VOICES if find_spec(voice.engine))
+
+
+def must_be_fetched(voice: str) -> bool:
+    """Whether a voice's next text waits for its model, which takes minutes; see `fetch_model`."""
+    engines = {each.name: each.engine for each in installed_voices()}
+    return engines.get(voice) == "supertonic" and not has_model()
 
 
 def synthesise(text: str, voice: str = "english", max_seconds: float = MAX_SECONDS) -> Speech:
@@ -82,10 +107,11 @@ def synthesise(text: str, voice: str = "english", max_seconds: float = MAX_SECON
         max_seconds: the longest speech accepted.
 
     Returns:
-        Speech with a mono sound of 16 kHz (py_nanotts) or 24 kHz (hibari), peak 0.8.
+        Speech with a mono sound of 16 kHz (py_nanotts), 24 kHz (hibari) or 44.1 kHz (supertonic), peak 0.8.
 
     Raises:
-        InputError: the voice is unknown or not installed; the text is empty, too long or unspeakable.
+        InputError: the voice is unknown or not installed, or its model cannot be fetched; the text is empty,
+            too long or unspeakable.
     """
     speaker = next((v for v in VOICES if v.name == voice), None)
     if speaker is None:
@@ -93,7 +119,10 @@ def synthesise(text: str, voice: str = "english", max_seconds: float = MAX_SECON
     if not find_spec(speaker.engine):
         remedy = f"Install it: pip install {_PACKAGES[speaker.engine]}"
         raise InputError(f"The voice {voice} is not installed", remedy)
-    sound, rate = _run_engine(_clean_text(text), speaker)
+    words = _clean_text(text)
+    if must_be_fetched(voice):
+        fetch_model(voice, f"choose {_name_another(speaker)}")
+    sound, rate = _run_engine(words, speaker)
     if len(sound) + 2 * EDGE * rate > max_seconds * rate:
         raise _too_long_error(max_seconds)
     peak = float(np.abs(sound).max(initial=0.0))
@@ -136,14 +165,21 @@ def _is_latin(letter: str) -> bool:
     return unicodedata.name(letter, "").startswith(("LATIN", "FEMININE", "MASCULINE", "MICRO"))  # also ª º µ
 
 
+def _name_another(voice: Voice) -> str:
+    """Names a voice of the same language that lies in its package, if one is installed."""
+    robot = voice.name.removesuffix("-natural")
+    installed = {each.name for each in installed_voices()}
+    return f"the voice {robot}" if robot in installed else "another voice"
+
+
 def _run_engine(words: str, voice: Voice) -> tuple[np.ndarray, int]:
     """Runs the voice's engine: sound (n,) float32 and its rate."""
     with tempfile.TemporaryDirectory(prefix="voice-") as folder:
         path = Path(folder) / "speech.wav"
-        program = [sys.executable, "-P", "-m", _MODULES[voice.engine], *voice.options, "-o", str(path)]
+        program = [sys.executable, "-P", *_PROGRAMS[voice.engine], *voice.options, "-o", str(path)]
         program += ["--", words]
         try:
-            settings = os.environ | _NO_TELEMETRY
+            settings = os.environ | SETTINGS | {FOLDER: str(model_folder()), "HF_HUB_OFFLINE": "1"}
             subprocess.run(program, capture_output=True, check=True, timeout=TIME_LIMIT, env=settings)
             sound, rate = soundfile.read(path, dtype="float32")
         except (subprocess.SubprocessError, soundfile.SoundFileError) as error:

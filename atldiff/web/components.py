@@ -12,6 +12,7 @@ from atldiff.web.texts import CHOICES, FORCED, NOTES
 HIDDEN: Any = {"api_visibility": "private", "show_progress": "hidden"}  # private, without gradio's progress
 ANY: Any = {"concurrency_limit": None}  # the service's own queue limits the videos
 LIGHT: Any = {"concurrency_id": "looks", "concurrency_limit": 2}  # two short events in parallel
+VOICED: Any = {"concurrency_id": "voices", "concurrency_limit": 2}  # one of them may fetch a voice
 LAST: Any = {"trigger_mode": "always_last", **HIDDEN}  # a run in between waits, and only the last one counts
 
 

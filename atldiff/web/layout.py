@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from atldiff.media.synthesis import MAX_LETTERS, installed_voices
+from atldiff.media.synthesis import MAX_LETTERS, installed_voices, must_be_fetched
 from atldiff.provenance.credentials import SIDECAR
 from atldiff.web import texts
 from atldiff.web.components import number, slider
@@ -230,9 +230,8 @@ def _other_voices(page: Page) -> None:
     voices = [(voice.label, voice.name) for voice in installed_voices()]
     with gr.Accordion("Or type what to say", open=False, visible=bool(voices), elem_id="type"):
         page.text = gr.Textbox(label="Text", lines=2, max_length=MAX_LETTERS, elem_id="text")
-        page.voice = gr.Dropdown(
-            voices, value=voices[0][1] if voices else None, label="Voice", info="A computer speaks."
-        )
+        info = texts.FETCHED_ONCE if any(must_be_fetched(name) for _, name in voices) else texts.SPEAKER
+        page.voice = gr.Dropdown(voices, value=voices[0][1] if voices else None, label="Voice", info=info)
         page.captioned = gr.Checkbox(False, label="Also as captions", min_width=240)
         page.say = gr.Button("Say it", elem_id="say", size="sm")
 

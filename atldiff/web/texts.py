@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from atldiff.media.voice_model import MEGABYTES
 from atldiff.options import ASPECTS, MOTION
 from atldiff.provenance.label import CORNERS, TEXTS, label_is_forced
 from atldiff.web.jobs.request import MAX_SECONDS, MAX_UPLOAD
@@ -32,6 +33,9 @@ OURS = """Says whether a file was made here and is unchanged since. The mark in 
 editing. Its key is public, so a file that carries it need not come from here."""
 SHOWN = "A ready example. Animate makes it anew, with your settings. Or bring your own photo and voice."
 SOUND = "Tap for sound"
+SPEAKER = "A computer speaks."
+FETCHED_ONCE = f"{SPEAKER} A natural voice is fetched at its first use: {MEGABYTES} MB, some minutes."
+FETCHING = f"The voice is being fetched, once: {MEGABYTES} MB. This takes some minutes."
 SIDECAR = "Credentials"
 SAME = "Same settings again"
 REMEMBER = "Remember this visit on this device"

@@ -1,18 +1,22 @@
 """Text to speech: what is said is speech that lips follow, and what cannot be said is told in a sentence."""
 
+import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from media import tiny_voice
 
 from atldiff.errors import InputError
-from atldiff.media import synthesis
+from atldiff.media import synthesis, voice_model
 from atldiff.media.speech import load_speech, voice_activity
-from atldiff.media.synthesis import VOICES, Voice, installed_voices, synthesise, write_sound
+from atldiff.media.synthesis import VOICES, Voice, installed_voices, must_be_fetched, synthesise, write_sound
 
 ROBOT = "british"  # speaks at once
-NAMES = [voice.name for voice in VOICES]
+FETCHED = [voice.name for voice in VOICES if voice.engine == "supertonic"]  # nothing is fetched here
+NAMES = [voice.name for voice in VOICES if voice.name not in FETCHED]
 
 
 def sayable(name: str) -> str:
@@ -20,6 +24,13 @@ def sayable(name: str) -> str:
     if name not in {voice.name for voice in installed_voices()}:
         pytest.skip(f"the engine of {name} is not installed")
     return name
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path) -> Path:
+    """The place of the natural voices' model, which is not there yet."""
+    monkeypatch.setenv("SUPERTONIC_CACHE_DIR", str(tmp_path / "cache" / "model"))
+    return tmp_path / "cache" / "model"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,7 +109,7 @@ def test_an_engine_that_fails_on_a_text_is_told(text):
 def test_an_engine_that_crashes_hangs_or_is_silent_ends_alone(monkeypatch, tmp_path, deed):
     (tmp_path / "engine_of_this_test.py").write_text(deed)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setitem(synthesis._MODULES, "hibari", "engine_of_this_test")
+    monkeypatch.setitem(synthesis._PROGRAMS, "hibari", ("-m", "engine_of_this_test"))
     monkeypatch.setattr(synthesis, "TIME_LIMIT", 2.0)
     begin = time.monotonic()
     with pytest.raises(InputError, match="stumbles"):
@@ -123,3 +134,105 @@ def test_a_voice_leaves_nothing_in_the_home_folder(monkeypatch, tmp_path, name):
     monkeypatch.setenv("HOME", str(tmp_path))
     synthesise("Hello", sayable(name))
     assert not list(tmp_path.iterdir())
+
+
+def test_natural_voices_stand_beside_robots_that_need_no_model():
+    labels = {voice.name: voice.label for voice in VOICES}
+    natural = {name: labels[name] for name in FETCHED}
+    assert labels["deutsch"] == "Deutsch, robot" and natural["deutsch-natural"] == "Deutsch, natural"
+    assert set(natural.values()) == {
+        f"{each}, natural"
+        for each in ("Deutsch", "Español", "Français", "Italiano", "Nederlands", "Polski", "Português")
+    }
+    assert VOICES[0].name == "english" and len(labels) == len(VOICES)
+
+
+def test_the_languages_and_the_letters_of_the_natural_voices_are_read(monkeypatch):
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "1")
+    monkeypatch.delenv("SUPERTONIC_CACHE_DIR", raising=False)
+    sayable(FETCHED[0])
+    from supertonic.config import AVAILABLE_LANGUAGES, DEFAULT_MODEL, get_model_cache_dir
+
+    assert {voice.language for voice in VOICES if voice.name in FETCHED} <= set(AVAILABLE_LANGUAGES)
+    assert voice_model.model_folder() == get_model_cache_dir(DEFAULT_MODEL)
+    for words in ("Zażółć gęślą jaźń, ĄĘŁ!", "Não, açúcar à mão.", "Eén ĳs, coördinatie."):
+        assert synthesis._clean_text(words) == words
+
+
+def test_without_the_hub_a_natural_voice_is_told_and_nothing_is_left(monkeypatch, folder):
+    """By the package itself, which is told not to look for the hub."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert must_be_fetched(sayable("polski-natural"))
+    with pytest.raises(InputError, match="polski-natural could not be fetched.*internet.*another voice"):
+        synthesise("Dzień dobry.", "polski-natural")
+    assert not list(folder.parent.iterdir())
+
+
+def test_a_model_in_its_folder_speaks(monkeypatch, tmp_path, folder):
+    """By the package itself, with networks that answer noise; the same text is the same noise."""
+    tiny_voice.make_model(folder)
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    assert not must_be_fetched(sayable("polski-natural"))
+    speech = synthesise("--help: Zażółć gęślą jaźń!", "polski-natural")
+    assert sorted(tmp_path.rglob("*")) == before
+    edge = round(synthesis.EDGE * tiny_voice.RATE)
+    assert speech.sound_rate == tiny_voice.RATE and not speech.sound[:edge].any()
+    noise = speech.sound[edge:-edge, 0]
+    latents = np.random.RandomState(0).randn(tiny_voice.CHUNK, len(noise) // tiny_voice.CHUNK)
+    expected = np.tanh(latents).ravel()
+    np.testing.assert_allclose(noise, expected * synthesis.PEAK / np.abs(expected).max(), atol=1e-3)
+
+
+def test_a_model_is_fetched_once_with_more_time_by_one_visitor_and_stored_whole(monkeypatch, folder):
+    runs = []
+
+    def engine(program, *, timeout, env, **_):
+        """The package's commands, without their processes."""
+        runs.append(("download" in program, timeout))
+        if "download" in program:
+            assert not folder.exists() and must_be_fetched(sayable("deutsch-natural"))
+            with pytest.raises(InputError, match="on its way.*the voice deutsch"):
+                synthesise("Hallo", "deutsch-natural")
+            tiny_voice.make_model(Path(env["SUPERTONIC_CACHE_DIR"]))
+        else:
+            assert env["SUPERTONIC_CACHE_DIR"] == str(folder) and env["HF_HUB_OFFLINE"] == "1"
+            soundfile.write(program[program.index("-o") + 1], np.full(4000, 0.1), 44_100)
+
+    sayable("deutsch")
+    monkeypatch.setattr(subprocess, "run", engine)
+    for _ in range(2):
+        assert synthesise("Guten Tag", sayable("deutsch-natural")).sound_rate == 44_100
+    usual = (False, synthesis.TIME_LIMIT)
+    assert runs == [(True, voice_model.FETCH_LIMIT), usual, usual]
+    assert voice_model.FETCH_LIMIT > 10 * synthesis.TIME_LIMIT
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("end", ["hangs", "is stopped"])
+def test_a_fetch_that_does_not_end_leaves_nothing(monkeypatch, folder, end):
+    def engine(program, *, timeout, env, **_):
+        tiny_voice.make_model(Path(env["SUPERTONIC_CACHE_DIR"]).with_name(".model.tmp"))
+        raise subprocess.TimeoutExpired(program, timeout) if end == "hangs" else KeyboardInterrupt
+
+    sayable("deutsch-natural")
+    monkeypatch.setattr(subprocess, "run", engine)
+    with pytest.raises(InputError if end == "hangs" else KeyboardInterrupt):
+        synthesise("Guten Tag", "deutsch-natural")
+    assert not list(folder.parent.iterdir())
+
+
+def test_files_of_others_in_the_models_folder_stay(monkeypatch, folder):
+    folder.mkdir(parents=True)
+    (folder / "thesis.txt").touch()
+    monkeypatch.setattr(voice_model, "_download", tiny_voice.make_model)
+    with pytest.raises(InputError, match="could not be stored.*SUPERTONIC_CACHE_DIR"):
+        synthesise("Guten Tag", sayable("deutsch-natural"))
+    assert list(folder.parent.iterdir()) == [folder] and (folder / "thesis.txt").exists()
+
+
+def test_a_text_that_cannot_be_said_fetches_nothing(folder):
+    with pytest.raises(InputError, match="no text"):
+        synthesise(" ", sayable("deutsch-natural"))
+    assert not folder.parent.exists()

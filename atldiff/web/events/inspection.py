@@ -5,14 +5,16 @@ from typing import Any
 
 import gradio as gr
 
+from atldiff.media.synthesis import must_be_fetched
 from atldiff.options import ASPECTS, DEFAULTS, Options
 from atldiff.portrait.portrait import load_portrait
-from atldiff.web.components import HIDDEN, LAST, LIGHT, on_any
+from atldiff.web.components import HIDDEN, LAST, LIGHT, VOICED, on_any
 from atldiff.web.jobs.inspection import Look
 from atldiff.web.jobs.request import explain
 from atldiff.web.jobs.service import Service
 from atldiff.web.layout import Page
 from atldiff.web.preview import face_at, note
+from atldiff.web.texts import FETCHING
 
 PICTURED = ("portrait", "face", "zoom", "detector", "output")  # inputs of a photo's inspection
 TIMED = ("steps", "output", "zoom")  # options that change the time of a video
@@ -132,12 +134,14 @@ def _other_speech(page: Page, service: Service) -> None:
         yield from replace(service.first_minute, path)
 
     def say(text: str, voice: str, captioned: bool) -> Iterator[dict]:
+        if must_be_fetched(voice):
+            yield {page.speech_error: note([FETCHING], "warn")}
         for update in replace(service.say, text, voice):
             yield update | ({page.inputs["captions"]: text} if captioned and speech in update else {})
 
     outputs = [speech, page.speech_error]
     page.cut.click(cut, speech, outputs, **HIDDEN, **LIGHT)
     page.film.upload(cut, page.film, outputs, **HIDDEN, **LIGHT)
-    visible: Any = {"api_visibility": "private", "show_progress_on": speech, **LIGHT}
+    visible: Any = {"api_visibility": "private", "show_progress_on": speech, **VOICED}
     inputs = [page.text, page.voice, page.captioned]
     page.say.click(say, inputs, [*outputs, page.inputs["captions"]], **visible)

@@ -13,12 +13,13 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from atldiff.media.synthesis import MAX_LETTERS, installed_voices, synthesise
+from atldiff.media.synthesis import MAX_LETTERS, installed_voices, must_be_fetched, synthesise
 from atldiff.options import OPTIONS
-from atldiff.web.components import HIDDEN, LIGHT
+from atldiff.web.components import HIDDEN, LIGHT, VOICED
 from atldiff.web.jobs.request import MAX_SECONDS, explain, read_speech
 from atldiff.web.live.places import LivePlaces
 from atldiff.web.serving import read_places, read_relays
+from atldiff.web.texts import FETCHING
 
 SOURCES = {"My microphone": "microphone", "The recording": "speech", "Typed text": "text"}
 ABOUT = """The photo answers while you speak, half a second later on a free machine. The settings of Motion \
@@ -106,14 +107,16 @@ def connect_live(panel: LivePanel, inputs: Mapping[str, Any], voice: gr.Dropdown
         stage = _STAGE.format(poster=f'poster="{_data_url(session.photo)}"')
         return ticket, stage, _line("Connecting"), RECORD
 
-    def say(ticket: dict | None, text: str, speaker: str) -> str:
+    def say(ticket: dict | None, text: str, speaker: str) -> Iterator[str]:
         """Lets the portrait say a text."""
         try:
-            speech = synthesise(text, speaker, MAX_SECONDS)
-            places.say((ticket or {}).get("token", ""), speech)
+            if must_be_fetched(speaker):
+                yield _line(FETCHING)
+            places.say((ticket or {}).get("token", ""), synthesise(text, speaker, MAX_SECONDS))
         except Exception as error:  # the visitor reads of any error, and the page continues
-            return _line(explain(error), bad=True)
-        return gr.skip()
+            yield _line(explain(error), bad=True)
+        else:
+            yield gr.skip()
 
     def hush(ticket: dict | None) -> str:
         """Lets the portrait say no more."""
@@ -135,7 +138,7 @@ def connect_live(panel: LivePanel, inputs: Mapping[str, Any], voice: gr.Dropdown
     opened.then(None, panel.ticket, None, js=_CONNECT)
     panel.stop.click(None, None, None, js=_STOP)
     words = [panel.ticket, panel.text, voice]
-    gr.on([panel.say.click, panel.text.submit], say, words, panel.line, **at_once)
+    gr.on([panel.say.click, panel.text.submit], say, words, panel.line, **HIDDEN, **VOICED)
     again: Any = {"trigger_mode": "multiple", **at_once}  # else a click is lost while the first one ends
     panel.record.click(record, panel.ticket, [panel.record, panel.film], **again)
     panel.hush.click(hush, panel.ticket, panel.line, **at_once)
