@@ -8,6 +8,7 @@ Environment, beside gradio's own variables:
   installation if they are not set.
 - ATLDIFF_LABEL: "always" puts the AI badge on every video.
 - ATLDIFF_WATERMARK: "trustmark" marks the pictures by TrustMark; our own tile if it is not set.
+- ATLDIFF_ENCODER: "h264_nvenc" encodes by an NVIDIA GPU's own encoder; x264 if it is not set.
 - ATLDIFF_LIVE: live visits at the same time; 1 if it is not set, 0 = none.
 - ATLDIFF_TURN: relays of live visits, "turn:host:port|user|password,..."; none if it is not set.
 - ATLDIFF_REPLICAS: number of Ray Serve's workers that make the videos; this process makes them if it is 0.
@@ -38,12 +39,14 @@ os.environ.setdefault("GRADIO_TEMP_DIR", f"{TEMP.name}/files")  # gradio's copie
 import torch
 
 from atldiff.loading import load_pipeline
+from atldiff.media.codecs import codecs
 from atldiff.provenance.trustmark import load_trustmark, trustmark_is_chosen
 
 ON_GPU = torch.cuda.is_available()
 SOURCE = os.environ.get("ATLDIFF_WEIGHTS"), "cuda" if ON_GPU else "cpu"
 try:  # before gradio takes its seconds
     PIPELINE = load_pipeline(*SOURCE)
+    codecs(".mp4")  # a GPU's own encoder is missed now, not when a visitor waits
     if trustmark_is_chosen():
         load_trustmark()  # its weights are fetched now, not while a visitor waits
 except InputError as error:

@@ -236,10 +236,7 @@ def main() -> None:
         tab.goto(f"http://127.0.0.1:{PORT}/")
         tab.evaluate("start()")
         begin, cpu = time.monotonic(), time.process_time()
-        memory = []  # MiB, twenty times
-        for _ in range(20):
-            tab.wait_for_timeout(1000 * args.seconds / 20)
-            memory.append(resident())
+        memory = [(tab.wait_for_timeout(1000 * args.seconds / 20), resident())[1] for _ in range(20)]
         cores, delay = (time.process_time() - cpu) / (time.monotonic() - begin), visits[0].delay
         log = tab.evaluate("log")
         concealed = tab.evaluate(CONCEALED)

@@ -14,9 +14,6 @@ from atldiff.errors import InputError
 from atldiff.options import Options
 
 if TYPE_CHECKING:
-    import av
-    import numpy as np
-
     from atldiff.cli.generate import Runner
     from atldiff.live.devices.inlets import Inlet
     from atldiff.live.session import LiveSession
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
     from atldiff.provenance.origin import Origin
 
 MICROPHONE, PAGE, CAMERA = "microphone", "page", "camera"
-Show = Callable[["av.VideoFrame"], None]
 
 
 def is_file(out: str) -> bool:
@@ -70,9 +66,7 @@ def run_now(args: argparse.Namespace, options: Options, make_runner: Callable[[]
     Raises:
         InputError: photo, sound or output cannot be used.
     """
-    from atldiff.live.clock import BLOCK
     from atldiff.live.session import LiveSession
-    from atldiff.live.visit import Visit
     from atldiff.system import interrupt_on_sigterm
 
     with ExitStack() as stack, interrupt_on_sigterm():
@@ -83,23 +77,11 @@ def run_now(args: argparse.Namespace, options: Options, make_runner: Callable[[]
         portrait = read_photo(args, options)
         session = LiveSession(runner.pipeline, portrait, options, mark=False)
         if args.out == PAGE:
-            visit = _show_page(session, inlet)
+            seconds = _show_page(session, inlet)
         else:
-            origin = runner.pipeline.origin(portrait, options)
-            show = stack.enter_context(_open_camera(args.out, session))
-            visit = stack.enter_context(_ended(Visit(session)))
-            _leave(visit, inlet, args.out, origin, show, session.photo)
-    return f"{args.out if is_file(args.out) else 'live'}: {visit.clock.cursor * BLOCK:.1f} s of live video"
-
-
-@contextmanager
-def _ended(visit: "Visit") -> Iterator["Visit"]:
-    """Ends a visit with the block; Python does not end under its threads."""
-    try:
-        yield visit
-    finally:
-        visit.close()
-        visit.join(10.0)
+            assert inlet is not None
+            seconds = _leave(session, inlet, args.out, runner.pipeline.origin(portrait, options))
+    return f"{args.out if is_file(args.out) else 'live'}: {seconds:.1f} s of live video"
 
 
 def _open_inlet(args: argparse.Namespace, max_seconds: float) -> AbstractContextManager["Inlet | None"]:
@@ -115,41 +97,44 @@ def _open_inlet(args: argparse.Namespace, max_seconds: float) -> AbstractContext
 
 
 @contextmanager
-def _open_camera(out: str, session: "LiveSession") -> Iterator[Show | None]:
-    """Opens the camera, if pictures go there."""
+def _visit(session: "LiveSession") -> Iterator["Visit"]:
+    """A visit that ends with the block; Python does not end under its threads."""
+    from atldiff.live.visit import Visit
+
+    visit = Visit(session)
+    try:
+        yield visit
+    finally:
+        visit.close()
+        visit.join(10.0)
+
+
+def _leave(session: "LiveSession", inlet: "Inlet", out: str, origin: "Origin") -> float:
+    """Plays to a file, an address or the camera; gives the seconds of sound that left."""
+    from atldiff.live.clock import BLOCK
     from atldiff.live.devices.camera import open_camera
-
-    if out != CAMERA:
-        yield None
-        return
-    with open_camera(session.size) as show:
-        yield show
-
-
-def _leave(
-    visit: "Visit", inlet: "Inlet | None", out: str, origin: "Origin", show: Show | None, photo: "np.ndarray"
-) -> None:
-    """Plays to a file, an address or the camera."""
     from atldiff.live.devices.play import play
     from atldiff.live.film import Film, Footage, Transmission
     from atldiff.live.visit import RATE
 
-    assert inlet is not None
-    footage: Footage | None = None
-    if "://" in out:
-        footage = Transmission(out, RATE, photo)
-    elif out != CAMERA:
-        footage = Film(out, RATE, origin)
-    visit.record(footage)
-    print("Ctrl-C ends it.", file=sys.stderr)
-    with suppress(KeyboardInterrupt):
-        play(visit, inlet, show, is_over=lambda: footage is not None and footage.problem is not None)
-    if footage is not None:
-        footage.close()
+    with open_camera(session.size) if out == CAMERA else nullcontext() as show, _visit(session) as visit:
+        footage: Footage | None = None
+        if "://" in out:
+            footage = Transmission(out, RATE, session.photo)
+        elif out != CAMERA:
+            footage = Film(out, RATE, origin)
+        visit.record(footage)
+        print("Ctrl-C ends it.", file=sys.stderr)
+        with suppress(KeyboardInterrupt):
+            play(visit, inlet, show, is_over=lambda: footage is not None and footage.problem is not None)
+        if footage is not None:
+            footage.close()
+        return visit.clock.cursor * BLOCK
 
 
-def _show_page(session: "LiveSession", inlet: "Inlet | None") -> "Visit":
-    """Plays to the page until it is closed; gives its visit."""
+def _show_page(session: "LiveSession", inlet: "Inlet | None") -> float:
+    """Plays to the page until it is closed; gives the seconds of sound that left."""
+    from atldiff.live.clock import BLOCK
     from atldiff.live.devices.play import play
     from atldiff.live.devices.viewer import Viewer
     from atldiff.live.visit import Visit
@@ -157,11 +142,9 @@ def _show_page(session: "LiveSession", inlet: "Inlet | None") -> "Visit":
     with closing(Viewer(session.photo, inlet is None, partial(Visit, session))) as viewer:
         print(f"Open {viewer.address} in a browser of this machine. Ctrl-C ends it.", flush=True)
         with suppress(KeyboardInterrupt):
-            viewer.has_come.wait()
-            if viewer.problem is None and inlet is None:
+            visit = viewer.wait()
+            if inlet is None:
                 viewer.has_left.wait()
-            elif viewer.problem is None:
-                play(viewer.visit, inlet, leaves=False, is_over=viewer.has_left.is_set)
-        if viewer.problem is not None:
-            raise viewer.problem
-        return viewer.visit or Visit(session)
+            else:
+                play(visit, inlet, leaves=False, is_over=viewer.has_left.is_set)
+        return viewer.visit.clock.cursor * BLOCK if viewer.visit else 0.0

@@ -2,10 +2,12 @@
 
 - Sound leaves in blocks of 20 ms without a gap. Pictures belong to the sound that leaves.
 - The delay follows the pictures: it is the 97th percentile of the time that they took in the last 10 s.
+- One thread may note pictures while another lets sound leave.
 - It changes in quiet blocks alone: one is said twice, or left out. Only a machine that falls a second behind
   with the sound itself leaves out more.
 """
 
+import threading
 from collections import deque
 
 import numpy as np
@@ -33,6 +35,7 @@ class LiveClock:
 
     def __init__(self) -> None:
         self.cursor = self.late = self.slots = 0
+        self._lock = threading.Lock()
         self._times: deque[tuple[float, float]] = deque()  # when a picture was ready, and how long it took
         self._starts = True  # nothing left yet, or nothing was there to leave
 
@@ -43,9 +46,11 @@ class LiveClock:
     @property
     def wanted(self) -> float:
         """Seconds of delay with which the pictures would be in time."""
-        if len(self._times) < _FEW:
+        with self._lock:
+            times = [took for _, took in self._times]
+        if len(times) < _FEW:
             return _FIRST
-        slowest = float(np.quantile([took for _, took in self._times], _IN_TIME)) + _MARGIN
+        slowest = float(np.quantile(times, _IN_TIME)) + _MARGIN
         return min(max(slowest, _LEAST), _MOST)
 
     @property
@@ -56,13 +61,15 @@ class LiveClock:
     def note_frame(self, index: int, heard: int) -> None:
         """Notes that a frame is ready when `heard` blocks were heard."""
         now = heard * BLOCK
-        self._times.append((now, now - index / FRAME_RATE))
-        while self._times[0][0] < now - _MEMORY:
-            self._times.popleft()
+        with self._lock:
+            self._times.append((now, now - index / FRAME_RATE))
+            while self._times[0][0] < now - _MEMORY:
+                self._times.popleft()
 
     def forget_frames(self) -> None:
         """Waits for further pictures before the delay follows them: the machine works another way now."""
-        self._times.clear()
+        with self._lock:
+            self._times.clear()
 
     def note_slot(self, is_new: bool) -> None:
         """Notes that a picture left, and whether it is another one than before."""

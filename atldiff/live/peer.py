@@ -160,7 +160,14 @@ def _make_track(visit: Visit, kind: str) -> Any:
             self.kind, self._count, self._sent = kind, 0, (-_REST, None)  # slot and picture sent last
 
         async def recv(self) -> Any:
-            """The next block or picture."""
+            """The next block or picture. A failure ends the visit; aiortc would end this track alone."""
+            try:
+                return await self._leave()
+            except Exception as error:
+                visit.fail(error)
+                raise
+
+        async def _leave(self) -> Any:
             while visit.begin is None:
                 await asyncio.sleep(0.005)
             if kind == "audio":

@@ -165,6 +165,11 @@ class Visit:
         self._inbox.put(None)
         self._wake.set()
 
+    def fail(self, error: Exception) -> None:
+        """Ends the visit by an error."""
+        self.problem = self.problem or error
+        self.close()
+
     def join(self, seconds: float) -> None:
         """Waits until both threads have ended, each so long at most."""
         for thread in self._threads:
@@ -176,8 +181,7 @@ class Visit:
         try:
             work()
         except Exception as error:  # the page tells any error
-            self.problem = error
-            self.close()
+            self.fail(error)
 
     def _hear(self) -> None:
         end = time.perf_counter()

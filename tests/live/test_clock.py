@@ -1,5 +1,8 @@
 """The delay follows the machine, and sound never breaks."""
 
+import sys
+import threading
+
 import numpy as np
 
 from atldiff.live.clock import BLOCK, LiveClock
@@ -66,3 +69,25 @@ def test_a_machine_that_sends_too_little_sound_does_not_fall_behind_for_ever():
     assert clock.delay(2_000) < 1.5
     said = [block for block in left if block is not None]
     assert said == sorted(set(said))
+
+
+def test_one_thread_notes_pictures_while_another_lets_sound_leave():
+    clock, done, wrong = LiveClock(), threading.Event(), []
+
+    def note() -> None:
+        frame = 0
+        while not done.is_set():
+            clock.note_frame(frame, frame)  # old ones are forgotten all the time
+            frame += 1
+
+    thread, before = threading.Thread(target=note), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread.start()
+    try:
+        for _ in range(3000):
+            wrong += [] if clock.wanted > 0 else [clock.wanted]
+    finally:
+        sys.setswitchinterval(before)
+        done.set()
+        thread.join()
+    assert wrong == []

@@ -8,9 +8,11 @@ import av
 from atldiff.config import FRAME_RATE
 from atldiff.errors import InputError
 
+Show = Callable[[av.VideoFrame], None]  # takes a picture
+
 
 @contextmanager
-def open_camera(size: tuple[int, int]) -> Iterator[Callable[[av.VideoFrame], None]]:
+def open_camera(size: tuple[int, int]) -> Iterator[Show]:
     """Opens the machine's virtual camera; it takes pictures until the block ends.
 
     Args:

@@ -7,6 +7,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,6 @@ class Viewer:
     Attributes:
         address: of the page.
         visit: the visit of the page that was opened; None: none yet.
-        problem: why the page could not be connected, or None.
-        has_come: set when the page is connected, or could not be.
         has_left: set when the page is closed.
 
     Raises:
@@ -43,12 +42,19 @@ class Viewer:
         if any(find_spec(name) is None for name in ("aiortc", "starlette", "uvicorn")):
             raise InputError("A page needs further packages", "Install them: pip install atldiff[live]")
         self.visit: Visit | None = None
-        self.problem: Exception | None = None
-        self.has_come, self.has_left = threading.Event(), threading.Event()
-        self._begin = begin
+        self.has_left, self._connected = threading.Event(), Future[Visit]()
+        self._begin, self._is_taken = begin, False
         page = _PAGE.read_text(encoding="utf-8").replace("MICROPHONE", str(microphone).lower())
         self._page = page.replace("PHOTO", _as_url(photo))
         self.address, self._server = self._serve()
+
+    def wait(self) -> Visit:
+        """Waits until the page is connected; gives its visit.
+
+        Raises:
+            Exception: it could not be connected.
+        """
+        return self._connected.result()
 
     def close(self) -> None:
         """Ends the page."""
@@ -89,17 +95,18 @@ class Viewer:
         """
         from atldiff.live.peer import connect, peer_loop
 
-        if self.visit is not None:
+        if self._is_taken:
             raise InputError("This page was opened before", "Start the command again")
-        self.visit = await asyncio.to_thread(self._begin)
+        self._is_taken = True
         try:
+            self.visit = await asyncio.to_thread(self._begin)
             answer = connect(self.visit, offer | {"microphone": True}, self.has_left.set)
-            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer, peer_loop()))
+            told = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer, peer_loop()))
         except Exception as error:
-            self.problem = error
+            self._connected.set_exception(error)
             raise
-        finally:
-            self.has_come.set()
+        self._connected.set_result(self.visit)
+        return told
 
 
 def _as_url(picture: np.ndarray) -> str:

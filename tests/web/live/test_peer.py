@@ -72,6 +72,18 @@ def test_what_is_said_replaces_the_microphone_and_hush_ends_it():
     assert not any(thread.is_alive() for thread in visit._threads)
 
 
+def test_sound_that_cannot_leave_ends_the_visit_with_its_error(monkeypatch):
+    visit, ended = Visit(Counting()), asyncio.Event()
+    monkeypatch.setattr(visit, "next_sound", lambda: 1 / 0)
+
+    async def run():
+        return await asyncio.wait_for(look(visit, ended), 60)
+
+    with pytest.raises(aiortc.mediastreams.MediaStreamError):
+        asyncio.run_coroutine_threadsafe(run(), peer_loop()).result(70)
+    assert isinstance(visit.problem, ZeroDivisionError)
+
+
 def leave(visit: Visit, seconds: float) -> None:
     """Lets what was heard leave, as the tracks do."""
     for block in range(round(seconds / BLOCK)):
