@@ -129,7 +129,8 @@ DRAG = """() => {
 # Plays the video in the making as soon as it will not stand still before its end.
 PLAY_LIVE = """value => {
   const kind = 'video/mp4; codecs="avc1.64001f, mp4a.40.2"';
-  const pause = () => new Promise(end => setTimeout(end, 150));
+  const plays = () => document.body.classList.contains('live');
+  const pause = () => new Promise(end => setTimeout(end, plays() ? 150 : 50));
   if (!value || !window.MediaSource?.isTypeSupported(kind)) return;
   const {path, seconds, age} = JSON.parse(value), source = new MediaSource();
   const begin = performance.now() - 1000 * age;  // of the frames, some of which are there already
@@ -152,8 +153,7 @@ PLAY_LIVE = """value => {
       else if (answer && answer.status != 416) return;  // 416: it is empty yet
       const made = buffer.buffered.length ? buffer.buffered.end(0) : 0;
       const pace = 1000 * made / (performance.now() - begin), left = (seconds - made) / pace;
-      const plays = document.body.classList.contains('live');
-      if (!plays && video.isConnected && made >= Math.min(0.5, seconds) && 1.1 * left <= seconds) {
+      if (!plays() && video.isConnected && made >= Math.min(0.5, seconds) && 1.1 * left <= seconds) {
         document.body.classList.add('live', 'heard'); video.play() } } } }"""
 END_LIVE = """() => {
   document.querySelector('#live')?.remove(); document.body.classList.remove('live') }"""

@@ -155,7 +155,7 @@ class Service(Inspector):
     def _steps(
         self, animation: Animation, folder: Path, estimate: float, begin: float, emotion: str
     ) -> Iterator[tuple[Step, Report | None]]:
-        """Makes a video; each picture, each REPORT_EVERY seconds and the finished video have a report.
+        """Makes a video and reports at each picture, each REPORT_EVERY seconds, and when it can be played.
 
         Args:
             animation: the input of rendering.
@@ -168,15 +168,15 @@ class Service(Inspector):
         with closing(self._make(animation, folder)) as steps:
             for step in steps:
                 passed, share = time.monotonic() - begin, step.done / step.total
+                begins = not plays and live.is_file()
                 if step.video:
                     result = f"{step.total / FRAME_RATE:.1f} s of video in {format_time(passed)}"
                     note = f" {step.note}" if step.note else ""
                     yield step, Report(f"Done: {result}.{emotion}{note}", 1.0, video=step.video)
-                elif step.picture or time.monotonic() > reported + REPORT_EVERY:
+                elif begins or step.picture or time.monotonic() > reported + REPORT_EVERY:
                     reported = time.monotonic()
                     left = format_time(seconds_left(estimate, step.done, step.total, passed))
                     words = f"Making frames: {step.done} of {step.total}, about {left} left"
-                    begins = not plays and live.is_file()
                     plays = plays or begins
                     playing = live if begins else None
                     times = step.total / FRAME_RATE, reported - start

@@ -99,15 +99,21 @@ def test_a_video_that_could_not_be_signed_is_given_with_a_sentence(tmp_path):
     assert last.video and last.words.startswith("Done") and last.words.endswith(" It has no signature.")
 
 
-def test_a_growing_video_is_told_once_with_its_length_and_the_age_of_its_frames(tmp_path):
+def test_a_growing_video_is_told_at_once_and_once_with_its_length_and_the_age_of_its_frames(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(service, "REPORT_EVERY", 99)
+
     def slow(animation: Animation, folder: Path):
         for step in grey(animation, folder):
             time.sleep(0.1)
-            (folder / "live.mp4").touch()
+            if step.done == 3:
+                (folder / "live.mp4").touch()
             yield step
 
     reports = list(service.Service(still, slow, None, tmp_path, Forecast(0.01, 1)).animate(ASKED))
     (told,) = [report for report in reports if report.live]
+    assert told.words.startswith("Making frames: 3 of 10")
     assert told.seconds == pytest.approx(1 / 3) and told.age >= 0.1
 
 
