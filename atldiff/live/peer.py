@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -58,7 +58,7 @@ async def connect(
     @peer.on("track")
     def listen(track: Any) -> None:
         _skip_prefetch(peer, track)
-        life.tasks.append(asyncio.ensure_future(_listen(track, visit)))
+        life.start(_listen(track, visit))
 
     @peer.on("datachannel")
     def talk(channel: Any) -> None:
@@ -67,14 +67,14 @@ async def connect(
     try:
         await peer.setRemoteDescription(RTCSessionDescription(offer["sdp"], offer["type"]))
         if not offer.get("microphone"):
-            life.tasks.append(asyncio.ensure_future(_pace(visit)))
+            life.start(_pace(visit))
         for kind in ("audio", "video"):
             peer.addTrack(_make_track(visit, kind))
         await peer.setLocalDescription(await peer.createAnswer())
     except Exception:
         await life.end()
         raise
-    life.tasks.append(asyncio.ensure_future(life.watch()))
+    life.start(life.watch())
     return {"sdp": peer.localDescription.sdp, "type": peer.localDescription.type}
 
 
@@ -83,8 +83,18 @@ class _Life:
 
     def __init__(self, peer: Any, visit: Visit, on_end: Callable[[], None]) -> None:
         self.peer, self.visit, self._on_end = peer, visit, on_end
-        self.tasks: list[asyncio.Future] = []
+        self._tasks: list[asyncio.Future] = []
         self._silent_at, self._is_over = time.monotonic() + CONNECTING, False
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs a task that ends with the visit; its failure ends the visit."""
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(self._note)
+        self._tasks.append(task)
+
+    def _note(self, task: asyncio.Future) -> None:
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self.visit.fail(error)
 
     def answer(self, channel: Any, message: Any) -> None:
         """Takes a word of the page; tells the state of the visit."""
@@ -106,7 +116,7 @@ class _Life:
             self._is_over = True
             self.visit.close()
             self._on_end()
-            for task in self.tasks:
+            for task in self._tasks:
                 if task is not asyncio.current_task():
                     task.cancel()
             await self.peer.close()
