@@ -1,7 +1,7 @@
-"""A live voice at 16 kHz: its last second, its level, and where it speaks.
+"""A live voice at 16 kHz: its last seconds, its level, and where it speaks.
 
 - Sound comes in blocks of any length and rate. What is heard does not depend on the blocks.
-- The level and the noise floor have a memory of ten seconds. The last second alone would lift a pause's
+- The level and the noise floor have a memory of ten seconds. The last two seconds alone would lift a pause's
   noise to speech.
 - The definitions are those of recordings: `media.voice_activity` and `speech.mel`.
 """

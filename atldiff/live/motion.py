@@ -1,6 +1,6 @@
 """The motion of a live face: landmarks and poses, a few frames at a time.
 
-- A window holds one second of past, the new frames and a short future. The edits are those of videos
+- A window holds two seconds of past, the new frames and a short future. The edits are those of videos
   (`speech.motion.edit.edit_face`), applied to the window.
 - Head, brows and emotion follow the voice later than in a video, which knows what comes: by
   `FaceStream.head_lag` and `expressions.AHEAD` frames.

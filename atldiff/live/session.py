@@ -28,7 +28,7 @@ from atldiff.provenance.watermark import Watermark
 if TYPE_CHECKING:
     from atldiff.pipeline import ATLDiffPipeline
 
-LOOKAHEAD, CHUNK, PAST = 3, 3, 30  # frames; what each costs the lips' accuracy is in docs/live.md
+LOOKAHEAD, CHUNK, PAST = 3, 3, 60  # frames; what each costs the lips' accuracy is in docs/live.md
 AMPLE = 6  # frames of future where nobody waits for the picture: lips are then nearly a video's
 HURRY = 3 * STEP  # frames of a late session's chunk: together they cost a third less
 RATES = 4_000, 192_000  # samples a second
