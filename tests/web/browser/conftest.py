@@ -9,6 +9,9 @@ from web.browser.visitor import WINDOW, open_page, tidy
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+# `window.asked`: how many pictures a page has asked for.
+COUNT_FRAMES = """{ const frame = window.requestAnimationFrame.bind(window);
+  window.asked = 0; window.requestAnimationFrame = then => { window.asked++; return frame(then) } }"""
 USUAL = {"reduced_motion": "reduce", "color_scheme": "light"}
 
 
@@ -26,7 +29,9 @@ def launch() -> Iterator[Callable]:
 def visitor(launch) -> Iterator:
     """A visitor with a wide window, whose browser keeps the page's scripts."""
     chromium = launch("--autoplay-policy=no-user-gesture-required")
-    yield chromium.new_context(viewport=WINDOW)
+    context = chromium.new_context(viewport=WINDOW)
+    context.add_init_script(COUNT_FRAMES)
+    yield context
     chromium.close()
 
 

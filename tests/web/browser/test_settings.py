@@ -15,6 +15,15 @@ def test_who_wants_little_motion_sees_the_example_stand_still(load):
     assert tab.evaluate(f"{VIDEO}.paused && {VIDEO}.currentTime == 0")
 
 
+def test_a_page_at_rest_asks_for_few_pictures(tab):
+    def asked() -> int:
+        before = tab.evaluate("window.asked")
+        tab.wait_for_timeout(2000)
+        return tab.evaluate("window.asked") - before
+
+    becomes(tab, lambda: asked() < 20)  # of 120
+
+
 def test_the_whole_model_card_is_shown(tab):
     tab.get_by_text("About the model").click()
     tab.locator("#model-card table").first.wait_for()
