@@ -175,7 +175,7 @@ def defined_in(file: Path) -> set[str]:
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch) -> Path:
-    """A folder with the files of the examples: a small photo, 0.12 s of speech, a table, a video of a face."""
+    """A folder with the files of the examples: a small photo, 0.12 s of speech, a table and a video."""
     page.photo(tmp_path / "face.jpg", 200)
     write_video(tmp_path / "me.mov", [np.asarray(Image.open(tmp_path / "face.jpg"))] * 36, None)
     page.recording(tmp_path / "speech.wav", 0.12)
