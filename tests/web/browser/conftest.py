@@ -80,7 +80,7 @@ def load(request, visitor, server, shared) -> Iterator[Callable]:
 def tab(load, shared):
     """The shared tab, in which photo, recording and takes are those of the test before.
 
-    Each test leaves the settings as they are at first.
+    Each test before those of the settings leaves the settings as they are at first.
     """
     if not shared or shared[0].is_closed():
         return load()

@@ -6,6 +6,7 @@ import page
 import pytest
 from web.browser.visitor import LINE, becomes, give, open_advanced, until
 
+HEAD = "document.querySelector('[aria-label=\"number input for Head motion\"]').value"
 # The borders of what can be clicked or filled in, with a contrast below 3 to what is round them.
 FAINT = """() => {
   const colour = text => text.match(/[\\d.]+/g).map(Number);
@@ -33,11 +34,10 @@ def check_looks(tab, folder: Path) -> None:
     until(tab, f"() => ({LINE}).includes('No face was found')")
     tab.wait_for_timeout(1000)  # the button has come back, and with it its colour
     assert tab.evaluate(FAINT) == []
-    moves = "document.querySelector('[aria-label=\"number input for Head motion\"]').value"
     tab.get_by_label("Natural").focus()
     tab.keyboard.press("ArrowRight")  # one group: the arrow keys choose
-    until(tab, f"() => {moves} == 0")
-    assert tab.get_by_role("radiogroup", name="Preset").get_by_label("Still").is_checked()
+    until(tab, f"() => {HEAD} == 0")
+    becomes(tab, tab.get_by_role("radiogroup", name="Preset").get_by_label("Still").is_checked)
     assert tab.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "3px"
     results = axe.Axe().run(tab, options={"resultTypes": ["violations"]})
     found = [
@@ -48,5 +48,5 @@ def check_looks(tab, folder: Path) -> None:
     ]
     assert found == []
     tab.get_by_label("Natural").check()
-    until(tab, f"() => {moves} == 1")
+    until(tab, f"() => {HEAD} == 1")
     becomes(tab, tab.get_by_label("Natural").is_checked)

@@ -1,4 +1,4 @@
-"""The page in Debian's Chromium, in dark colours: settings and notes."""
+"""The page in Debian's Chromium: settings and notes."""
 
 import page
 import pytest
@@ -9,7 +9,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_who_wants_little_motion_sees_the_example_stand_still(load):
-    tab = load("?__theme=dark", color_scheme="dark")
+    tab = load()
     until(tab, f"() => {VIDEO} && {VIDEO}.readyState >= 2")
     tab.wait_for_timeout(500)
     assert tab.evaluate(f"{VIDEO}.paused && {VIDEO}.currentTime == 0")
@@ -151,7 +151,5 @@ def test_what_is_told_is_of_the_photo_that_came_last(tab, tmp_path):
     until(tab, "() => document.querySelector('#photo-note').innerText.includes('good photo')")
 
 
-def test_nothing_is_faint_and_axe_finds_nothing_serious_in_dark_colours(load, tab, tmp_path):
-    if not tab.evaluate("document.body.classList.contains('dark')"):
-        load("?__theme=dark", color_scheme="dark")
-    check_looks(tab, tmp_path)
+def test_nothing_is_faint_and_axe_finds_nothing_serious_in_dark_colours(load, tmp_path):
+    check_looks(load("?__theme=dark", color_scheme="dark"), tmp_path)
