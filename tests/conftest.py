@@ -2,7 +2,9 @@
 
 import os
 import random
+import ssl
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import page
@@ -64,6 +66,14 @@ def data_folder(tmp_path_factory) -> Iterator[Path]:
         for name in ("ATLDIFF_SIGNING_CERT", "ATLDIFF_SIGNING_KEY", "ATLDIFF_LABEL"):
             patch.delenv(name, raising=False)
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates() -> Iterator[None]:
+    """Reads the certificates once; httpx reads them for each request, also to servers without any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)

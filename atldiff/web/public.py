@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from atldiff.config import WEIGHTS
+from atldiff.web.scripts import CALM
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = ROOT / "examples"
@@ -34,12 +36,42 @@ def public_routes() -> list[BaseRoute]:
 
 
 class CompressedPage:
-    """ASGI middleware that compresses the page itself to a tenth; gradio sends its scripts compressed."""
+    """ASGI middleware that calms the page itself and compresses it to a tenth.
+
+    Gradio sends its scripts compressed.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app, self._compressing = app, GZipMiddleware(app, compresslevel=6)
+        self._app, self._compressing = app, GZipMiddleware(CalmPage(app), compresslevel=6)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on."""
         is_page = scope["type"] == "http" and scope["path"] == "/"
         await (self._compressing if is_page else self._app)(scope, receive, send)
+
+
+class CalmPage:
+    """ASGI middleware that puts `scripts.CALM` first into the page's head; gradio's `head` comes too late."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on, and its answer as soon as the head is there."""
+        start: list[Message] = []
+
+        async def put_in(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                start.append(message)
+                return
+            if start:
+                body = message.get("body", b"")
+                message = message | {"body": body.replace(b"<head>", b"<head>" + CALM, 1)}
+                headers = MutableHeaders(scope=start[0])
+                if "content-length" in headers:
+                    longer = len(message["body"]) - len(body)
+                    headers["content-length"] = str(int(headers["content-length"]) + longer)
+                await send(start.pop())
+            await send(message)
+
+        await self._app(scope, receive, put_in)

@@ -30,11 +30,11 @@ def client(server) -> Client:
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> tuple:
-    """A small portrait and a second of speech."""
+    """A small portrait and half a second of speech."""
     folder = tmp_path_factory.mktemp("inputs")
     return (
         handle_file(page.photo(folder / "face.png", 320)),
-        handle_file(page.recording(folder / "voice.wav", 1)),
+        handle_file(page.recording(folder / "voice.wav", 0.5)),
     )
 
 
@@ -63,10 +63,10 @@ def test_check_portrait(client, inputs):
 @pytest.mark.parametrize("kind", ["npz", "json"])
 def test_landmarks_go_out_and_come_back(client, inputs, kind):
     saved, preview = client.predict(*inputs, blinks=0, file_format=kind, api_name="/landmarks")
-    assert Path(saved).suffix == f".{kind}" and LandmarkSequence.load(saved).points.shape == (30, 68, 2)
-    assert page.probe(preview)["frames"] == 30
+    assert Path(saved).suffix == f".{kind}" and LandmarkSequence.load(saved).points.shape == (15, 68, 2)
+    assert page.probe(preview)["frames"] == 15
     video = client.predict(*inputs, landmarks=handle_file(saved), **FAST, api_name="/animate")
-    assert page.probe(video)["frames"] == 30
+    assert page.probe(video)["frames"] == 15
 
 
 def test_a_table_turns_the_head(client, inputs, tmp_path):
@@ -74,7 +74,7 @@ def test_a_table_turns_the_head(client, inputs, tmp_path):
     table.write_text("yaw,pitch,roll\n" + "".join(f"{frame / 3:.2f},1,-2\n" for frame in range(40)))
     saved, _ = client.predict(*inputs, poses=handle_file(table), api_name="/landmarks")
     pose = LandmarkSequence.load(saved).pose
-    np.testing.assert_allclose(pose[:, :3], [(frame / 3, 1, -2) for frame in range(30)], atol=0.01)
+    np.testing.assert_allclose(pose[:, :3], [(frame / 3, 1, -2) for frame in range(15)], atol=0.01)
     table.write_text("yaw,pitch\n1,2\n")
     with pytest.raises(AppError, match="does not name roll"):
         client.predict(*inputs, poses=handle_file(table), **FAST, api_name="/animate")
@@ -82,7 +82,7 @@ def test_a_table_turns_the_head(client, inputs, tmp_path):
 
 def test_animate_gives_a_marked_video_with_sound(client, inputs):
     found = page.probe(client.predict(*inputs, api_name="/animate"))
-    assert found["size"] == (320, 320) and found["frames"] == 30 and found["rate"] == 30
+    assert found["size"] == (320, 320) and found["frames"] == 15 and found["rate"] == 30
     assert found["codecs"] == ("h264", "aac") and "AI-generated" in found["tags"]["comment"]
 
 
@@ -115,7 +115,7 @@ def test_a_second_person_answers(client, inputs, tmp_path):
     answer = handle_file(page.recording(tmp_path / "answer.wav", 0.5, "bilabials"))
     pair = {"answer": answer, "second": inputs[0], "output": "crop"}
     found = page.probe(client.predict(*inputs, **pair, api_name="/animate"))
-    assert found["size"] == (256, 128) and found["frames"] == 57  # 1 s, a pause of 0.4 s, 0.5 s
+    assert found["size"] == (256, 128) and found["frames"] == 42  # 0.5 s, a pause of 0.4 s, 0.5 s
     with pytest.raises(AppError, match="shows one face"):
         client.predict(*inputs, answer=answer, api_name="/animate")
 
@@ -137,7 +137,7 @@ def test_a_matte_is_a_webm_with_its_credentials_beside_it(client, server, inputs
 
 def bad_files(folder: Path) -> dict[str, tuple[Path, Path, str]]:
     """Name: (photo, recording, a word of the sentence)."""
-    face, voice = page.photo(folder / "face.png", 320), page.recording(folder / "voice.wav", 1)
+    face, voice = page.photo(folder / "face.png", 320), page.recording(folder / "voice.wav", 0.5)
     empty, text, silent = folder / "empty.jpg", folder / "text.jpg", folder / "silent.wav"
     empty.touch()
     text.write_text("no picture")
@@ -253,14 +253,14 @@ def test_helpers_cannot_be_called(client):
 def test_eight_clients_at_once_each_get_their_own_video(server, tmp_path):
     def ask(number: int) -> tuple[dict, int]:
         face = page.photo(tmp_path / f"{number}.png", 200 + 16 * number)
-        voice = page.recording(tmp_path / f"{number}.wav", (8 + number) / 30)
+        voice = page.recording(tmp_path / f"{number}.wav", (4 + number) / 30)
         client = Client(server[0], verbose=False)
         return page.probe(client.predict(handle_file(face), handle_file(voice), steps=1, api_name="/animate"))
 
     with ThreadPoolExecutor(8) as pool:
         videos = list(pool.map(ask, range(8)))
     assert [v["size"][0] for v in videos] == [200 + 16 * n for n in range(8)]
-    assert [v["frames"] for v in videos] == [8 + n for n in range(8)]
+    assert [v["frames"] for v in videos] == [4 + n for n in range(8)]
     assert jobs(server) == []
 
 
@@ -271,7 +271,7 @@ def test_a_cancelled_job_stops_and_disturbs_nobody(client, server, inputs, tmp_p
     until(lambda: jobs(server))
     waiting = other.submit(*inputs, **FAST, api_name="/animate")
     job.cancel()
-    assert page.probe(waiting.result(timeout=page.PATIENCE))["frames"] == 30
+    assert page.probe(waiting.result(timeout=page.PATIENCE))["frames"] == 15
     until(lambda: not jobs(server))
     assert job.done()
 
@@ -340,6 +340,10 @@ def test_the_example_in_the_readme(server, tmp_path, monkeypatch):
     if not code:
         pytest.skip("the README has no section 'API' yet")
     monkeypatch.chdir(page.ROOT)
+    short = str(page.recording(tmp_path / "hello.wav", 0.5))
+    assert "examples/hello_world.flac" in code
+    code = code.replace("http://127.0.0.1:7860/", server[0]).replace("examples/hello_world.flac", short)
     made = {}
-    exec(compile(code.replace("http://127.0.0.1:7860/", server[0]), "README.md", "exec"), made)
-    assert page.probe(made["video"])["codecs"] == ("h264", "aac")
+    exec(compile(code, "README.md", "exec"), made)
+    found = page.probe(made["video"])
+    assert found["codecs"] == ("h264", "aac") and found["frames"] == 15

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import page
 import pytest
+from web.browser.looks import check_looks
 from web.browser.visitor import LINE, VIDEO, becomes, clear, finished, give, until
 
 from atldiff.media.synthesis import installed_voices
@@ -13,8 +14,8 @@ from atldiff.web import texts
 pytestmark = pytest.mark.browser
 
 
-def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(new_tab):
-    tab = new_tab(reduced_motion="no-preference")
+def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(load):
+    tab = load(reduced_motion="no-preference")
     tab.set_viewport_size({"width": 1280, "height": 720})
     assert "Make a portrait speak" in tab.inner_text("h1") and "agreed" in tab.inner_text("#foot")
     until(tab, f"() => {VIDEO} && {VIDEO}.currentTime > 0.1")
@@ -38,6 +39,7 @@ def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(new_tab
         f"() => {VIDEO}.currentSrc.endsWith('{name}') && {VIDEO}.currentTime > 0.1 && {VIDEO}.volume == 1",
     )
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('6.7 s of speech')")
+    tab.emulate_media(reduced_motion="reduce")  # as the other tests have it
 
 
 def test_an_upload_that_fails_is_told_in_our_sentence_alone(tab, tmp_path):
@@ -86,12 +88,13 @@ def test_the_sound_of_a_video_becomes_the_speech(tab, tmp_path):
 
 
 @pytest.mark.skipif(not installed_voices(), reason="no voice is installed")
-def test_a_typed_text_becomes_the_speech(tab):
+def test_a_typed_text_becomes_the_speech(tab, tmp_path):
+    give(tab, recording=page.recording(tmp_path / "voice.wav", 0.4))
     tab.get_by_text("Or type what to say").click()
     tab.get_by_label("Text", exact=True).fill("Good morning.")
     note = "document.querySelector('#speech-note').innerText"
     until(tab, f"() => {note}.includes('of speech')")
-    before = tab.inner_text("#speech-note")  # of the recording that is filled in
+    before = tab.inner_text("#speech-note")
     tab.click("#say")
     until(tab, f"() => {note}.includes('of speech') && {note} != {before!r}")
     tab.get_by_label("Text", exact=True).fill("")
@@ -150,46 +153,9 @@ def test_a_second_person_answers_beside_the_first(tab, tmp_path):
     tab.click("#animate")
     until(tab, f"() => {VIDEO}?.videoWidth == 320 + 320 && {VIDEO}.duration > 1.1")
     assert finished(tab).startswith("Done: 1.2 s of video")
+    clear(tab, "answer", "second")
+    tab.locator("#second img").wait_for(state="hidden")
 
 
-# The borders of what can be clicked or filled in, with a contrast below 3 to what is round them.
-FAINT = """() => {
-  const colour = text => text.match(/[\\d.]+/g).map(Number);
-  const light = rgb => rgb.slice(0, 3).map((level, at) => {
-    const value = level / 255;
-    const linear = value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-    return [0.2126, 0.7152, 0.0722][at] * linear }).reduce((sum, each) => sum + each);
-  const behind = part => { for (let at = part.parentElement; at; at = at.parentElement) {
-    const [r, g, b, a = 1] = colour(getComputedStyle(at).backgroundColor); if (a == 1) return [r, g, b] }
-    return [255, 255, 255] };
-  const contrast = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
-  return [...document.querySelectorAll('button.secondary, textarea, input:is([type=number], [type=radio])')]
-    .filter(part => part.checkVisibility() && part.offsetHeight && !part.disabled && !part.checked)
-    .filter(part => getComputedStyle(part).borderTopStyle != 'none' && !part.closest('#screen'))
-    .filter(part => contrast(colour(getComputedStyle(part).borderTopColor), behind(part)) < 3)
-    .map(part => part.outerHTML.slice(0, 120)) }"""
-
-
-@pytest.mark.parametrize("colours", ["light", "dark"])
-def test_axe_finds_nothing_serious(new_tab, tmp_path, colours):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    tab = new_tab(f"?__theme={colours}", color_scheme=colours)
-    give(tab, page.landscape(tmp_path / "land.png"), page.recording(tmp_path / "voice.wav", 1))
-    tab.get_by_role("button", name="Advanced").click()
-    tab.click("#animate")
-    until(tab, f"() => ({LINE}).includes('No face was found')")
-    tab.wait_for_timeout(1000)  # the button has come back, and with it its colour
-    assert tab.evaluate(FAINT) == []
-    tab.get_by_label("Natural").focus()
-    tab.keyboard.press("ArrowRight")  # one group: the arrow keys choose
-    until(tab, "() => document.querySelector('[aria-label=\"number input for Head motion\"]').value == 0")
-    assert tab.get_by_role("radiogroup", name="Preset").get_by_label("Still").is_checked()
-    assert tab.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "3px"
-    results = axe.Axe().run(tab, options={"resultTypes": ["violations"]})
-    found = [
-        (rule["id"], node["html"][:200], node["failureSummary"][:300])
-        for rule in results.response["violations"]
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
-    assert found == []
+def test_nothing_is_faint_and_axe_finds_nothing_serious_in_light_colours(tab, tmp_path):
+    check_looks(tab, tmp_path)

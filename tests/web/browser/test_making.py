@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import page
 import pytest
-from web.browser.visitor import LINE, VIDEO, becomes, finished, give, open_page, running, until
+from web.browser.visitor import LINE, VIDEO, becomes, finished, give, open_advanced, open_page, running, until
 
 from atldiff.web import texts
 
@@ -37,7 +37,7 @@ def test_a_visitor_animates_sees_frames_and_then_the_video(tab, slowly, tmp_path
         assert tab.evaluate("document.querySelector('#live').duration") == 1.5
     assert "Done: 1.5 s of video" in finished(tab)
     until(tab, f"() => {VIDEO}?.currentSrc.endsWith('face-voice.mp4') && {VIDEO}.currentTime > 0.2")
-    assert tab.evaluate(f"{VIDEO}.videoWidth") == 320 and abs(tab.evaluate(f"{VIDEO}.duration") - 1.5) < 0.1
+    until(tab, f"() => {VIDEO}.videoWidth == 320 && Math.abs({VIDEO}.duration - 1.5) < 0.1")
     assert tab.locator("#live").count() == 0
     until(tab, "() => document.activeElement.id == 'animate'")
     with tab.expect_download() as download:
@@ -60,6 +60,7 @@ def test_what_comes_late_of_the_video_in_the_making_does_not_hide_the_finished_o
     held[0].fulfill(response=answers[-1])
     tab.wait_for_timeout(500)
     assert tab.is_visible("#talk video") and not tab.evaluate("document.body.classList.contains('live')")
+    tab.unroute("**/live.mp4")
 
 
 def test_a_landscape_is_told_once_and_the_page_goes_on(tab, tmp_path):
@@ -89,7 +90,7 @@ def test_an_iphones_photo_is_shown_and_speaks(tab, tmp_path):
 
 def test_takes_are_compared_shown_again_and_give_their_settings_back(tab, tmp_path):
     give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 0.4))
-    tab.get_by_role("button", name="Advanced").click()
+    open_advanced(tab)
     for size in ("Whole photo", "128 face only"):
         tab.get_by_label(size).check()
         tab.click("#animate")
@@ -98,7 +99,7 @@ def test_takes_are_compared_shown_again_and_give_their_settings_back(tab, tmp_pa
     until(tab, f"() => {VIDEO}?.videoWidth == 128")
     takes = tab.locator("#earlier button")
     names = ["Size crop", "as usual"]
-    becomes(tab, lambda: [each.split(": ")[1] for each in takes.all_inner_texts()] == names)
+    becomes(tab, lambda: [each.split(": ")[1] for each in takes.all_inner_texts()][:2] == names)
     tab.click("#beside")
     until(tab, "() => document.querySelector('#other video')?.videoWidth == 320")
     until(tab, "() => (video => video.played.length && video.muted)(document.querySelector('#other video'))")
@@ -173,7 +174,7 @@ def remembers(tab, what: str) -> None:
 def test_a_lost_connection_loses_nothing_and_the_video_is_begun_again(new_tab, server, slowly, tmp_path):
     lost = "() => document.querySelector('.toast-body')?.innerText.includes('goes on where it was')"
     with page.weak_line(server[0]) as (url, cut):
-        tab = new_tab(url=url)
+        tab = new_tab(url)
         give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1))
         tab.get_by_label("number input for Lip strength").fill("0.5")
         with slowly():
@@ -201,13 +202,17 @@ def test_a_lost_connection_loses_nothing_and_the_video_is_begun_again(new_tab, s
 
 
 def test_a_video_for_posting_has_shape_background_and_captions_and_is_shared(tab, tmp_path):
+    tab.get_by_role("button", name=texts.EXAMPLES[0].name).click()
+    until(tab, "() => document.querySelector('#speech-note').innerText.includes('4.9 s')")
     give(tab, recording=page.recording(tmp_path / "hello.wav", 1))
-    tab.get_by_role("button", name="Advanced").click()
+    open_advanced(tab)
     tab.get_by_label("9:16").check()
     until(tab, "() => document.querySelectorAll('#photo img')[1]?.naturalWidth == 360")  # of 640
-    tab.get_by_label("Background", exact=True).fill("#1e5fb4")
+    background, captions = tab.get_by_label("Background", exact=True), tab.locator("#captions textarea")
+    usual = background.input_value()
+    background.fill("#1e5fb4")
     tab.keyboard.press("Enter")
-    tab.locator("#captions textarea").fill("Hello world.")
+    captions.fill("Hello world.")
     tab.click("#animate")
     assert "Done" in finished(tab)
     until(tab, f"() => {VIDEO}?.videoWidth == 288 && {VIDEO}.videoHeight == 512")
@@ -226,18 +231,22 @@ def test_a_video_for_posting_has_shape_background_and_captions_and_is_shared(tab
     until(tab, "() => window.shared")
     name, kind, size = tab.evaluate("window.shared")
     assert name == "astronaut-hello.mp4" and kind == "video/mp4" and size > 10_000
+    tab.get_by_label("Whole photo").check()
+    background.fill(usual)
+    tab.keyboard.press("Enter")
+    captions.fill("")
 
 
-def test_two_tabs_at_once_each_show_their_own_video(new_tab, tmp_path):
-    tabs = [new_tab(), new_tab()]
+def test_two_tabs_at_once_each_show_their_own_video(tab, new_tab, tmp_path):
+    tabs = [tab, new_tab()]
     for number, tab in enumerate(tabs):
-        face = page.photo(tmp_path / f"{number}.png", 320 + 32 * number)
+        face = page.photo(tmp_path / f"{number}.png", 304 + 32 * number)
         give(tab, face, page.recording(tmp_path / f"{number}.wav", 0.4 + 0.4 * number))
     for tab in tabs:
         tab.click("#animate")
     assert [finished(tab)[:11] for tab in tabs] == ["Done: 0.4 s", "Done: 0.8 s"]
     for number, tab in enumerate(tabs):
-        until(tab, f"() => {VIDEO} && {VIDEO}.videoWidth == {320 + 32 * number}")
+        until(tab, f"() => {VIDEO} && {VIDEO}.videoWidth == {304 + 32 * number}")
 
 
 def test_cancel_says_so_returns_to_the_state_before_and_frees_the_queue(tab, server, slowly, tmp_path):

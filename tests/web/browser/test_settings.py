@@ -1,29 +1,27 @@
-"""The page in Debian's Chromium: settings and notes, in one tab, as the page takes seconds to load."""
-
-from collections.abc import Iterator
+"""The page in Debian's Chromium: settings and notes."""
 
 import page
 import pytest
-from web.browser.conftest import USUAL
-from web.browser.visitor import LINE, VIDEO, becomes, clear, give, open_page, until
+from web.browser.looks import check_looks
+from web.browser.visitor import LINE, VIDEO, becomes, clear, give, open_advanced, until
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def tab(visitor, server) -> Iterator:
-    """One tab for this file; each test gives what it needs."""
-    tab = visitor.new_page()
-    tab.emulate_media(**USUAL)
-    open_page(tab, server[0])
-    yield tab
-    tab.close()
-
-
-def test_who_wants_little_motion_sees_the_example_stand_still(tab):
+def test_who_wants_little_motion_sees_the_example_stand_still(load):
+    tab = load()
     until(tab, f"() => {VIDEO} && {VIDEO}.readyState >= 2")
     tab.wait_for_timeout(500)
     assert tab.evaluate(f"{VIDEO}.paused && {VIDEO}.currentTime == 0")
+
+
+def test_a_page_at_rest_asks_for_few_pictures(tab):
+    def asked() -> int:
+        before = tab.evaluate("window.asked")
+        tab.wait_for_timeout(2000)
+        return tab.evaluate("window.asked") - before
+
+    becomes(tab, lambda: asked() < 20)  # of 120
 
 
 def test_the_whole_model_card_is_shown(tab):
@@ -41,12 +39,6 @@ def test_the_detector_can_be_chosen(tab):
     usual = tab.get_by_label("MediaPipe", exact=True)
     assert usual.is_visible() and not usual.is_checked()
     usual.check()
-
-
-def open_advanced(tab) -> None:
-    """Opens the settings below *Advanced*, if they are closed."""
-    if not tab.get_by_label("face-alignment").is_visible():
-        tab.get_by_role("button", name="Advanced").click()
 
 
 def test_a_landmark_file_is_told_in_sight_and_let_go_with_another_recording(tab, tmp_path):
@@ -157,3 +149,7 @@ def test_what_is_told_is_of_the_photo_that_came_last(tab, tmp_path):
     tab.locator("#photo [aria-label=Clear], #photo [aria-label='Remove Image']").first.click()
     tab.set_input_files("#photo input[type=file]", str(good))
     until(tab, "() => document.querySelector('#photo-note').innerText.includes('good photo')")
+
+
+def test_nothing_is_faint_and_axe_finds_nothing_serious_in_dark_colours(load, tmp_path):
+    check_looks(load("?__theme=dark", color_scheme="dark"), tmp_path)

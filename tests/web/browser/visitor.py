@@ -7,6 +7,7 @@ from pathlib import Path
 import page
 
 VIDEO = "document.querySelector('#talk video')"
+WINDOW = {"width": 1440, "height": 1000}
 LINE = "document.querySelector('.making')?.innerText ?? ''"
 
 
@@ -16,6 +17,22 @@ def open_page(tab, url: str):
     tab.goto(url)
     tab.wait_for_selector("#animate")
     return tab
+
+
+def tidy(tab) -> None:
+    """Takes away what an earlier test left: its messages, its last words, its sound and its window."""
+    tab.set_viewport_size(WINDOW)
+    tab.evaluate("""() => {
+      document.querySelectorAll('.toast-close').forEach(button => button.click());
+      document.querySelectorAll('.making').forEach(line => { line.textContent = '' });
+      document.querySelectorAll('video, audio').forEach(player => player.pause()) }""")
+    until(tab, "() => !document.querySelector('.toast-body')")
+
+
+def open_advanced(tab) -> None:
+    """Opens the settings below *Advanced*, if they are closed."""
+    if not tab.get_by_label("face-alignment").is_visible():
+        tab.get_by_role("button", name="Advanced").click()
 
 
 def clear(tab, *places: str) -> None:
