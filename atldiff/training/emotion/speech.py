@@ -10,7 +10,6 @@ from torch import Tensor
 
 from atldiff.config import SAMPLE_RATE
 from atldiff.errors import InputError
-from atldiff.media.sound import resample
 from atldiff.speech.encoders import Encoder
 from atldiff.speech.mel import to_training_level
 from atldiff.training.data.array_file import ArrayFile, Row, StoredRows
@@ -74,8 +73,17 @@ def _read_table(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
         except (OSError, soundfile.SoundFileError) as error:
             remedy = "Fetch it again, or take its row out of emotional_speech.csv"
             raise InputError(f"{path} cannot be read", remedy) from error
-        samples = resample(sound.mean(axis=1), rate, SAMPLE_RATE)
-        yield samples, row["emotion"], row["actor"] in TEST_ACTORS
+        yield _to_samples(sound, rate), row["emotion"], row["actor"] in TEST_ACTORS
+
+
+def _to_samples(sound: np.ndarray, rate: int) -> np.ndarray:
+    """Mixes sound (m, channels) to samples (n,) at 16 kHz."""
+    mono = sound.mean(axis=1)
+    if rate == SAMPLE_RATE:
+        return mono
+    import librosa  # takes seconds
+
+    return librosa.resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE)
 
 
 def _read_corpus(data: Path) -> Iterator[tuple[np.ndarray, str, bool]]:
