@@ -133,8 +133,8 @@ DRAG = """() => {
     record(event) });
   addEventListener('pointermove', event => path && record(event));
   for (const kind of ['pointerup', 'pointercancel']) addEventListener(kind, end) }"""
-# Plays the video in the making as soon as it will not stand still before its end. The pace counts from the beginning,
-# or, after a further second of video, from the first part: what came before it took its time once.
+# Plays the video in the making as soon as it will not stand still before its end. The pace counts from the
+# beginning, or, after a further second of video, from the first part: what came before took its time once.
 PLAY_LIVE = """value => {
   const kind = 'video/mp4; codecs="avc1.64001f, mp4a.40.2"';
   const plays = () => document.body.classList.contains('live');
@@ -160,7 +160,8 @@ PLAY_LIVE = """value => {
           await new Promise(end => buffer.onupdateend = end) } }
       else if (answer && answer.status != 416) return;  // 416: it is empty yet
       const made = buffer.buffered.length ? buffer.buffered.end(0) : 0;
-      const now = performance.now(), left = (parts, since) => (seconds - made) / (1000 * parts / (now - since));
+      const now = performance.now();
+      const left = (parts, since) => (seconds - made) / (1000 * parts / (now - since));
       if (made && !first) first = {made, at: now};
       const lasts = made >= Math.min(0.5, seconds) && 1.1 * left(made, begin) <= seconds
         || made >= first?.made + 1 && 1.2 * left(made - first.made, first.at) <= seconds;
