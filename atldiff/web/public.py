@@ -66,7 +66,7 @@ class CalmPage:
                 return
             if start:
                 body = message.get("body", b"")
-                message = message | {"body": body.replace(b"<head>", b"<head>" + CALM, 1)}
+                message["body"] = body.replace(b"<head>", b"<head>" + CALM, 1)
                 headers = MutableHeaders(scope=start[0])
                 if "content-length" in headers:
                     longer = len(message["body"]) - len(body)
