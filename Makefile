@@ -4,7 +4,7 @@
 # make videos  the ready videos of the page's examples, again
 # make train-tiny  clips made on the fly -> prepare -> train -> export -> out/tiny/video.mp4
 # PYTHON=python3.12 make demo  picks the interpreter (3.11 to 3.14); VENV=dir picks another environment.
-# WORKERS=1 make test  takes one process for the tests instead of three.
+# WORKERS=1 make test  takes one process for the tests instead of two.
 
 VENV ?= .venv
 RUN := $(VENV)/bin/python
@@ -17,7 +17,7 @@ CHECK_CV2 := $(RUN) -c "import cv2" || { echo "OpenCV misses a system library; o
 PORTRAIT ?= examples/astronaut.jpg
 RECORDING ?= examples/hello_world.flac
 DEMO ?= out/demo.mp4
-WORKERS ?= 3
+WORKERS ?= 2
 
 .PHONY: demo test app lint bench videos train-tiny install clean
 .DEFAULT_GOAL := demo

@@ -13,16 +13,19 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 # Tests that share what is slow to start.
 GROUPS = {
-    "making": ("web/browser/test_making",),
-    "page": ("web/browser",),
-    "calls": ("web/test_c", "web/test_description", "web/test_faults"),
+    "page": (
+        "web/browser",
+        "web/test_c",
+        "web/test_description",
+        "web/test_faults",
+    ),
     "preparing": ("training/data/",),
 }
-LONGEST = ("@making", "@preparing", "@page", "training/", "web/", "test_wheel", "evaluation/")
+LONGEST = ("@page", "training/", "web/", "test_wheel", "evaluation/")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Gives one thread to each worker and its processes: together they keep two cores at work."""
+    """Gives one thread to each worker and its processes; there is one worker a core."""
     if config.getoption("numprocesses", default=None):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
