@@ -42,14 +42,16 @@ TIDY = """() => {
       part.setAttribute('role', 'img');
     for (const group of document.querySelectorAll('fieldset:has(input[type=radio]):not([role])')) {
       const name = group.querySelector('[data-testid=block-info]')?.innerText.trim() ?? '';
-      group.setAttribute('role', 'radiogroup'); group.setAttribute('aria-label', name);
-      for (const each of group.querySelectorAll('input')) each.name = name }  // arrow keys choose among them
+      group.setAttribute('role', 'radiogroup'); group.setAttribute('aria-label', name) }
+    for (const each of document.querySelectorAll('[role=radiogroup] input[name^="radio-"]'))
+      each.name = each.closest('[role=radiogroup]').getAttribute('aria-label');  // for the arrow keys
     for (const button of document.querySelectorAll('#photo button:has(img):not([aria-label])'))
       button.setAttribute('aria-label', 'Choose the face at a point of the photo');
     for (const toast of document.querySelectorAll('[data-testid=toast-text]')) {
       const plain = said.reduce((text, [found, instead]) => text.replace(found, instead), toast.textContent);
       if (plain !== toast.textContent) toast.textContent = plain } };
-  new MutationObserver(tidy).observe(document.body, {subtree: true, childList: true}); tidy() }""".replace(
+  const changes = {subtree: true, childList: true, attributeFilter: ['name']};  // gradio names a radio anew
+  new MutationObserver(tidy).observe(document.body, changes); tidy() }""".replace(
     "LIMIT", MAX_UPLOAD.removesuffix("mb")
 )
 # gradio loads the page anew after a lost connection. The visit outlives that in the tab's own storage, and a

@@ -34,8 +34,13 @@ def check_looks(tab, folder: Path) -> None:
     until(tab, f"() => ({LINE}).includes('No face was found')")
     tab.wait_for_timeout(1000)  # the button has come back, and with it its colour
     assert tab.evaluate(FAINT) == []
+    lips = tab.get_by_label("number input for Lip strength")
+    lips.fill("0.5")
+    becomes(tab, tab.get_by_label("Custom").is_checked)
+    tab.get_by_label("Natural").check()
+    becomes(tab, lambda: lips.input_value() == "1")
     tab.get_by_label("Natural").focus()
-    tab.keyboard.press("ArrowRight")  # one group: the arrow keys choose
+    tab.keyboard.press("ArrowRight")  # one group, also after a change: the arrow keys choose
     until(tab, f"() => {HEAD} == 0")
     becomes(tab, tab.get_by_role("radiogroup", name="Preset").get_by_label("Still").is_checked)
     assert tab.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "3px"
