@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import page as serving
-from visitor import clear, give
+from web.browser.visitor import clear, give
 
 PICTURES, STATES = Path(__file__).parents[1] / "examples" / "page", Path("out/page")
 WIDTH = 1200  # pixels of a picture

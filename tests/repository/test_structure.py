@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -132,6 +133,14 @@ def test_imports_between_packages_point_down():
     """The corridor imports nothing that serves, trains or measures; evaluation never imports training."""
     offenders = strangers(GUESTS)
     assert not offenders, listed(offenders)
+
+
+def test_the_tools_find_the_parts_of_the_tests_that_they_import():
+    """Those may have moved."""
+    parts = {path.stem for path in (ROOT / "tests").rglob("*.py")}
+    tops = {(path, module.split(".")[0]) for path, module, _ in all_imports() if path.parent.name == "tools"}
+    lost = [f"{name(path)} imports {top}" for path, top in tops if top in parts and not find_spec(top)]
+    assert not lost, listed(lost)
 
 
 def test_files_stay_short():
