@@ -92,7 +92,7 @@ def _open_inlet(args: argparse.Namespace, max_seconds: float) -> AbstractContext
     if args.input == MICROPHONE:
         return nullcontext(None) if args.out == PAGE else open_microphone()
     if args.input == "-":
-        return nullcontext(read_pcm(sys.stdin.buffer, args.rate, args.channels))
+        return nullcontext(read_pcm(open(0, "rb", buffering=0, closefd=False), args.rate, args.channels))
     return nullcontext(Recording(load_speech(Path(args.input), max_seconds)))
 
 
@@ -147,4 +147,8 @@ def _show_page(session: "LiveSession", inlet: "Inlet | None") -> float:
                 viewer.has_left.wait()
             else:
                 play(visit, inlet, leaves=False, is_over=viewer.has_left.is_set)
-        return viewer.visit.clock.cursor * BLOCK if viewer.visit else 0.0
+        if viewer.visit is None:
+            return 0.0
+        if viewer.visit.problem is not None:
+            raise viewer.visit.problem
+        return viewer.visit.clock.cursor * BLOCK

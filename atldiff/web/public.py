@@ -61,6 +61,7 @@ class CalmPage:
         start: list[Message] = []
 
         async def put_in(message: Message) -> None:
+            """Sends a part of the answer; the first one with the script."""
             if message["type"] == "http.response.start":
                 start.append(message)
                 return

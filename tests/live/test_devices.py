@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import socket
 import threading
 import time
@@ -57,6 +58,17 @@ def test_raw_pcm_is_heard_whole_at_any_rate(rate, channels):
     assert 1.5 * RATE <= len(heard) < 1.5 * RATE + 2 * SAMPLES
     tolerance = 1e-4 if rate == RATE else 0.01
     assert np.abs(heard[: round(1.5 * RATE) - 500] - wave(1.5)[:-500]).max() < tolerance
+
+
+def test_a_pipe_that_gives_single_bytes_is_heard_whole():
+    class Trickle(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(1)
+
+    pcm = np.round(32767 * wave(0.05)).astype("<i2")
+    np.testing.assert_allclose(
+        blocks(read_pcm(Trickle(pcm.tobytes()), RATE, 1))[: len(pcm)], pcm / 32768, atol=1e-6
+    )
 
 
 def test_of_a_microphone_that_nobody_hears_the_newest_sound_stays():
@@ -159,6 +171,10 @@ def test_an_address_that_nobody_answers_is_told_without_its_key(monkeypatch):
             broadcast(
                 f"rtmp://127.0.0.1:{silent.getsockname()[1]}/live/secret", iter(pictures), Tape(RATE, 1)
             )
+        sender = module._Sender(f"rtmp://127.0.0.1:{silent.getsockname()[1]}/a/b")
+        assert os.getsid(sender._program.pid) != os.getsid(0)  # Ctrl-C ends the portrait, not what is sent
+        sender._program.kill()
+        assert sender.close() is not None
     for wrong in ("rtmp://", "rtmp://host", "ftp://host/live/secret"):
         with pytest.raises(InputError, match="No video can be sent to"):
             check_address(wrong)

@@ -54,13 +54,10 @@ def broadcast(address: str, frames: Iterator[np.ndarray], sound: Sound) -> None:
             tag_video(container, {})
             for _ in encode_streams(container, ".flv", marked, first.shape, sound):
                 pass
-    except OSError:  # the sender has ended; `close` tells why
-        pass
-    finally:
-        reason = sender.close()
-    if reason is not None:
-        remedy = "Check address and key, and that the service expects a video now"
-        raise InputError(f"The connection to {_public(address)} failed ({reason})", remedy)
+    finally:  # if the sender has ended, `close` tells why; what was raised is the broken pipe
+        if (reason := sender.close()) is not None:
+            remedy = "Check address and key, and that the service expects a video now"
+            raise InputError(f"The connection to {_public(address)} failed ({reason})", remedy)
 
 
 class _Sender:
@@ -68,7 +65,9 @@ class _Sender:
 
     def __init__(self, address: str) -> None:
         command = [sys.executable, str(_SENDER), address]
-        self._program = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._program = subprocess.Popen(  # in a session of its own, where Ctrl-C does not reach it
+            command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
         self._since: float | None = None  # when the write that waits began
         threading.Thread(target=self._watch, daemon=True).start()
 

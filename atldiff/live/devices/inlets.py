@@ -3,11 +3,12 @@
 Each gives blocks of 20 ms for a `Visit`, as they arrive.
 """
 
+import io
 import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -100,20 +101,24 @@ class Arriving:
         self._has_ended.set()
 
 
-def read_pcm(stream: BinaryIO, rate: int, channels: int) -> Arriving:
+def read_pcm(stream: io.RawIOBase | io.BytesIO, rate: int, channels: int) -> Arriving:
     """Reads raw PCM in a thread: 16 bits, little endian.
 
     Args:
-        stream: is read as fast as it is heard.
+        stream: without a buffer; Python cannot end while a thread waits in one. It is read as it is heard.
         rate: samples a second.
         channels: 1 or 2.
     """
     inlet, size = Arriving(rate), 2 * channels
 
     def read() -> None:
-        while len(data := stream.read(max(1, round(_PART * rate)) * size)) >= size:
-            samples = np.frombuffer(data[: len(data) // size * size], "<i2").reshape(-1, channels)
-            inlet.put(samples.mean(axis=1, dtype=np.float32) / 32768, waits=True)
+        rest = b""
+        while data := stream.read(max(1, round(_PART * rate)) * size):
+            data = rest + data
+            whole = len(data) // size * size
+            samples, rest = np.frombuffer(data[:whole], "<i2").reshape(-1, channels), data[whole:]
+            if len(samples):
+                inlet.put(samples.mean(axis=1, dtype=np.float32) / 32768, waits=True)
         inlet.end()
 
     threading.Thread(target=read, daemon=True, name="pcm").start()
