@@ -135,14 +135,15 @@ DRAG = """() => {
     record(event) });
   addEventListener('pointermove', event => path && record(event));
   for (const kind of ['pointerup', 'pointercancel']) addEventListener(kind, end) }"""
-# Plays the video in the making as soon as it will not stand still before its end. The pace counts from the
-# beginning, or, after a further second of video, from the first part: what came before took its time once.
+# Plays the video in the making as soon as it will not stand still before its end: at once where the server's
+# forecast says so. Else the pace counts from the beginning, or, after a further second of video, from the first
+# part: what came before took its time once.
 PLAY_LIVE = """value => {
   const kind = 'video/mp4; codecs="avc1.64001f, mp4a.40.2"';
   const plays = () => document.body.classList.contains('live');
   const pause = () => new Promise(end => setTimeout(end, plays() ? 150 : 50));
   if (!value || !window.MediaSource?.isTypeSupported(kind)) return;
-  const {path, seconds, age} = JSON.parse(value), source = new MediaSource();
+  const {path, seconds, age, left: forecast} = JSON.parse(value), source = new MediaSource();
   const begin = performance.now() - 1000 * age;  // of the frames, some of which are there already
   const video = document.createElement('video');
   Object.assign(video, {id: 'live', controls: true, playsInline: true});
@@ -165,8 +166,8 @@ PLAY_LIVE = """value => {
       const now = performance.now();
       const left = (parts, since) => (seconds - made) / (1000 * parts / (now - since));
       if (made && !first) first = {made, at: now};
-      const lasts = made >= Math.min(0.5, seconds) && 1.1 * left(made, begin) <= seconds
-        || made >= first?.made + 1 && 1.2 * left(made - first.made, first.at) <= seconds;
+      const lasts = made >= Math.min(0.5, seconds) && Math.min(forecast, left(made, begin)) <= seconds / 1.1
+        || made >= first?.made + 1 && left(made - first.made, first.at) <= seconds / 1.2;
       if (!plays() && video.isConnected && lasts) {
         document.body.classList.add('live', 'heard'); video.play() } } } }"""
 END_LIVE = """() => {

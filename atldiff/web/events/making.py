@@ -37,8 +37,8 @@ def link_live(report: Report) -> str:
     """Lets the browser read the growing video by a name of its own.
 
     Returns:
-        JSON of its path, its length and the age of its frames, in seconds; "" if the job's folder is on
-        another disk than the uploads.
+        JSON of its path, and in seconds: its length, the age of its frames, and the time left as forecast;
+        "" if the job's folder is on another disk than the uploads.
     """
     assert report.live is not None
     path = Path(get_upload_folder()) / uuid4().hex / report.live.name
@@ -47,7 +47,8 @@ def link_live(report: Report) -> str:
         os.link(report.live, path)  # the job removes its own name of the file
     except OSError:
         return ""
-    return json.dumps({"path": str(path), "seconds": report.seconds, "age": report.age})
+    times = {"seconds": report.seconds, "age": report.age, "left": report.left}
+    return json.dumps({"path": str(path), **times})
 
 
 def connect_making(page: Page, service: Service, usual: dict[str, Any]) -> None:

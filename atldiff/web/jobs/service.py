@@ -57,6 +57,7 @@ class Report:
             content, and where workers hold it.
         seconds: of the whole video.
         age: seconds since its frames began.
+        left: seconds until it is finished, as forecast.
     """
 
     words: str
@@ -66,6 +67,7 @@ class Report:
     live: Path | None = None
     seconds: float = 0.0
     age: float = 0.0
+    left: float = 0.0
 
 
 class Service(Inspector):
@@ -175,11 +177,11 @@ class Service(Inspector):
                     yield step, Report(f"Done: {result}.{emotion}{note}", 1.0, video=step.video)
                 elif begins or step.picture or time.monotonic() > reported + REPORT_EVERY:
                     reported = time.monotonic()
-                    left = format_time(seconds_left(estimate, step.done, step.total, passed))
-                    words = f"Making frames: {step.done} of {step.total}, about {left} left"
+                    left = seconds_left(estimate, step.done, step.total, passed)
+                    words = f"Making frames: {step.done} of {step.total}, about {format_time(left)} left"
                     plays = plays or begins
                     playing = live if begins else None
-                    times = step.total / FRAME_RATE, reported - start
+                    times = step.total / FRAME_RATE, reported - start, left
                     yield step, Report(words, share, step.picture, None, playing, *times)
                 else:
                     yield step, None

@@ -37,20 +37,23 @@ def open_advanced(tab) -> None:
 
 def clear(tab, *places: str) -> None:
     """Takes photo and recording away, or the named one, and waits until nothing is told of it."""
-    for place in places or ("photo", "speech"):
+    places = places or ("photo", "speech")
+    for place in places:
         button = tab.locator(f"#{place} [aria-label=Clear], #{place} [aria-label='Remove Image']")
         if button.count():
             button.first.click()
+    for place in places:
         until(tab, f"() => !document.querySelector('#{place}-note .note')")
 
 
 def give(tab, photo: Path | None = None, recording: Path | None = None) -> None:
     """Uploads a photo or a recording in place of those that are there; waits until each was looked at."""
     clear(tab, *(() if photo else ("speech",)))
-    for place, path in (("photo", photo), ("speech", recording)):
-        if path:
-            tab.set_input_files(f"#{place} input[type=file]", str(path))
-            tab.wait_for_selector(f"#{place}-note .note")
+    given = {place: path for place, path in (("photo", photo), ("speech", recording)) if path}
+    for place, path in given.items():
+        tab.set_input_files(f"#{place} input[type=file]", str(path))
+    for place in given:
+        tab.wait_for_selector(f"#{place}-note .note")
 
 
 def until(tab, condition: str) -> None:
