@@ -261,7 +261,7 @@ def test_cancel_says_so_returns_to_the_state_before_and_frees_the_queue(tab, ser
         tab.wait_for_timeout(1000)
     assert tab.inner_text(".making").startswith("Cancelled") and tab.is_visible("#talk video")
     assert tab.evaluate(f"{VIDEO}.src") == before and not tab.is_visible("#stop")
-    give(tab, tmp_path / "face.png", page.recording(tmp_path / "short.wav", 0.4))
+    give(tab, recording=page.recording(tmp_path / "short.wav", 0.4))
     tab.click("#animate")
     assert "Done: 0.4 s of video" in finished(tab)
     assert list(server[1].glob("atldiff-*/job-*")) == []
@@ -278,7 +278,7 @@ def test_after_many_a_cancelled_run_the_next_is_made(tab, slowly, tmp_path):
             until(tab, f"() => ({LINE}).startsWith('Cancelled')")
             tab.wait_for_timeout(600)
             assert tab.inner_text(".making").startswith("Cancelled")  # no report came after it
-    give(tab, tmp_path / "face.png", page.recording(tmp_path / "short.wav", 0.4))
+    give(tab, recording=page.recording(tmp_path / "short.wav", 0.4))
     tab.click("#animate")
     assert finished(tab).startswith("Done")
 

@@ -18,10 +18,10 @@ def test_who_wants_little_motion_sees_the_example_stand_still(load):
 def test_a_page_at_rest_asks_for_few_pictures(tab):
     def asked() -> int:
         before = tab.evaluate("window.asked")
-        tab.wait_for_timeout(2000)
+        tab.wait_for_timeout(1000)
         return tab.evaluate("window.asked") - before
 
-    becomes(tab, lambda: asked() < 20)  # of 120
+    becomes(tab, lambda: asked() < 10)  # of 60
 
 
 def test_the_whole_model_card_is_shown(tab):
