@@ -68,19 +68,20 @@ def test_one_frame_for_each_thirtieth_of_a_second(sequence, speech):
 
 
 def test_same_seed_same_bytes_other_seed_other_noise(pipeline, portrait, sequence):
-    first = frames(pipeline, portrait, sequence, seed=3)
-    np.testing.assert_array_equal(first, frames(pipeline, portrait, sequence, seed=3))
+    short = sequence.resampled(24)  # three windows
+    first = frames(pipeline, portrait, short, seed=3)
+    np.testing.assert_array_equal(first, frames(pipeline, portrait, short, seed=3))
     assert (first[:3] != frames(pipeline, portrait, sequence.resampled(3), seed=4)).any()
 
 
 def test_a_longer_video_begins_like_a_shorter_one(pipeline, portrait, sequence):
-    points = np.concatenate([sequence.points[:30], sequence.points[:4]])  # the same mouth box
-    shorter, longer = (list(window_spans(total, pipeline.preset.overlap)) for total in (30, 34))
+    points = np.concatenate([sequence.points[:20], sequence.points[:4]])  # the same mouth box
+    shorter, longer = (list(window_spans(total, pipeline.preset.overlap)) for total in (20, 24))
     assert shorter[:-1] == longer[:-1]
     alone = shorter[-1][0]  # the last windows differ
-    pose = np.concatenate([sequence.pose[:30], sequence.pose[:4]])
+    pose = np.concatenate([sequence.pose[:20], sequence.pose[:4]])
     whole = frames(pipeline, portrait, replace(sequence, points=points, pose=pose))
-    np.testing.assert_array_equal(frames(pipeline, portrait, sequence.resampled(30))[:alone], whole[:alone])
+    np.testing.assert_array_equal(frames(pipeline, portrait, sequence.resampled(20))[:alone], whole[:alone])
 
 
 def test_rendering_stops_where_its_reader_stops(pipeline, portrait, sequence):
@@ -150,7 +151,7 @@ def test_untrained_network_gives_the_prior_and_motion_none_leaves_the_networks_l
 
 
 def test_call_is_all_stages_at_once(pipeline, portrait, speech):
-    steps = []
+    steps, speech = [], speech.cut(0, 0.8)
     result = pipeline(
         portrait,
         speech,
@@ -160,9 +161,9 @@ def test_call_is_all_stages_at_once(pipeline, portrait, speech):
         output_type="pt",
         callback_on_step_end=lambda pipe, index, timestep, tensors: steps.append(index),
     )
-    assert result.frames.shape == (45, 3, 128, 128) and result.fps == 30
+    assert result.frames.shape == (24, 3, 128, 128) and result.fps == 30
     assert result.frames.min() >= 0 and result.frames.max() <= 1
-    assert steps == [0, 1] * len(list(window_spans(45, pipeline.preset.overlap)))
+    assert steps == [0, 1] * len(list(window_spans(24, pipeline.preset.overlap)))
     again = pipeline(portrait, speech, num_inference_steps=2, generator=5, output="crop", return_dict=False)[
         0
     ]
@@ -254,10 +255,10 @@ def test_weights_that_cannot_be_read_are_said_in_a_sentence(pipeline, tmp_path, 
 def test_a_face_that_stands_still_shows_no_join_of_windows(portrait, sequence):
     """With the trained networks, frames can differ only by the joins of windows."""
     starter = ATLDiffPipeline.from_pretrained()
-    points = np.repeat(sequence.points[20:21], 45, axis=0)
-    pose = np.repeat(sequence.pose[20:21], 45, axis=0)
+    points = np.repeat(sequence.points[20:21], 24, axis=0)
+    pose = np.repeat(sequence.pose[20:21], 24, axis=0)
     shown = frames(starter, portrait, replace(sequence, points=points, pose=pose)).astype(int)
-    assert len(list(window_spans(45, starter.preset.overlap))) > 2
+    assert len(list(window_spans(24, starter.preset.overlap))) > 2
     assert np.abs(np.diff(shown, axis=0)).max() <= 1
 
 

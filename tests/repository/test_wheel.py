@@ -74,7 +74,8 @@ def bare(wheel, tmp_path_factory) -> Path:
         for top in {file.parts[0] for file in package.files or []} - {".."}:
             if not (site / top).exists():
                 (site / top).symlink_to(package.locate_file(top))
-    run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel)
+    options = ("--no-deps", "--no-index", "--no-compile")
+    run(sys.executable, "-m", "pip", "--python", python, "install", *options, wheel)
     return folder
 
 

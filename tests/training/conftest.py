@@ -11,6 +11,13 @@ from atldiff.portrait.photo import crop_square
 from atldiff.portrait.portrait import load_portrait
 from atldiff.training.data.extract import STORED_MARGIN, STORED_SIZE
 from atldiff.training.data.shards import MANIFEST, write_shard
+from atldiff.training.renderer import batches
+
+
+@pytest.fixture(autouse=True)
+def few_samples(monkeypatch):
+    """Readers prepare one batch ahead: runs of a few steps would use none of the others."""
+    monkeypatch.setattr(batches, "AHEAD", 1)
 
 
 @pytest.fixture(scope="session")

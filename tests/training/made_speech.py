@@ -19,6 +19,7 @@ from atldiff.speech.starter_encoder import StarterSpeechEncoder
 from atldiff.training.data.shards import MANIFEST, Sample, write_shard
 from atldiff.training.emotion.train import EmotionStage, train_emotion
 from atldiff.training.landmarks.train import LandmarkStage, train_landmarks
+from atldiff.training.renderer import batches
 from atldiff.training.renderer import step as renderer_step
 from atldiff.training.renderer import train as train_diffusion
 from atldiff.training.renderer.critic import MouthCritic, WholeCritic
@@ -174,7 +175,8 @@ def to_float64(batch, device):
 
 
 def train_exactly(pictures: Path, speech: Path, out: Path, batch: int) -> None:
-    """`train_all` in a process of its own, in float64."""
+    """`train_all` in a process of its own, in float64, with no sample more than it takes."""
+    batches.AHEAD = 1
     use_float64()
     train_all(pictures, speech, out, batch)
 

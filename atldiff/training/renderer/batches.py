@@ -22,6 +22,7 @@ from atldiff.training.runs.processes import sample_numbers
 MEMORY = 4.0  # GB of prepared clips that each process holds by default
 REPEATS = 4  # samples of a streamed clip while its shard is open
 MAX_WORKERS = 16  # enough to feed one GPU
+AHEAD = 4  # batches that each of them prepares ahead
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def _loading(accelerator: Accelerator) -> dict[str, Any]:
     workers = usable_cores() // local - 1
     return {
         "num_workers": max(1, min(MAX_WORKERS, workers)),
-        "prefetch_factor": 4,
+        "prefetch_factor": AHEAD,
         "worker_init_fn": _start_worker,
         "pin_memory": accelerator.device.type != "cpu",
     }

@@ -15,7 +15,7 @@ from atldiff.training.landmarks.live import LiveStage, LiveTask, cut, hear, trai
 from atldiff.training.runs.checkpoints import save_state
 
 SHORT = LiveStage(
-    batch=8, long_batch=1, long_frames=60, past=6, steps=24, learning_rate=1e-2, ema=0.9, save_every=12
+    batch=8, long_batch=1, long_frames=45, past=6, steps=24, learning_rate=1e-2, ema=0.9, save_every=12
 )
 
 

@@ -120,7 +120,7 @@ def test_training_learns_and_ships_its_best(tmp_path):
     (tmp_path / "data").mkdir()
     corpus(tmp_path / "data", 7)
     stage = LandmarkStage(
-        batch=6, frames=60, steps=60, learning_rate=1e-2, versions=1, lag_step=50, validate_every=30
+        batch=4, frames=45, steps=30, learning_rate=2e-2, versions=1, lag_step=25, validate_every=15
     )
     encoder, generator = networks()
     unseen = speech_clips.load_speech_clips(tmp_path / "data", "val")
@@ -137,7 +137,7 @@ def logged(run) -> dict[int, dict]:
 
 
 SHORT = LandmarkStage(
-    batch=4, frames=30, steps=6, learning_rate=1e-2, versions=2, lag_step=4, validate_every=2
+    batch=4, frames=30, steps=4, learning_rate=1e-2, versions=2, lag_step=2, validate_every=2
 )
 
 
@@ -163,7 +163,7 @@ def test_a_run_that_was_ended_goes_on_exactly(tmp_path, monkeypatch):
         train_landmarks.train_landmarks(tmp_path / "data", halves, *networks(), SHORT)
     torch.manual_seed(99)
     train_landmarks.train_landmarks(tmp_path / "data", halves, *networks(), SHORT)
-    assert logged(halves) == logged(whole) and set(logged(whole)) == {2, 4, 6}
+    assert logged(halves) == logged(whole) and set(logged(whole)) == {2, 4}
     states = [torch.load(run / "landmarks.pt", weights_only=True) for run in (whole, halves)]
     assert str(states[0]["optimizer"]) == str(states[1]["optimizer"])
     for one, other in zip(*(state["average"]["shadow_params"] for state in states), strict=True):
@@ -263,7 +263,7 @@ def test_one_batch_is_learned_by_heart(tmp_path):
 
 def test_emotions_are_learned_and_an_ended_run_goes_on_exactly(tmp_path, monkeypatch):
     emotional_speech(tmp_path)
-    stage = EmotionStage(batch=8, steps=60, learning_rate=3e-3, columns=80, ema=0.9)
+    stage = EmotionStage(batch=8, steps=30, learning_rate=1e-2, columns=80, ema=0.9)
     whole, _ = networks()
     report = train_emotion(tmp_path, tmp_path / "whole", whole, stage)
     assert report["accuracy"] == 1.0
@@ -271,7 +271,7 @@ def test_emotions_are_learned_and_an_ended_run_goes_on_exactly(tmp_path, monkeyp
 
     def ends(path, parts, **values):
         save(path, parts, **values)
-        if values["step"] == 20:
+        if values["step"] == 10:
             raise Killed
 
     save = module.save_state

@@ -20,7 +20,7 @@ from training.processes import run_processes
 
 from atldiff.cli.parser import main
 from atldiff.errors import InputError
-from atldiff.training.renderer import stages
+from atldiff.training.renderer import batches, stages
 from atldiff.training.renderer import step as renderer_step
 from atldiff.training.renderer import train as train_diffusion
 from atldiff.training.renderer.batches import Batches
@@ -66,7 +66,8 @@ def test_two_processes_train_to_what_one_does_with_twice_the_batch(data, tmp_pat
 
 
 def test_a_killed_run_goes_on_with_the_same_losses_and_weights(data, tmp_path, monkeypatch):
-    """A streamed one, whose place in the shards is part of the state."""
+    """A streamed one, whose place in the shards is part of the state, however far its readers are."""
+    monkeypatch.setattr(batches, "AHEAD", 4)
     monkeypatch.setitem(train_diffusion.STAGES, "spatial", EVERY)
     options = {"preset": SMALLEST, "run": train_diffusion.RunConfig(memory=0)}
     train_diffusion.train_diffusion(data, tmp_path / "whole", **options)
@@ -157,14 +158,15 @@ def test_a_reader_that_is_killed_is_said(data, tmp_path):
 
 
 def test_a_corpus_larger_than_the_memory_is_streamed(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("atldiff.training.renderer.batches.load_clips", None)  # nothing is loaded whole
+    monkeypatch.setattr(batches, "load_clips", None)  # nothing is loaded whole
+    monkeypatch.setattr(batches, "AHEAD", 4)
     accelerator = train_diffusion.start_processes("cpu", tmp_path)
     source = train_diffusion.DataConfig(data, memory=1e-6, batch=2)
     config = train_diffusion.SampleConfig.from_preset(SMALLEST)
-    batches = Batches(source, config, accelerator)
-    feed = iter(batches)
+    read = Batches(source, config, accelerator)
+    feed = iter(read)
     next(feed)
-    places = batches.places()
+    places = read.places()
     wanted = [batch["identity"] for _, batch in (next(feed), next(feed))]
     again = iter(Batches(source, config, accelerator, 1, places))
     for identity in wanted:
