@@ -9,7 +9,9 @@ from atldiff.options import MOTION, OPTIONS
 from atldiff.provenance.label import label_is_forced
 from atldiff.web.texts import CHOICES, FORCED, NOTES
 
-HIDDEN: Any = {"api_visibility": "private", "show_progress": "hidden"}  # private, without gradio's progress
+# Private, without gradio's progress. Without a place for it gradio has nothing to tell the outputs: it would copy
+# all values of every output of every event at each step of any event, half of what a photo costs the browser.
+HIDDEN: Any = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": []}
 ANY: Any = {"concurrency_limit": None}  # the service's own queue limits the videos
 LIGHT: Any = {"concurrency_id": "looks", "concurrency_limit": 2}  # two short events in parallel
 VOICED: Any = {"concurrency_id": "voices", "concurrency_limit": 2}  # one of them may fetch a voice

@@ -80,9 +80,10 @@
   addEventListener('pagehide', free);
   const pose = () => {  // before a visit the tab shows the photo
     const photo = document.querySelector('#photo img');
-    if (photo && video() && !peer && !video().poster.startsWith('data:')) video().poster = photo.src; };
+    if (photo && video() && !peer && ![photo.src, 'data:'].some(start => video().poster.startsWith(start)))
+      video().poster = photo.src; };
   const watch = {subtree: true, childList: true, attributes: true, attributeFilter: ['src']};
-  for (const place of document.querySelectorAll('#photo, #live-tab')) new MutationObserver(pose).observe(place, watch);
+  new MutationObserver(pose).observe(document.body, watch);  // the tab's video comes when it is first opened
   pose();
   window.atldiffLive = {connect, stop, speaking: () => Boolean(state.speaking)};
 }
