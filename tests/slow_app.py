@@ -10,8 +10,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 APP = Path(__file__).parent.parent / "app.py"
 SECONDS = 0.2  # for a frame
 
@@ -25,7 +23,7 @@ from atldiff.sequence import LandmarkSequence  # noqa: E402
 frames = Renderer.frames
 
 
-def take_time(renderer: Renderer, portrait: object, sequence: LandmarkSequence, *rest) -> Iterator[np.ndarray]:
+def take_time(renderer: Renderer, portrait: object, sequence: LandmarkSequence, *rest: object) -> Iterator:
     """Yields the frames of the renderer, slowly while the file is there."""
     gate, last = Path("slowly"), len(sequence.points) - 1
     for number, frame in enumerate(frames(renderer, portrait, sequence, *rest)):
