@@ -9,8 +9,8 @@ from atldiff.options import MOTION, OPTIONS
 from atldiff.provenance.label import label_is_forced
 from atldiff.web.texts import CHOICES, FORCED, NOTES
 
-# Private, without gradio's progress. With no place for progress gradio has nothing to tell the outputs. Else it
-# copies the values of all outputs at each step of any event, half of what a photo costs the browser.
+# Private, without gradio's progress. With no place for progress gradio has nothing to tell the outputs.
+# Else it copies the values of all outputs at each step of any event, half of what a photo costs the browser.
 HIDDEN: Any = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": []}
 ANY: Any = {"concurrency_limit": None}  # the service's own queue limits the videos
 LIGHT: Any = {"concurrency_id": "looks", "concurrency_limit": 2}  # two short events in parallel

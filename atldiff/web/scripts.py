@@ -136,8 +136,8 @@ DRAG = """() => {
   addEventListener('pointermove', event => path && record(event));
   for (const kind of ['pointerup', 'pointercancel']) addEventListener(kind, end) }"""
 # Plays the video in the making as soon as it will not stand still before its end: at once if the server's
-# forecast says so. Else the pace counts. It counts from the beginning, or, after a further second of video, from
-# the first part: what came before took its time once.
+# forecast says so. Else the pace counts, from the beginning, or, after a further second of video, from the
+# first part: what came before took its time once.
 PLAY_LIVE = """value => {
   const kind = 'video/mp4; codecs="avc1.64001f, mp4a.40.2"';
   const plays = () => document.body.classList.contains('live');
