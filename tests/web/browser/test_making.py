@@ -188,6 +188,7 @@ def test_a_lost_connection_loses_nothing_and_the_video_is_begun_again(new_tab, s
         until(tab, f"() => {VIDEO}?.currentSrc.endsWith('face-voice.mp4')")
         assert not tab.get_by_label("Remember this visit").is_checked()
         assert tab.evaluate("localStorage.getItem('atldiff')") in (None, "null")  # nobody asked for more
+        until(tab, "() => window.visit?.takes.length == 1")
         cut(True)
         tab.click("#animate")
         until(tab, lost)
