@@ -71,6 +71,8 @@ class Finder:
             if turns == 0 or (score > best_score and box is not None and self._is_upright(turned, box)):
                 best, best_turns = turned, turns
                 best_score = score + (TURN_MARGIN if turns == 0 else 0)
+            if best_score >= 1:  # the highest score: no further turn is better
+                break
         if best_turns and self._has_upright(image, best_score):
             return image, 0
         return best, best_turns
