@@ -52,7 +52,8 @@ try:  # before gradio takes its seconds
 except InputError as error:
     serving.stop(error)
 
-import gradio as gr
+with serving.without_stubs():
+    import gradio as gr
 from starlette.middleware import Middleware
 
 from atldiff.animation import Animation

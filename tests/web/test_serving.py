@@ -1,10 +1,13 @@
 """How a server starts: settings that are mistakes stop it before it listens."""
 
+import inspect
 import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
+import gradio as gr
 import page
 import pytest
 
@@ -90,3 +93,12 @@ def test_launch_options(monkeypatch):
     monkeypatch.delenv("ATLDIFF_AUTH")
     # None: gradio's own environment variables decide.
     assert serving.read_launch_options() == dict.fromkeys(given)
+
+
+def test_while_gradio_is_imported_its_classes_have_no_source_and_all_others_have():
+    before = inspect.getfile
+    with serving.without_stubs():
+        with pytest.raises(OSError):
+            inspect.getfile(gr.Button)
+        assert inspect.getfile(serving) == serving.__file__ and inspect.getfile(Path)
+    assert inspect.getfile is before and inspect.getfile(gr.Button).endswith("button.py")
