@@ -112,6 +112,7 @@ def read_pcm(stream: io.RawIOBase | io.BytesIO, rate: int, channels: int) -> Arr
     inlet, size = Arriving(rate), 2 * channels
 
     def read() -> None:
+        """Passes whole samples on until the stream ends."""
         rest = b""
         while data := stream.read(max(1, round(_PART * rate)) * size):
             data = rest + data
