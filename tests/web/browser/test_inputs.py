@@ -6,7 +6,7 @@ import numpy as np
 import page
 import pytest
 from web.browser.looks import check_looks
-from web.browser.visitor import LINE, VIDEO, becomes, clear, finished, give, until
+from web.browser.visitor import LINE, VIDEO, becomes, clear, finished, give, until, usual
 
 from atldiff.media.synthesis import installed_voices
 from atldiff.web import texts
@@ -45,7 +45,7 @@ def test_on_load_an_example_plays_and_a_click_on_another_shows_its_video(load):
 def test_an_upload_that_fails_is_told_in_our_sentence_alone(tab, tmp_path):
     full = "The server's disk is full. Try again in a few minutes."
     tab.route("**/upload*", lambda route: route.fulfill(status=500, body=full))
-    photo, voice = page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1)
+    photo, voice = usual(tmp_path)
     (tmp_path / "large.png").write_bytes(bytes(21 << 20))
     clear(tab)
     large = tmp_path / "large.png"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import page
 import pytest
-from web.browser.visitor import LINE, VIDEO, becomes, finished, give, open_advanced, open_page, running, until
+from web.browser.visitor import LINE, VIDEO, becomes, finished, give, open_advanced, open_page, running, until, usual
 
 from atldiff.web import texts
 
@@ -22,7 +22,7 @@ INSIDE = """part => { const box = part?.getBoundingClientRect();
 
 
 def test_a_visitor_animates_sees_frames_and_then_the_video(tab, slowly, tmp_path):
-    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1.5))
+    give(tab, *usual(tmp_path))
     with slowly():
         tab.focus("#animate")
         tab.keyboard.press("Enter")
@@ -34,28 +34,28 @@ def test_a_visitor_animates_sees_frames_and_then_the_video(tab, slowly, tmp_path
         until(tab, "() => document.querySelector('#live')?.buffered.length")
         tab.wait_for_timeout(300)
         assert tab.evaluate("document.querySelector('#live').paused")  # it would stand still before its end
-        assert tab.evaluate("document.querySelector('#live').duration") == 1.5
-    assert "Done: 1.5 s of video" in finished(tab)
+        assert tab.evaluate("document.querySelector('#live').duration") == 1
+    assert "Done: 1.0 s of video" in finished(tab)
     until(tab, f"() => {VIDEO}?.currentSrc.endsWith('face-voice.mp4') && {VIDEO}.currentTime > 0.2")
-    until(tab, f"() => {VIDEO}.videoWidth == 320 && Math.abs({VIDEO}.duration - 1.5) < 0.1")
+    until(tab, f"() => {VIDEO}.videoWidth == 320 && Math.abs({VIDEO}.duration - 1) < 0.1")
     assert tab.locator("#live").count() == 0
     until(tab, "() => document.activeElement.id == 'animate'")
     with tab.expect_download() as download:
         tab.click("#download")
     found = page.probe(download.value.path())
     assert download.value.suggested_filename == "face-voice.mp4"
-    assert found["frames"] == 45 and "AI-generated" in found["tags"]["comment"]
+    assert found["frames"] == 30 and "AI-generated" in found["tags"]["comment"]
 
 
 def test_what_comes_late_of_the_video_in_the_making_does_not_hide_the_finished_one(tab, slowly, tmp_path):
     held, answers = [], []
     tab.route("**/live.mp4", lambda route: held.append(route))  # playwright marks the function
-    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1.5))
+    give(tab, *usual(tmp_path))
     with slowly():
         tab.click("#animate")
         becomes(tab, lambda: held)
         becomes(tab, lambda: answers.append(held[0].fetch()) or answers[-1].status == 206)
-    assert "Done: 1.5 s of video" in finished(tab)
+    assert "Done: 1.0 s of video" in finished(tab)
     tab.locator("#talk video").wait_for()
     held[0].fulfill(response=answers[-1])
     tab.wait_for_timeout(500)
@@ -64,7 +64,7 @@ def test_what_comes_late_of_the_video_in_the_making_does_not_hide_the_finished_o
 
 
 def test_a_landscape_is_told_once_and_the_page_goes_on(tab, tmp_path):
-    give(tab, page.landscape(tmp_path / "land.png"), page.recording(tmp_path / "voice.wav", 0.4))
+    give(tab, page.landscape(tmp_path / "land.png"), page.recording(tmp_path / "voice.wav", 1))
     assert "No face was found" in tab.inner_text("#photo-note")
     tab.click("#animate")
     until(tab, f"() => ({LINE}).includes('No face was found')")
@@ -73,13 +73,13 @@ def test_a_landscape_is_told_once_and_the_page_goes_on(tab, tmp_path):
         tab.evaluate("getComputedStyle(document.querySelector('.making.bad span')).color")
         == "rgb(185, 28, 28)"
     )
-    give(tab, page.photo(tmp_path / "face.png", 320), tmp_path / "voice.wav")
+    give(tab, *usual(tmp_path))
     tab.click("#animate")
-    assert "Done: 0.4 s of video" in finished(tab)
+    assert "Done: 1.0 s of video" in finished(tab)
 
 
 def test_an_iphones_photo_is_shown_and_speaks(tab, tmp_path):
-    give(tab, page.HEIC, page.recording(tmp_path / "voice.wav", 0.4))
+    give(tab, page.HEIC, page.recording(tmp_path / "voice.wav", 1))
     shown = "document.querySelector('#photo img')"
     until(tab, f"() => {shown}?.naturalWidth == 384")  # Chromium shows no HEIC: it would be 0
     assert "good photo" in tab.inner_text("#photo-note")
@@ -89,7 +89,7 @@ def test_an_iphones_photo_is_shown_and_speaks(tab, tmp_path):
 
 
 def test_takes_are_compared_shown_again_and_give_their_settings_back(tab, tmp_path):
-    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 0.4))
+    give(tab, *usual(tmp_path))
     open_advanced(tab)
     for size in ("Whole photo", "128 face only"):
         tab.get_by_label(size).check()
@@ -125,7 +125,7 @@ def test_a_reload_brings_the_visit_back_if_the_visitor_wants_it(tab, slowly, tmp
         until(tab, "() => window.visit !== undefined")
         assert not tab.evaluate("window.visit?.lost")  # gradio takes every reload for a loss
 
-    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 0.4))
+    give(tab, *usual(tmp_path))
     reload()
     until(tab, "() => document.querySelector('#speech-note').innerText.includes('4.9 s')")  # nobody asked
     assert tab.evaluate("localStorage.getItem('atldiff')") in (None, "null")
@@ -138,13 +138,13 @@ def test_a_reload_brings_the_visit_back_if_the_visitor_wants_it(tab, slowly, tmp
     remembers(tab, "takes.length")
     reload()
     until(tab, f"() => {VIDEO}?.currentSrc.endsWith('face-voice.mp4') && {VIDEO}.videoWidth == 320")
-    until(tab, "() => document.querySelector('#speech-note').innerText.includes('0.4 s')")
+    until(tab, "() => document.querySelector('#speech-note').innerText.includes('1.0 s')")
     until(tab, f"() => {lips} == 0.5")
     becomes(tab, lambda: "Lip strength 0.5" in tab.inner_text("#status"))
     for label in ("Custom", "Remember this visit"):
         becomes(tab, tab.get_by_label(label).is_checked)
     zoom = tab.get_by_label("number input for Zoom to the head")
-    give(tab, Path(page.standing(tmp_path / "far.jpg")), page.recording(tmp_path / "long.wav", 1))
+    give(tab, Path(page.standing(tmp_path / "far.jpg")), page.recording(tmp_path / "other.wav", 0.8))
     zoom.fill("4")
     tab.keyboard.press("Enter")
     with slowly():
@@ -154,7 +154,7 @@ def test_a_reload_brings_the_visit_back_if_the_visitor_wants_it(tab, slowly, tmp
         remembers(tab, "inputs.lips == 0.6 && window.visit.running")
         reload()
     until(tab, "() => document.querySelector('#status').innerText.includes('it was not finished')")
-    until(tab, "() => document.querySelector('#speech-note').innerText.includes('1.0 s')")
+    until(tab, "() => document.querySelector('#speech-note').innerText.includes('0.8 s')")
     zoom.wait_for()
     becomes(tab, lambda: zoom.input_value() == "4")  # what was chosen for the photo
     assert not tab.evaluate("window.making")  # nor is it begun again
@@ -175,7 +175,7 @@ def test_a_lost_connection_loses_nothing_and_the_video_is_begun_again(new_tab, s
     lost = "() => document.querySelector('.toast-body')?.innerText.includes('goes on where it was')"
     with page.weak_line(server[0]) as (url, cut):
         tab = new_tab(url)
-        give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1))
+        give(tab, *usual(tmp_path))
         tab.get_by_label("number input for Lip strength").fill("0.5")
         with slowly():
             tab.click("#animate")
@@ -239,21 +239,20 @@ def test_a_video_for_posting_has_shape_background_and_captions_and_is_shared(tab
 
 
 def test_two_tabs_at_once_each_show_their_own_video(tab, new_tab, tmp_path):
-    tabs = [tab, new_tab()]
-    for number, tab in enumerate(tabs):
-        face = page.photo(tmp_path / f"{number}.png", 304 + 32 * number)
-        give(tab, face, page.recording(tmp_path / f"{number}.wav", 0.4 + 0.4 * number))
-    for tab in tabs:
-        tab.click("#animate")
-    assert [finished(tab)[:11] for tab in tabs] == ["Done: 0.4 s", "Done: 0.8 s"]
-    for number, tab in enumerate(tabs):
-        until(tab, f"() => {VIDEO} && {VIDEO}.videoWidth == {304 + 32 * number}")
+    other = new_tab()
+    give(tab, *usual(tmp_path))
+    give(other, page.photo(tmp_path / "other.png", 352), page.recording(tmp_path / "other.wav", 0.4))
+    for each in (tab, other):
+        each.click("#animate")
+    assert [finished(each)[:11] for each in (tab, other)] == ["Done: 1.0 s", "Done: 0.4 s"]
+    for each, width in ((tab, 320), (other, 352)):
+        until(each, f"() => {VIDEO} && {VIDEO}.videoWidth == {width}")
 
 
 def test_cancel_says_so_returns_to_the_state_before_and_frees_the_queue(tab, server, slowly, tmp_path):
     until(tab, f"() => {VIDEO} && {VIDEO}.readyState >= 2")
     before = tab.evaluate(f"{VIDEO}.src")
-    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1))
+    give(tab, *usual(tmp_path))
     with slowly():
         tab.click("#animate")
         running(tab)
@@ -262,14 +261,13 @@ def test_cancel_says_so_returns_to_the_state_before_and_frees_the_queue(tab, ser
         tab.wait_for_timeout(1000)
     assert tab.inner_text(".making").startswith("Cancelled") and tab.is_visible("#talk video")
     assert tab.evaluate(f"{VIDEO}.src") == before and not tab.is_visible("#stop")
-    give(tab, recording=page.recording(tmp_path / "short.wav", 0.4))
     tab.click("#animate")
-    assert "Done: 0.4 s of video" in finished(tab)
+    assert "Done: 1.0 s of video" in finished(tab)
     assert list(server[1].glob("atldiff-*/job-*")) == []
 
 
 def test_after_many_a_cancelled_run_the_next_is_made(tab, slowly, tmp_path):
-    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1))
+    give(tab, *usual(tmp_path))
     with slowly():
         for pause in (0, 150, 600):
             tab.click("#animate")
@@ -279,7 +277,6 @@ def test_after_many_a_cancelled_run_the_next_is_made(tab, slowly, tmp_path):
             until(tab, f"() => ({LINE}).startsWith('Cancelled')")
             tab.wait_for_timeout(600)
             assert tab.inner_text(".making").startswith("Cancelled")  # no report came after it
-    give(tab, recording=page.recording(tmp_path / "short.wav", 0.4))
     tab.click("#animate")
     assert finished(tab).startswith("Done")
 
@@ -310,7 +307,7 @@ def test_on_a_phone_everything_stands_in_the_order_it_is_used_and_the_result_com
     assert first_screen == [True, True]  # what moves, and the button
     assert all(tab.get_by_role("tab", name=name).is_visible() for name in ("Face", "Motion"))
     assert gaps(tab) <= 24 and tab.locator("#talk").bounding_box()["height"] <= 330  # no room left empty
-    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1))
+    give(tab, *usual(tmp_path))
     tab.click("#preview")
     until(tab, "() => document.querySelector('#motion video')?.readyState >= 2")
     until(tab, f"() => ['#motion video'].every(part => ({INSIDE})(document.querySelector(part)))")

@@ -3,7 +3,7 @@
 import page
 import pytest
 from web.browser.looks import check_looks
-from web.browser.visitor import LINE, VIDEO, becomes, clear, give, open_advanced, until
+from web.browser.visitor import LINE, VIDEO, becomes, clear, give, open_advanced, until, usual
 
 pytestmark = pytest.mark.browser
 
@@ -73,7 +73,7 @@ def test_the_list_of_emotions_closes_when_the_keyboard_goes_on(tab):
 
 
 def test_the_preview_shows_the_face_again_after_a_change_and_as_it_was_before(tab, tmp_path):
-    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 0.6))
+    give(tab, *usual(tmp_path))
     motion = "document.querySelector('#motion video')"
     tab.click("#preview")
     until(tab, f"() => {motion} && {motion}.readyState >= 2 && {motion}.videoWidth == 256")
@@ -92,7 +92,8 @@ def test_the_preview_shows_the_face_again_after_a_change_and_as_it_was_before(ta
 
 
 def test_a_hand_turns_the_head(tab, tmp_path):
-    give(tab, page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1))
+    clear(tab, "photo")
+    give(tab, *usual(tmp_path))
     chosen = "document.querySelector('#photo [role=tab][aria-selected=true]').innerText"
     until(tab, f"() => {chosen} == 'Face'")  # as after each new photo
     tab.get_by_role("tab", name="Motion").click()
@@ -114,7 +115,7 @@ def test_a_hand_turns_the_head(tab, tmp_path):
 
 
 def test_what_is_missing_is_told_in_one_message_until_it_is_there(tab, tmp_path):
-    photo, voice = page.photo(tmp_path / "face.png", 320), page.recording(tmp_path / "voice.wav", 1)
+    photo, voice = usual(tmp_path)
     clear(tab)
 
     def told(words: str) -> None:
