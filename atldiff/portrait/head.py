@@ -123,7 +123,8 @@ def _depth(
     """(GRID, GRID) float32: the mesh, an ellipse from its rim to the head's outline, and the neck."""
     import cv2
 
-    mesh = _spline(face[:, :2], face[:, 2], places.reshape(-1, 2)).reshape(inside.shape)
+    mesh = np.zeros(inside.shape)
+    mesh[inside] = _spline(face[:, :2], face[:, 2], places[inside])
     from_mesh, from_outline = _distance(inside, cell), _distance(~head, cell)
     part = from_mesh / np.maximum(from_mesh + from_outline, 1e-6)
     skin = RIM + (np.maximum(_nearest(mesh, inside), RIM) - RIM) * np.sqrt(1 - part**2) * head
