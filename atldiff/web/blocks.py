@@ -67,6 +67,17 @@ class Blocks(gr.Blocks):
             for value, name, is_file in zip(values, names, files, strict=True)
         ]
 
+    def handle_streaming_diffs(
+        self, block_fn: Any, data: list, *args: Any, final: bool, **kwargs: Any
+    ) -> list:
+        """What a step of a generator sends; the page's own generators end without a word.
+
+        gradio sends the last values once more at the end. A visitor may have changed them in the meantime.
+        Clients of the API take the end's values as the answer.
+        """
+        data = super().handle_streaming_diffs(block_fn, data, *args, final=final, **kwargs)
+        return [gr.skip()] * len(data) if final and block_fn.api_visibility == "private" else data
+
 
 def _check_count(endpoint: str | None, names: tuple[str, ...], count: int) -> None:
     """Raises InputError if a call has a wrong number of values."""

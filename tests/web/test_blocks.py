@@ -1,11 +1,13 @@
 """What functions of the page are called with, and what their errors become; no server."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import gradio as gr
 import pytest
+from gradio.state_holder import SessionState
 
 from atldiff.errors import InputError
 from atldiff.web.blocks import Blocks
@@ -40,6 +42,30 @@ def test_a_file_comes_as_its_path_and_other_values_as_they_are(uploads, kind):
     values = [{"path": str(uploads / "a.bin")}, "none of the choices"]
     assert call(lambda *given: list(given), (kind, gr.Radio), values) == [str(uploads / "a.bin"), values[1]]
     assert call(lambda *given: list(given), (kind, gr.Slider), [None, "9e9"]) == [None, "9e9"]
+
+
+@pytest.mark.parametrize(("visibility", "end"), [("private", gr.skip()), ("public", "ab")])
+def test_the_pages_generators_end_without_their_last_values(visibility, end):
+    """gradio's own would show them again, over what a visitor has done in the meantime."""
+
+    def letters() -> Iterator[str]:
+        yield "a"
+        yield "ab"
+
+    with Blocks() as demo:
+        gr.Button().click(letters, None, gr.Textbox(), api_visibility=visibility)
+    (fn,) = demo.fns.values()
+
+    async def run() -> list:
+        session, iterator, sent = SessionState(demo), None, []
+        for _ in range(3):
+            answer = await demo.process_api(fn, [], session, None, iterator, "session", "event")
+            iterator = answer["iterator"]
+            sent += answer["data"]
+        assert not answer["is_generating"]
+        return sent
+
+    assert anyio.run(run) == ["a", [["append", [], "b"]], end]
 
 
 def test_a_file_outside_a_large_one_and_one_that_is_gone_are_refused(uploads, tmp_path):

@@ -6,7 +6,18 @@ from pathlib import Path
 import numpy as np
 import page
 import pytest
-from web.browser.visitor import LINE, VIDEO, becomes, finished, give, open_advanced, open_page, running, until, usual
+from web.browser.visitor import (
+    LINE,
+    VIDEO,
+    becomes,
+    finished,
+    give,
+    open_advanced,
+    open_page,
+    running,
+    until,
+    usual,
+)
 
 from atldiff.web import texts
 
