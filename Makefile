@@ -55,8 +55,8 @@ $(VENV)/.installed: requirements.txt | $(RUN)
 $(VENV)/.installed-dev: requirements.txt pyproject.toml | $(RUN)
 	@echo "Installing requirements.txt and what the tests need into $(VENV) (about 3.5 minutes the first time) ..."
 	@$(PIP) --no-compile -r requirements.txt --editable ".[dev]"
-	@# What the tests import is compiled now, on all cores; librosa's functions compile at their first import.
-	@$(RUN) -c "import librosa; librosa.resample" & \
+	@# What the tests import is compiled now, on all cores; librosa's functions compile at the first call.
+	@$(RUN) -c "import librosa, numpy; librosa.resample(numpy.zeros(9), orig_sr=3, target_sr=1)" & \
 		$(RUN) -m compileall -qq -j 0 -x '/(tests?|transformers/models|rllib)/' $(VENV)/lib; wait
 	@$(CHECK_CV2)
 	@command -v npm >/dev/null && npm install --prefix tests/provenance/reader --no-package-lock --omit=optional \
